@@ -1,0 +1,118 @@
+//! Dates as text: the three spellings that reports take, and the one that they write.
+
+use chrono::{DateTime, Datelike, NaiveDate};
+
+use super::moment::LocalSeconds;
+use super::{UnixSeconds, Zone};
+
+/// What [`DateValue::parse`] takes, for messages.
+pub const DATE_TAKES: &str =
+    "a date as YYYY-M-D, RFC 3339 or epoch milliseconds, from 1970-1-1 to 9999-12-31";
+
+/// A date as it was given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DateValue {
+    /// A bare date: all of that day, in a zone that is named elsewhere.
+    Day(NaiveDate),
+    /// A time, in milliseconds since the epoch.
+    AtMs(i64),
+}
+
+impl DateValue {
+    /// The date that `text` spells, as [`DATE_TAKES`] says; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let value = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            Self::AtMs(text.parse().ok()?)
+        } else if let Some(day) = bare_date(text) {
+            Self::Day(day)
+        } else {
+            Self::AtMs(rfc3339_ms(text)?)
+        };
+        let day = match value {
+            Self::Day(day) => day,
+            Self::AtMs(ms) => DateTime::from_timestamp_millis(ms)?.date_naive(),
+        };
+        (1970..=9999).contains(&day.year()).then_some(value)
+    }
+
+    /// The moment at which it starts in a zone, in milliseconds since the epoch.
+    pub fn start_ms(self, zone: &Zone) -> i64 {
+        match self {
+            Self::Day(day) => zone.start_of(day).get().saturating_mul(1_000),
+            Self::AtMs(ms) => ms,
+        }
+    }
+
+    /// The moment before which it ends in a zone, in milliseconds since the epoch: a bare date includes its day.
+    pub fn end_ms(self, zone: &Zone) -> i64 {
+        match self {
+            Self::Day(day) => zone.start_of(day.succ_opt().unwrap_or(day)).get().saturating_mul(1_000),
+            Self::AtMs(ms) => ms,
+        }
+    }
+}
+
+/// `YYYY-M-D` with one or two digits for month and day.
+fn bare_date(text: &str) -> Option<NaiveDate> {
+    let mut parts = text.split('-');
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let lengths = year.len() == 4 && (1..=2).contains(&month.len()) && (1..=2).contains(&day.len());
+    if parts.next().is_some() || !lengths || !(digits(year) && digits(month) && digits(day)) {
+        return None;
+    }
+    NaiveDate::from_ymd_opt(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?)
+}
+
+/// RFC 3339, also with the `+` of the offset lost to a query string, where an unescaped one means a space.
+fn rfc3339_ms(text: &str) -> Option<i64> {
+    if let Ok(parsed) = DateTime::parse_from_rfc3339(text) {
+        return Some(parsed.timestamp_millis());
+    }
+    let (time, offset) = text.rsplit_once(' ')?;
+    let repaired = format!("{time}+{offset}");
+    DateTime::parse_from_rfc3339(&repaired).ok().map(|parsed| parsed.timestamp_millis())
+}
+
+/// Writes a moment as `2019-03-17T00:00:00.000Z`. Years are held within 0 … 9999, so that the width is always 24.
+pub fn write_instant(at: UnixSeconds, out: &mut [u8; 24]) {
+    let local = LocalSeconds::new(at.get());
+    let date = local.day().date();
+    let second = u32::try_from(local.get().rem_euclid(UnixSeconds::DAY)).unwrap_or(0);
+    let year = u32::try_from(date.year().clamp(0, 9_999)).unwrap_or(0);
+    let minute = second.div_euclid(60);
+    let ([y1, y2], [y3, y4]) = (pair(year.div_euclid(100)), pair(year));
+    let ([m1, m2], [d1, d2]) = (pair(date.month()), pair(date.day()));
+    let ([h1, h2], [n1, n2]) = (pair(minute.div_euclid(60)), pair(minute.rem_euclid(60)));
+    let [s1, s2] = pair(second.rem_euclid(60));
+    *out = [
+        y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2, b'.', b'0',
+        b'0', b'0', b'Z',
+    ];
+}
+
+/// The two last digits of a number.
+#[inline]
+fn pair(number: u32) -> [u8; 2] {
+    let place = usize::try_from(number.rem_euclid(100)).unwrap_or(0);
+    PAIRS.get(place).copied().unwrap_or(*b"00")
+}
+
+/// `00` … `99`: a report of 100,000 points writes 700,000 pairs of digits.
+static PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [*b"00"; 100];
+    let mut tens = b'0';
+    let mut rest: &mut [[u8; 2]] = &mut pairs;
+    while let Some((block, later)) = rest.split_at_mut_checked(10) {
+        let mut ones = b'0';
+        let mut places: &mut [[u8; 2]] = block;
+        while let [place, others @ ..] = places {
+            *place = [tens, ones];
+            ones = ones.saturating_add(1);
+            places = others;
+        }
+        tens = tens.saturating_add(1);
+        rest = later;
+    }
+    pairs
+};

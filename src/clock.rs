@@ -1,0 +1,78 @@
+//! The only place that reads the time. Everything else is handed a `Clock`, or the time itself.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// Where the time comes from: the machine, or a test's hand.
+#[derive(Clone)]
+pub struct Clock(Inner);
+
+#[derive(Clone)]
+enum Inner {
+    System { start: Instant },
+    Manual { unix_nanos: Arc<AtomicI64>, start_nanos: i64 },
+}
+
+impl Clock {
+    /// The machine's clock.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+    pub fn system() -> Self {
+        Self(Inner::System { start: Instant::now() })
+    }
+
+    /// A clock that stands at `unix_nanos` until it is moved.
+    pub fn manual(unix_nanos: i64) -> Self {
+        Self(Inner::Manual { unix_nanos: Arc::new(AtomicI64::new(unix_nanos)), start_nanos: unix_nanos })
+    }
+
+    /// Moves a manual clock; the system's clock cannot be moved and stays as it is.
+    pub fn advance(&self, by: Duration) {
+        if let Inner::Manual { unix_nanos, .. } = &self.0 {
+            unix_nanos.fetch_add(i64::try_from(by.as_nanos()).unwrap_or(i64::MAX), Ordering::Relaxed);
+        }
+    }
+
+    /// Nanoseconds since 1970-01-01T00:00Z; 0 where the machine's clock stands before that.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+    pub fn unix_nanos(&self) -> i64 {
+        match &self.0 {
+            Inner::System { .. } => std::time::SystemTime::now()
+                .duration_since(std::time::UNIX_EPOCH)
+                .map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)),
+            Inner::Manual { unix_nanos, .. } => unix_nanos.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Milliseconds since 1970-01-01T00:00Z.
+    pub fn unix_ms(&self) -> i64 {
+        self.unix_nanos().div_euclid(1_000_000)
+    }
+
+    /// Seconds since 1970-01-01T00:00Z.
+    pub fn unix_seconds(&self) -> i64 {
+        self.unix_nanos().div_euclid(1_000_000_000)
+    }
+
+    /// Time since the clock was made; never goes back, whatever happens to the time of day.
+    pub fn monotonic(&self) -> Duration {
+        match &self.0 {
+            Inner::System { start } => start.elapsed(),
+            Inner::Manual { unix_nanos, start_nanos } => {
+                let passed = unix_nanos.load(Ordering::Relaxed).saturating_sub(*start_nanos);
+                Duration::from_nanos(u64::try_from(passed).unwrap_or(0))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Inner::System { .. } => "Clock::System",
+            Inner::Manual { .. } => "Clock::Manual",
+        })
+    }
+}

@@ -1,0 +1,241 @@
+//! Every hour belongs to exactly one day, month and year of every zone; offsets agree with the zone database; dates
+//! are read and written as they should be.
+#![expect(clippy::unwrap_used, reason = "noise in tests")]
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Offset, TimeZone};
+use chrono_tz::Tz;
+use proptest::prelude::*;
+use tallyd::calendar::{DateValue, End, Hour, LocalRange, Unit, Units, UnixSeconds, Zone, write_instant};
+
+/// 1974-01-01 and 2100-01-01, in seconds since the epoch.
+const YEARS: (i64, i64) = (126_230_400, 4_102_444_800);
+
+/// Changes after which the dates of the buckets themselves run backwards, as 30, 29, 30 October: the clocks went back by
+/// two or three hours into the day before. A day is a single stretch of time, so a bucket or two of these days are in
+/// another day than their local time names. There are no others.
+const TORN_DAYS: [(Tz, i64); 2] =
+    [(Tz::America__Goose_Bay, 594_180_060), (Tz::Antarctica__Casey, 1_267_714_800)];
+
+/// The oracle: what the zone database says that the local clock shows.
+fn local(tz: Tz, unix_seconds: i64) -> NaiveDateTime {
+    let utc = DateTime::from_timestamp(unix_seconds, 0).unwrap().naive_utc();
+    utc + chrono::Duration::seconds(offset(tz, unix_seconds))
+}
+
+fn offset(tz: Tz, unix_seconds: i64) -> i64 {
+    let utc = DateTime::from_timestamp(unix_seconds, 0).unwrap().naive_utc();
+    tz.offset_from_utc_datetime(&utc).fix().local_minus_utc().into()
+}
+
+/// Each zone whose clocks differ from those of all zones before.
+fn distinct_zones() -> Vec<(Tz, Zone)> {
+    let mut seen = HashSet::new();
+    let all = Zone::names().map(|name| (name.parse::<Tz>().unwrap(), Zone::named(name).unwrap()));
+    all.filter(|(_, zone)| {
+        seen.insert(zone.spans().iter().map(|s| (s.start, s.offset_seconds)).collect::<Vec<_>>())
+    })
+    .collect()
+}
+
+/// All of the years, from a local midnight to a local midnight.
+fn years(zone: &Zone) -> LocalRange {
+    let day = |year| zone.start_of(NaiveDate::from_ymd_opt(year, 1, 1).unwrap());
+    LocalRange::widened(*zone, day(1974), End::Before(day(2100)))
+}
+
+fn unit_of(units: &Units, hour: Hour) -> usize {
+    units.bounds().partition_point(|bound| *bound <= hour) - 1
+}
+
+#[test]
+fn hours_around_every_clock_change_of_every_zone_are_in_the_day_that_their_local_time_names() {
+    for (tz, zone) in distinct_zones() {
+        let range = years(&zone);
+        let days = Units::new(Unit::Day, &range);
+        let near = zone.spans().iter().map(|span| span.start.get());
+        let near = near.filter(|at| *at > YEARS.0 + 200_000 && *at < YEARS.1 - 200_000);
+        for change in near.chain((YEARS.0 + 200_000..YEARS.1 - 200_000).step_by(400 * 86_400)) {
+            let hours: Vec<Hour> =
+                (-30..30).map(|hours| Hour::containing(change + hours * 3_600).unwrap()).collect();
+            let dates: Vec<NaiveDate> =
+                hours.iter().map(|hour| local(tz, hour.unix_seconds()).date()).collect();
+            if !dates.is_sorted() {
+                assert!(TORN_DAYS.contains(&(tz, change)), "{tz} {change}: dates run backwards");
+                continue;
+            }
+            for (hour, date) in hours.into_iter().zip(dates) {
+                let at = hour.unix_seconds();
+                assert_eq!(zone.date(UnixSeconds::new(at)), date, "{tz} {at}");
+                let unit = unit_of(&days, hour);
+                let start = days.starts()[unit];
+                assert!(start.get() <= at, "{tz} {at}: its day starts later");
+                assert_eq!(start, zone.start_of(date), "{tz} {at}: is in another day than {date}");
+                if start.get() > at - 3_600 {
+                    assert_eq!(local(tz, start.get()).date(), date, "{tz}: the day {date} starts in another");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn days_tile_months_and_months_tile_years_in_every_zone() {
+    for (tz, zone) in distinct_zones() {
+        let range = years(&zone);
+        let [days, months, years] = [Unit::Day, Unit::Month, Unit::Year].map(|unit| Units::new(unit, &range));
+        assert_eq!(years.len(), 126, "{tz}");
+        assert_eq!(months.len(), 126 * 12, "{tz}");
+        for (fine, coarse) in [(&days, &months), (&months, &years)] {
+            assert!(fine.starts().is_sorted() && fine.bounds().is_sorted(), "{tz}");
+            assert_eq!(fine.bounds().len(), fine.len() + 1, "{tz}");
+            for (start, bound) in coarse.starts().iter().zip(coarse.bounds()) {
+                assert!(fine.starts().binary_search(start).is_ok(), "{tz}: {start:?} starts nothing finer");
+                assert!(fine.bounds().binary_search(bound).is_ok(), "{tz}: {bound:?} bounds nothing finer");
+            }
+            assert_eq!(fine.bounds().first(), coarse.bounds().first(), "{tz}");
+            assert_eq!(fine.bounds().last(), coarse.bounds().last(), "{tz}");
+        }
+        // Every day is there but those that the zone left out. Vostok's clock once moved by seven hours.
+        let named = u64::try_from(days.len()).unwrap();
+        let left_out = Unit::Day.count_in(&range) - named;
+        assert!(left_out <= 1, "{tz}: {left_out} days are left out");
+        let lengths = days.starts().windows(2).map(|pair| pair[1].since(pair[0]));
+        assert!(lengths.into_iter().all(|length| (17 * 3_600..=31 * 3_600).contains(&length)), "{tz}");
+    }
+}
+
+#[test]
+fn hours_of_every_zone_are_counted_before_they_are_made() {
+    for (tz, zone) in distinct_zones() {
+        for year in [1974, 1986, 2011, 2026] {
+            let day = |year| zone.start_of(NaiveDate::from_ymd_opt(year, 1, 1).unwrap());
+            let range = LocalRange::widened(zone, day(year), End::Before(day(year + 1)));
+            let hours = Units::new(Unit::Hour, &range);
+            assert_eq!(u64::try_from(hours.len()).unwrap(), Unit::Hour.count_in(&range), "{tz} {year}");
+            for (start, bounds) in hours.starts().iter().zip(hours.bounds().windows(2)) {
+                assert_eq!(zone.hour_start(*start), *start, "{tz} {year}");
+                assert!(bounds[1].get() - bounds[0].get() <= 1, "{tz} {year}: two buckets in one local hour");
+            }
+        }
+    }
+}
+
+#[test]
+fn dates_are_read_in_three_spellings_and_no_other() {
+    let day = |year, month, day| DateValue::Day(NaiveDate::from_ymd_opt(year, month, day).unwrap());
+    let check =
+        |text: &str, expected: Option<DateValue>| assert_eq!(DateValue::parse(text), expected, "{text:?}");
+    check("2019-03-17", Some(day(2019, 3, 17)));
+    check("2019-3-7", Some(day(2019, 3, 7)));
+    check("2020-02-29", Some(day(2020, 2, 29)));
+    check("2019-03-17T09:00:00Z", Some(DateValue::AtMs(1_552_813_200_000)));
+    check("2019-03-17T10:00:00.250+01:00", Some(DateValue::AtMs(1_552_813_200_250)));
+    check("2019-03-17T10:00:00 01:00", Some(DateValue::AtMs(1_552_813_200_000)));
+    check("1552813200000", Some(DateValue::AtMs(1_552_813_200_000)));
+    check("0", Some(DateValue::AtMs(0)));
+    for bad in [
+        "",
+        " ",
+        "now",
+        "2019",
+        "2019-03",
+        "2019-02-29",
+        "2019-13-1",
+        "2019-0-1",
+        "2019-3-017",
+        "+2019-3-1",
+        "2019-3-17 ",
+        "2019/03/17",
+        "2019-03-17T09:00:00",
+        "2019-03-17T25:00:00Z",
+        "1969-12-31",
+        "10000-1-1",
+        "-1",
+        "1552813200000.5",
+        "999999999999999",
+        "99999999999999999999",
+        "2019-03-17-01",
+        "２０19-03-17",
+    ] {
+        // Four digits are milliseconds, as any number is.
+        check(bad, (bad == "2019").then_some(DateValue::AtMs(2_019)));
+    }
+}
+
+#[test]
+fn samoa_left_out_a_day_which_has_no_point() {
+    let zone = Zone::named("Pacific/Apia").unwrap();
+    let day = |day| NaiveDate::from_ymd_opt(2011, 12, day).unwrap();
+    let range = LocalRange::widened(zone, zone.start_of(day(29)), End::Before(zone.start_of(day(31))));
+    assert_eq!(Units::new(Unit::Day, &range).len(), 1);
+    assert_eq!(zone.start_of(day(30)), zone.start_of(day(31)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn zones_agree_with_the_database_at_any_second(index in 0_usize..597, at in YEARS.0..YEARS.1) {
+        let name = Zone::names().nth(index).unwrap();
+        let zone = Zone::named(name).unwrap();
+        let span = zone.spans().iter().find(|s| s.start.get() <= at && at < s.end.get()).unwrap();
+        prop_assert_eq!(span.offset_seconds, offset(name.parse().unwrap(), at), "{}", name);
+    }
+
+    #[test]
+    fn instants_are_written_as_rfc_3339(at in -100_000_000_i64..253_402_300_800) {
+        let mut text = [0; 24];
+        write_instant(UnixSeconds::new(at), &mut text);
+        let expected = DateTime::from_timestamp(at, 0).unwrap().format("%Y-%m-%dT%H:%M:%S.000Z").to_string();
+        prop_assert_eq!(String::from_utf8(text.to_vec()).unwrap(), expected);
+    }
+
+    #[test]
+    fn units_of_a_fixed_offset_are_those_of_plain_arithmetic(
+        minutes in -720_i32..=720,
+        from in YEARS.0..YEARS.1,
+        seconds in 0_i64..40_000_000,
+    ) {
+        let zone = Zone::fixed(minutes).unwrap();
+        let range = LocalRange::widened(zone, UnixSeconds::new(from), End::Before(UnixSeconds::new(from + seconds)));
+        let shown = |at: i64| DateTime::from_timestamp(at + i64::from(minutes) * 60, 0).unwrap().naive_utc();
+        for unit in Unit::ALL {
+            let units = Units::new(unit, &range);
+            prop_assert_eq!(u64::try_from(units.len()).unwrap(), unit.count_in(&range));
+            let same = |a: NaiveDateTime, b: NaiveDateTime| match unit {
+                Unit::Hour => a.date() == b.date() && chrono::Timelike::hour(&a) == chrono::Timelike::hour(&b),
+                Unit::Day => a.date() == b.date(),
+                Unit::Month => (a.year(), a.month()) == (b.year(), b.month()),
+                Unit::Year => a.year() == b.year(),
+            };
+            for (index, start) in units.starts().iter().enumerate() {
+                prop_assert!(!same(shown(start.get() - 1), shown(start.get())), "a unit starts late");
+                let last = units.starts().get(index + 1).map_or(range.end().get(), |next| next.get()) - 1;
+                prop_assert!(same(shown(start.get()), shown(last)), "a unit is too long");
+            }
+        }
+    }
+
+    #[test]
+    fn units_tile_any_range_of_any_zone(
+        index in 0_usize..597,
+        from in YEARS.0..YEARS.1,
+        seconds in 1_i64..100_000_000,
+    ) {
+        let zone = Zone::named(Zone::names().nth(index).unwrap()).unwrap();
+        let range = LocalRange::widened(zone, UnixSeconds::new(from), End::Before(UnixSeconds::new(from + seconds)));
+        for unit in Unit::ALL {
+            let units = Units::new(unit, &range);
+            prop_assert!(!units.is_empty());
+            prop_assert_eq!(units.bounds().len(), units.len() + 1);
+            prop_assert!(units.bounds().is_sorted());
+            prop_assert!(units.starts().is_sorted());
+            prop_assert_eq!(units.bounds()[0], range.hours().start);
+            prop_assert_eq!(units.bounds()[units.len()], range.hours().end);
+            prop_assert!(units.starts()[0] <= range.start());
+            prop_assert!(*units.starts().last().unwrap() < range.end());
+        }
+    }
+}
