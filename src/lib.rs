@@ -28,3 +28,4 @@ pub mod clock;
 pub mod event;
 pub mod limits;
 pub mod shutdown;
+pub mod wire;
