@@ -24,8 +24,12 @@
 
 pub mod batch;
 pub mod calendar;
+pub mod catalogue;
+pub mod cells;
 pub mod clock;
+pub mod counters;
 pub mod event;
 pub mod limits;
 pub mod shutdown;
+mod table;
 pub mod wire;

@@ -1,0 +1,289 @@
+//! The counters against an obvious model: whatever is added, loaded or cleared, in whatever order, every read
+//! gives the model's numbers.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::needless_for_each,
+    reason = "test code: it may stop"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use proptest::prelude::*;
+use tallyd::batch::{Increment, SeriesId};
+use tallyd::calendar::{Hour, HourRange};
+use tallyd::catalogue::total_series;
+use tallyd::cells::{Cell, FrameError, Month, by_month, encode_frame};
+use tallyd::counters::{Counters, Writer};
+use tallyd::event::{Metric, Node, ObjectId, SeriesKey, Source, StoryId};
+
+const METRICS: [Metric; 4] =
+    [Metric::Conversations, Metric::PaidConversations, Metric::Messages, Metric::Interaction(Node::Welcome)];
+const SERIES: usize = 8;
+/// 2019-01-01.
+const START: u32 = 429_528;
+
+fn key(index: usize) -> SeriesKey {
+    let story = StoryId(ObjectId::parse(b"5b07ffafc2376e30306d9b16").unwrap());
+    SeriesKey { story, source: Source::ALL[index / 4 * 3], metric: METRICS[index % 4] }
+}
+
+fn id(index: usize) -> SeriesId {
+    SeriesId::new(24 + 3 * u32::try_from(index).unwrap())
+}
+
+fn increment(series: usize, hour: u32, count: u32) -> Increment {
+    Increment { series: id(series), hour: Hour::new(hour), count }
+}
+
+fn defined() -> (std::sync::Arc<Counters>, Writer) {
+    let (counters, mut writer) = Counters::new();
+    (0..SERIES).for_each(|index| writer.define(id(index), &key(index)));
+    (counters, writer)
+}
+
+/// What the counters must say, series by series, the totals among them.
+#[derive(Default)]
+struct Model(BTreeMap<u32, BTreeMap<u32, u64>>);
+
+impl Model {
+    fn fed_by(index: usize) -> impl Iterator<Item = u32> {
+        let key = key(index);
+        let totals = [total_series(key.metric, Some(key.source)), total_series(key.metric, None)];
+        totals.into_iter().flatten().map(SeriesId::get).chain([id(index).get()])
+    }
+
+    fn add(&mut self, index: usize, hour: u32, count: u64) {
+        if count > 0 {
+            Self::fed_by(index)
+                .for_each(|id| *self.0.entry(id).or_default().entry(hour).or_default() += count);
+        }
+    }
+
+    fn clear(&mut self, index: usize) {
+        for (hour, count) in self.0.get(&id(index).get()).cloned().unwrap_or_default() {
+            for fed in Self::fed_by(index) {
+                let cells = self.0.get_mut(&fed).unwrap();
+                *cells.get_mut(&hour).unwrap() -= count;
+                cells.retain(|_, count| *count > 0);
+            }
+        }
+    }
+
+    fn check(&self, counters: &Counters, range: HourRange) {
+        let nothing = BTreeMap::new();
+        for series in (0..24).chain((0..SERIES).map(|index| id(index).get())) {
+            let cells = self.0.get(&series).unwrap_or(&nothing);
+            let of_range: BTreeMap<u32, u64> = cells
+                .iter()
+                .filter(|(hour, _)| range.contains(Hour::new(**hour)))
+                .map(|(h, c)| (*h, *c))
+                .collect();
+            let mut seen: BTreeMap<u32, u64> = BTreeMap::new();
+            counters.visit(SeriesId::new(series), range, &mut |slice| {
+                assert!(!slice.is_empty() && slice.is_sorted_by_key(|cell| cell.hour));
+                for cell in slice {
+                    *seen.entry(cell.hour.get()).or_default() += u64::from(cell.count);
+                }
+            });
+            assert_eq!(seen, of_range, "series {series} in {range:?}");
+            assert_eq!(counters.sum(SeriesId::new(series), range), of_range.values().sum::<u64>());
+            let span = cells.keys().next().zip(cells.keys().last());
+            let span = span.map(|(first, last)| (Hour::new(*first), Hour::new(*last)));
+            assert_eq!(counters.span(SeriesId::new(series)), span);
+        }
+        assert_eq!(counters.stats().undefined, 0);
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// (series, hours after the start, count)
+    Add(Vec<(usize, u32, u32)>),
+    Load(usize, u32, Vec<(u32, u32)>),
+    Clear(usize),
+    /// One series, hour by hour from there.
+    Run(usize, u32, u32),
+    Check(u32, u32),
+}
+
+fn hours() -> impl Strategy<Value = u32> {
+    // Mostly the present, now and then late, seldom long ago.
+    prop_oneof![6 => 9_000..9_003_u32, 3 => 7_000..9_000_u32, 1 => 0..20_000_u32]
+}
+
+fn counts() -> impl Strategy<Value = u32> {
+    prop_oneof![1 => Just(0), 8 => 1..300_u32, 1 => (u32::MAX - 400)..=u32::MAX]
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    let frame = prop::collection::vec((0..650_u32, counts()), 1..80);
+    prop_oneof![
+        8 => prop::collection::vec((0..SERIES, hours(), counts()), 0..200).prop_map(Step::Add),
+        3 => (0..SERIES, 0..24_u32, frame).prop_map(|(series, month, cells)| Step::Load(series, month, cells)),
+        1 => (0..SERIES).prop_map(Step::Clear),
+        2 => (0..SERIES, hours(), 1..900_u32).prop_map(|(series, from, n)| Step::Run(series, from, n)),
+        2 => (hours(), 0..5_000_u32).prop_map(|(from, length)| Step::Check(from, length)),
+    ]
+}
+
+fn run(steps: &[Step]) {
+    let (counters, mut writer) = defined();
+    let mut model = Model::default();
+    for step in steps {
+        match step {
+            Step::Add(of) => {
+                let batch: Vec<Increment> =
+                    of.iter().map(|&(s, hour, n)| increment(s, START + hour, n)).collect();
+                writer.add(&batch);
+                of.iter().for_each(|&(s, hour, n)| model.add(s, START + hour, u64::from(n)));
+            }
+            Step::Load(series, month, of) => {
+                let start = Month::new(588 + month).range().start.get();
+                let mut cells: Vec<Cell> =
+                    of.iter().map(|&(hour, count)| Cell { hour: Hour::new(start + hour), count }).collect();
+                cells.sort_unstable_by_key(|cell| cell.hour);
+                let mut frame = Vec::new();
+                encode_frame(&cells, &mut frame);
+                assert_eq!(writer.load(id(*series), &frame), Ok(()));
+                cells.iter().for_each(|cell| model.add(*series, cell.hour.get(), u64::from(cell.count)));
+                frame.push(0);
+                assert_eq!(writer.load(id(*series), &frame), Err(FrameError::TrailingBytes));
+            }
+            Step::Clear(series) => {
+                writer.clear(id(*series));
+                model.clear(*series);
+            }
+            Step::Run(series, from, length) => {
+                let hours = START + from..START + from + length;
+                let batch: Vec<Increment> =
+                    hours.clone().map(|hour| increment(*series, hour, hour % 9)).collect();
+                batch.chunks(50).for_each(|part| writer.add(part));
+                hours.for_each(|hour| model.add(*series, hour, u64::from(hour % 9)));
+            }
+            Step::Check(from, length) => {
+                let start = START + from;
+                let range = HourRange { start: Hour::new(start), end: Hour::new(start + length) };
+                model.check(&counters, range);
+            }
+        }
+    }
+    model.check(&counters, HourRange::ALL);
+    (0..SERIES).for_each(|index| writer.clear(id(index)));
+    Model::default().check(&counters, HourRange::ALL);
+    assert_eq!(counters.stats().cells, 0, "every cell that came has gone");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn counters_equal_the_model_after_any_steps(steps in prop::collection::vec(steps(), 1..40)) {
+        run(&steps);
+    }
+}
+
+#[test]
+fn counts_past_32_bits_add_up_in_the_present_hour_and_in_a_late_one() {
+    let (counters, mut writer) = defined();
+    let mut model = Model::default();
+    for round in 0..50 {
+        for (hour, count) in [(START + 900, u32::MAX - round), (START + 5, u32::MAX), (START + 5, 3 + round)]
+        {
+            writer.add(&[increment(0, hour, count)]);
+            model.add(0, hour, u64::from(count));
+        }
+    }
+    model.check(&counters, HourRange::ALL);
+    assert!(counters.stats().cells < 3 * 220, "cells are filled up before there is another");
+}
+
+#[test]
+fn define_is_idempotent_and_leaves_the_reserved_ids_alone() {
+    let (counters, mut writer) = defined();
+    assert_eq!(counters.stats().series, 24 + 8);
+    writer.define(id(0), &key(0));
+    writer.define(SeriesId::new(0), &key(3));
+    assert_eq!(counters.stats().series, 24 + 8);
+    assert_eq!(counters.sum(SeriesId::new(4_000_000), HourRange::ALL), 0);
+    assert_eq!(counters.span(SeriesId::new(4_000_000)), None);
+}
+
+#[test]
+fn memory_stays_small_for_few_cells_and_for_many() {
+    let (counters, mut writer) = defined();
+    let fixed = counters.stats().bytes;
+    writer.add(&[0, 1, 2, 3].map(|hour| increment(3, START + hour, 9)));
+    assert!(counters.stats().bytes - fixed <= 32, "four cells: {}", counters.stats().bytes - fixed);
+    for hour in 0..5_000 {
+        writer.add(&[increment(7, START + hour * 3, hour % 200)]);
+    }
+    let stats = counters.stats();
+    let bytes_per_cell = (stats.bytes - fixed) * 10 / stats.cells;
+    assert!(bytes_per_cell <= 35, "{bytes_per_cell} tenths of a byte per cell");
+}
+
+/// One thread writes, two read: a sum never goes down, never exceeds what was begun, never misses what was done.
+#[test]
+fn readers_beside_the_writer_see_every_count_once() {
+    const ROUNDS: u32 = 3_000;
+    let (counters, mut writer) = defined();
+    let (begun, done, stop) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
+    let total = total_series(Metric::Conversations, None).unwrap();
+    std::thread::scope(|scope| {
+        for series in [id(0), total] {
+            let (counters, begun, done, stop) = (&counters, &begun, &done, &stop);
+            scope.spawn(move || {
+                let mut last = 0;
+                while !stop.load(Ordering::Acquire) {
+                    let known = done.load(Ordering::Acquire);
+                    let mut visited = 0;
+                    counters.visit(series, HourRange::ALL, &mut |cells| {
+                        visited += cells.iter().map(|cell| u64::from(cell.count)).sum::<u64>();
+                    });
+                    let sum = counters.sum(series, HourRange::ALL);
+                    let most = begun.load(Ordering::Acquire);
+                    assert!(
+                        known <= visited && visited <= sum && sum <= most,
+                        "{known} {visited} {sum} {most}"
+                    );
+                    assert!(last <= visited);
+                    last = sum;
+                }
+            });
+        }
+        for round in 0..ROUNDS {
+            // The present hour moves on; late hours jump about, so that everything is reorganised all the time.
+            let late = START + round.wrapping_mul(2_654_435_761) % 4_000;
+            let batch = [(START + 4_000 + round / 4, 3), (late, 2), (late + 1, 1)];
+            begun.fetch_add(6, Ordering::AcqRel);
+            writer.add(&batch.map(|(hour, count)| increment(0, hour, count)));
+            done.fetch_add(6, Ordering::AcqRel);
+        }
+        stop.store(true, Ordering::Release);
+    });
+    assert_eq!(counters.sum(id(0), HourRange::ALL), u64::from(ROUNDS) * 6);
+    assert_eq!(counters.sum(total, HourRange::ALL), u64::from(ROUNDS) * 6);
+}
+
+#[test]
+fn frames_of_many_months_load_in_any_order() {
+    for order in [vec![0, 1, 2, 3], vec![3, 2, 1, 0], vec![2, 0, 3, 1, 2]] {
+        let (counters, mut writer) = defined();
+        let mut model = Model::default();
+        for part in order {
+            let cells: Vec<Cell> = (0..900)
+                .map(|n| Cell { hour: Hour::new(START + part * 1_000 + n), count: n % 5 + 1 })
+                .collect();
+            for (_, of_month) in by_month(&cells) {
+                let mut frame = Vec::new();
+                encode_frame(of_month, &mut frame);
+                writer.load(id(1), &frame).unwrap();
+            }
+            cells.iter().for_each(|cell| model.add(1, cell.hour.get(), u64::from(cell.count)));
+        }
+        model.check(&counters, HourRange::ALL);
+    }
+}
