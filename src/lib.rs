@@ -29,6 +29,7 @@ pub mod cells;
 pub mod clock;
 pub mod counters;
 pub mod event;
+pub mod ingest;
 pub mod limits;
 pub mod shutdown;
 mod table;

@@ -1,0 +1,348 @@
+//! From bytes to batches: one [`Parser`] per connection or request. Lines and their grammar are `wire`'s; this room
+//! knows which series an event adds to, and remembers the heads (`measurement,tags`) that a client repeats, so that a
+//! known head is not parsed again. Knows nothing of sockets, files, or what becomes of a batch.
+//!
+//! # The two paths
+//! `quick` reads the tail of a line (`count`, `paid`, timestamp) in the few spellings that clients send, `heads` knows
+//! the head by its bytes; together they are the fast path. Everything else goes through `wire`, the only complete
+//! grammar, and `sink`, the only place that interns series.
+//!
+//! INVARIANT: the fast path counts a line exactly as the slow path would.
+//! INVARIANT (of [`Batch`]): every series of a batch is confirmed in the catalogue's generation that the batch names,
+//! or is defined in the batch, once. When the generation moves between two calls that fill the same batch, the batch
+//! keeps the older one, and from then on every series that is added is defined in it, confirmed or not.
+
+mod body;
+mod heads;
+mod names;
+mod quick;
+mod sink;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::batch::{Batch, SeriesId};
+use crate::catalogue::Catalogue;
+use crate::limits::{LINE_BYTES_MAX, LINE_ERRORS_SHOWN_MAX, LINES_ABREAST};
+use crate::wire::block::{LineRule, first_line};
+use crate::wire::line::{self, TLS_HANDSHAKE};
+use crate::wire::{Arrival, LineError, LineErrorKind, Precision, TimeRules};
+
+use heads::Heads;
+use names::Names;
+use quick::{Front, Tail};
+use sink::{Entry, EventKind, Sink};
+
+/// Turns the bytes of one connection or request into batches. One per connection; not shared.
+#[derive(Debug)]
+pub struct Parser {
+    catalogue: Arc<Catalogue>,
+    heads: Heads,
+    names: Names,
+    precision: Option<Precision>,
+    /// Lines of the stream that were taken so far.
+    lines: u64,
+    /// The stream is within a line that is too long; its rejection has been noted.
+    skipping: bool,
+}
+
+/// A line that was not counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// The line's number, from 1, since the start of the connection or body; of an element of a JSON array, the line
+    /// that it begins on.
+    pub line: u64,
+    /// What is wrong with it.
+    pub error: LineError,
+}
+
+/// Lines by what became of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Accepted `conversation` events.
+    pub conversations: u64,
+    /// Accepted `message` events.
+    pub messages: u64,
+    /// Accepted `interaction` events.
+    pub interactions: u64,
+    /// Lines that were not counted. Blank lines and comments are in none of the four.
+    pub rejected: u64,
+}
+
+impl Tally {
+    /// Accepted events of every kind.
+    pub fn accepted(&self) -> u64 {
+        self.conversations.saturating_add(self.messages).saturating_add(self.interactions)
+    }
+
+    fn add(&mut self, kind: EventKind) {
+        let count = match kind {
+            EventKind::Conversation => &mut self.conversations,
+            EventKind::Message => &mut self.messages,
+            EventKind::Interaction => &mut self.interactions,
+        };
+        *count = count.saturating_add(1);
+    }
+}
+
+/// What one or several calls of a parser found.
+#[derive(Debug, Default)]
+pub struct Parsed {
+    /// What the accepted lines add.
+    pub batch: Batch,
+    /// How many lines were accepted and rejected.
+    pub tally: Tally,
+    /// The first `LINE_ERRORS_SHOWN_MAX` bad lines; `tally.rejected` has the number of all.
+    pub rejections: Vec<Rejection>,
+    /// There are accepted lines, and each carried its own timestamp, which was not a whole millisecond (for the retry
+    /// window).
+    pub all_finer_than_millisecond: bool,
+    /// The series that `batch.definitions` has.
+    pub(crate) defined: HashSet<SeriesId, foldhash::fast::RandomState>,
+}
+
+impl Parsed {
+    fn reject(&mut self, line: u64, error: LineError) {
+        self.tally.rejected = self.tally.rejected.saturating_add(1);
+        if self.rejections.len() < LINE_ERRORS_SHOWN_MAX {
+            self.rejections.push(Rejection { line, error });
+        }
+    }
+}
+
+/// What stopped `parse_stream`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// Everything up to the last whole line was taken; `consumed` bytes may be dropped from the front of the buffer.
+    NeedMore,
+    /// A line that begins with `!` was taken: its text without the `!`, line feed and carriage return; bytes that are
+    /// not UTF-8 are replaced. It is counted in the line numbers.
+    Command(String),
+}
+
+/// The precision of a request: `None` = not given (line protocol in nanoseconds, JSON in milliseconds).
+pub type BodyPrecision = Option<Precision>;
+
+impl Parser {
+    /// A parser that interns into `catalogue`, with the default precisions.
+    pub fn new(catalogue: Arc<Catalogue>) -> Self {
+        Self {
+            catalogue,
+            heads: Heads::new(),
+            names: Names::default(),
+            precision: None,
+            lines: 0,
+            skipping: false,
+        }
+    }
+
+    /// Sets the unit of the integer timestamps that follow on the stream, line protocol's and JSON's.
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.precision = Some(precision);
+    }
+
+    /// A TCP stream: takes whole lines from the front of `bytes` (a line feed always ends a line, even within quotes)
+    /// until there is no whole line left or a command line comes. Appends to `parsed`, so several calls can make one
+    /// batch. Returns how many bytes were consumed and why it stopped.
+    ///
+    /// A line over `LINE_BYTES_MAX` gives one rejection and is skipped up to its line feed, however far: the parser
+    /// remembers that across calls, and all bytes given are then consumed. Does not block.
+    pub fn parse_stream(&mut self, bytes: &[u8], arrival: Arrival, parsed: &mut Parsed) -> (usize, Stop) {
+        let mut consumed = 0;
+        if self.skipping {
+            let Some(end) = memchr::memchr(b'\n', bytes) else { return (bytes.len(), Stop::NeedMore) };
+            self.skipping = false;
+            consumed = end + 1;
+        }
+        let times = TimeRules::new(arrival, self.precision);
+        let mut rule = LineRule::Stream;
+        loop {
+            let mut run = self.run(times, parsed);
+            consumed += run.take_lines(bytes.get(consumed..).unwrap_or_default(), &mut rule);
+            self.lines = run.finish();
+            let rest = bytes.get(consumed..).unwrap_or_default();
+            // What is left begins with a command, or is not a whole line.
+            let Some(extent) = first_line(rest, &mut rule) else {
+                let Some(kind) = never_a_line(rest) else { return (consumed, Stop::NeedMore) };
+                self.lines += 1;
+                parsed.reject(self.lines, LineError::whole(kind));
+                self.skipping = true;
+                return (bytes.len(), Stop::NeedMore);
+            };
+            self.lines += 1;
+            consumed += extent.consumed;
+            if !extent.is_too_long() {
+                let text = String::from_utf8_lossy(extent.line.get(1..).unwrap_or_default()).into_owned();
+                return (consumed, Stop::Command(text));
+            }
+            parsed.reject(self.lines, LineError::whole(LineErrorKind::TooLong));
+        }
+    }
+
+    /// The peer closed: what is left without a line feed is a line too. Bytes that begin with `!` are a command that
+    /// did not arrive whole, and are refused.
+    pub fn finish_stream(&mut self, bytes: &[u8], arrival: Arrival, parsed: &mut Parsed) {
+        if bytes.is_empty() || std::mem::take(&mut self.skipping) {
+            return;
+        }
+        let times = TimeRules::new(arrival, self.precision);
+        let mut run = self.run(times, parsed);
+        run.slow(bytes.strip_suffix(b"\r").unwrap_or(bytes), None);
+        self.lines = run.finish();
+    }
+
+    /// A whole HTTP body: line protocol and NDJSON mixed, or (told apart by content) one JSON object or array in any
+    /// layout. A line feed within a quoted string does not end its line here. `precision` is what the request gave.
+    /// Stands outside the stream: line numbers begin at 1, and the stream's own precision is left aside. Does not block.
+    pub fn parse_body(&mut self, body: &[u8], arrival: Arrival, precision: BodyPrecision) -> Parsed {
+        let mut parsed = Parsed::default();
+        body::parse(self, body, &TimeRules::new(arrival, precision), &mut parsed);
+        parsed
+    }
+
+    /// Begins to fill `parsed`.
+    fn run<'p>(&'p mut self, times: TimeRules, parsed: &'p mut Parsed) -> Run<'p> {
+        let sink = Sink::begin(&self.catalogue, &mut self.names, parsed);
+        self.heads.begin(sink.generation(), sink.is_mixed());
+        Run { heads: &mut self.heads, sink, times, lines: self.lines }
+    }
+}
+
+/// One call of a parser: takes lines in blocks of `LINES_ABREAST`, in three steps over each block so that the
+/// look-ups of its lines overlap: find the lines and read their tails; fetch the cache's slots; compare and count.
+#[derive(Debug)]
+struct Run<'p> {
+    heads: &'p mut Heads,
+    sink: Sink<'p>,
+    times: TimeRules,
+    /// Lines taken so far.
+    lines: u64,
+}
+
+/// A line of a block.
+#[derive(Clone, Copy, Default)]
+struct Abreast<'a> {
+    line: &'a [u8],
+    head: &'a [u8],
+    tail: Option<Tail>,
+    probe: heads::Probe,
+    inner_line_feeds: u32,
+}
+
+impl Run<'_> {
+    /// Takes the lines of `bytes` until no whole one is left or, on a stream, one begins with `!`; returns how many
+    /// bytes were taken.
+    fn take_lines(&mut self, bytes: &[u8], rule: &mut LineRule) -> usize {
+        let mut block = [Abreast::default(); LINES_ABREAST];
+        let mut rest = bytes;
+        loop {
+            let (count, after) = self.gather(rest, rule, &mut block);
+            rest = after;
+            for abreast in block.iter_mut().take(count) {
+                self.heads.fetch(&mut abreast.probe);
+            }
+            for abreast in block.iter_mut().take(count) {
+                self.heads.peek(&mut abreast.probe, abreast.head);
+            }
+            for abreast in block.iter().take(count) {
+                self.count(abreast);
+            }
+            if count < LINES_ABREAST {
+                return bytes.len() - rest.len();
+            }
+        }
+    }
+
+    /// Fills the block with the next lines of `bytes`; returns how many there are, and what follows them.
+    #[inline]
+    fn gather<'a>(
+        &self,
+        bytes: &'a [u8],
+        rule: &mut LineRule,
+        block: &mut [Abreast<'a>; LINES_ABREAST],
+    ) -> (usize, &'a [u8]) {
+        let stops_at_commands = matches!(rule, LineRule::Stream);
+        let mut rest = bytes;
+        for (count, abreast) in block.iter_mut().enumerate() {
+            if stops_at_commands && rest.first() == Some(&b'!') {
+                return (count, rest);
+            }
+            if let Some(Front { head, line, tail, after }) = quick::front(rest, &self.times) {
+                let probe = self.heads.probe(head);
+                *abreast = Abreast { line, head, tail: Some(tail), probe, inner_line_feeds: 0 };
+                rest = after;
+            } else {
+                let Some(extent) = first_line(rest, rule) else { return (count, rest) };
+                *abreast = Abreast {
+                    line: extent.line,
+                    inner_line_feeds: extent.inner_line_feeds,
+                    ..Abreast::default()
+                };
+                rest = rest.get(extent.consumed..).unwrap_or_default();
+            }
+        }
+        (LINES_ABREAST, rest)
+    }
+
+    /// Counts one line, by the cache if its head is there.
+    #[inline]
+    fn count(&mut self, abreast: &Abreast<'_>) {
+        let Some(tail) = abreast.tail else {
+            self.slow(abreast.line, None);
+            self.lines += u64::from(abreast.inner_line_feeds);
+            return;
+        };
+        if let Some(entry) = self.heads.find(&abreast.probe, abreast.head)
+            && self.sink.quick(entry, tail)
+        {
+            self.lines += 1;
+            return;
+        }
+        self.slow(abreast.line, Some(abreast.head));
+    }
+
+    /// Counts one line by the complete grammar. `head` is what the cache is to know the line by next time.
+    #[cold]
+    #[inline(never)]
+    fn slow(&mut self, line: &[u8], head: Option<&[u8]>) {
+        self.lines += 1;
+        match self.slow_outcome(line) {
+            Ok(None) => {}
+            Ok(Some(entry)) => {
+                if let Some(head) = head {
+                    self.heads.insert(head, entry);
+                }
+            }
+            Err(error) => self.sink.parsed().reject(self.lines, error),
+        }
+    }
+
+    /// What the cache may know of the line's head from now on; `None` where it must not know it.
+    fn slow_outcome(&mut self, text: &[u8]) -> Result<Option<Entry>, LineError> {
+        if LINE_BYTES_MAX < text.len() {
+            return Err(LineError::whole(LineErrorKind::TooLong));
+        }
+        match line::event(text, &self.times)? {
+            None => Ok(None),
+            Some(reading) => self.sink.take(reading),
+        }
+    }
+
+    /// Ends the run; the number of lines taken so far.
+    fn finish(self) -> u64 {
+        self.sink.finish();
+        self.lines
+    }
+}
+
+/// Why the beginning of a line can be refused before its line feed has come.
+fn never_a_line(beginning: &[u8]) -> Option<LineErrorKind> {
+    // A carriage return at the end may yet turn out to be part of the line's ending.
+    if LINE_BYTES_MAX < beginning.strip_suffix(b"\r").unwrap_or(beginning).len() {
+        return Some(LineErrorKind::TooLong);
+    }
+    // A TLS client waits for an answer and may never send a line feed.
+    beginning.starts_with(TLS_HANDSHAKE).then_some(LineErrorKind::Tls)
+}

@@ -1,0 +1,253 @@
+//! From events to a batch: series ids, definitions, name changes, increments, and the tally. The only place that
+//! interns. Knows no syntax.
+//!
+//! INVARIANT: an event is taken whole or not at all; nothing of it is in the batch when interning is refused.
+
+use super::names::{Named, Names};
+use super::quick::{Paid, Stamp, Tail};
+use super::{Parsed, Tally};
+use crate::batch::{Definition, Increment, SeriesId};
+use crate::calendar::Hour;
+use crate::catalogue::{Catalogue, CatalogueFull};
+use crate::event::{Event, Metric, SeriesKey, What};
+use crate::wire::rules::NameIn;
+use crate::wire::{LineError, LineErrorKind, Reading};
+
+/// The kind of an event, as the tally counts them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum EventKind {
+    #[default]
+    Conversation,
+    Message,
+    Interaction,
+}
+
+/// What a head means: the series that its events add to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Entry {
+    /// The conversations, messages or uses of the node.
+    series: Known,
+    /// The paid conversations, once one has been seen.
+    paid: Known,
+    kind: EventKind,
+}
+
+/// A series id, and whether it is known to need no definition in the current generation.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    /// The id's number, and `CONFIRMED`; `NONE` where there is no id yet.
+    bits: IdBits,
+}
+
+/// An id in 31 bits with a flag beside it, so that a slot of the cache stays small.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct IdBits(u32);
+
+impl Default for IdBits {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+const _: () = assert!(crate::limits::SERIES_MAX < 1 << 31, "the highest bit of an id is free for a flag");
+
+impl IdBits {
+    const NONE: Self = Self(u32::MAX);
+    const CONFIRMED: u32 = 1 << 31;
+
+    #[inline]
+    fn id(self) -> Option<SeriesId> {
+        (self != Self::NONE).then(|| SeriesId::new(self.0 & !Self::CONFIRMED))
+    }
+
+    #[inline]
+    fn is_confirmed(self) -> bool {
+        self.0 & Self::CONFIRMED != 0
+    }
+}
+
+impl Known {
+    fn new(id: SeriesId) -> Self {
+        Self { bits: IdBits(id.get()) }
+    }
+}
+
+/// Fills one `Parsed` during one run.
+#[derive(Debug)]
+pub(super) struct Sink<'p> {
+    catalogue: &'p Catalogue,
+    names: &'p mut Names,
+    parsed: &'p mut Parsed,
+    generation: u64,
+    confirmation: Confirmation,
+    stamps: Stamp,
+}
+
+/// Whether a confirmed series may go without a definition in this batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Confirmation {
+    /// The batch is of the current generation.
+    Counts,
+    /// The batch was begun under an older generation: every series that is added now is defined.
+    Mixed,
+}
+
+impl<'p> Sink<'p> {
+    /// Begins to add to `parsed`.
+    pub(super) fn begin(catalogue: &'p Catalogue, names: &'p mut Names, parsed: &'p mut Parsed) -> Self {
+        // Read before anything is interned or asked for: what is confirmed later is confirmed in this generation, or
+        // the generation has moved, which `needs_definition` sees.
+        let generation = catalogue.generation();
+        let mut confirmation = Confirmation::Counts;
+        if parsed.batch.is_empty() {
+            // Nothing in it depends on a generation yet.
+            parsed.batch.generation = generation;
+        } else if parsed.batch.generation != generation {
+            confirmation = Confirmation::Mixed;
+        }
+        // The batch may have been taken out since the last run.
+        if parsed.defined.len() != parsed.batch.definitions.len() {
+            parsed.defined = parsed.batch.definitions.iter().map(|definition| definition.id).collect();
+        }
+        let stamps = if parsed.tally.accepted() == 0 || parsed.all_finer_than_millisecond {
+            Stamp::Finer
+        } else {
+            Stamp::Coarse
+        };
+        Self { catalogue, names, parsed, generation, confirmation, stamps }
+    }
+
+    /// The catalogue's generation when the run began.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether the batch was begun under an older generation.
+    pub(super) fn is_mixed(&self) -> bool {
+        self.confirmation == Confirmation::Mixed
+    }
+
+    /// What is being filled.
+    pub(super) fn parsed(&mut self) -> &mut Parsed {
+        self.parsed
+    }
+
+    /// Ends the run.
+    pub(super) fn finish(self) {
+        self.parsed.all_finer_than_millisecond =
+            self.parsed.tally.accepted() != 0 && self.stamps == Stamp::Finer;
+    }
+
+    /// Adds an event of a known head. `false`, with nothing done, where the head's entry does not say enough.
+    #[inline]
+    pub(super) fn quick(&mut self, entry: &mut Entry, tail: Tail) -> bool {
+        let Some(series) = entry.series.bits.id() else { return false };
+        if entry.kind == EventKind::Conversation && tail.paid == Paid::Yes {
+            let Some(paid) = entry.paid.bits.id() else { return false };
+            self.define(&mut entry.series, series);
+            self.define(&mut entry.paid, paid);
+            self.increment(series, tail.hour, tail.count);
+            self.increment(paid, tail.hour, paid_count(tail.count));
+        } else {
+            self.define(&mut entry.series, series);
+            self.increment(series, tail.hour, tail.count);
+        }
+        self.accept(entry.kind, tail.stamp);
+        true
+    }
+
+    /// Adds an event. Returns what the cache may keep for its head, or `None` where the head says more than the
+    /// series: a name.
+    ///
+    /// # Errors
+    /// `CatalogueFull`.
+    pub(super) fn take(&mut self, reading: Reading<'_>) -> Result<Option<Entry>, LineError> {
+        let Reading { event, stamp_nanos, name_in } = reading;
+        let Event { story, source, what, count, hour, story_name } = event;
+        let intern = |metric| {
+            let key = SeriesKey { story, source, metric };
+            self.catalogue.intern(&key).map_err(|full: CatalogueFull| {
+                LineError::whole(LineErrorKind::CatalogueFull { what: full.to_string().into() })
+            })
+        };
+        let (kind, metric) = match &what {
+            What::Conversation { .. } => (EventKind::Conversation, Metric::Conversations),
+            What::Message => (EventKind::Message, Metric::Messages),
+            What::Interaction { node, .. } => (EventKind::Interaction, Metric::Interaction(*node)),
+        };
+        let series = intern(metric)?;
+        let paid = match what {
+            What::Conversation { paid: true } => Some(intern(Metric::PaidConversations)?),
+            _ => None,
+        };
+        let mut entry = Entry { series: Known::new(series), paid: Known::default(), kind };
+        self.define(&mut entry.series, series);
+        self.increment(series, hour, count);
+        if let Some(paid) = paid {
+            entry.paid = Known::new(paid);
+            self.define(&mut entry.paid, paid);
+            self.increment(paid, hour, paid_count(count));
+        }
+        if let Some(name) = story_name {
+            self.rename(Named::Story(story), &name);
+        }
+        if let What::Interaction { node, name: Some(name) } = what {
+            self.rename(Named::Node(story, node), &name);
+        }
+        let stamp = stamp_nanos.and_then(|nanos| u64::try_from(nanos).ok()).map_or(Stamp::Coarse, Stamp::of);
+        self.accept(kind, stamp);
+        Ok((name_in == NameIn::Fields).then_some(entry))
+    }
+
+    #[inline]
+    fn accept(&mut self, kind: EventKind, stamp: Stamp) {
+        Tally::add(&mut self.parsed.tally, kind);
+        if stamp == Stamp::Coarse {
+            self.stamps = Stamp::Coarse;
+        }
+    }
+
+    #[inline]
+    fn increment(&mut self, series: SeriesId, hour: Hour, count: u32) {
+        self.parsed.batch.increments.push(Increment { series, hour, count });
+    }
+
+    /// Puts the series' definition into the batch if it is needed and not there yet.
+    #[inline]
+    fn define(&mut self, known: &mut Known, id: SeriesId) {
+        if !known.bits.is_confirmed() && !self.parsed.defined.contains(&id) {
+            self.define_unconfirmed(known, id);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn define_unconfirmed(&mut self, known: &mut Known, id: SeriesId) {
+        // If the generation is still the same after the series was seen confirmed, it was confirmed in that one.
+        if self.confirmation == Confirmation::Counts
+            && self.catalogue.is_confirmed(id)
+            && self.catalogue.generation() == self.generation
+        {
+            known.bits = IdBits(id.get() | IdBits::CONFIRMED);
+            return;
+        }
+        // An id that has been interned has a key.
+        if let Some(key) = self.catalogue.key(id) {
+            self.parsed.batch.definitions.push(Definition { id, key });
+            self.parsed.defined.insert(id);
+        }
+    }
+
+    fn rename(&mut self, named: Named, name: &str) {
+        if let Some(change) = self.names.change(self.catalogue, named, name) {
+            self.parsed.batch.changes.push(change);
+        }
+    }
+}
+
+/// What `count` conversations of which it is said that they are paid add to the paid ones: with a count of 0, one
+/// earlier conversation turns out to be paid.
+#[inline]
+fn paid_count(count: u32) -> u32 {
+    count.max(1)
+}
