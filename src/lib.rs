@@ -31,6 +31,7 @@ pub mod counters;
 pub mod event;
 pub mod ingest;
 pub mod limits;
+pub mod report;
 pub mod shutdown;
 mod table;
 pub mod wire;

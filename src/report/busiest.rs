@@ -1,0 +1,77 @@
+//! Conversations by local weekday and hour. Knows nothing of output formats.
+
+use super::query::Query;
+use super::roll::series_of;
+use super::summary::{Figure, percent_hundredths, sum};
+use crate::calendar::{Hour, Span};
+use crate::catalogue::Catalogue;
+use crate::cells::Cell;
+use crate::counters::Counters;
+use crate::event::Metric;
+
+/// Hours of a week.
+const SLOTS: u32 = 7 * 24;
+/// 1970-01-01 was a Thursday; 0 is Sunday.
+const EPOCH_SLOT: i64 = 4 * 24;
+
+/// Conversations by weekday (0 = Sunday) and hour of the local clock.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BusiestReport {
+    slots: Vec<u64>,
+    total: u64,
+}
+
+impl BusiestReport {
+    /// The seven days from Sunday on, each with the counts of its 24 hours.
+    pub fn days(&self) -> impl Iterator<Item = &[u64]> {
+        self.slots.chunks(24)
+    }
+
+    /// Everything together.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// The share that `value` is of the total, in percent.
+    pub fn usage(&self, value: u64) -> Figure {
+        Figure::Hundredths(percent_hundredths(value, self.total))
+    }
+}
+
+pub(super) fn answer(catalogue: &Catalogue, counters: &Counters, query: &Query) -> BusiestReport {
+    let mut slots = vec![0; 7 * 24];
+    let zone = query.range().zone();
+    for series in series_of(catalogue, query, Metric::Conversations) {
+        counters.visit(series, query.hours(), &mut |cells| add_cells(cells, zone.spans(), &mut slots));
+    }
+    let total = sum(&slots);
+    BusiestReport { slots, total }
+}
+
+/// Adds a slice of cells that ascends by hour to the hours of the week that their starts are in.
+fn add_cells(cells: &[Cell], spans: &[Span], slots: &mut [u64]) {
+    let Some(first) = cells.first() else { return };
+    let start = spans.partition_point(|span| span.end.get() <= first.hour.unix_seconds());
+    let mut rest = cells;
+    for span in spans.get(start..).unwrap_or_default() {
+        if rest.is_empty() {
+            return;
+        }
+        let shift = slot_shift(span);
+        let end = span.end.first_hour();
+        let (now, later) = rest.split_at(rest.partition_point(|cell| cell.hour < end || end == Hour::MAX));
+        for cell in now {
+            let slot = usize::try_from(cell.hour.get().wrapping_add(shift) % SLOTS).unwrap_or(0);
+            if let Some(value) = slots.get_mut(slot) {
+                *value = value.saturating_add(u64::from(cell.count));
+            }
+        }
+        rest = later;
+    }
+}
+
+/// What to add to the number of an hour to get its place in the week, but for whole weeks.
+fn slot_shift(span: &Span) -> u32 {
+    let shift = EPOCH_SLOT + span.offset_seconds.div_euclid(Hour::SECONDS);
+    u32::try_from(shift.rem_euclid(i64::from(SLOTS))).unwrap_or(0)
+}

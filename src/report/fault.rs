@@ -1,0 +1,173 @@
+//! What can be wrong with a query, in words for the person who wrote it.
+//! Knows nothing of how queries arrive. What a client sent is repeated escaped and cut.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::ReportName;
+use crate::limits::LINE_ECHO_BYTES_MAX;
+
+/// A fault of one parameter; displays as a message that names it, what it got, and what it takes.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("parameter {parameter}: {fault}")]
+pub struct QueryError {
+    /// The parameter, as the client spelled it, escaped and cut.
+    pub parameter: String,
+    /// What is wrong with it.
+    pub fault: QueryFault,
+}
+
+/// The kinds of fault. Texts that a client sent are in an [`Echo`].
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum QueryFault {
+    /// No report has a parameter of this name.
+    #[error("there is no such parameter (got {got}){}; this report takes {takes}", DidYouMean(*nearest))]
+    Unknown {
+        /// Its value.
+        got: Echo,
+        /// The parameter that was probably meant.
+        nearest: Option<&'static str>,
+        /// The parameters of the report.
+        takes: String,
+    },
+    /// Other reports have this parameter.
+    #[error("the report {} does not have it (got {got}); it takes {takes}", report.as_str())]
+    NotOfReport {
+        /// The report that was asked for.
+        report: ReportName,
+        /// Its value.
+        got: Echo,
+        /// The parameters of the report.
+        takes: String,
+    },
+    /// A parameter with one value came more than once.
+    #[error("given more than once (got {first} and {second}), takes one value")]
+    Repeated {
+        /// The value that came first.
+        first: Echo,
+        /// The value that came next.
+        second: Echo,
+    },
+    /// The value is not one that the parameter takes.
+    #[error("got {got}, takes {takes}{}", DidYouMean(*nearest))]
+    BadValue {
+        /// The value.
+        got: Echo,
+        /// What would do.
+        takes: Cow<'static, str>,
+        /// The value that was probably meant.
+        nearest: Option<&'static str>,
+    },
+    /// Two parameters exclude each other.
+    #[error("got {got}, but it can not be given together with {other}; takes one of the two")]
+    NotTogether {
+        /// The value.
+        got: Echo,
+        /// The other parameter.
+        other: &'static str,
+    },
+    /// The range runs backwards.
+    #[error("got {got}, which is after `to` ({end}); takes a date before it")]
+    FromAfterTo {
+        /// Where the range would start.
+        got: Echo,
+        /// Where it would end.
+        end: Echo,
+    },
+    /// The answer would have more data points than are allowed.
+    #[error("got {unit}, which makes {points} data points over this range, takes at most {max}; {fitting}")]
+    TooManyPoints {
+        /// The dimension that was asked for.
+        unit: &'static str,
+        /// Data points that the answer would have, all groups together.
+        points: u64,
+        /// Data points that an answer may have.
+        max: u64,
+        /// What would fit.
+        fitting: String,
+    },
+}
+
+/// A text that a client sent: shown in quotes, escaped, at most [`LINE_ECHO_BYTES_MAX`] bytes of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Echo(String);
+
+impl Echo {
+    /// Keeps what will be shown of `text`.
+    pub fn new(text: &str) -> Self {
+        Self(format!("\"{}\"", cut(text)))
+    }
+}
+
+impl fmt::Display for Echo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+struct DidYouMean(Option<&'static str>);
+
+impl fmt::Display for DidYouMean {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |nearest| write!(f, " (did you mean {nearest}?)"))
+    }
+}
+
+impl QueryError {
+    pub(super) fn new(parameter: &str, fault: QueryFault) -> Self {
+        Self { parameter: cut(parameter), fault }
+    }
+
+    pub(super) fn bad(parameter: &str, got: &str, takes: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(parameter, QueryFault::BadValue { got: Echo::new(got), takes: takes.into(), nearest: None })
+    }
+}
+
+/// The text escaped, and cut to at most the bytes that may be repeated.
+fn cut(text: &str) -> String {
+    let mut shown = String::new();
+    for character in text.chars() {
+        let escaped = character.escape_debug();
+        // An escaped ASCII quote is a backslash and a quote; no character escapes to more than 10 bytes.
+        let bytes: usize = escaped.clone().map(char::len_utf8).sum();
+        if shown.len().saturating_add(bytes) > LINE_ECHO_BYTES_MAX {
+            shown.push('…');
+            break;
+        }
+        shown.extend(escaped);
+    }
+    shown
+}
+
+/// The candidate that `text` was probably meant to be: equal but for case, or at most two letters off.
+pub(super) fn nearest(text: &str, candidates: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    if text.len() > LINE_ECHO_BYTES_MAX {
+        return None;
+    }
+    let wanted = text.to_lowercase();
+    let allowed = if wanted.chars().count() < 5 { 1 } else { 2 };
+    candidates
+        .map(|candidate| (distance(&wanted, &candidate.to_lowercase()), candidate))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Letters to insert, remove or replace to get from one text to the other.
+fn distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
+    for (above, letter) in from.chars().enumerate() {
+        let mut diagonal = above;
+        let mut left = above + 1;
+        let costs = row.iter_mut().zip(std::iter::once(None).chain(to.chars().map(Some)));
+        for (cell, other) in costs {
+            let cost = match other {
+                None => left,
+                Some(other) => (diagonal + usize::from(letter != other)).min(*cell + 1).min(left + 1),
+            };
+            diagonal = std::mem::replace(cell, cost);
+            left = cost;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}

@@ -1,0 +1,119 @@
+//! The six reports: a checked [`Query`], rolled up from the counters into a [`Report`], written as JSON.
+//! Pure: (catalogue, counters, query) to a value. Knows nothing of files, HTTP or the time of day.
+//!
+//! INVARIANT: nothing is searched for by scanning: what all stories did is one total series, what a story did is in
+//! the series that the story names.
+
+mod busiest;
+mod fault;
+mod groups;
+mod json;
+mod parameters;
+mod popularity;
+mod query;
+mod roll;
+mod series;
+mod summary;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+pub use busiest::BusiestReport;
+pub use fault::{Echo, QueryError, QueryFault};
+pub use groups::{Group, GroupKey, Groups};
+pub use popularity::{PopularityReport, PopularityRow};
+pub use query::{GroupBy, Query};
+pub use series::{Points, SeriesReport};
+pub use summary::{Figure, Scale, Summary};
+
+use crate::catalogue::Catalogue;
+use crate::counters::Counters;
+
+/// The six reports.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ReportName {
+    /// Conversations over time.
+    Conversations,
+    /// Paid conversations over time.
+    PaidConversations,
+    /// Messages over time.
+    Messages,
+    /// Messages per conversation over time.
+    Average,
+    /// Conversations by weekday and hour.
+    BusiestPeriod,
+    /// Interactions by use.
+    InteractionsPopularity,
+}
+
+impl ReportName {
+    /// Every report, as the contract lists them.
+    pub const ALL: [Self; 6] = [
+        Self::Conversations,
+        Self::PaidConversations,
+        Self::Messages,
+        Self::Average,
+        Self::BusiestPeriod,
+        Self::InteractionsPopularity,
+    ];
+
+    /// The report of that name, exactly as the contract spells it.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|report| report.as_str() == name)
+    }
+
+    /// As in the path of a request.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Conversations => "conversations",
+            Self::PaidConversations => "conversations.paid",
+            Self::Messages => "conversations.messages",
+            Self::Average => "conversations.average",
+            Self::BusiestPeriod => "busiest-period",
+            Self::InteractionsPopularity => "interactions.popularity",
+        }
+    }
+
+    /// Whether it is one of the four that have data points over time.
+    pub const fn is_series(self) -> bool {
+        !matches!(self, Self::BusiestPeriod | Self::InteractionsPopularity)
+    }
+}
+
+/// The answer to a query, as data.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Report {
+    /// One of the four series.
+    Series(SeriesReport),
+    /// The table by weekday and hour.
+    Busiest(BusiestReport),
+    /// The interactions by use.
+    Popularity(PopularityReport),
+}
+
+impl Report {
+    /// Appends the report as JSON, in the contract's shape, without white space.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Series(report) => json::write_series(report, out),
+            Self::Busiest(report) => json::write_busiest(report, out),
+            Self::Popularity(report) => json::write_popularity(report, out),
+        }
+    }
+}
+
+/// Answers the query from what is counted at this moment. Blocks for as long as the roll-up takes; see
+/// [`Query::is_heavy`].
+pub fn answer(catalogue: &Catalogue, counters: &Counters, query: &Query) -> Report {
+    match query.report() {
+        ReportName::BusiestPeriod => Report::Busiest(busiest::answer(catalogue, counters, query)),
+        ReportName::InteractionsPopularity => {
+            Report::Popularity(popularity::answer(catalogue, counters, query))
+        }
+        ReportName::Conversations
+        | ReportName::PaidConversations
+        | ReportName::Messages
+        | ReportName::Average => Report::Series(series::answer(catalogue, counters, query)),
+    }
+}

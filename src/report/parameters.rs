@@ -1,0 +1,150 @@
+//! The parameters of reports: their names, which report has which, and the values that a query gives them.
+//! Knows nothing of what the values mean.
+
+use super::ReportName;
+use super::fault::{Echo, QueryError, QueryFault, nearest};
+
+/// A parameter of a report.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Parameter {
+    From,
+    To,
+    Period,
+    Dimension,
+    Group,
+    Source,
+    StoryId,
+    Offset,
+    Timezone,
+    Limit,
+}
+
+impl Parameter {
+    const ALL: [Self; 10] = [
+        Self::From,
+        Self::To,
+        Self::Period,
+        Self::Dimension,
+        Self::Group,
+        Self::Source,
+        Self::StoryId,
+        Self::Offset,
+        Self::Timezone,
+        Self::Limit,
+    ];
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::From => "from",
+            Self::To => "to",
+            Self::Period => "period",
+            Self::Dimension => "dimension",
+            Self::Group => "group",
+            Self::Source => "source",
+            Self::StoryId => "storyId",
+            Self::Offset => "offset",
+            Self::Timezone => "timezone",
+            Self::Limit => "limit",
+        }
+    }
+
+    const fn has_several_values(self) -> bool {
+        matches!(self, Self::Source | Self::StoryId)
+    }
+
+    const fn is_of(self, report: ReportName) -> bool {
+        match self {
+            Self::Dimension | Self::Group => report.is_series(),
+            Self::Limit => !matches!(report, ReportName::BusiestPeriod),
+            _ => true,
+        }
+    }
+
+    /// The parameter of that name; those with several values are also written with `[]`.
+    fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|parameter| {
+            name == parameter.as_str()
+                || (parameter.has_several_values() && name.strip_suffix("[]") == Some(parameter.as_str()))
+        })
+    }
+
+    fn names_of(report: ReportName) -> impl Iterator<Item = &'static str> {
+        Self::ALL.into_iter().filter(move |parameter| parameter.is_of(report)).map(Self::as_str)
+    }
+}
+
+/// How the values of a parameter are read, and what to say where one can not be.
+pub(super) struct Values<T> {
+    pub(super) parse: fn(&[u8]) -> Option<T>,
+    pub(super) takes: &'static str,
+}
+
+/// The values that a query gives to the parameters of a report.
+#[derive(Debug)]
+pub(super) struct Given<'a>(Vec<(Parameter, &'a str)>);
+
+impl<'a> Given<'a> {
+    /// Sorts the pairs by parameter; pairs that belong to no parameter, or repeat one with a single value, become
+    /// faults.
+    pub(super) fn collect(
+        report: ReportName,
+        pairs: &'a [(String, String)],
+        faults: &mut Vec<QueryError>,
+    ) -> Self {
+        let mut given: Vec<(Parameter, &str)> = Vec::new();
+        let takes = || Parameter::names_of(report).collect::<Vec<_>>().join(", ");
+        for (name, value) in pairs {
+            let Some(parameter) = Parameter::parse(name) else {
+                let bare = name.strip_suffix("[]").unwrap_or(name);
+                let nearest = nearest(bare, Parameter::names_of(report));
+                let fault = QueryFault::Unknown { got: Echo::new(value), nearest, takes: takes() };
+                faults.push(QueryError::new(name, fault));
+                continue;
+            };
+            let first = given.iter().find(|(known, _)| *known == parameter).map(|(_, first)| *first);
+            if !parameter.is_of(report) {
+                let fault = QueryFault::NotOfReport { report, got: Echo::new(value), takes: takes() };
+                faults.push(QueryError::new(name, fault));
+            } else if let Some(first) = first
+                && !parameter.has_several_values()
+            {
+                let fault = QueryFault::Repeated { first: Echo::new(first), second: Echo::new(value) };
+                faults.push(QueryError::new(name, fault));
+            } else {
+                given.push((parameter, value));
+            }
+        }
+        Self(given)
+    }
+
+    /// The value of a parameter with a single one, where it was given.
+    pub(super) fn one(&self, parameter: Parameter) -> Option<&'a str> {
+        self.all(parameter).next()
+    }
+
+    /// Every value of a parameter as it was given, commas and all.
+    fn all(&self, parameter: Parameter) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(known, _)| *known == parameter).map(|(_, value)| *value)
+    }
+
+    /// The values of a parameter with several ones, checked one by one, in order and without repetition; `None` where
+    /// it was not given. Bad ones become faults that say what the parameter `takes`.
+    pub(super) fn several<T: Ord>(
+        &self,
+        parameter: Parameter,
+        Values { parse, takes }: Values<T>,
+        faults: &mut Vec<QueryError>,
+    ) -> Option<Vec<T>> {
+        let mut values = Vec::new();
+        self.one(parameter)?;
+        for text in self.all(parameter).flat_map(|value| value.split(',')) {
+            match parse(text.as_bytes()) {
+                Some(value) => values.push(value),
+                None => faults.push(QueryError::bad(parameter.as_str(), text, takes)),
+            }
+        }
+        values.sort_unstable();
+        values.dedup();
+        Some(values)
+    }
+}

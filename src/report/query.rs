@@ -1,0 +1,247 @@
+//! The checked query: a query string turned into ranges of hours, units, stories and sources.
+//! Knows nothing of counters; the catalogue only to estimate the work.
+
+use super::ReportName;
+use super::fault::{Echo, QueryError, QueryFault, nearest};
+use super::parameters::{Given, Parameter, Values};
+use super::window::{self, Window};
+use crate::calendar::{HourRange, LocalRange, Unit};
+use crate::catalogue::Catalogue;
+use crate::event::{ObjectId, Source, StoryId};
+use crate::limits::{
+    DATA_POINTS_MAX, GROUPED_POINTS_MAX, LIGHT_REPORT_NODES_MAX, LIGHT_REPORT_POINTS_MAX,
+    LIGHT_REPORT_STORIES_MAX, QUERY_FAULTS_SHOWN_MAX, REPORT_ROWS_DEFAULT, REPORT_ROWS_MAX,
+};
+
+/// What a series is split by.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum GroupBy {
+    /// One group per story.
+    Story,
+    /// One group per source.
+    Source,
+}
+
+/// A checked query: everything in it is in range, and the answer has a bearable size.
+#[derive(Clone, Debug)]
+pub struct Query {
+    report: ReportName,
+    range: LocalRange,
+    unit: Unit,
+    group: Option<GroupBy>,
+    // A token that is limited to some stories will narrow this down; nothing else has to change then.
+    stories: Option<Vec<StoryId>>,
+    sources: Option<Vec<Source>>,
+    rows_max: usize,
+}
+
+const DIMENSION_TAKES: &str = "auto, year, month, day or hour";
+const GROUP_TAKES: &str = "storyId or source";
+const SOURCE_TAKES: &str = "messenger, livechat, livechat3, slack, widget, app or custom, one or several";
+const STORY_TAKES: &str = "story ids of exactly 24 letters and digits, one or several";
+const ONE_STORY_TAKES: &str = "one story id in this report";
+const LIMIT_TAKES: &str = "a whole number from 1 to 10000";
+
+impl Query {
+    /// Checks a query string. `pairs` are its decoded names and values in order, `now_unix_ms` the present in
+    /// milliseconds since the epoch.
+    ///
+    /// # Errors
+    /// Every fault that was found, at least one, at most [`QUERY_FAULTS_SHOWN_MAX`].
+    pub fn parse(
+        report: ReportName,
+        pairs: &[(String, String)],
+        now_unix_ms: i64,
+    ) -> Result<Self, Vec<QueryError>> {
+        let mut faults = Vec::new();
+        let given = Given::collect(report, pairs, &mut faults);
+        let zone = window::zone(&given, &mut faults);
+        let window = window::window(&given, zone, now_unix_ms, &mut faults);
+        let sources = given.several(
+            Parameter::Source,
+            Values { parse: Source::parse, takes: SOURCE_TAKES },
+            &mut faults,
+        );
+        let stories = stories(report, &given, &mut faults);
+        let group = group(&given, &mut faults);
+        let rows_max = limit(&given, &mut faults);
+        let unit = unit(&given, window.as_ref(), &mut faults);
+        let sources = sources.filter(|sources| sources.len() < Source::ALL.len());
+        if let (Some(window), Some(unit), Some(rows_max)) = (&window, unit, rows_max)
+            && report.is_series()
+        {
+            let groups = match group {
+                None => None,
+                Some(GroupBy::Source) => Some(sources.as_ref().map_or(Source::ALL.len(), Vec::len)),
+                Some(GroupBy::Story) => Some(stories.as_ref().map_or(rows_max, Vec::len)),
+            };
+            faults.extend(check_points(unit, &window.range, groups.map(|groups| groups.min(rows_max))));
+        }
+        match (window, unit, rows_max) {
+            (Some(window), Some(unit), Some(rows_max)) if faults.is_empty() => {
+                let range = window.range;
+                Ok(Self { report, range, unit, group, stories, sources, rows_max })
+            }
+            _ => {
+                faults.truncate(QUERY_FAULTS_SHOWN_MAX);
+                Err(faults)
+            }
+        }
+    }
+
+    /// Which report is asked for.
+    pub fn report(&self) -> ReportName {
+        self.report
+    }
+
+    /// The range, widened to whole local hours.
+    pub fn range(&self) -> &LocalRange {
+        &self.range
+    }
+
+    /// The buckets to add up.
+    pub fn hours(&self) -> HourRange {
+        self.range.hours()
+    }
+
+    /// What each data point spans; without meaning in the reports that have none.
+    pub fn unit(&self) -> Unit {
+        self.unit
+    }
+
+    /// What the series is split by.
+    pub fn group(&self) -> Option<GroupBy> {
+        self.group
+    }
+
+    /// The stories that it is about, in order of their ids; `None` for all.
+    pub fn stories(&self) -> Option<&[StoryId]> {
+        self.stories.as_deref()
+    }
+
+    /// The sources that it is about; `None` for all.
+    pub fn sources(&self) -> Option<&[Source]> {
+        self.sources.as_deref()
+    }
+
+    /// Most groups or rows of the answer.
+    pub fn rows_max(&self) -> usize {
+        self.rows_max
+    }
+
+    /// Whether answering may take long (touches very many series, or writes very many data points), so that it
+    /// belongs on a blocking thread.
+    pub fn is_heavy(&self, catalogue: &Catalogue) -> bool {
+        let stories = self.stories.as_ref().map_or_else(|| catalogue.story_count(), Vec::len);
+        let many_stories = stories > LIGHT_REPORT_STORIES_MAX;
+        match self.report {
+            ReportName::InteractionsPopularity => many_stories || self.has_many_nodes(catalogue),
+            ReportName::BusiestPeriod => self.stories.is_some() && many_stories,
+            _ => {
+                let by_story = self.group == Some(GroupBy::Story) || self.stories.is_some();
+                let groups = match self.group {
+                    None => 0,
+                    Some(GroupBy::Source) => self.sources.as_ref().map_or(Source::ALL.len(), Vec::len),
+                    Some(GroupBy::Story) => stories.min(self.rows_max),
+                };
+                let points = self.unit.count_in(&self.range).saturating_mul(wide(groups).saturating_add(1));
+                (by_story && many_stories) || points > wide(LIGHT_REPORT_POINTS_MAX)
+            }
+        }
+    }
+
+    /// Whether the stories, which are few, have many interactions.
+    fn has_many_nodes(&self, catalogue: &Catalogue) -> bool {
+        let stories = match &self.stories {
+            Some(ids) => ids.iter().filter_map(|id| catalogue.story(*id)).collect(),
+            None => catalogue.stories(),
+        };
+        stories.iter().map(|story| story.node_count()).sum::<usize>() > LIGHT_REPORT_NODES_MAX
+    }
+}
+
+fn wide(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+fn stories(report: ReportName, given: &Given<'_>, faults: &mut Vec<QueryError>) -> Option<Vec<StoryId>> {
+    let values = Values { parse: |text| ObjectId::parse(text).map(StoryId), takes: STORY_TAKES };
+    let stories = given.several(Parameter::StoryId, values, faults)?;
+    if let [_, second, ..] = stories.as_slice()
+        && !report.is_series()
+    {
+        let got = second.to_string();
+        faults.push(QueryError::bad(Parameter::StoryId.as_str(), &got, ONE_STORY_TAKES));
+    }
+    Some(stories)
+}
+
+fn group(given: &Given<'_>, faults: &mut Vec<QueryError>) -> Option<GroupBy> {
+    match given.one(Parameter::Group)? {
+        "storyId" => Some(GroupBy::Story),
+        "source" => Some(GroupBy::Source),
+        other => {
+            let nearest = nearest(other, ["storyId", "source"].into_iter());
+            let fault = QueryFault::BadValue { got: Echo::new(other), takes: GROUP_TAKES.into(), nearest };
+            faults.push(QueryError::new(Parameter::Group.as_str(), fault));
+            None
+        }
+    }
+}
+
+fn limit(given: &Given<'_>, faults: &mut Vec<QueryError>) -> Option<usize> {
+    let Some(text) = given.one(Parameter::Limit) else { return Some(REPORT_ROWS_DEFAULT) };
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let limit = text.parse().ok().filter(|limit| digits && (1..=REPORT_ROWS_MAX).contains(limit));
+    if limit.is_none() {
+        faults.push(QueryError::bad(Parameter::Limit.as_str(), text, LIMIT_TAKES));
+    }
+    limit
+}
+
+/// The unit that was asked for; `None` after a fault, its own or one of the range that `auto` depends on.
+fn unit(given: &Given<'_>, window: Option<&Window>, faults: &mut Vec<QueryError>) -> Option<Unit> {
+    match given.one(Parameter::Dimension) {
+        None => Some(Unit::Day),
+        Some("auto") => window.map(|window| Unit::suiting(&window.range, window.asked_from, window.asked_to)),
+        Some(text) => {
+            let unit = Unit::ALL.into_iter().find(|unit| unit.as_str() == text);
+            if unit.is_none() {
+                let names = Unit::ALL.into_iter().map(Unit::as_str).chain(["auto"]);
+                let nearest = nearest(text, names);
+                let takes = DIMENSION_TAKES.into();
+                let fault = QueryFault::BadValue { got: Echo::new(text), takes, nearest };
+                faults.push(QueryError::new(Parameter::Dimension.as_str(), fault));
+            }
+            unit
+        }
+    }
+}
+
+/// Refuses an answer with too many data points, in each series or in all of `groups` together.
+fn check_points(unit: Unit, range: &LocalRange, groups: Option<usize>) -> Option<QueryError> {
+    let (points_max, grouped_max) = (wide(DATA_POINTS_MAX), wide(GROUPED_POINTS_MAX));
+    let groups = wide(groups.unwrap_or(1)).max(1);
+    let fits = |points: u64| points <= points_max && points.saturating_mul(groups) <= grouped_max;
+    let points = unit.count_in(range);
+    if fits(points) {
+        return None;
+    }
+    let coarser = Unit::ALL.into_iter().find(|coarser| *coarser > unit && fits(coarser.count_in(range)));
+    let mut fitting = Vec::new();
+    fitting.extend(coarser.map(|coarser| format!("dimension={}", coarser.as_str())));
+    if points <= points_max
+        && let Some(limit) = grouped_max.checked_div(points)
+    {
+        fitting.push(format!("limit={limit}"));
+    }
+    let fitting = if fitting.is_empty() {
+        "a shorter range fits".to_owned()
+    } else {
+        format!("{} fits", fitting.join(" or "))
+    };
+    let (points, max) =
+        if points > points_max { (points, points_max) } else { (points.saturating_mul(groups), grouped_max) };
+    let fault = QueryFault::TooManyPoints { unit: unit.as_str(), points, max, fitting };
+    Some(QueryError::new(Parameter::Dimension.as_str(), fault))
+}

@@ -1,0 +1,83 @@
+//! Rolling up: which series a query adds up, and the adding. The one inner loop of all reports.
+//! Knows nothing of names, groups or output.
+
+use super::query::Query;
+use crate::batch::SeriesId;
+use crate::calendar::{Hour, HourRange, Units};
+use crate::catalogue::{Catalogue, Story, total_series};
+use crate::cells::Cell;
+use crate::counters::Counters;
+use crate::event::{Metric, Source};
+
+/// The series to add up for a metric (not an interaction) and the stories and sources of the query.
+pub(super) fn series_of(catalogue: &Catalogue, query: &Query, metric: Metric) -> Vec<SeriesId> {
+    match (query.stories(), query.sources()) {
+        (None, None) => total_series(metric, None).into_iter().collect(),
+        (None, Some(sources)) => {
+            sources.iter().filter_map(|source| total_series(metric, Some(*source))).collect()
+        }
+        (Some(stories), sources) => stories
+            .iter()
+            .filter_map(|id| catalogue.story(*id))
+            .flat_map(|story| {
+                let chosen = sources.unwrap_or(&Source::ALL).iter();
+                chosen.filter_map(move |source| story.series(metric, *source)).collect::<Vec<_>>()
+            })
+            .collect(),
+    }
+}
+
+/// The series to add up for a metric (not an interaction), one story and the sources of the query.
+pub(super) fn series_of_story<'a>(
+    story: &'a Story,
+    query: &'a Query,
+    metric: Metric,
+) -> impl Iterator<Item = SeriesId> + 'a {
+    let chosen = query.sources().unwrap_or(&Source::ALL).iter();
+    chosen.filter_map(move |source| story.series(metric, *source))
+}
+
+/// Adds the counts of the series in the range to one value per unit.
+pub(super) fn add_series(
+    counters: &Counters,
+    series: impl IntoIterator<Item = SeriesId>,
+    (units, range): (&Units, HourRange),
+    column: &mut [u64],
+) {
+    for id in series {
+        counters.visit(id, range, &mut |cells| add_cells(cells, units.bounds(), column));
+    }
+}
+
+/// Adds a slice of cells that ascends by hour to the values of the units between `bounds`.
+///
+/// Cells come by the thousand and mostly hour by hour, so the unit is found once and then moved along; no cell costs
+/// a division or a search.
+pub(super) fn add_cells(cells: &[Cell], bounds: &[Hour], column: &mut [u64]) {
+    let (mut ends, mut values) = (bounds.get(1..).unwrap_or_default().iter(), column.iter_mut());
+    let (Some(mut end), Some(mut value)) = (ends.next(), values.next()) else { return };
+    let mut sum = 0_u64;
+    for cell in cells {
+        if cell.hour >= *end {
+            *value = value.saturating_add(sum);
+            sum = 0;
+            let passed = units_passed(ends.as_slice(), cell.hour);
+            let (Some(next_end), Some(next_value)) = (ends.nth(passed), values.nth(passed)) else { return };
+            (end, value) = (next_end, next_value);
+        }
+        // A count has 32 bits: this can not overflow within any slice that memory can hold.
+        sum = sum.wrapping_add(u64::from(cell.count));
+    }
+    *value = value.saturating_add(sum);
+}
+
+/// How many of the units with these ends are over before the hour: a few steps where it is near, else a search.
+#[inline]
+fn units_passed(ends: &[Hour], hour: Hour) -> usize {
+    for (passed, end) in ends.iter().enumerate().take(8) {
+        if hour < *end {
+            return passed;
+        }
+    }
+    ends.partition_point(|end| *end <= hour)
+}

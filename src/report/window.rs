@@ -1,0 +1,129 @@
+//! Which zone and which range of time a query is about: `from`, `to`, `period`, `offset`, `timezone`.
+//! Knows nothing of what is counted.
+
+use chrono::NaiveDate;
+
+use super::fault::{Echo, QueryError, QueryFault, nearest};
+use super::parameters::{Given, Parameter};
+use crate::calendar::{DATE_TAKES, DateValue, End, LocalRange, Period, UnixSeconds, Zone};
+
+/// The range of a query: as asked for, and widened to whole local hours.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    pub(super) asked_from: UnixSeconds,
+    pub(super) asked_to: UnixSeconds,
+    pub(super) range: LocalRange,
+}
+
+const TIMEZONE_TAKES: &str = "an IANA time zone such as Europe/Warsaw";
+const OFFSET_TAKES: &str = "whole minutes from -720 to 720";
+
+/// The zone that was asked for, UTC where none was; `None` after a fault.
+pub(super) fn zone(given: &Given<'_>, faults: &mut Vec<QueryError>) -> Option<Zone> {
+    let (offset, timezone) = (given.one(Parameter::Offset), given.one(Parameter::Timezone));
+    if let (Some(_), Some(timezone)) = (offset, timezone) {
+        let fault = QueryFault::NotTogether { got: Echo::new(timezone), other: Parameter::Offset.as_str() };
+        faults.push(QueryError::new(Parameter::Timezone.as_str(), fault));
+    }
+    let by_offset = offset.map(|text| {
+        parse_minutes(text)
+            .and_then(Zone::fixed)
+            .ok_or_else(|| QueryError::bad(Parameter::Offset.as_str(), text, OFFSET_TAKES))
+    });
+    let by_name = timezone.map(|text| {
+        Zone::named(text).ok_or_else(|| {
+            let nearest = nearest_zone(text);
+            let fault = QueryFault::BadValue { got: Echo::new(text), takes: TIMEZONE_TAKES.into(), nearest };
+            QueryError::new(Parameter::Timezone.as_str(), fault)
+        })
+    });
+    let mut zone = Some(Zone::UTC);
+    for result in [by_offset, by_name].into_iter().flatten() {
+        match result {
+            Ok(named) => zone = zone.map(|_| named),
+            Err(fault) => {
+                faults.push(fault);
+                zone = None;
+            }
+        }
+    }
+    zone
+}
+
+/// Minutes with an optional sign. A `+` that a query string turned into a space is still one.
+fn parse_minutes(text: &str) -> Option<i32> {
+    let digits = text.strip_prefix(['+', '-', ' ']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let minutes: i32 = digits.parse().ok()?;
+    Some(if text.starts_with('-') { minutes.saturating_neg() } else { minutes })
+}
+
+fn nearest_zone(text: &str) -> Option<&'static str> {
+    let city =
+        |name: &&'static str| name.rsplit('/').next().is_some_and(|city| city.eq_ignore_ascii_case(text));
+    nearest(text, Zone::names()).or_else(|| Zone::names().find(city))
+}
+
+/// The range that was asked for in a zone, as seen from `now_unix_ms`; `None` after a fault.
+///
+/// An explicit `from` or `to` wins over `period`: the other end then has its own default, 1974-1-1 or now.
+pub(super) fn window(
+    given: &Given<'_>,
+    zone: Option<Zone>,
+    now_unix_ms: i64,
+    faults: &mut Vec<QueryError>,
+) -> Option<Window> {
+    let faults_before = faults.len();
+    let (from, to) = (given.one(Parameter::From), given.one(Parameter::To));
+    let from_date = from.and_then(|text| date(Parameter::From, text, faults));
+    let to_date = to.and_then(|text| date(Parameter::To, text, faults));
+    let period = given.one(Parameter::Period).map_or(Some(Period::Last30Days), |text| period(text, faults));
+    if faults.len() > faults_before {
+        return None;
+    }
+    let (zone, period, now) = (zone?, period?, UnixSeconds::floor_ms(now_unix_ms));
+    if from.is_none() && to.is_none() {
+        let (asked_from, end) = period.resolve(&zone, now);
+        let range = LocalRange::widened(zone, asked_from, end);
+        return Some(Window { asked_from, asked_to: end.moment(), range });
+    }
+    let from_ms = from_date.unwrap_or_else(first_date).start_ms(&zone);
+    let end_ms = to_date.map_or(now_unix_ms, |date| date.end_ms(&zone));
+    // A bare date in `to` ends where the next day starts, which is after it.
+    let last_start_ms = to_date.map_or(end_ms, |date| date.start_ms(&zone));
+    if from_ms > end_ms || (from_ms == end_ms && from_ms > last_start_ms) {
+        let got = Echo::new(from.unwrap_or("1974-1-1"));
+        let fault = QueryFault::FromAfterTo { got, end: Echo::new(to.unwrap_or("now")) };
+        faults.push(QueryError::new(Parameter::From.as_str(), fault));
+        return None;
+    }
+    let asked_from = UnixSeconds::floor_ms(from_ms);
+    let end = to_date.map_or(End::Now(now), |_| End::Before(UnixSeconds::ceil_ms(end_ms)));
+    let range = LocalRange::widened(zone, asked_from, end);
+    Some(Window { asked_from, asked_to: end.moment(), range })
+}
+
+fn first_date() -> DateValue {
+    DateValue::Day(NaiveDate::from_ymd_opt(1974, 1, 1).unwrap_or(NaiveDate::MIN))
+}
+
+fn date(parameter: Parameter, text: &str, faults: &mut Vec<QueryError>) -> Option<DateValue> {
+    let parsed = DateValue::parse(text);
+    if parsed.is_none() {
+        faults.push(QueryError::bad(parameter.as_str(), text, DATE_TAKES));
+    }
+    parsed
+}
+
+fn period(text: &str, faults: &mut Vec<QueryError>) -> Option<Period> {
+    let parsed = Period::ALL.into_iter().find(|period| period.as_str() == text);
+    if parsed.is_none() {
+        let names = || Period::ALL.into_iter().map(Period::as_str);
+        let takes = names().collect::<Vec<_>>().join(", ").into();
+        let fault = QueryFault::BadValue { got: Echo::new(text), takes, nearest: nearest(text, names()) };
+        faults.push(QueryError::new(Parameter::Period.as_str(), fault));
+    }
+    parsed
+}
