@@ -1,0 +1,25 @@
+//! The journal: every batch that was taken, one record each, in files called segments, in the order of their
+//! sequence numbers. Knows files only through `disk`; must not know live counters, HTTP, parsing or async.
+//!
+//! The way in is [`Writer`], the way out is [`Replay`] (or [`SegmentReader`], one segment), and
+//! [`repair_tail`] makes a journal readable again after a crash, or says why it must not.
+//!
+//! INVARIANT: sequence numbers start at 1 and go up by one from record to record, across segments.
+//! INVARIANT: every segment but the newest is sealed: complete, and synced before the next was made.
+
+mod error;
+mod position;
+mod reader;
+pub mod record;
+mod repair;
+mod segment;
+mod varint;
+mod writer;
+
+pub use error::JournalError;
+pub use position::{Epoch, Sequence};
+pub use reader::{Replay, SegmentReader};
+pub use record::{KeyedOutcome, Record, Staged};
+pub use repair::{TornTail, find_torn_tail, repair_tail};
+pub use segment::{SEGMENT_VERSION, SegmentInfo, segments};
+pub use writer::{AppendError, SealError, Writer};
