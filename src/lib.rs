@@ -35,5 +35,7 @@ pub mod journal;
 pub mod limits;
 pub mod report;
 pub mod shutdown;
+pub mod snapshot;
+pub mod store;
 mod table;
 pub mod wire;

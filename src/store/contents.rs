@@ -1,0 +1,54 @@
+//! What a restart would load, for reading only: the way to the counters of a data directory that no daemon is using.
+//! Must not know: what becomes of them. Never writes.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::fold::JOURNAL_FOLDER;
+use super::recover::{self, Chosen, Found};
+use super::{LOCK_NAME, OpenError};
+use crate::catalogue::Catalogue;
+use crate::counters::Counters;
+use crate::disk::Disk;
+use crate::journal::{self, JournalError};
+
+/// Everything that is counted and known.
+#[derive(Debug)]
+pub struct Contents {
+    /// Stories, interactions, names.
+    pub catalogue: Arc<Catalogue>,
+    /// Their counts.
+    pub counters: Arc<Counters>,
+}
+
+/// Loads a data directory as a restart would, and changes nothing: a torn end of the journal is left out, not cut.
+/// Blocks; `progress` is called now and then.
+///
+/// # Errors
+/// `Locked` where a daemon has the directory; otherwise what would stop a restart.
+pub fn load_read_only(
+    disk: &Disk,
+    data_dir: &Path,
+    progress: &mut dyn FnMut(),
+) -> Result<Contents, OpenError> {
+    let lock = data_dir.join(LOCK_NAME);
+    let _held = match disk.length(&lock)? {
+        Some(_) => {
+            Some(disk.try_lock(&lock)?.ok_or_else(|| OpenError::Locked { directory: data_dir.to_owned() })?)
+        }
+        None => None,
+    };
+    let Found::Snapshots(found) = recover::find(disk, data_dir)? else {
+        let what = "every file of a data directory".to_owned();
+        return Err(OpenError::Missing { place: data_dir.to_owned(), what });
+    };
+    let Chosen { manifest, mut loaded, .. } = recover::choose(disk, data_dir, &found, progress)?;
+    let torn = journal::find_torn_tail(disk, &data_dir.join(JOURNAL_FOLDER), manifest.epoch)?;
+    match super::load::replay(disk, data_dir, &manifest, &mut loaded, progress) {
+        Ok(()) => {}
+        // The records before a torn end are loaded; there are none behind it.
+        Err(JournalError::Damaged { segment, .. }) if torn.is_some_and(|torn| torn.segment == segment) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(Contents { catalogue: loaded.catalogue, counters: loaded.counters })
+}

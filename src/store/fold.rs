@@ -1,0 +1,312 @@
+//! The fold: the last snapshot and the journal's sealed records after it become the next snapshot. Nothing is taken
+//! from the live counters, so increments cannot count twice, and the journal is proved readable on the way.
+//!
+//! Must not know: the live counters and catalogue, the sequencer, the time.
+//!
+//! INVARIANTS
+//! - The atomic appearance of the manifest is the commit; before it nothing that a kept manifest needs is touched.
+//! - After a commit the two newest snapshots can be loaded, and the journal reaches back to the older one's position.
+//! - A fold that fails leaves the folder where it was; it can be tried again, under a new generation.
+
+mod gather;
+mod intake;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use intake::Intake;
+
+use crate::batch::Increment;
+use crate::cells::Month;
+use crate::disk::{self, Disk};
+use crate::journal::{self, JournalError, Record, Replay, Sequence};
+use crate::limits::FOLD_CELLS_MAX;
+use crate::snapshot::block::Header;
+use crate::snapshot::dictionary::{self, Cleared, Entry, SeriesOfStories};
+use crate::snapshot::manifest::Manifest;
+use crate::snapshot::merge::{self, Sources};
+use crate::snapshot::names::{self, FileName};
+use crate::snapshot::{FileRef, Generation, SnapshotError};
+
+/// Folder of the journal's segments, within the data directory.
+pub(super) const JOURNAL_FOLDER: &str = "journal";
+
+/// Why a fold did not come about. The snapshot before is still there.
+#[derive(Debug, thiserror::Error)]
+pub enum FoldError {
+    /// The old snapshot could not be read or the new one not be written.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// The journal could not be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+impl From<disk::DiskError> for FoldError {
+    fn from(error: disk::DiskError) -> Self {
+        Self::Snapshot(error.into())
+    }
+}
+
+/// What a fold did.
+#[derive(Debug, Default)]
+pub struct FoldDone {
+    /// The last record that is in the snapshot now.
+    pub through: Sequence,
+    /// The snapshot's generation.
+    pub generation: Generation,
+    /// Records folded.
+    pub records: u64,
+    /// Increments folded.
+    pub increments: u64,
+    /// Snapshot files written, manifests left out.
+    pub files_written: u64,
+    /// Bytes of those.
+    pub bytes_written: u64,
+    /// Why files that nothing needs any more could not be removed; the next fold tries again.
+    pub leftovers: Option<FoldError>,
+}
+
+/// Makes snapshots. There is one per data directory; it knows the newest snapshot.
+#[derive(Debug)]
+pub struct Folder {
+    disk: Disk,
+    snapshots: PathBuf,
+    journal_dir: PathBuf,
+    current: Manifest,
+    cleared: Cleared,
+    next_generation: Generation,
+    cells_max: usize,
+}
+
+impl Folder {
+    /// Goes on from a snapshot that has been loaded. `last_generation` is the highest in any file name.
+    pub(super) fn new(disk: &Disk, data_dir: &Path, loaded: (Manifest, Cleared), last: Generation) -> Self {
+        let (current, mut cleared) = loaded;
+        cleared.forget_unneeded(&current.parts);
+        Self {
+            disk: disk.clone(),
+            snapshots: data_dir.join(names::FOLDER),
+            journal_dir: data_dir.join(JOURNAL_FOLDER),
+            next_generation: last.max(current.generation).next(),
+            current,
+            cleared,
+            cells_max: FOLD_CELLS_MAX,
+        }
+    }
+
+    /// The last record that is in the newest snapshot.
+    pub fn position(&self) -> Sequence {
+        self.current.position
+    }
+
+    /// The newest snapshot's generation.
+    pub fn generation(&self) -> Generation {
+        self.current.generation
+    }
+
+    /// Folds the records up to and including `through`, which must be in sealed segments. Blocks; takes memory for
+    /// a bounded number of cells, beyond which it makes several snapshots in a row.
+    ///
+    /// # Errors
+    /// [`FoldError`]; what was committed before stays.
+    pub fn fold(&mut self, through: Sequence) -> Result<FoldDone, FoldError> {
+        let mut done = FoldDone::default();
+        if self.current.position < through {
+            let (disk, folder) = (self.disk.clone(), self.journal_dir.clone());
+            let mut replay = Replay::open(&disk, &folder, self.current.epoch, self.current.position)?;
+            while self.current.position < through {
+                self.step(&mut replay, through, &mut done)?;
+            }
+        }
+        done.through = self.current.position;
+        done.generation = self.current.generation;
+        Ok(done)
+    }
+
+    /// Makes one snapshot of as many records as fit in memory.
+    fn step(&mut self, replay: &mut Replay, through: Sequence, done: &mut FoldDone) -> Result<(), FoldError> {
+        let generation = self.next_generation;
+        self.next_generation = generation.next();
+        let mut intake = Intake::new(generation);
+        let mut position = self.current.position;
+        let mut record = Record::default();
+        while position < through && !intake.is_full(self.cells_max) {
+            if !replay.next_into(&mut record)? {
+                let directory = self.journal_dir.clone();
+                return Err(JournalError::Ends { missing: position.next(), directory }.into());
+            }
+            intake.take(self, &record.batch)?;
+            position = record.sequence;
+            done.records = done.records.saturating_add(1);
+            done.increments = done.increments.saturating_add(length(record.batch.increments.len()));
+        }
+        let cleared = intake.cleared.take();
+        let gathered = (intake, cleared.as_ref().unwrap_or(&self.cleared));
+        let next = match self.write_files(gathered, position, done) {
+            Ok(next) => next,
+            Err(error) => {
+                self.discard(generation);
+                return Err(error);
+            }
+        };
+        next.commit(&self.disk, &self.snapshots)?;
+        let before = std::mem::replace(&mut self.current, next);
+        if let Some(cleared) = cleared {
+            self.cleared = cleared;
+        }
+        self.cleared.forget_unneeded(&self.current.parts);
+        done.leftovers = self.clean_up(&before).err();
+        Ok(())
+    }
+
+    /// Writes the files of the next snapshot, all but its manifest.
+    fn write_files(
+        &self,
+        (intake, cleared): (Intake, &Cleared),
+        position: Sequence,
+        done: &mut FoldDone,
+    ) -> Result<Manifest, FoldError> {
+        let Intake { generation, gather, entries, .. } = intake;
+        let mut next = Manifest { generation, position, ..self.current.clone() };
+        if !entries.is_empty() {
+            next.dictionary = self.extend_dictionary(generation, entries, done)?;
+        }
+        let mut months: BTreeMap<Month, Vec<FileRef>> = BTreeMap::new();
+        for part in &self.current.parts {
+            if let Some(month) = part.name.month() {
+                months.entry(month).or_default().push(*part);
+            }
+        }
+        for (month, fresh) in gather.finish() {
+            let parts = months.entry(month).or_default();
+            let kept = merge::files_kept(parts, estimated_bytes(&fresh));
+            let merged = parts.split_off(kept);
+            let header = Header { epoch: next.epoch, name: FileName::Part(month, generation) };
+            let sources = Sources { parts: &merged, fresh: &fresh, cleared };
+            parts.push(done.note(merge::merge_parts(&self.disk, &self.snapshots, header, &sources)?));
+        }
+        next.parts = months.into_values().flatten().collect();
+        // The manifest must not outlast the names of its files.
+        self.disk.sync_directory(&self.snapshots)?;
+        Ok(next)
+    }
+
+    /// Writes the new entries, with those of the newest pieces where merging pays.
+    fn extend_dictionary(
+        &self,
+        generation: Generation,
+        entries: Vec<Entry>,
+        done: &mut FoldDone,
+    ) -> Result<Vec<FileRef>, FoldError> {
+        let mut pieces = self.current.dictionary.clone();
+        let fresh = dictionary::compact(entries);
+        let merged = pieces.split_off(merge::files_kept(&pieces, dictionary::bytes_of(&fresh)));
+        let mut all = Vec::new();
+        for piece in &merged {
+            let source = (self.current.epoch, piece);
+            dictionary::read(&self.disk, &self.snapshots, source, |mut block| {
+                all.append(&mut block);
+                Ok(())
+            })?;
+        }
+        all.extend(fresh);
+        let header = Header { epoch: self.current.epoch, name: FileName::Dictionary(generation) };
+        let compacted = dictionary::compact(all);
+        pieces.push(done.note(dictionary::write(&self.disk, &self.snapshots, header, &compacted)?));
+        Ok(pieces)
+    }
+
+    /// The series of each story in the newest snapshot. Reads the whole dictionary; deletions are rare.
+    fn series_of_stories(&self) -> Result<SeriesOfStories, FoldError> {
+        let mut index = SeriesOfStories::default();
+        for piece in &self.current.dictionary {
+            dictionary::read(&self.disk, &self.snapshots, (self.current.epoch, piece), |block| {
+                for entry in &block {
+                    if let Entry::Series(definition) = entry {
+                        index.define(definition);
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(index)
+    }
+
+    /// Removes what neither the newest snapshot nor the one before it needs: leftovers of crashes as well.
+    fn clean_up(&self, before: &Manifest) -> Result<(), FoldError> {
+        let kept: HashSet<String> = [before, &self.current]
+            .into_iter()
+            .flat_map(|kept| kept.files().map(|file| file.name).chain([kept.name()]))
+            .map(|name| name.to_string())
+            .collect();
+        let removable: Vec<String> = self
+            .disk
+            .list(&self.snapshots)?
+            .into_iter()
+            .map(|entry| entry.name)
+            .filter(|name| !kept.contains(name))
+            .filter(|name| {
+                names::generation_of(name.strip_suffix(disk::TEMPORARY_SUFFIX).unwrap_or(name)).is_some()
+            })
+            .collect();
+        let (manifests, files): (Vec<_>, Vec<_>) =
+            removable.into_iter().partition(|name| names::manifest_generation(name).is_some());
+        // A manifest goes first, and lastingly: it must never be found without its files.
+        for name in &manifests {
+            self.disk.remove(&self.snapshots.join(name))?;
+        }
+        if !manifests.is_empty() {
+            self.disk.sync_directory(&self.snapshots)?;
+        }
+        for name in &files {
+            self.disk.remove(&self.snapshots.join(name))?;
+        }
+        self.remove_segments(before.position)
+    }
+
+    /// Removes the segments that hold nothing after `position`. The newest always stays.
+    fn remove_segments(&self, position: Sequence) -> Result<(), FoldError> {
+        let segments = journal::segments(&self.disk, &self.journal_dir)?;
+        for (segment, next) in segments.iter().zip(segments.iter().skip(1)) {
+            if next.first_sequence <= position.next() {
+                self.disk.remove(&segment.path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back the room that a failed fold took. What stays is removed after the next one.
+    fn discard(&self, generation: Generation) {
+        let listed = self.disk.list(&self.snapshots).map(|entries| {
+            entries.into_iter().filter(|entry| names::generation_of(&entry.name) == Some(generation))
+        });
+        let removed = listed.and_then(|entries| {
+            entries.into_iter().try_for_each(|entry| self.disk.remove(&self.snapshots.join(&entry.name)))
+        });
+        if let Err(error) = removed {
+            tracing::warn!(%error, "files of an unfinished snapshot stay until the next one");
+        }
+    }
+}
+
+impl FoldDone {
+    fn note(&mut self, file: FileRef) -> FileRef {
+        self.files_written = self.files_written.saturating_add(1);
+        self.bytes_written = self.bytes_written.saturating_add(file.sum.bytes);
+        file
+    }
+}
+
+/// Bytes that the increments will take in a part, roughly: 3 a cell, 16 a series.
+fn estimated_bytes(fresh: &[Increment]) -> u64 {
+    let series = fresh.chunk_by(|a, b| a.series == b.series).count();
+    length(series).saturating_mul(16).saturating_add(length(fresh.len()).saturating_mul(3))
+}
+
+fn length(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,69 @@
+//! What the records of one snapshot add, taken in the order in which the counters took them. Asks the folder for the
+//! series of a story that is deleted; otherwise knows no files.
+
+use super::gather::Gather;
+use super::{FoldError, Folder};
+use crate::batch::{Batch, Change};
+use crate::limits::FOLD_ENTRIES_MAX;
+use crate::snapshot::Generation;
+use crate::snapshot::dictionary::{Cleared, Entry, SeriesOfStories};
+
+/// What the records of one snapshot add.
+#[derive(Debug)]
+pub(super) struct Intake {
+    pub(super) generation: Generation,
+    pub(super) gather: Gather,
+    pub(super) entries: Vec<Entry>,
+    /// All that was cleared before and is cleared now; `None` until these records clear something.
+    pub(super) cleared: Option<Cleared>,
+    /// Made at the first deletion, as few folds see one.
+    series_of_stories: Option<SeriesOfStories>,
+}
+
+impl Intake {
+    pub(super) fn new(generation: Generation) -> Self {
+        let gather = Gather::default();
+        Self { generation, gather, entries: Vec::new(), cleared: None, series_of_stories: None }
+    }
+
+    pub(super) fn is_full(&self, cells_max: usize) -> bool {
+        self.gather.spilled() >= cells_max || self.entries.len() >= FOLD_ENTRIES_MAX
+    }
+
+    /// Takes a batch as the counters would: definitions, changes in order, increments.
+    pub(super) fn take(&mut self, folder: &Folder, batch: &Batch) -> Result<(), FoldError> {
+        for definition in &batch.definitions {
+            self.entries.push(Entry::Series(*definition));
+            if let Some(index) = &mut self.series_of_stories {
+                index.define(definition);
+            }
+        }
+        for change in &batch.changes {
+            self.entries.push(Entry::of_change(change, self.generation));
+            if let Change::DeleteStory { story } = change {
+                let index = match self.series_of_stories.take() {
+                    Some(index) => index,
+                    None => self.index(folder)?,
+                };
+                let cleared = self.cleared.get_or_insert_with(|| folder.cleared.clone());
+                for series in index.of(*story) {
+                    self.gather.forget(*series);
+                    cleared.clear(*series, self.generation);
+                }
+                self.series_of_stories = Some(index);
+            }
+        }
+        self.gather.add(&batch.increments);
+        Ok(())
+    }
+
+    fn index(&self, folder: &Folder) -> Result<SeriesOfStories, FoldError> {
+        let mut index = folder.series_of_stories()?;
+        for entry in &self.entries {
+            if let Entry::Series(definition) = entry {
+                index.define(definition);
+            }
+        }
+        Ok(index)
+    }
+}

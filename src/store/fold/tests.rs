@@ -1,0 +1,167 @@
+//! Folds that are interrupted, that merge, and that must take several turns.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use super::super::recover::testing::{House, State, Write, copy, delete, key, messages};
+use super::super::verify;
+use super::gather::Gather;
+use crate::batch::{Increment, SeriesId};
+use crate::calendar::Hour;
+use crate::disk::{Disk, Fault, Operation};
+use crate::event::Metric;
+
+const HOUR: u32 = 431_000;
+const MONTH_HOURS: u32 = 744;
+
+fn open(dir: &Path, model: &State) -> House {
+    House::open(&Disk::new(), dir, model.clone()).expect("it opens")
+}
+
+/// A disk that, once armed, lets so many changes through and then none, as if the daemon had died there.
+fn dying_disk(left: &Arc<AtomicI64>, short_bytes: usize) -> Disk {
+    let left = Arc::clone(left);
+    Disk::with_faults(move |operation, _| {
+        if matches!(operation, Operation::Read | Operation::Open | Operation::List) {
+            return None;
+        }
+        let before = left.fetch_sub(1, Ordering::Relaxed);
+        match before {
+            1.. => None,
+            0 => Some(Fault::Short { bytes: short_bytes, errno: rustix::io::Errno::IO }),
+            _ => Some(Fault::Fail(rustix::io::Errno::IO)),
+        }
+    })
+}
+
+/// Stops a fold after each of its operations in turn, and cuts the write at hand short in several places.
+#[test]
+fn fold_interrupted_anywhere_costs_nothing() {
+    let base = tempfile::tempdir().expect("there is room");
+    let mut house = open(base.path(), &State::default());
+    house.write(&messages(1, HOUR, 1));
+    house.write(&messages(2, HOUR - 3 * MONTH_HOURS, 20));
+    house.snapshot();
+    house.write(&messages(1, HOUR, 300));
+    house.snapshot();
+    house.write(&delete(2));
+    house.write(&messages(2, HOUR, 4_000));
+    house.write(&messages(3, HOUR - MONTH_HOURS, 50_000));
+    let model = house.model;
+    let mut stops = 0;
+    for short_bytes in [0, 7, 60] {
+        for let_through in 0.. {
+            stops += 1;
+            if fold_stopped_after(base.path(), &model, let_through, short_bytes) {
+                break;
+            }
+        }
+    }
+    assert!(stops > 40, "{stops} stops");
+}
+
+/// Whether the fold came to its end.
+fn fold_stopped_after(base: &Path, model: &State, let_through: i64, short_bytes: usize) -> bool {
+    let scratch = tempfile::tempdir().expect("there is room");
+    copy(base, scratch.path());
+    let left = Arc::new(AtomicI64::new(i64::MAX));
+    let disk = dying_disk(&left, short_bytes);
+    let mut house = House::open(&disk, scratch.path(), model.clone()).expect("it opens");
+    house.write(&messages(4, HOUR, 7));
+    let through = house.seal();
+    left.store(let_through, Ordering::Relaxed);
+    let outcome = house.recovered.folder.fold(through);
+    let is_complete = matches!(&outcome, Ok(done) if done.leftovers.is_none());
+    left.store(i64::MAX, Ordering::Relaxed);
+    let model = house.model.clone();
+    // Without a restart the next fold goes through.
+    if let_through % 3 == 0 {
+        house.write(&messages(5, HOUR, 9));
+        house.snapshot();
+        drop(open(scratch.path(), &house.model));
+        return is_complete;
+    }
+    drop(house);
+    let report = verify::verify(&Disk::new(), scratch.path(), &mut || {}).expect("it can be verified");
+    assert!(report.is_sound(), "stopped after {let_through}, {short_bytes}: {report}");
+    let mut again = open(scratch.path(), &model);
+    assert_eq!(again.recovered.report.warnings, Vec::<String>::new(), "stopped after {let_through}");
+    again.write(&messages(5, HOUR, 9));
+    again.snapshot();
+    let report = verify::verify(&Disk::new(), scratch.path(), &mut || {}).expect("it can be verified");
+    assert!(report.is_sound() && report.unlisted_files == 0, "stopped after {let_through}: {report}");
+    drop(open(scratch.path(), &again.model));
+    is_complete
+}
+
+#[test]
+fn folds_of_a_month_are_merged_into_few_parts() {
+    let scratch = tempfile::tempdir().expect("there is room");
+    let mut house = open(scratch.path(), &State::default());
+    for round in 0..40 {
+        house.write(&messages(1, HOUR + round, 1));
+        house.snapshot();
+    }
+    house.check();
+    let recovered = open(scratch.path(), &house.model);
+    assert!(recovered.recovered.report.parts <= 3, "{} parts", recovered.recovered.report.parts);
+    let files = std::fs::read_dir(scratch.path().join("snapshot")).expect("it is there").count();
+    assert!(files <= 10, "{files} files");
+    let segments = std::fs::read_dir(scratch.path().join("journal")).expect("it is there").count();
+    assert!(segments <= 4, "{segments} segments");
+}
+
+#[test]
+fn fold_that_does_not_fit_in_memory_takes_several_turns() {
+    let scratch = tempfile::tempdir().expect("there is room");
+    let mut house = open(scratch.path(), &State::default());
+    house.recovered.folder.cells_max = 10;
+    for round in 0..30_u32 {
+        let counts = (0..3).map(|hour| (key(1, Metric::Messages), Hour::new(HOUR + hour * 31 + round), 1));
+        house.write(&Write::Add(counts.collect()));
+    }
+    let before = house.recovered.folder.generation();
+    house.snapshot();
+    assert!(house.recovered.folder.generation().get() > before.get() + 3);
+    drop(open(scratch.path(), &house.model));
+}
+
+#[test]
+fn fold_of_nothing_new_writes_nothing() {
+    let scratch = tempfile::tempdir().expect("there is room");
+    let mut house = open(scratch.path(), &State::default());
+    house.write(&messages(1, HOUR, 1));
+    let first = house.snapshot();
+    let second = house.snapshot();
+    assert_eq!((second.generation, second.files_written), (first.generation, 0));
+}
+
+#[test]
+fn gather_sums_up_what_a_plain_map_sums_up() {
+    let mut gather = Gather::default();
+    let mut model: BTreeMap<(SeriesId, Hour), u64> = BTreeMap::new();
+    let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+    for round in 0..20_000_u32 {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let series = SeriesId::new(u32::try_from(random >> 40).expect("24 bits") % 3_000);
+        let hour = Hour::new(HOUR + u32::try_from((random >> 20) & 0xFFFF).expect("16 bits") % 5 * 200);
+        let count = if round % 97 == 0 { u32::MAX } else { 1 + round % 5 };
+        gather.add(&[Increment { series, hour, count }]);
+        *model.entry((series, hour)).or_default() += u64::from(count);
+        if round % 1_000 == 999 {
+            gather.forget(series);
+            model.retain(|(of, _), _| *of != series);
+        }
+    }
+    let mut found: BTreeMap<(SeriesId, Hour), u64> = BTreeMap::new();
+    for (month, increments) in gather.finish() {
+        assert!(increments.is_sorted_by_key(|increment| (increment.series, increment.hour)));
+        for increment in increments {
+            assert!(month.range().contains(increment.hour));
+            *found.entry((increment.series, increment.hour)).or_default() += u64::from(increment.count);
+        }
+    }
+    assert_eq!(found, model);
+}

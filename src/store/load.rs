@@ -1,0 +1,176 @@
+//! Loads what is on disk: a snapshot into a new catalogue and new counters, then journal records on top, with the same
+//! steps in which the sequencer applies them. Recovery and `verify` both load this way, so that the one tells what the
+//! other would do.
+//!
+//! Must not know: which snapshot to take, what to do about damage, the sequencer.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::fold::JOURNAL_FOLDER;
+use crate::batch::{Batch, Change, Definition, SeriesId};
+use crate::catalogue::{Catalogue, CatalogueLimits, FIRST_STORY_SERIES};
+use crate::counters::{self, Counters};
+use crate::disk::Disk;
+use crate::journal::{JournalError, Record, Replay, Sequence};
+use crate::limits::SERIES_MAX;
+use crate::snapshot::dictionary::{self, Cleared, Entry};
+use crate::snapshot::manifest::Manifest;
+use crate::snapshot::names;
+use crate::snapshot::part::PartReader;
+use crate::snapshot::{Frames, SnapshotError};
+
+/// Records between two reports of progress.
+const RECORDS_PER_PROGRESS: u64 = 1024;
+
+/// The state that a snapshot, and records after it, give.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) writer: counters::Writer,
+    pub(crate) cleared: Cleared,
+    pub(crate) replayed: Replayed,
+}
+
+/// What was replayed on top of a snapshot so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Replayed {
+    pub(crate) segments: u64,
+    pub(crate) records: u64,
+    /// The number that the next record gets.
+    pub(crate) next_sequence: Sequence,
+}
+
+/// Loads the snapshot that the manifest lists; every byte of its files is checked.
+///
+/// # Errors
+/// The first file that is damaged, missing, of a newer version, or cannot be read.
+pub(crate) fn load(
+    disk: &Disk,
+    data_dir: &Path,
+    manifest: &Manifest,
+    progress: &mut dyn FnMut(),
+) -> Result<Loaded, SnapshotError> {
+    let folder = data_dir.join(names::FOLDER);
+    let (counters, writer) = Counters::new();
+    let catalogue = Arc::new(Catalogue::new(CatalogueLimits::default()));
+    let replayed = Replayed { segments: 0, records: 0, next_sequence: manifest.position.next() };
+    let loaded = Loaded { catalogue, counters, writer, cleared: Cleared::default(), replayed };
+    let mut loading = Loading { loaded, defined: Vec::new() };
+    for piece in &manifest.dictionary {
+        dictionary::read(disk, &folder, (manifest.epoch, piece), |entries| {
+            progress();
+            entries.iter().try_for_each(|entry| loading.apply(entry))
+        })?;
+    }
+    let mut frames = Frames::default();
+    for part in &manifest.parts {
+        let mut reader = PartReader::open(disk, &folder, manifest.epoch, part)?;
+        while reader.next(&mut frames)? {
+            progress();
+            for (series, frame) in frames.iter() {
+                if loading.loaded.cleared.counts(series, part.name.generation()) {
+                    loading.load_frame(series, frame).map_err(|what| reader.damaged(what))?;
+                }
+            }
+        }
+    }
+    Ok(loading.loaded)
+}
+
+/// Replays the journal's records after the snapshot on top; `loaded.replayed` says how far it came.
+///
+/// # Errors
+/// Where the journal is damaged, lacks records, or cannot be read; what came before is then applied.
+pub(crate) fn replay(
+    disk: &Disk,
+    data_dir: &Path,
+    manifest: &Manifest,
+    loaded: &mut Loaded,
+    progress: &mut dyn FnMut(),
+) -> Result<(), JournalError> {
+    let journal = data_dir.join(JOURNAL_FOLDER);
+    let mut replay = Replay::open(disk, &journal, manifest.epoch, manifest.position)?;
+    let mut record = Record::default();
+    while replay.next_into(&mut record)? {
+        apply(&loaded.catalogue, &mut loaded.writer, &record.batch);
+        if loaded.replayed.records.is_multiple_of(RECORDS_PER_PROGRESS) {
+            progress();
+        }
+        loaded.replayed = Replayed {
+            segments: replay.segments_read(),
+            records: loaded.replayed.records.saturating_add(1),
+            next_sequence: record.sequence.next(),
+        };
+    }
+    loaded.replayed.segments = replay.segments_read();
+    Ok(())
+}
+
+/// What a journalled batch does: its definitions, its changes in order, its increments.
+pub(crate) fn apply(catalogue: &Catalogue, writer: &mut counters::Writer, batch: &Batch) {
+    for definition in &batch.definitions {
+        define(catalogue, writer, definition);
+    }
+    for change in &batch.changes {
+        for series in catalogue.apply(change) {
+            writer.clear(series);
+        }
+    }
+    writer.add(&batch.increments);
+}
+
+fn define(catalogue: &Catalogue, writer: &mut counters::Writer, definition: &Definition) {
+    catalogue.confirm(definition);
+    writer.define(definition.id, &definition.key);
+}
+
+/// A snapshot being loaded.
+struct Loading {
+    loaded: Loaded,
+    /// By series: whether the dictionary has defined it.
+    defined: Vec<bool>,
+}
+
+impl Loading {
+    fn apply(&mut self, entry: &Entry) -> Result<(), String> {
+        let Loaded { catalogue, writer, cleared, .. } = &mut self.loaded;
+        match entry {
+            Entry::Series(definition) => {
+                let index = definition.id.index();
+                if SERIES_MAX <= index.saturating_sub(FIRST_STORY_SERIES.index()) {
+                    return Err(format!("series {index} is past the most that there can be"));
+                }
+                if self.defined.len() <= index {
+                    self.defined.resize(index.saturating_add(1), false);
+                }
+                if let Some(defined) = self.defined.get_mut(index) {
+                    *defined = true;
+                }
+                define(catalogue, writer, definition);
+            }
+            Entry::Story { story, name } => {
+                catalogue.apply(&Change::Story { story: *story, name: name.clone() });
+            }
+            Entry::Node { story, node, name } => {
+                catalogue.apply(&Change::Node { story: *story, node: *node, name: name.clone() });
+            }
+            // No cell has been loaded yet, so there is nothing to clear; what parts have of it will be left out.
+            Entry::Deleted { story, generation } => {
+                for series in catalogue.apply(&Change::DeleteStory { story: *story }) {
+                    cleared.clear(series, *generation);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn load_frame(&mut self, series: SeriesId, frame: &[u8]) -> Result<(), String> {
+        if !self.defined.get(series.index()).is_some_and(|defined| *defined) {
+            return Err(format!("series {} is not in the dictionary", series.get()));
+        }
+        let fault = |error| format!("the frame of series {} is not one: {error}", series.get());
+        self.loaded.writer.load(series, frame).map_err(fault)
+    }
+}

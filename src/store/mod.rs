@@ -1,0 +1,280 @@
+//! The store: everything that is counted, and that it lasts. Opens a data directory, takes batches through one
+//! [`Door`], keeps catalogue and counters for reports to read, makes snapshots, closes in order.
+//! Must not know HTTP, TCP or the syntax of lines.
+//!
+//! Threads: the sequencer (order, journal, counters, answers), the syncer (what makes answers last), the
+//! snapshotter (folds). All queues between them are bounded.
+
+pub mod contents;
+mod door;
+pub mod error;
+pub mod fold;
+pub(crate) mod load;
+pub mod recover;
+mod reserve;
+mod sequencer;
+mod snapshotter;
+mod status;
+mod syncer;
+pub mod verify;
+mod worker;
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam::channel::{self, Sender};
+use tokio::sync::mpsc::error::TrySendError;
+
+pub use door::{Door, Pending, Receipt};
+pub use error::{CloseError, OpenError, Refusal};
+pub use status::{Figures, Status};
+
+use crate::catalogue::Catalogue;
+use crate::clock::Clock;
+use crate::counters::Counters;
+use crate::disk::{Disk, Lock};
+use crate::journal::{self, JournalError};
+use crate::limits::GROUPS_UNSYNCED_MAX;
+use reserve::Reserve;
+use sequencer::Sequencer;
+use snapshotter::{Control, Snapshotter};
+use status::OncePerMinute;
+use syncer::{SyncGate, Syncer};
+use worker::Worker;
+
+const LOCK_NAME: &str = "LOCK";
+
+/// What an acknowledged batch survives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Fsync {
+    /// Power loss: it is synced before the answer.
+    Always,
+    /// The daemon's death at any instant; on power loss at most the last interval is lost.
+    #[default]
+    Interval,
+    /// The daemon's death at any instant.
+    Never,
+}
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// The data directory; made if it is not there.
+    pub data_dir: PathBuf,
+    /// What an acknowledged batch survives.
+    pub fsync: Fsync,
+    /// Time between two syncs under [`Fsync::Interval`].
+    pub fsync_interval: Duration,
+    /// Time between two snapshots; one without anything new is left out.
+    pub snapshot_interval: Duration,
+    /// Where the time comes from, for figures and the log.
+    pub clock: Clock,
+}
+
+/// What recovery found, for the log and `verify`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recovery {
+    /// The generation of the snapshot loaded; 0 without one.
+    pub snapshot_generation: u64,
+    /// Parts of it.
+    pub parts: u64,
+    /// Segments read after the snapshot.
+    pub journal_segments: u64,
+    /// Records in them.
+    pub journal_records: u64,
+    /// Bytes of a torn tail that were cut.
+    pub torn_bytes: u64,
+    /// Series defined.
+    pub series: u64,
+    /// Stories known.
+    pub stories: u64,
+    /// What an operator should know, each a sentence.
+    pub warnings: Vec<String>,
+}
+
+/// The open store. Call [`Store::close`]; dropping it leaves the threads to end by themselves once every door is
+/// gone, and what was acknowledged in the journal.
+#[derive(Debug)]
+pub struct Store {
+    door: Door,
+    catalogue: Arc<Catalogue>,
+    counters: Arc<Counters>,
+    clock: Clock,
+    sequencer: Worker<Result<journal::Sequence, String>>,
+    syncer: Worker<()>,
+    snapshotter: Worker<Result<(), String>>,
+    control: Sender<Control>,
+    context: worker::Context,
+}
+
+impl Store {
+    /// Locks the directory, recovers, starts the threads. Blocks. `progress` is called now and then meanwhile.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(options: StoreOptions, progress: &mut dyn FnMut()) -> Result<(Self, Recovery), OpenError> {
+        Self::open_on(&Disk::new(), options, progress)
+    }
+
+    /// As [`Store::open`], on a disk that may be made to fail.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_on(
+        disk: &Disk,
+        options: StoreOptions,
+        progress: &mut dyn FnMut(),
+    ) -> Result<(Self, Recovery), OpenError> {
+        let data_dir = &options.data_dir;
+        let lock = lock(disk, data_dir)?;
+        let recovered = recover::recover(disk, data_dir, progress)?;
+        let reserve = Arc::new(Reserve::new(disk, data_dir));
+        reserve.keep();
+        let next = recovered.next_sequence;
+        let directory = data_dir.join(fold::JOURNAL_FOLDER);
+        let begin = || journal::Writer::create(disk, &directory, recovered.epoch, next);
+        let journal = begin_journal(begin, &reserve)?;
+
+        let status = Arc::new(Status::default());
+        status.note_written(next.previous());
+        status.note_synced(next.previous());
+        status.note_segment();
+        let (door, queue) = Door::new(Arc::clone(&status));
+        let gate = Arc::new(SyncGate::new(Arc::clone(&status), journal.file()));
+        let (syncs, jobs) = channel::bounded(GROUPS_UNSYNCED_MAX);
+        let (control, orders) = channel::bounded(2);
+
+        let syncer =
+            Syncer { jobs, gate: Arc::clone(&gate), fsync: options.fsync, interval: options.fsync_interval };
+        let snapshotter = Snapshotter {
+            folder: recovered.folder,
+            control: orders,
+            queue: door.queue().downgrade(),
+            interval: options.snapshot_interval,
+            gate: Arc::clone(&gate),
+            reserve: Arc::clone(&reserve),
+            status: Arc::clone(&status),
+            clock: options.clock.clone(),
+        };
+        let sequencer = Sequencer {
+            queue,
+            catalogue: Arc::clone(&recovered.catalogue),
+            counters: recovered.writer,
+            journal,
+            status: Arc::clone(&status),
+            gate,
+            fsync: options.fsync,
+            syncs,
+            reserve,
+            closing: door.closing(),
+            refusals_logged: OncePerMinute::new(options.clock.clone()),
+            defining: HashSet::new(),
+        };
+        let context = worker::Context { status, lock };
+        let store = Self {
+            door,
+            catalogue: recovered.catalogue,
+            counters: recovered.counters,
+            clock: options.clock,
+            sequencer: Worker::start("sequencer", &context, || sequencer.run())?,
+            syncer: Worker::start("syncer", &context, || syncer.run())?,
+            snapshotter: Worker::start("snapshotter", &context, || snapshotter.run())?,
+            control,
+            context,
+        };
+        Ok((store, recovered.report))
+    }
+
+    /// A way in for writes.
+    pub fn door(&self) -> Door {
+        self.door.clone()
+    }
+
+    /// What is known, for parsers and reports.
+    pub fn catalogue(&self) -> &Arc<Catalogue> {
+        &self.catalogue
+    }
+
+    /// What is counted, for reports.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// Live figures and reasons.
+    pub fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.context.status)
+    }
+
+    /// Done when a thread of the store has panicked: nothing is taken any more, and the daemon must end for a
+    /// restart. Never done otherwise.
+    pub fn failed(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut failure = self.context.status.watch_failure();
+        async move {
+            if failure.wait_for(|failed| *failed).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Has a snapshot made soon, whatever the interval. Does not wait for it; one that is due already is enough.
+    pub fn request_snapshot(&self) {
+        match self.control.try_send(Control::Now) {
+            // Full: one is asked for already. Disconnected: the thread panicked, which `failed` tells.
+            Ok(()) | Err(_) => {}
+        }
+    }
+
+    /// Takes what is in the queue, seals and syncs, makes a last snapshot, ends the threads. Doors then refuse.
+    /// Blocks, at most about `deadline`.
+    ///
+    /// # Errors
+    /// [`CloseError`], the first thing that went wrong. After `NotSealed` and `Late`, what was answered under
+    /// [`Fsync::Always`] is on the disk, and what was answered otherwise has been handed to the system.
+    pub fn close(self, deadline: Duration) -> Result<(), CloseError> {
+        let began = self.clock.monotonic();
+        let left = || deadline.saturating_sub(self.clock.monotonic().saturating_sub(began));
+        self.door.close();
+        // A full queue need not be told: the sequencer looks whether it shall close after each turn.
+        if let Err(TrySendError::Closed(_)) = self.door.queue().try_send(door::Message::Close) {
+            tracing::debug!("the sequencer has ended already");
+        }
+        let sealed = self.sequencer.wait(left())?;
+        self.syncer.wait(left())?;
+        // Through nothing where the journal is not sealed: the snapshotter then ends without another snapshot.
+        let through = sealed.as_ref().copied().unwrap_or_default();
+        if let Err(error) = self.control.send_timeout(Control::Finish(through), left()) {
+            tracing::debug!(%error, "the snapshotter is at work, or has ended");
+        }
+        let snapshot = self.snapshotter.wait(left())?;
+        drop(self.context);
+        sealed.map_err(CloseError::NotSealed)?;
+        snapshot.map_err(CloseError::SnapshotFailed)
+    }
+}
+
+/// Begins the journal; where the disk is so full that even an empty segment finds no room, in the reserve's. A full
+/// disk must not keep reports from going on.
+fn begin_journal(
+    begin: impl Fn() -> Result<journal::Writer, JournalError>,
+    reserve: &Reserve,
+) -> Result<journal::Writer, OpenError> {
+    match begin() {
+        Err(JournalError::Disk(error)) if error.is_no_space() && reserve.give_up()? => {
+            tracing::warn!(%error, "the disk is full: the room kept aside goes to the journal");
+            reserve.release();
+            Ok(begin()?)
+        }
+        outcome => Ok(outcome?),
+    }
+}
+
+fn lock(disk: &Disk, data_dir: &Path) -> Result<Arc<Lock>, OpenError> {
+    disk.create_directory(data_dir)?;
+    match disk.try_lock(&data_dir.join(LOCK_NAME))? {
+        Some(lock) => Ok(Arc::new(lock)),
+        None => Err(OpenError::Locked { directory: data_dir.to_owned() }),
+    }
+}

@@ -1,0 +1,238 @@
+//! Opens a data directory: picks the snapshot, loads it, cuts a torn end of the journal, replays what is after it.
+//!
+//! | found | so |
+//! | --- | --- |
+//! | no directory, or one without any of our files | a new one: mode 0700, an epoch, the empty snapshot |
+//! | the newest snapshot sound | load it, replay the journal after it |
+//! | the newest damaged, the one before sound | load that one, replay more; a warning each |
+//! | no snapshot sound, or files of ours but no manifest | refuse |
+//! | a file of a newer version | refuse |
+//! | the journal damaged, or lacking records | refuse |
+//!
+//! Must not know: the sequencer, HTTP, the time. Holds no lock; the caller does.
+//! INVARIANT: a refusal has changed nothing on the disk, but for a torn end that was cut.
+
+#[cfg(test)]
+pub(super) mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::fold::{Folder, JOURNAL_FOLDER};
+use super::load::{self, Loaded};
+use super::{OpenError, Recovery};
+use crate::catalogue::Catalogue;
+use crate::counters::{self, Counters};
+use crate::disk::Disk;
+use crate::journal::{self, Epoch, JournalError, SegmentReader, Sequence, TornTail};
+use crate::snapshot::manifest::Manifest;
+use crate::snapshot::{Generation, SnapshotError, names};
+
+/// What the sequencer goes on from.
+#[derive(Debug)]
+pub struct Recovered {
+    /// Everything that is known.
+    pub catalogue: Arc<Catalogue>,
+    /// Everything that was counted.
+    pub counters: Arc<Counters>,
+    /// The writer of those.
+    pub writer: counters::Writer,
+    /// The number that the next record gets.
+    pub next_sequence: Sequence,
+    /// The data directory's number.
+    pub epoch: Epoch,
+    /// Makes the next snapshots.
+    pub folder: Folder,
+    /// What was found.
+    pub report: Recovery,
+}
+
+/// Recovers a data directory, or makes a new one. Blocks; `progress` is called now and then.
+///
+/// # Errors
+/// [`OpenError`], with the file and what is wrong with it; nothing on the disk has then been changed.
+pub fn recover(disk: &Disk, data_dir: &Path, progress: &mut dyn FnMut()) -> Result<Recovered, OpenError> {
+    let found = match find(disk, data_dir)? {
+        Found::Snapshots(found) => found,
+        Found::Nothing => create(disk, data_dir)?,
+    };
+    let mut chosen = choose(disk, data_dir, &found, progress)?;
+    let epoch = chosen.manifest.epoch;
+    let outcome = repair(disk, data_dir, epoch).and_then(|torn| {
+        load::replay(disk, data_dir, &chosen.manifest, &mut chosen.loaded, progress)?;
+        Ok(torn)
+    });
+    // Where the newest snapshot is damaged and the journal does not help, the snapshot is the first cause.
+    let torn = outcome.map_err(|error| chosen.passed_over.take().unwrap_or_else(|| error.into()))?;
+    if let Some(torn) = &torn {
+        chosen.warnings.push(format!(
+            "{}: cut a torn end of {} bytes at byte {} ({}); nothing of it had been acknowledged as lasting",
+            torn.segment.display(),
+            torn.bytes,
+            torn.offset,
+            torn.what,
+        ));
+    }
+    let report = report(&chosen, torn.map_or(0, |torn| torn.bytes));
+    let Loaded { catalogue, counters, writer, cleared, replayed } = chosen.loaded;
+    let folder = Folder::new(disk, data_dir, (chosen.manifest, cleared), found.last_generation);
+    Ok(Recovered {
+        catalogue,
+        counters,
+        writer,
+        next_sequence: replayed.next_sequence,
+        epoch,
+        folder,
+        report,
+    })
+}
+
+/// What the snapshot folder holds.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// Not a data directory yet.
+    Nothing,
+    /// Snapshots.
+    Snapshots(Snapshots),
+}
+
+/// The snapshots there are, by their manifests.
+#[derive(Debug)]
+pub(crate) struct Snapshots {
+    /// Generations of the manifests, newest first.
+    pub(crate) manifests: Vec<Generation>,
+    /// The highest generation in any name.
+    pub(crate) last_generation: Generation,
+}
+
+/// Looks what is there; changes nothing.
+pub(crate) fn find(disk: &Disk, data_dir: &Path) -> Result<Found, OpenError> {
+    let folder = data_dir.join(names::FOLDER);
+    let snapshot_names = list_if_there(disk, &folder)?;
+    let mut manifests: Vec<Generation> =
+        snapshot_names.iter().filter_map(|name| names::manifest_generation(name)).collect();
+    manifests.sort_unstable_by(|a, b| b.cmp(a));
+    let last_generation = snapshot_names.iter().filter_map(|name| names::generation_of(name)).max();
+    if !manifests.is_empty() {
+        return Ok(Found::Snapshots(Snapshots {
+            manifests,
+            last_generation: last_generation.unwrap_or_default(),
+        }));
+    }
+    let journal_folder = data_dir.join(JOURNAL_FOLDER);
+    let has_segments = !list_if_there(disk, &journal_folder)?.is_empty()
+        && !journal::segments(disk, &journal_folder)?.is_empty();
+    if has_segments || last_generation.is_some() {
+        let file = folder.join("manifest.*");
+        return Err(SnapshotError::Missing { file }.into());
+    }
+    Ok(Found::Nothing)
+}
+
+/// The snapshot that was taken, loaded.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    pub(crate) manifest: Manifest,
+    pub(crate) loaded: Loaded,
+    pub(crate) warnings: Vec<String>,
+    /// Why a newer one was not.
+    passed_over: Option<OpenError>,
+}
+
+/// Loads the newest snapshot that is sound.
+pub(crate) fn choose(
+    disk: &Disk,
+    data_dir: &Path,
+    found: &Snapshots,
+    progress: &mut dyn FnMut(),
+) -> Result<Chosen, OpenError> {
+    let folder = data_dir.join(names::FOLDER);
+    let mut warnings = Vec::new();
+    let mut passed_over: Option<SnapshotError> = None;
+    for generation in &found.manifests {
+        let outcome = Manifest::read(disk, &folder, *generation).and_then(|manifest| {
+            let loaded = load::load(disk, data_dir, &manifest, progress)?;
+            Ok((manifest, loaded))
+        });
+        match outcome {
+            Ok((manifest, loaded)) => {
+                let passed_over = passed_over.map(OpenError::from);
+                return Ok(Chosen { manifest, loaded, warnings, passed_over });
+            }
+            Err(error) if error.is_damage() => {
+                warnings.push(format!("snapshot {} is passed over: {error}", generation.get()));
+                passed_over.get_or_insert(error);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let file = folder.join("manifest.*");
+    Err(passed_over.unwrap_or(SnapshotError::Missing { file }).into())
+}
+
+/// Cuts a torn end of the journal, unless a segment was written by a newer version or belongs elsewhere.
+fn repair(disk: &Disk, data_dir: &Path, epoch: Epoch) -> Result<Option<TornTail>, JournalError> {
+    let folder = data_dir.join(JOURNAL_FOLDER);
+    // The newest is left to the repair, as its header may be what is torn.
+    if let Some((_, sealed)) = journal::segments(disk, &folder)?.split_last() {
+        for segment in sealed {
+            drop(SegmentReader::open(disk, segment, epoch)?);
+        }
+    }
+    journal::repair_tail(disk, &folder, epoch)
+}
+
+/// Makes a new data directory with its empty snapshot.
+fn create(disk: &Disk, data_dir: &Path) -> Result<Snapshots, OpenError> {
+    let folder = data_dir.join(names::FOLDER);
+    disk.create_directory(data_dir)?;
+    disk.create_directory(&data_dir.join(JOURNAL_FOLDER))?;
+    disk.create_directory(&folder)?;
+    let manifest = Manifest::first(Epoch::random());
+    manifest.commit(disk, &folder)?;
+    Ok(Snapshots { manifests: vec![manifest.generation], last_generation: manifest.generation })
+}
+
+fn report(chosen: &Chosen, torn_bytes: u64) -> Recovery {
+    let replayed = chosen.loaded.replayed;
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    Recovery {
+        snapshot_generation: chosen.manifest.generation.get(),
+        parts: count(chosen.manifest.parts.len()),
+        journal_segments: replayed.segments,
+        journal_records: replayed.records,
+        torn_bytes,
+        series: count(chosen.loaded.catalogue.series_count()),
+        stories: count(chosen.loaded.catalogue.story_count()),
+        warnings: chosen.warnings.clone(),
+    }
+}
+
+/// Names of the files in a directory; none where there is no directory.
+fn list_if_there(disk: &Disk, path: &Path) -> Result<Vec<String>, OpenError> {
+    match disk.list(path) {
+        Ok(entries) => Ok(entries.into_iter().map(|entry| entry.name).collect()),
+        Err(error) if error.is_not_found() => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl From<SnapshotError> for OpenError {
+    fn from(error: SnapshotError) -> Self {
+        let text = error.to_string();
+        match error {
+            SnapshotError::Damaged { file, offset, what } => Self::Damaged { file, offset, what },
+            SnapshotError::Missing { file } => {
+                let what = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                Self::Missing { place: file.parent().map(Path::to_owned).unwrap_or_default(), what }
+            }
+            SnapshotError::NewerVersion { file, found, supported } => {
+                Self::NewerVersion { file, found, supported }
+            }
+            SnapshotError::TooLarge { file, .. } => Self::Damaged { file, offset: 0, what: text },
+            SnapshotError::Disk(error) => Self::Disk(error),
+        }
+    }
+}

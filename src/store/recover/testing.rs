@@ -1,0 +1,206 @@
+//! For the tests of fold, recover and verify: a data directory that is written to as the sequencer would, and a model
+//! that says what must be in it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::super::fold::{FoldDone, JOURNAL_FOLDER};
+use super::super::{OpenError, load};
+use super::{Recovered, recover};
+use crate::batch::{Batch, Change, Definition, Increment};
+use crate::calendar::{Hour, HourRange};
+use crate::catalogue::{Catalogue, total_series};
+use crate::counters::Counters;
+use crate::disk::Disk;
+use crate::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
+use crate::journal::{self, Sequence, record};
+
+/// Everything that can be asked of catalogue and counters.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct State {
+    pub(crate) cells: BTreeMap<(SeriesKey, Hour), u64>,
+    pub(crate) stories: BTreeMap<StoryId, Option<String>>,
+    pub(crate) nodes: BTreeMap<(StoryId, Node), Option<String>>,
+}
+
+impl State {
+    pub(crate) fn of(catalogue: &Catalogue, counters: &Counters) -> Self {
+        let mut state = Self::default();
+        catalogue.for_each_series(&mut |series, key| {
+            counters.visit(series, HourRange::ALL, &mut |cells| {
+                for cell in cells.iter().filter(|cell| cell.count > 0) {
+                    *state.cells.entry((*key, cell.hour)).or_default() += u64::from(cell.count);
+                }
+            });
+        });
+        for story in catalogue.stories() {
+            state.stories.insert(story.id(), story.name().map(|name| name.to_string()));
+            story.for_each_node(&mut |entry| {
+                state.nodes.insert((story.id(), entry.node), entry.name.as_deref().map(str::to_owned));
+            });
+        }
+        let sum = |metric| {
+            let counts = state.cells.iter().filter(|((key, _), _)| key.metric == metric);
+            counts.map(|(_, count)| count).sum::<u64>()
+        };
+        for metric in [Metric::Conversations, Metric::PaidConversations, Metric::Messages] {
+            let total = total_series(metric, None).expect("these metrics have totals");
+            assert_eq!(counters.sum(total, HourRange::ALL), sum(metric), "the total of {metric:?}");
+        }
+        state
+    }
+
+    fn delete(&mut self, story: StoryId) {
+        self.cells.retain(|(key, _), _| key.story != story);
+        self.nodes.retain(|(of, _), _| *of != story);
+        self.stories.remove(&story);
+    }
+}
+
+/// One thing to be written.
+#[derive(Clone, Debug)]
+pub(crate) enum Write {
+    Add(Vec<(SeriesKey, Hour, u32)>),
+    Change(Change),
+}
+
+/// A data directory in use.
+pub(crate) struct House {
+    pub(crate) recovered: Recovered,
+    journal: journal::Writer,
+    data_dir: PathBuf,
+    pub(crate) model: State,
+}
+
+impl House {
+    /// Opens the directory; the model is what is expected to be in it.
+    pub(crate) fn open(disk: &Disk, data_dir: &Path, model: State) -> Result<Self, OpenError> {
+        let recovered = recover(disk, data_dir, &mut || {})?;
+        let journal = journal::Writer::create(
+            disk,
+            &data_dir.join(JOURNAL_FOLDER),
+            recovered.epoch,
+            recovered.next_sequence,
+        )?;
+        let house = Self { recovered, journal, data_dir: data_dir.to_owned(), model };
+        house.check();
+        Ok(house)
+    }
+
+    pub(crate) fn check(&self) {
+        let found = State::of(&self.recovered.catalogue, &self.recovered.counters);
+        assert_eq!(found, self.model, "what {} holds", self.data_dir.display());
+    }
+
+    pub(crate) fn write(&mut self, write: &Write) {
+        let batch = self.batch(write);
+        let mut increments = Vec::new();
+        record::encode_increments(&batch.increments, &mut increments);
+        let (definitions, changes) = (&batch.definitions[..], &batch.changes[..]);
+        let parts = journal::Staged { key: None, definitions, changes, increments: &increments };
+        self.journal.stage(parts).expect("the batch fits");
+        self.journal.commit().expect("the disk takes it");
+        load::apply(&self.recovered.catalogue, &mut self.recovered.writer, &batch);
+    }
+
+    pub(crate) fn seal(&mut self) -> Sequence {
+        self.journal.seal().expect("the disk takes it")
+    }
+
+    pub(crate) fn snapshot(&mut self) -> FoldDone {
+        let through = self.seal();
+        let done = self.recovered.folder.fold(through).expect("the fold goes through");
+        assert!(done.leftovers.is_none(), "{:?}", done.leftovers);
+        done
+    }
+
+    fn batch(&mut self, write: &Write) -> Batch {
+        let mut batch = Batch::default();
+        match write {
+            Write::Add(counts) => {
+                for (key, hour, count) in counts {
+                    let id = self.recovered.catalogue.intern(key).expect("there is room");
+                    let is_defined = batch.definitions.iter().any(|definition| definition.id == id);
+                    if !self.recovered.catalogue.is_confirmed(id) && !is_defined {
+                        batch.definitions.push(Definition { id, key: *key });
+                    }
+                    batch.increments.push(Increment { series: id, hour: *hour, count: *count });
+                }
+            }
+            Write::Change(change) => batch.changes.push(change.clone()),
+        }
+        self.model.write(write);
+        batch
+    }
+}
+
+impl State {
+    pub(crate) fn write(&mut self, write: &Write) {
+        match write {
+            Write::Add(counts) => {
+                for (key, hour, count) in counts {
+                    self.stories.entry(key.story).or_default();
+                    if let Metric::Interaction(node) = key.metric {
+                        self.nodes.entry((key.story, node)).or_default();
+                    }
+                    if *count > 0 {
+                        *self.cells.entry((*key, *hour)).or_default() += u64::from(*count);
+                    }
+                }
+            }
+            Write::Change(Change::DeleteStory { story }) => self.delete(*story),
+            Write::Change(Change::Story { story, name }) => {
+                let known = self.stories.entry(*story).or_default();
+                if let Some(name) = name {
+                    *known = Some(name.to_string());
+                }
+            }
+            Write::Change(Change::Node { story, node, name }) => {
+                self.stories.entry(*story).or_default();
+                let known = self.nodes.entry((*story, *node)).or_default();
+                if let Some(name) = name {
+                    *known = Some(name.to_string());
+                }
+            }
+        }
+    }
+}
+
+pub(crate) fn story(number: u8) -> StoryId {
+    StoryId(id(&format!("5b07ffafc2376e30306d00{number:02}")))
+}
+
+pub(crate) fn node(number: u8) -> Node {
+    Node::Interaction(InteractionId(id(&format!("5b07ffafc2376e30306dff{number:02}"))))
+}
+
+fn id(text: &str) -> ObjectId {
+    ObjectId::parse(text.as_bytes()).expect("24 letters and digits")
+}
+
+pub(crate) fn key(story_number: u8, metric: Metric) -> SeriesKey {
+    SeriesKey { story: story(story_number), source: Source::Slack, metric }
+}
+
+/// A count of messages of a story.
+pub(crate) fn messages(story_number: u8, hour: u32, count: u32) -> Write {
+    Write::Add(vec![(key(story_number, Metric::Messages), Hour::new(hour), count)])
+}
+
+pub(crate) fn delete(story_number: u8) -> Write {
+    Write::Change(Change::DeleteStory { story: story(story_number) })
+}
+
+/// Copies a data directory.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("it can be made");
+    for entry in std::fs::read_dir(from).expect("it is there") {
+        let entry = entry.expect("it is there");
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("it has one").is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("it can be copied");
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! What a restart makes of what is on disk.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+
+use super::super::{OpenError, verify};
+use super::recover;
+use super::testing::{House, State, Write, copy, delete, key, messages, node, story};
+use crate::batch::Change;
+use crate::calendar::Hour;
+use crate::disk::Disk;
+use crate::event::{Metric, Node, SeriesKey, Source};
+
+const HOUR: u32 = 431_000;
+const MONTH_HOURS: u32 = 744;
+
+fn open(dir: &Path, model: &State) -> House {
+    House::open(&Disk::new(), dir, model.clone()).expect("it opens")
+}
+
+/// What a restart would load, without one.
+fn assert_restart(dir: &Path, model: &State) {
+    let recovered = recover(&Disk::new(), dir, &mut || {}).expect("it opens");
+    assert_eq!(State::of(&recovered.catalogue, &recovered.counters), *model);
+}
+
+fn assert_sound(dir: &Path) {
+    let report = verify::verify(&Disk::new(), dir, &mut || {}).expect("it can be verified");
+    assert!(report.is_sound() && report.restart_snapshot.is_some(), "{report}");
+}
+
+/// Two snapshots, with a file that only the older needs, one that only the newer needs, and shared ones; a journal
+/// that goes on after both.
+fn two_snapshots(dir: &Path) -> State {
+    let mut house = open(dir, &State::default());
+    house.write(&messages(1, HOUR, 3));
+    house.write(&messages(2, HOUR - 5 * MONTH_HOURS, 40));
+    house.snapshot();
+    house.write(&messages(1, HOUR + 1, 500));
+    house.write(&Write::Change(Change::Story { story: story(2), name: Some("two".into()) }));
+    house.snapshot();
+    house.write(&messages(3, HOUR, 6_000));
+    house.check();
+    house.model
+}
+
+fn snapshot_files(dir: &Path) -> Vec<PathBuf> {
+    let listed = fs::read_dir(dir.join("snapshot")).expect("it is there");
+    let mut files: Vec<_> = listed.map(|entry| entry.expect("it is there").path()).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn recover_makes_a_new_directory_that_opens_again() {
+    let scratch = tempfile::tempdir().expect("there is room");
+    let dir = scratch.path().join("a/b");
+    let first = recover(&Disk::new(), &dir, &mut || {}).expect("it opens");
+    assert_eq!(first.next_sequence.get(), 1);
+    let again = recover(&Disk::new(), &dir, &mut || {}).expect("it opens");
+    assert_eq!((again.epoch, again.next_sequence), (first.epoch, first.next_sequence));
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&dir).expect("it is there").permissions());
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
+fn recover_gives_what_was_written_with_and_without_snapshots() {
+    let scratch = tempfile::tempdir().expect("there is room");
+    let model = two_snapshots(scratch.path());
+    drop(open(scratch.path(), &model));
+    assert_sound(scratch.path());
+    let mut house = open(scratch.path(), &model);
+    house.snapshot();
+    let model = house.model;
+    let recovered = recover(&Disk::new(), scratch.path(), &mut || {}).expect("it opens");
+    assert_eq!(recovered.report.journal_records, 0);
+    assert_eq!(recovered.report.warnings, Vec::<String>::new());
+    drop(open(scratch.path(), &model));
+}
+
+/// Flips one bit of every byte of every snapshot file in turn: the right numbers, or a refusal. (That every single bit
+/// is noticed is tested with the files' formats.)
+#[test]
+fn recover_with_a_flipped_bit_falls_back_or_refuses() {
+    let scratch = tempfile::tempdir().expect("there is room");
+    let model = two_snapshots(scratch.path());
+    let (mut fell_back, mut refused) = (0, 0);
+    for file in snapshot_files(scratch.path()) {
+        let sound = fs::read(&file).expect("it is there");
+        for byte in 0..sound.len() {
+            let bit = byte * 8 + byte % 8;
+            let mut flipped = sound.clone();
+            flipped[byte] ^= 1 << (bit % 8);
+            fs::write(&file, &flipped).expect("it can be written");
+            match recover(&Disk::new(), scratch.path(), &mut || {}) {
+                Ok(recovered) => {
+                    let state = State::of(&recovered.catalogue, &recovered.counters);
+                    assert_eq!(state, model, "bit {bit} of {}", file.display());
+                    fell_back += usize::from(!recovered.report.warnings.is_empty());
+                }
+                Err(OpenError::Damaged { file: named, .. } | OpenError::NewerVersion { file: named, .. }) => {
+                    assert_eq!(named, file, "bit {bit}");
+                    refused += 1;
+                }
+                Err(other) => panic!("bit {bit} of {}: {other}", file.display()),
+            }
+        }
+        fs::write(&file, &sound).expect("it can be written");
+    }
+    assert!(fell_back > 0 && refused > 0, "{fell_back} fell back, {refused} refused");
+}
+
+#[test]
+fn recover_with_a_missing_or_cut_snapshot_file_falls_back_or_refuses() {
+    let scratch = tempfile::tempdir().expect("there is room");
+    let model = two_snapshots(scratch.path());
+    let newest = snapshot_files(scratch.path()).pop().expect("there are files");
+    for file in snapshot_files(scratch.path()) {
+        let sound = fs::read(&file).expect("it is there");
+        for kept in (0..sound.len()).chain([sound.len() + 1]) {
+            let mut cut = sound.clone();
+            cut.resize(kept, 0);
+            fs::write(&file, &cut).expect("it can be written");
+            if let Ok(recovered) = recover(&Disk::new(), scratch.path(), &mut || {}) {
+                let state = State::of(&recovered.catalogue, &recovered.counters);
+                assert_eq!(state, model, "{} cut to {kept}", file.display());
+            }
+            let report =
+                verify::verify(&Disk::new(), scratch.path(), &mut || {}).expect("it can be verified");
+            assert!(!report.is_sound(), "{} cut to {kept}: {report}", file.display());
+        }
+        fs::remove_file(&file).expect("it can be removed");
+        match recover(&Disk::new(), scratch.path(), &mut || {}) {
+            Ok(recovered) => {
+                let state = State::of(&recovered.catalogue, &recovered.counters);
+                assert_eq!(state, model, "without {}", file.display());
+            }
+            Err(OpenError::Missing { .. }) => assert_ne!(file, newest),
+            Err(other) => panic!("without {}: {other}", file.display()),
+        }
+        fs::write(&file, &sound).expect("it can be written");
+    }
+}
+
+#[test]
+fn recover_refuses_when_no_manifest_is_left() {
+    let scratch = tempfile::tempdir().expect("there is room");
+    two_snapshots(scratch.path());
+    for file in snapshot_files(scratch.path()) {
+        if file.to_string_lossy().contains("manifest") {
+            fs::remove_file(file).expect("it can be removed");
+        }
+    }
+    let refused = recover(&Disk::new(), scratch.path(), &mut || {});
+    assert!(matches!(refused, Err(OpenError::Missing { .. })), "{refused:?}");
+}
+
+#[test]
+fn recover_refuses_a_newer_snapshot_and_changes_nothing() {
+    let scratch = tempfile::tempdir().expect("there is room");
+    two_snapshots(scratch.path());
+    for file in snapshot_files(scratch.path()) {
+        let sound = fs::read(&file).expect("it is there");
+        let mut newer = sound.clone();
+        newer[8] = 2;
+        let crc = crc32fast::hash(&newer[..32]).to_le_bytes();
+        newer[32..36].copy_from_slice(&crc);
+        fs::write(&file, &newer).expect("it can be written");
+        if let Err(error) = recover(&Disk::new(), scratch.path(), &mut || {}) {
+            assert!(matches!(error, OpenError::NewerVersion { found: 2, .. }), "{error}");
+            assert!(error.to_string().contains("format"), "{error}");
+        }
+        assert_eq!(fs::read(&file).expect("it is there"), newer);
+        fs::write(&file, &sound).expect("it can be written");
+    }
+}
+
+#[test]
+fn fold_after_falling_back_makes_the_directory_sound_again() {
+    let scratch = tempfile::tempdir().expect("there is room");
+    let model = two_snapshots(scratch.path());
+    let newest = snapshot_files(scratch.path()).pop().expect("there are files");
+    fs::write(&newest, b"nothing of use").expect("it can be written");
+    let mut house = open(scratch.path(), &model);
+    assert_eq!(house.recovered.report.warnings.len(), 1);
+    house.snapshot();
+    assert!(!newest.exists());
+    assert_sound(scratch.path());
+    let recovered = recover(&Disk::new(), scratch.path(), &mut || {}).expect("it opens");
+    assert_eq!(recovered.report.warnings, Vec::<String>::new());
+    drop(open(scratch.path(), &model));
+}
+
+#[test]
+fn recover_refuses_a_lost_segment_unless_the_snapshot_has_it() {
+    let scratch = tempfile::tempdir().expect("there is room");
+    let mut house = open(scratch.path(), &State::default());
+    house.write(&messages(1, HOUR, 1));
+    house.snapshot();
+    house.write(&messages(1, HOUR, 10));
+    house.snapshot();
+    house.write(&messages(1, HOUR, 100));
+    let model = house.model;
+    let damaged = tempfile::tempdir().expect("there is room");
+    copy(scratch.path(), damaged.path());
+    let mut segments: Vec<_> =
+        fs::read_dir(damaged.path().join("journal")).expect("it is there").flatten().collect();
+    segments.sort_by_key(fs::DirEntry::path);
+    // The older one only serves to fall back.
+    fs::remove_file(segments[0].path()).expect("it can be removed");
+    let recovered = recover(&Disk::new(), damaged.path(), &mut || {}).expect("it opens");
+    assert_eq!(State::of(&recovered.catalogue, &recovered.counters), model);
+    fs::remove_file(segments[segments.len() - 1].path()).expect("it can be removed");
+    assert!(recover(&Disk::new(), damaged.path(), &mut || {}).is_err());
+}
+
+#[test]
+fn deleted_stories_stay_deleted_and_can_come_back() {
+    let scratch = tempfile::tempdir().expect("there is room");
+    let mut house = open(scratch.path(), &State::default());
+    house.write(&messages(1, HOUR, 1));
+    house.write(&messages(2, HOUR, 20));
+    house.snapshot();
+    house.write(&messages(1, HOUR, 300));
+    house.write(&delete(1));
+    house.write(&messages(1, HOUR, 4_000));
+    house.snapshot();
+    assert_restart(scratch.path(), &house.model);
+    house.write(&delete(1));
+    house.snapshot();
+    assert_restart(scratch.path(), &house.model);
+    house.write(&messages(1, HOUR, 50_000));
+    house.snapshot();
+    house.check();
+    assert_restart(scratch.path(), &house.model);
+    assert_sound(scratch.path());
+}
+
+/// A data directory as this format's first version wrote it. `TALLYD_BLESS=1 cargo test` writes it anew, which is right
+/// only while no version with this format has been released.
+#[test]
+fn recover_reads_the_directory_of_format_1() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-1");
+    let scratch = tempfile::tempdir().expect("there is room");
+    let model = two_snapshots(scratch.path());
+    if std::env::var_os("TALLYD_BLESS").is_some() {
+        if fixture.exists() {
+            fs::remove_dir_all(&fixture).expect("it can be removed");
+        }
+        copy(scratch.path(), &fixture);
+    }
+    let old = tempfile::tempdir().expect("there is room");
+    copy(&fixture, old.path());
+    assert_sound(old.path());
+    let mut house = open(old.path(), &model);
+    assert_eq!(house.recovered.report.warnings, Vec::<String>::new());
+    house.write(&messages(1, HOUR, 1));
+    house.snapshot();
+    assert_restart(old.path(), &house.model);
+}
+
+/// What a random test does to a data directory.
+#[derive(Clone, Debug)]
+enum Step {
+    Write(Write),
+    Snapshot,
+    Reopen,
+}
+
+fn any_key() -> impl Strategy<Value = SeriesKey> {
+    let metric = prop_oneof![
+        Just(Metric::Conversations),
+        Just(Metric::PaidConversations),
+        Just(Metric::Messages),
+        (0..3_u8).prop_map(|number| Metric::Interaction(node(number))),
+        Just(Metric::Interaction(Node::Fallback)),
+    ];
+    (0..4_u8, metric, 0..2_usize)
+        .prop_map(|(story, metric, source)| SeriesKey { source: Source::ALL[source], ..key(story, metric) })
+}
+
+fn any_write() -> impl Strategy<Value = Write> {
+    let count = prop_oneof![8 => 0..100_u32, 1 => Just(u32::MAX)];
+    let hour = prop_oneof![4 => HOUR..HOUR + 3, 1 => HOUR - 3 * MONTH_HOURS..HOUR];
+    let counts = prop::collection::vec((any_key(), hour.prop_map(Hour::new), count), 1..30);
+    let name = prop::option::of("[a-z]{1,5}".prop_map(String::into_boxed_str));
+    let named =
+        (0..4_u8, name.clone()).prop_map(|(number, name)| Change::Story { story: story(number), name });
+    let node_named = (0..4_u8, 0..3_u8, name).prop_map(|(number, which, name)| Change::Node {
+        story: story(number),
+        node: node(which),
+        name,
+    });
+    prop_oneof![
+        8 => counts.prop_map(Write::Add),
+        2 => named.prop_map(Write::Change),
+        2 => node_named.prop_map(Write::Change),
+        1 => (0..4_u8).prop_map(delete),
+    ]
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![6 => any_write().prop_map(Step::Write), 3 => Just(Step::Snapshot), 1 => Just(Step::Reopen)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever was written, folded and reopened: a restart, and one more, give what the model says.
+    #[test]
+    fn recover_equals_the_model_after_any_steps(steps in prop::collection::vec(any_step(), 1..40)) {
+        let scratch = tempfile::tempdir().expect("there is room");
+        let mut house = open(scratch.path(), &State::default());
+        for step in &steps {
+            match step {
+                Step::Write(write) => house.write(write),
+                Step::Snapshot => drop(house.snapshot()),
+                Step::Reopen => house = open(scratch.path(), &house.model),
+            }
+        }
+        house.check();
+        let model = house.model;
+        drop(open(scratch.path(), &model));
+        drop(open(scratch.path(), &model));
+        assert_sound(scratch.path());
+    }
+}

@@ -1,0 +1,345 @@
+//! The one thread that decides the order of batches: it writes them to the journal, adds them to the counters
+//! and answers them. Nothing else writes either. Knows nothing of sockets, requests or text.
+//!
+//! A turn takes all batches that wait, up to a bound, writes them with one write, and so shares the costs.
+//! Where every answer must wait for a sync, the answers go to the syncer and the next turn begins meanwhile.
+//!
+//! INVARIANT: what is in the counters is in the journal, in the same order.
+//! INVARIANT: a series is confirmed in the catalogue only once its definition is in the journal.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam::channel::Sender;
+use tokio::sync::{mpsc, oneshot};
+
+use super::Fsync;
+use super::door::{Message, Outcome, Receipt, Submission};
+use super::error::Refusal;
+use super::reserve::Reserve;
+use super::status::{OncePerMinute, Status};
+use super::syncer::{Ack, SyncGate, SyncJob};
+use crate::batch::{Batch, Change, Definition, SeriesId};
+use crate::catalogue::Catalogue;
+use crate::counters;
+use crate::journal::{self, AppendError, JournalError, SealError, Sequence, Staged};
+use crate::limits::{BATCHES_QUEUED_MAX, GROUP_BYTES_MAX, SEGMENT_BYTES_MAX};
+
+/// What the sequencer owns and talks to.
+pub(super) struct Sequencer {
+    pub(super) queue: mpsc::Receiver<Message>,
+    pub(super) catalogue: Arc<Catalogue>,
+    pub(super) counters: counters::Writer,
+    pub(super) journal: journal::Writer,
+    pub(super) status: Arc<Status>,
+    pub(super) gate: Arc<SyncGate>,
+    pub(super) fsync: Fsync,
+    pub(super) syncs: Sender<SyncJob>,
+    pub(super) reserve: Arc<Reserve>,
+    /// The door is closed: what is in the queue is the last.
+    pub(super) closing: Arc<AtomicBool>,
+    pub(super) refusals_logged: OncePerMinute,
+    /// Series whose definition is staged in this turn.
+    pub(super) defining: HashSet<SeriesId>,
+}
+
+/// A submission of this turn.
+struct Taken {
+    batch: Batch,
+    /// What of the batch's definitions, and beyond, this turn writes.
+    definitions: Vec<Definition>,
+    /// `None` for a barrier, which is not in the journal.
+    sequence: Option<Sequence>,
+    reply: oneshot::Sender<Outcome>,
+}
+
+impl Sequencer {
+    /// Works until it is told to close, or every door is gone; then seals. Returns the last record sealed, or in
+    /// words why the journal is not sealed.
+    pub(super) fn run(mut self) -> Result<Sequence, String> {
+        while let Some(message) = self.queue.blocking_recv() {
+            self.handle(message);
+            if self.closing.load(Ordering::Acquire) {
+                self.queue.close();
+            }
+        }
+        self.seal()
+    }
+
+    fn handle(&mut self, message: Message) {
+        let mut message = Some(message);
+        while let Some(current) = message.take() {
+            match current {
+                Message::Submit(first) => {
+                    let (group, stopped_by) = self.gather(first);
+                    self.turn(group);
+                    message = stopped_by;
+                }
+                Message::Seal(reply) => {
+                    let sealed = self.seal();
+                    // Whoever asked may be gone, for the store is being closed.
+                    if reply.send(sealed).is_err() {
+                        tracing::debug!("nobody waits for the sealed journal any more");
+                    }
+                }
+                // Only wakes this thread up, so that it looks whether the door is closed.
+                Message::Close => {}
+            }
+        }
+    }
+
+    /// The submissions that wait, up to the bounds of a turn, and the message that ended them, if one did.
+    fn gather(&mut self, first: Submission) -> (Vec<Submission>, Option<Message>) {
+        let mut bytes = first.encoded.len();
+        let mut ends = deletes(&first.batch);
+        let mut group = vec![first];
+        while !ends && bytes < GROUP_BYTES_MAX && group.len() < BATCHES_QUEUED_MAX {
+            match self.queue.try_recv() {
+                Ok(Message::Submit(next)) => {
+                    bytes = bytes.saturating_add(next.encoded.len());
+                    // A deletion takes definitions back, which what is staged after it must know.
+                    ends = deletes(&next.batch);
+                    group.push(next);
+                }
+                Ok(other) => return (group, Some(other)),
+                Err(_) => break,
+            }
+        }
+        (group, None)
+    }
+
+    /// Writes, applies and answers the submissions, or refuses them.
+    fn turn(&mut self, group: Vec<Submission>) {
+        if let Some(reason) = self.status.sync_failed() {
+            for submission in group {
+                answer(submission.reply, Err(Refusal::SyncFailed(reason.clone())));
+            }
+            return;
+        }
+        self.journal.note_synced(self.status.synced());
+        self.defining.clear();
+        let taken: Vec<Taken> = group.into_iter().filter_map(|submission| self.stage(submission)).collect();
+        match self.write() {
+            Ok(()) => {
+                let acks = taken.into_iter().map(|taken| self.apply(taken)).collect();
+                self.acknowledge(acks);
+                if self.journal.segment_bytes() >= SEGMENT_BYTES_MAX
+                    && let Err(reason) = self.seal()
+                {
+                    self.log_refusal("the journal's segment could not be ended", &reason);
+                }
+            }
+            Err(refusal) => self.refuse(taken, &refusal),
+        }
+    }
+
+    /// Stages a submission's record; `None` where it had to be refused by itself.
+    fn stage(&mut self, submission: Submission) -> Option<Taken> {
+        let Submission { batch, encoded, reply, .. } = submission;
+        if batch.is_empty() {
+            return Some(Taken { batch, definitions: Vec::new(), sequence: None, reply });
+        }
+        let staged = self.missing_definitions(&batch).and_then(|definitions| {
+            let parts = Staged {
+                key: None,
+                definitions: &definitions,
+                changes: &batch.changes,
+                increments: &encoded,
+            };
+            match self.journal.stage(parts) {
+                Ok(sequence) => Ok((sequence, definitions)),
+                Err(error) => {
+                    // Later batches of this turn must not rely on definitions that are not written.
+                    for definition in &definitions {
+                        self.defining.remove(&definition.id);
+                    }
+                    Err(refusal_of_batch(&error))
+                }
+            }
+        });
+        match staged {
+            Ok((sequence, definitions)) => {
+                Some(Taken { batch, definitions, sequence: Some(sequence), reply })
+            }
+            Err(refusal) => {
+                tracing::error!(%refusal, "a batch cannot be journalled");
+                answer(reply, Err(refusal));
+                None
+            }
+        }
+    }
+
+    /// The definitions that must be written with the batch: those it brings that nobody has written yet, and,
+    /// where it was made before a deletion, those that the deletion took back.
+    fn missing_definitions(&mut self, batch: &Batch) -> Result<Vec<Definition>, Refusal> {
+        let mut missing = Vec::new();
+        for definition in &batch.definitions {
+            if !self.catalogue.is_confirmed(definition.id) && self.defining.insert(definition.id) {
+                missing.push(*definition);
+            }
+        }
+        if batch.generation == self.catalogue.generation() {
+            return Ok(missing);
+        }
+        for increment in &batch.increments {
+            let id = increment.series;
+            if !self.catalogue.is_confirmed(id) && self.defining.insert(id) {
+                let Some(key) = self.catalogue.key(id) else {
+                    self.defining.remove(&id);
+                    for definition in &missing {
+                        self.defining.remove(&definition.id);
+                    }
+                    return Err(Refusal::AppendRefused(format!("series {} has no name", id.get())));
+                };
+                missing.push(Definition { id, key });
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Writes what is staged.
+    fn write(&mut self) -> Result<(), Refusal> {
+        if self.reserve.is_in_use() && self.journal.staged_bytes() > 0 {
+            self.journal.discard();
+            let reason = "the disk is full";
+            self.status.refuse_appends(reason);
+            return Err(Refusal::AppendRefused(reason.to_owned()));
+        }
+        match self.journal.commit() {
+            Ok(0) => Ok(()),
+            Ok(bytes) => {
+                self.status.add_journal_bytes(bytes);
+                self.status.take_appends();
+                Ok(())
+            }
+            Err(AppendError::Refused(error)) => {
+                let reason =
+                    if error.is_no_space() { "the disk is full" } else { "the disk refuses to write" };
+                self.status.refuse_appends(reason);
+                self.log_refusal("a write to the journal failed and was undone", &error);
+                Err(Refusal::AppendRefused(reason.to_owned()))
+            }
+            Err(error @ AppendError::Stuck { .. }) => {
+                let reason = "the disk failed in a write";
+                self.status.fail_sync(reason);
+                tracing::error!(%error, "a write to the journal failed for good; nothing is taken until a restart");
+                Err(Refusal::SyncFailed(reason.to_owned()))
+            }
+        }
+    }
+
+    /// Makes a written batch count, and gives its answer.
+    fn apply(&mut self, taken: Taken) -> Ack {
+        let Taken { batch, definitions, sequence, reply } = taken;
+        for definition in &definitions {
+            self.counters.define(definition.id, &definition.key);
+            self.catalogue.confirm(definition);
+        }
+        for change in &batch.changes {
+            for series in self.catalogue.apply(change) {
+                self.counters.clear(series);
+            }
+        }
+        self.counters.add(&batch.increments);
+        if let Some(sequence) = sequence {
+            self.status.note_batch(sequence, batch.increments.len());
+        }
+        let sequence = sequence.unwrap_or_else(|| self.status.written()).get();
+        Ack { reply, receipt: Receipt { sequence } }
+    }
+
+    fn acknowledge(&mut self, acks: Vec<Ack>) {
+        match self.fsync {
+            Fsync::Always => {
+                let job = SyncJob { file: self.journal.file(), through: self.journal.last_sequence(), acks };
+                // Waits where the syncer is far behind. It ends only after this thread has.
+                if let Err(error) = self.syncs.send(job) {
+                    for ack in error.into_inner().acks {
+                        answer(ack.reply, Err(Refusal::SyncFailed("the syncer thread stopped".to_owned())));
+                    }
+                }
+            }
+            Fsync::Interval | Fsync::Never => {
+                for ack in acks {
+                    answer(ack.reply, Ok(ack.receipt));
+                }
+            }
+        }
+    }
+
+    /// Answers the batches of a write that failed. Barriers have nothing in it and are met, unless all is over.
+    fn refuse(&mut self, taken: Vec<Taken>, refusal: &Refusal) {
+        let over = matches!(refusal, Refusal::SyncFailed(_));
+        let mut barriers = Vec::new();
+        for taken in taken {
+            if taken.sequence.is_none() && !over {
+                barriers.push(self.apply(taken));
+            } else {
+                answer(taken.reply, Err(refusal.clone()));
+            }
+        }
+        if !barriers.is_empty() {
+            self.acknowledge(barriers);
+        }
+    }
+
+    /// Syncs and ends the open segment; returns the last record that may be folded. Where the next segment cannot
+    /// be made, the open one goes on: all that is in it is synced, and a fold may well be what makes room.
+    fn seal(&mut self) -> Result<Sequence, String> {
+        let turn = self.gate.enter();
+        if let Some(reason) = self.status.sync_failed() {
+            return Err(reason);
+        }
+        let before = self.journal.file();
+        let sealed = self.journal.seal();
+        match &sealed {
+            Ok(through) => {
+                self.status.note_synced(*through);
+                let now = self.journal.file();
+                if !Arc::ptr_eq(&before, &now) {
+                    self.status.note_segment();
+                    turn.watch_file(now);
+                }
+            }
+            Err(error @ (SealError::Sync(_) | SealError::Stuck(_))) => {
+                self.status.fail_sync("the disk failed in a sync");
+                tracing::error!(%error, "the journal could not be sealed; nothing is taken until a restart");
+            }
+            Err(SealError::Begin(error)) => {
+                let through = self.journal.last_sequence();
+                self.status.note_synced(through);
+                drop(turn);
+                self.log_refusal(
+                    "the next segment of the journal cannot be made; the open one goes on",
+                    error,
+                );
+                return Ok(through);
+            }
+        }
+        sealed.map_err(|error| error.to_string())
+    }
+
+    fn log_refusal(&mut self, what: &'static str, error: &dyn std::fmt::Display) {
+        if let Some(held_back) = self.refusals_logged.due() {
+            tracing::error!(%error, held_back, "{what}");
+        }
+    }
+}
+
+/// Sends an answer. Its caller may have gone away, which changes nothing about the batch.
+pub(super) fn answer(reply: oneshot::Sender<Outcome>, outcome: Outcome) {
+    drop(reply.send(outcome));
+}
+
+fn deletes(batch: &Batch) -> bool {
+    batch.changes.iter().any(|change| matches!(change, Change::DeleteStory { .. }))
+}
+
+/// The words for clients name no file.
+fn refusal_of_batch(error: &JournalError) -> Refusal {
+    Refusal::AppendRefused(match error {
+        JournalError::RecordTooLarge { .. } => error.to_string(),
+        _ => "the batch cannot be written".to_owned(),
+    })
+}

@@ -1,0 +1,140 @@
+//! Makes a snapshot every interval: has the journal sealed, then folds what is sealed. Runs beside everything and
+//! stops nothing; a snapshot that fails is tried again at the next interval.
+
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam::channel::{self, Receiver, RecvTimeoutError};
+use tokio::sync::mpsc::WeakSender;
+
+use super::door::Message;
+use super::fold::{FoldDone, FoldError, Folder};
+use super::reserve::Reserve;
+use super::status::Status;
+use super::syncer::SyncGate;
+use crate::clock::Clock;
+use crate::journal::Sequence;
+
+/// What the snapshotter is told.
+#[derive(Debug)]
+pub(super) enum Control {
+    /// Do not wait for the interval.
+    Now,
+    /// The journal is sealed through here for the last time: fold once more and end.
+    Finish(Sequence),
+}
+
+/// The thread that makes snapshots.
+pub(super) struct Snapshotter {
+    pub(super) folder: Folder,
+    pub(super) control: Receiver<Control>,
+    /// Weak, lest the sequencer waits for messages from here when every door is gone.
+    pub(super) queue: WeakSender<Message>,
+    pub(super) interval: Duration,
+    pub(super) gate: Arc<SyncGate>,
+    pub(super) reserve: Arc<Reserve>,
+    pub(super) status: Arc<Status>,
+    pub(super) clock: Clock,
+}
+
+impl Snapshotter {
+    /// Works until it is told to finish, or the store is gone. Returns the last snapshot's failure, if it failed.
+    pub(super) fn run(mut self) -> Result<(), String> {
+        loop {
+            match self.control.recv_timeout(self.interval) {
+                Err(RecvTimeoutError::Timeout) | Ok(Control::Now) => {
+                    if let Some(through) = self.seal() {
+                        // A failure is in the status; the next interval tries again.
+                        self.snapshot(through).unwrap_or_default();
+                    }
+                }
+                Ok(Control::Finish(through)) => return self.snapshot(through),
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+        }
+    }
+
+    /// Has the sequencer seal the journal; `None` where it could not, or is gone.
+    fn seal(&self) -> Option<Sequence> {
+        // So that the sequencer's own sync, for which every batch waits, finds little left to do.
+        self.gate.sync_written();
+        let (reply, sealed) = channel::bounded(1);
+        let queue = self.queue.upgrade()?;
+        if queue.blocking_send(Message::Seal(reply)).is_err() {
+            return None;
+        }
+        drop(queue);
+        match sealed.recv() {
+            Ok(Ok(through)) => Some(through),
+            Ok(Err(reason)) => {
+                self.status.snapshot_failed(&reason);
+                tracing::error!(%reason, "no snapshot: the journal could not be sealed");
+                None
+            }
+            // The sequencer is gone, which its own guard tells.
+            Err(_) => None,
+        }
+    }
+
+    fn snapshot(&mut self, through: Sequence) -> Result<(), String> {
+        if through <= self.folder.position() {
+            return Ok(());
+        }
+        let began = self.clock.monotonic();
+        match self.fold(through) {
+            Ok(done) => {
+                let took = self.clock.monotonic().saturating_sub(began);
+                self.status.snapshot_made(self.clock.unix_seconds(), took);
+                if let Some(error) = &done.leftovers {
+                    tracing::warn!(%error, "files that no snapshot needs could not be removed");
+                }
+                self.reserve.keep();
+                Ok(())
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                self.status.snapshot_failed(&reason);
+                tracing::error!(%reason, "the snapshot failed; the one before stays");
+                Err(reason)
+            }
+        }
+    }
+
+    /// Folds; where there is no room, once more with the room that is kept aside.
+    fn fold(&mut self, through: Sequence) -> Result<FoldDone, FoldError> {
+        let error = match self.folder.fold(through) {
+            Err(error) if is_no_space(&error) => error,
+            outcome => return outcome,
+        };
+        match self.reserve.give_up() {
+            Ok(true) => {
+                tracing::warn!(%error, "the disk is full: the room kept aside goes to this snapshot");
+                let outcome = self.folder.fold(through);
+                if outcome.is_err() {
+                    // Batches may try their luck; there is nothing left to keep from them.
+                    self.reserve.release();
+                }
+                outcome
+            }
+            Ok(false) => Err(error),
+            Err(undo) => {
+                tracing::warn!(error = %undo, "the room kept aside cannot be given up");
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Whether the reason at the bottom of the error is a full disk.
+fn is_no_space(error: &(dyn Error + 'static)) -> bool {
+    let mut reason = Some(error);
+    while let Some(current) = reason {
+        if let Some(error) = current.downcast_ref::<io::Error>() {
+            return matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        }
+        reason = current.source();
+    }
+    false
+}

@@ -1,0 +1,239 @@
+//! Checks a data directory without changing it: every checksum of every file, whether the journal is whole, and what
+//! a restart would load, by loading it with recovery's own steps.
+//!
+//! Must not know: the sequencer, how the report is shown. Never writes.
+
+mod report;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+pub use report::{Fault, Totals, VerifyReport};
+
+use super::fold::JOURNAL_FOLDER;
+use super::load::{self, Loaded};
+use super::recover::{self, Chosen, Found, Snapshots};
+use super::{LOCK_NAME, OpenError};
+use crate::calendar::HourRange;
+use crate::catalogue::total_series;
+use crate::disk::Disk;
+use crate::event::Metric;
+use crate::journal::{self, Epoch, JournalError, Record, SegmentReader, TornTail};
+use crate::snapshot::manifest::Manifest;
+use crate::snapshot::names::{self, FileName};
+use crate::snapshot::part::PartReader;
+use crate::snapshot::{Frames, SnapshotError, dictionary};
+
+const SNAPSHOT_HELP: &str =
+    "a restart takes the snapshot before it, if that one and the journal are whole; else restore a backup";
+
+/// Checks the data directory, which no daemon may be using. Blocks; `progress` is called now and then.
+///
+/// # Errors
+/// `Locked` where a daemon has it, `Missing` where it is no data directory, `Disk` where a directory cannot be listed.
+/// Whatever is wrong with a file is in the report instead.
+pub fn verify(disk: &Disk, data_dir: &Path, progress: &mut dyn FnMut()) -> Result<VerifyReport, OpenError> {
+    let lock = data_dir.join(LOCK_NAME);
+    let held = match disk.length(&lock)? {
+        Some(_) => {
+            Some(disk.try_lock(&lock)?.ok_or_else(|| OpenError::Locked { directory: data_dir.to_owned() })?)
+        }
+        None => None,
+    };
+    let Found::Snapshots(found) = recover::find(disk, data_dir)? else {
+        let what = "every file of a data directory".to_owned();
+        return Err(OpenError::Missing { place: data_dir.to_owned(), what });
+    };
+    let mut report = VerifyReport::default();
+    let epoch = check_snapshots(disk, data_dir, &found, &mut report)?;
+    if let Some(epoch) = epoch {
+        check_journal(disk, &data_dir.join(JOURNAL_FOLDER), epoch, &mut report)?;
+    }
+    match recover::choose(disk, data_dir, &found, progress) {
+        Ok(chosen) => load_as_restart(disk, data_dir, chosen, &mut report),
+        // Checksums may be right and the content not; any other reason is in the report already, file by file.
+        Err(error) if report.is_sound() => report.faults.push(fault(error, SNAPSHOT_HELP)),
+        Err(_) => {}
+    }
+    drop(held);
+    Ok(report)
+}
+
+/// Reads every file that a manifest lists. Gives the epoch of the newest manifest that is readable.
+fn check_snapshots(
+    disk: &Disk,
+    data_dir: &Path,
+    found: &Snapshots,
+    report: &mut VerifyReport,
+) -> Result<Option<Epoch>, OpenError> {
+    let folder = data_dir.join(names::FOLDER);
+    let mut epoch = None;
+    let mut checked: HashSet<FileName> = HashSet::new();
+    for generation in &found.manifests {
+        checked.insert(FileName::Manifest(*generation));
+        let manifest = match Manifest::read(disk, &folder, *generation) {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                report.faults.push(snapshot_fault(error));
+                continue;
+            }
+        };
+        epoch = epoch.or(Some(manifest.epoch));
+        let faults_before = report.faults.len();
+        for file in manifest.files() {
+            checked.insert(file.name);
+            if let Err(error) = check_file(disk, &folder, &manifest, file) {
+                report.faults.push(snapshot_fault(error));
+            }
+        }
+        if report.faults.len() == faults_before {
+            report.snapshots.push(generation.get());
+        }
+    }
+    report.files = length(checked.len());
+    let listed = disk.list(&folder)?;
+    let known: HashSet<String> = checked.iter().map(FileName::to_string).collect();
+    report.unlisted_files = length(listed.iter().filter(|entry| !known.contains(&entry.name)).count());
+    Ok(epoch)
+}
+
+fn check_file(
+    disk: &Disk,
+    folder: &Path,
+    manifest: &Manifest,
+    file: &crate::snapshot::FileRef,
+) -> Result<(), SnapshotError> {
+    if file.name.month().is_none() {
+        return dictionary::read(disk, folder, (manifest.epoch, file), |_| Ok(()));
+    }
+    let mut reader = PartReader::open(disk, folder, manifest.epoch, file)?;
+    let mut frames = Frames::default();
+    while reader.next(&mut frames)? {}
+    Ok(())
+}
+
+/// Reads every record of every segment.
+fn check_journal(
+    disk: &Disk,
+    folder: &Path,
+    epoch: Epoch,
+    report: &mut VerifyReport,
+) -> Result<(), OpenError> {
+    match journal::find_torn_tail(disk, folder, epoch) {
+        Ok(torn) => report.torn = torn,
+        Err(error) => report.faults.push(journal_fault(error)),
+    }
+    let mut expected = None;
+    for segment in journal::segments(disk, folder)? {
+        report.segments = report.segments.saturating_add(1);
+        if let Some(missing) = expected.filter(|expected| *expected != segment.first_sequence) {
+            let found = segment.first_sequence;
+            let gap = JournalError::Gap { missing, found, segment: segment.path.clone() };
+            report.faults.push(journal_fault(gap));
+        }
+        let read = SegmentReader::open(disk, &segment, epoch).and_then(|mut reader| {
+            let mut record = Record::default();
+            while reader.next_into(&mut record)? {
+                report.records = report.records.saturating_add(1);
+            }
+            Ok(reader.next_sequence())
+        });
+        expected = match read {
+            Ok(next) => Some(next),
+            Err(error) if is_at(&error, report.torn.as_ref()) => None,
+            Err(error) => {
+                let fault = journal_fault(error);
+                // The search for a torn end has told of it already.
+                if !report.faults.contains(&fault) {
+                    report.faults.push(fault);
+                }
+                None
+            }
+        };
+    }
+    Ok(())
+}
+
+/// Replays the journal on top of the snapshot, as far as a restart would, and sums up.
+fn load_as_restart(disk: &Disk, data_dir: &Path, mut chosen: Chosen, report: &mut VerifyReport) {
+    let Chosen { manifest, loaded, .. } = &mut chosen;
+    let replayed = load::replay(disk, data_dir, manifest, loaded, &mut || {});
+    let is_refused = match replayed {
+        Ok(()) => false,
+        Err(error) if is_at(&error, report.torn.as_ref()) => false,
+        Err(error) => {
+            let fault = journal_fault(error);
+            if !report.faults.contains(&fault) {
+                report.faults.push(fault);
+            }
+            true
+        }
+    };
+    report.restart_snapshot = (!is_refused).then_some(manifest.generation.get());
+    report.restart_records = loaded.replayed.records;
+    report.totals = totals(loaded);
+}
+
+fn totals(loaded: &Loaded) -> Totals {
+    let Loaded { catalogue, counters, .. } = loaded;
+    let total = |metric| total_series(metric, None).map_or(0, |series| counters.sum(series, HourRange::ALL));
+    let mut interactions = 0_u64;
+    catalogue.for_each_series(&mut |series, key| {
+        if let Metric::Interaction(_) = key.metric {
+            interactions = interactions.saturating_add(counters.sum(series, HourRange::ALL));
+        }
+    });
+    Totals {
+        stories: length(catalogue.story_count()),
+        series: length(catalogue.series_count()),
+        cells: counters.stats().cells,
+        conversations: total(Metric::Conversations),
+        paid_conversations: total(Metric::PaidConversations),
+        messages: total(Metric::Messages),
+        interactions,
+    }
+}
+
+/// Whether the error is about the torn end, which a restart cuts off.
+fn is_at(error: &JournalError, torn: Option<&TornTail>) -> bool {
+    match (error, torn) {
+        (JournalError::Damaged { segment, .. }, Some(torn)) => *segment == torn.segment,
+        _ => false,
+    }
+}
+
+fn snapshot_fault(error: SnapshotError) -> Fault {
+    fault(error.into(), SNAPSHOT_HELP)
+}
+
+fn journal_fault(error: JournalError) -> Fault {
+    fault(error.into(), "put the file back from a backup; a restart is refused while it needs these records")
+}
+
+fn fault(error: OpenError, help: &'static str) -> Fault {
+    let text = error.to_string();
+    match error {
+        OpenError::Damaged { file, offset, what } => Fault { file, offset: Some(offset), what, help },
+        OpenError::Missing { place, what } => {
+            Fault { file: place, offset: None, what: format!("{what} is missing"), help }
+        }
+        OpenError::NewerVersion { file, .. } => {
+            Fault { file, offset: None, what: text, help: "use the newer tallyd that wrote it" }
+        }
+        OpenError::Disk(error) => Fault {
+            file: error.path,
+            offset: None,
+            what: text,
+            help: "see what the machine says about the disk",
+        },
+        OpenError::Locked { .. } | OpenError::Thread { .. } => {
+            Fault { file: PathBuf::new(), offset: None, what: text, help }
+        }
+    }
+}
+
+fn length(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}

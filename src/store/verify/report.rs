@@ -1,0 +1,112 @@
+//! What a check of a data directory found, and how it reads.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::journal::TornTail;
+
+/// Something that is wrong.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fault {
+    /// The file or directory.
+    pub file: PathBuf,
+    /// Where in the file, in bytes from its start; `None` where it is as a whole.
+    pub offset: Option<u64>,
+    /// What is wrong.
+    pub what: String,
+    /// What helps.
+    pub help: &'static str,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if let Some(offset) = self.offset {
+            write!(f, " at byte {offset}")?;
+        }
+        write!(f, ": {}; {}", self.what, self.help)
+    }
+}
+
+/// Sums over everything that a restart would load.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Totals {
+    /// Known stories.
+    pub stories: u64,
+    /// Defined series.
+    pub series: u64,
+    /// Cells that are not zero, those of the totals over all stories included.
+    pub cells: u64,
+    /// Conversations, of which some were paid.
+    pub conversations: u64,
+    /// Paid conversations.
+    pub paid_conversations: u64,
+    /// Messages.
+    pub messages: u64,
+    /// Uses of interaction nodes.
+    pub interactions: u64,
+}
+
+/// What was found in a data directory. `Display` gives it as lines for a person.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct VerifyReport {
+    /// Snapshots found sound, by generation, newest first.
+    pub snapshots: Vec<u64>,
+    /// Snapshot files read, manifests included.
+    pub files: u64,
+    /// Files in the snapshot folder that no manifest lists; the next snapshot removes them.
+    pub unlisted_files: u64,
+    /// Segments of the journal.
+    pub segments: u64,
+    /// Records in them.
+    pub records: u64,
+    /// The torn end that a restart would cut off.
+    pub torn: Option<TornTail>,
+    /// The snapshot that a restart would load; `None` where it would refuse to start.
+    pub restart_snapshot: Option<u64>,
+    /// Records that a restart would replay on top.
+    pub restart_records: u64,
+    /// What would then be counted.
+    pub totals: Totals,
+    /// All that is wrong. A torn end is not.
+    pub faults: Vec<Fault>,
+}
+
+impl VerifyReport {
+    /// Whether nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.faults.is_empty()
+    }
+}
+
+impl fmt::Display for VerifyReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let generations: Vec<String> = self.snapshots.iter().map(u64::to_string).collect();
+        writeln!(f, "sound snapshots:      {} ({} files)", generations.join(", "), self.files)?;
+        writeln!(f, "journal:              {} segments, {} records", self.segments, self.records)?;
+        if let Some(torn) = &self.torn {
+            let (file, TornTail { bytes, offset, what, .. }) = (torn.segment.display(), torn);
+            writeln!(f, "torn end:             {file}: {bytes} bytes at byte {offset} ({what})")?;
+        }
+        if self.unlisted_files > 0 {
+            writeln!(f, "files not needed:     {}", self.unlisted_files)?;
+        }
+        match self.restart_snapshot {
+            Some(generation) => {
+                let records = self.restart_records;
+                writeln!(f, "a restart loads:      snapshot {generation} and {records} records after it")?;
+            }
+            None => writeln!(f, "a restart:            would be refused")?,
+        }
+        let t = &self.totals;
+        writeln!(f, "stories:              {}", t.stories)?;
+        writeln!(f, "series, cells:        {}, {}", t.series, t.cells)?;
+        writeln!(f, "conversations (paid): {} ({})", t.conversations, t.paid_conversations)?;
+        writeln!(f, "messages:             {}", t.messages)?;
+        writeln!(f, "interactions:         {}", t.interactions)?;
+        for fault in &self.faults {
+            writeln!(f, "fault: {fault}")?;
+        }
+        Ok(())
+    }
+}
