@@ -22,6 +22,7 @@
 //! | snapshot, part, dictionary, manifest | counters on disk: the frames of one month, the catalogue, the list of both |
 //! | period, unit, data point | a named range of dates; an hour, day, month or year of a report; its value |
 
+pub mod auth;
 pub mod batch;
 pub mod calendar;
 pub mod catalogue;
@@ -30,9 +31,11 @@ pub mod clock;
 pub mod counters;
 pub mod disk;
 pub mod event;
+pub mod http;
 pub mod ingest;
 pub mod journal;
 pub mod limits;
+pub mod metrics;
 pub mod report;
 pub mod shutdown;
 pub mod snapshot;

@@ -1,0 +1,54 @@
+//! New secrets and their entries for a tokens file. The secret is handed to the caller once and kept nowhere.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::{Scope, Scopes, digest, parse};
+
+/// Why no token was made.
+#[derive(Debug, thiserror::Error)]
+pub enum GenerateError {
+    /// The name cannot be a token's.
+    #[error("{what}")]
+    Name {
+        /// What a name is.
+        what: String,
+    },
+    /// No scope was given.
+    #[error("a token needs at least one scope")]
+    NoScope,
+    /// The system gave no random bytes.
+    #[error("the system gave no random bytes")]
+    Random(#[source] getrandom::Error),
+}
+
+/// A new secret of 256 random bits, as `tally_` and 43 characters of URL-safe base64, and the TOML text that makes
+/// it known when it is added to a tokens file.
+///
+/// # Errors
+/// [`GenerateError`].
+pub fn generate(name: &str, scopes: &[Scope]) -> Result<(String, String), GenerateError> {
+    parse::check_name(name).map_err(|what| GenerateError::Name { what })?;
+    let mut set = Scopes::default();
+    for scope in scopes {
+        set.insert(*scope);
+    }
+    if set.is_empty() {
+        return Err(GenerateError::NoScope);
+    }
+    let mut random = [0_u8; 32];
+    getrandom::fill(&mut random).map_err(GenerateError::Random)?;
+    let secret = format!("tally_{}", URL_SAFE_NO_PAD.encode(random));
+    let names: Vec<String> = set.names().map(|scope| format!("\"{scope}\"")).collect();
+    let entry = format!(
+        "[[token]]\nname = \"{name}\"\nscopes = [{}]\nsha256 = \"{}\"\n",
+        names.join(", "),
+        hex(&digest(&secret))
+    );
+    Ok((secret, entry))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()
+}

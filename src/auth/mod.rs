@@ -1,0 +1,230 @@
+//! Owns the tokens: who may read, write or administer. Knows nothing of HTTP, TCP or where the texts come from.
+//! INVARIANT: a secret is hashed as soon as it is seen; only digests are kept, and `Debug` shows neither.
+
+mod generate;
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+pub use generate::{GenerateError, generate};
+
+/// What a token may be used for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scope {
+    /// Reports, the list of stories, the metrics.
+    Read,
+    /// Events and the catalogue.
+    Write,
+    /// Everything.
+    Admin,
+}
+
+impl Scope {
+    /// Every scope.
+    pub const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Admin];
+
+    /// The scope of that name; `None` if there is none.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == name)
+    }
+
+    /// The name, as token files spell it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// The scopes of one token. `admin` implies the others.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+struct Scopes {
+    read: bool,
+    write: bool,
+    admin: bool,
+}
+
+impl Scopes {
+    fn insert(&mut self, scope: Scope) {
+        match scope {
+            Scope::Read => self.read = true,
+            Scope::Write => self.write = true,
+            Scope::Admin => self.admin = true,
+        }
+    }
+
+    fn allow(self, scope: Scope) -> bool {
+        self.admin
+            || match scope {
+                Scope::Read => self.read,
+                Scope::Write => self.write,
+                Scope::Admin => false,
+            }
+    }
+
+    fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+
+    fn names(self) -> impl Iterator<Item = &'static str> {
+        [(self.read, Scope::Read), (self.write, Scope::Write), (self.admin, Scope::Admin)]
+            .into_iter()
+            .filter_map(|(has, scope)| has.then_some(scope.as_str()))
+    }
+}
+
+/// SHA-256 of a secret.
+type Digest = [u8; 32];
+
+fn digest(secret: &str) -> Digest {
+    Sha256::digest(secret.as_bytes()).into()
+}
+
+/// One configured token. Names are unique within an [`Auth`].
+#[derive(Clone)]
+struct Token {
+    name: Arc<str>,
+    scopes: Scopes,
+    digest: Digest,
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scopes: Vec<_> = self.scopes.names().collect();
+        f.debug_struct("Token")
+            .field("name", &self.name)
+            .field("scopes", &scopes)
+            .field("digest", &"***")
+            .finish()
+    }
+}
+
+/// The configured tokens, hashed. None configured = everything is allowed (the configuration then insists on
+/// loopback). Shared behind an `Arc`; [`Auth::replace`] takes effect for every holder at once.
+#[derive(Debug)]
+pub struct Auth {
+    tokens: RwLock<Arc<[Token]>>,
+    anonymous: Arc<str>,
+}
+
+/// Who was let in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Grant {
+    /// The token's name, for logs; `anonymous` where no tokens are configured.
+    pub name: Arc<str>,
+}
+
+/// Why somebody was not let in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Denied {
+    /// Nothing was presented (401).
+    #[error("a token is needed")]
+    Missing,
+    /// The token is not one of the configured ones (401).
+    #[error("the token is not known")]
+    Unknown,
+    /// The token is known but does not have the scope (403).
+    #[error("the token does not have the scope that this needs")]
+    Scope,
+}
+
+impl Default for Auth {
+    /// No tokens: everything is allowed.
+    fn default() -> Self {
+        Self::with(Vec::new())
+    }
+}
+
+impl Auth {
+    fn with(tokens: Vec<Token>) -> Self {
+        Self { tokens: RwLock::new(tokens.into()), anonymous: Arc::from("anonymous") }
+    }
+
+    /// The tokens of a tokens file, which is TOML:
+    ///
+    /// ```toml
+    /// [[token]]
+    /// name = "platform"             # 1 to 64 of A-Z a-z 0-9 . _ -
+    /// scopes = ["read", "write"]    # read, write, admin (which implies the others)
+    /// sha256 = "64 hexadecimal digits: the SHA-256 of the secret"
+    /// ```
+    ///
+    /// # Errors
+    /// Every fault of the text at once, each with its line number. No fault repeats a digest.
+    pub fn from_file_text(text: &str) -> Result<Self, Vec<String>> {
+        parse::file(text).map(Self::with)
+    }
+
+    /// The tokens of an environment variable: `NAME:SCOPE+SCOPE:SECRET`, several separated by `;` or white space,
+    /// e.g. `bots:write:tally_…;board:read:tally_…`. A secret has 16 to 256 characters of visible ASCII
+    /// without `;`. The secrets are hashed at once.
+    ///
+    /// # Errors
+    /// Every fault at once, each with the position of its entry. No fault repeats a secret.
+    pub fn from_env_text(text: &str) -> Result<Self, Vec<String>> {
+        parse::environment(text).map(Self::with)
+    }
+
+    /// The tokens of both, as when a file and the environment are configured.
+    ///
+    /// # Errors
+    /// Names and secrets that both have, and too many tokens, each as one fault.
+    pub fn merged(&self, other: &Self) -> Result<Self, Vec<String>> {
+        let tokens: Vec<Token> = self.tokens().iter().chain(other.tokens().iter()).cloned().collect();
+        let faults = parse::faults_between(&tokens);
+        if faults.is_empty() { Ok(Self::with(tokens)) } else { Err(faults) }
+    }
+
+    /// Takes over the tokens of `other`, for every later [`check`](Self::check).
+    pub fn replace(&self, other: &Self) {
+        let tokens = other.tokens();
+        *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = tokens;
+    }
+
+    /// Whether no tokens are configured, so that everything is allowed.
+    pub fn is_open(&self) -> bool {
+        self.token_count() == 0
+    }
+
+    /// How many tokens are configured.
+    pub fn token_count(&self) -> usize {
+        self.tokens.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Checks a presented token against a scope; `None` = nothing was presented. Every configured digest is
+    /// compared, each in constant time, so that the time taken tells nothing about them.
+    ///
+    /// # Errors
+    /// [`Denied`], where tokens are configured and none of them allows it.
+    pub fn check(&self, presented: Option<&str>, scope: Scope) -> Result<Grant, Denied> {
+        let tokens = self.tokens();
+        if tokens.is_empty() {
+            return Ok(Grant { name: Arc::clone(&self.anonymous) });
+        }
+        let presented = digest(presented.ok_or(Denied::Missing)?);
+        let mut found = None;
+        for token in tokens.iter() {
+            if bool::from(token.digest.ct_eq(&presented)) {
+                found = Some(token);
+            }
+        }
+        let token = found.ok_or(Denied::Unknown)?;
+        if token.scopes.allow(scope) {
+            Ok(Grant { name: Arc::clone(&token.name) })
+        } else {
+            Err(Denied::Scope)
+        }
+    }
+
+    fn tokens(&self) -> Arc<[Token]> {
+        Arc::clone(&self.tokens.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}

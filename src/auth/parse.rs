@@ -1,0 +1,208 @@
+//! Token texts to tokens: the tokens file and the environment's form. Pure; every fault is found in one run.
+//! INVARIANT: no fault repeats a secret or a digest.
+
+use std::collections::HashSet;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{Digest, Scope, Scopes, Token, digest};
+use crate::limits::{TOKEN_NAME_BYTES_MAX, TOKEN_SECRET_BYTES_MAX, TOKEN_SECRET_BYTES_MIN, TOKENS_MAX};
+
+const SCOPES_TAKEN: &str = "\"read\", \"write\" or \"admin\"";
+
+/// The tokens of a tokens file.
+pub(super) fn file(text: &str) -> Result<Vec<Token>, Vec<String>> {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    let mut reader = FileReader { text, faults: Vec::new() };
+    for error in &errors {
+        reader.fault(error.span().map_or(0, |span| span.start), error.message());
+    }
+    let mut tokens = Vec::new();
+    // What follows a syntax error is guesswork, so only the errors themselves are told then.
+    if errors.is_empty() {
+        tokens = reader.root(root.get_ref());
+    }
+    reader.faults.sort();
+    let mut faults: Vec<String> =
+        reader.faults.into_iter().map(|(line, what)| format!("line {line}: {what}")).collect();
+    faults.extend(faults_between(&tokens));
+    if faults.is_empty() { Ok(tokens) } else { Err(faults) }
+}
+
+/// The tokens of the environment's form.
+pub(super) fn environment(text: &str) -> Result<Vec<Token>, Vec<String>> {
+    let mut tokens = Vec::new();
+    let mut faults = Vec::new();
+    let entries = text.split(|c: char| c == ';' || c.is_whitespace()).filter(|entry| !entry.is_empty());
+    for (index, entry) in entries.enumerate() {
+        match environment_entry(entry) {
+            Ok(token) => tokens.push(token),
+            Err(what) => faults.push(format!("token {}: {what}", index.saturating_add(1))),
+        }
+    }
+    faults.extend(faults_between(&tokens));
+    if faults.is_empty() { Ok(tokens) } else { Err(faults) }
+}
+
+fn environment_entry(entry: &str) -> Result<Token, String> {
+    let mut parts = entry.splitn(3, ':');
+    let (Some(name), Some(scope_names), Some(secret)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err("must be NAME:SCOPE+SCOPE:SECRET".to_owned());
+    };
+    check_name(name)?;
+    let mut scopes = Scopes::default();
+    for scope in scope_names.split('+') {
+        scopes.insert(Scope::parse(scope).ok_or_else(|| format!("a scope is {SCOPES_TAKEN}"))?);
+    }
+    check_secret(secret)?;
+    Ok(Token { name: name.into(), scopes, digest: digest(secret) })
+}
+
+/// Names and digests that occur twice, and too many tokens.
+pub(super) fn faults_between(tokens: &[Token]) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut names = HashSet::new();
+    let mut digests = HashSet::new();
+    for token in tokens {
+        if !names.insert(&token.name) {
+            faults.push(format!("two tokens have the name `{}`", token.name));
+        }
+        if !digests.insert(&token.digest) {
+            faults.push(format!("the token `{}` has the same secret as one before it", token.name));
+        }
+    }
+    if tokens.len() > TOKENS_MAX {
+        faults.push(format!("there are {} tokens; {TOKENS_MAX} is the most", tokens.len()));
+    }
+    faults
+}
+
+/// Refuses names that would be awkward in logs and on command lines.
+pub(super) fn check_name(name: &str) -> Result<(), String> {
+    let fits = (1..=TOKEN_NAME_BYTES_MAX).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
+    if fits {
+        return Ok(());
+    }
+    Err(format!("`name` must be 1 to {TOKEN_NAME_BYTES_MAX} of A-Z a-z 0-9 . _ -"))
+}
+
+fn check_secret(secret: &str) -> Result<(), String> {
+    let fits = (TOKEN_SECRET_BYTES_MIN..=TOKEN_SECRET_BYTES_MAX).contains(&secret.len())
+        && secret.bytes().all(|byte| byte.is_ascii_graphic());
+    if fits {
+        return Ok(());
+    }
+    Err(format!(
+        "the secret must be {TOKEN_SECRET_BYTES_MIN} to {TOKEN_SECRET_BYTES_MAX} visible ASCII characters"
+    ))
+}
+
+/// Walks a parsed tokens file and gathers (line, fault).
+struct FileReader<'t> {
+    text: &'t str,
+    faults: Vec<(usize, String)>,
+}
+
+impl FileReader<'_> {
+    fn fault(&mut self, offset: usize, what: impl Into<String>) {
+        let before = self.text.as_bytes().get(..offset).unwrap_or_default();
+        let line = memchr::memchr_iter(b'\n', before).count().saturating_add(1);
+        self.faults.push((line, what.into()));
+    }
+
+    fn root(&mut self, root: &DeTable<'_>) -> Vec<Token> {
+        let mut tokens = Vec::new();
+        for (key, value) in root {
+            let at = key.span().start;
+            if key.get_ref() != "token" {
+                self.fault(
+                    at,
+                    format!("`{}` is not known; only [[token]] tables are", key.get_ref().escape_debug()),
+                );
+                continue;
+            }
+            let Some(entries) = value.get_ref().as_array() else {
+                self.fault(at, "`token` must be written as [[token]] tables");
+                continue;
+            };
+            for entry in entries {
+                let before = self.faults.len();
+                let token = self.token(entry);
+                if self.faults.len() == before {
+                    tokens.push(token);
+                }
+            }
+        }
+        tokens
+    }
+
+    /// The token of one table; of use only if no fault was found in it.
+    fn token(&mut self, entry: &Spanned<DeValue<'_>>) -> Token {
+        let mut token = Token { name: "".into(), scopes: Scopes::default(), digest: [0; 32] };
+        let at = entry.span().start;
+        let Some(table) = entry.get_ref().as_table() else {
+            self.fault(at, "`token` must be written as [[token]] tables");
+            return token;
+        };
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                "name" => match value.get_ref().as_str().map(|name| (name, check_name(name))) {
+                    Some((name, Ok(()))) => token.name = name.into(),
+                    Some((_, Err(what))) => self.fault(value.span().start, what),
+                    None => self.fault(value.span().start, "`name` must be a string"),
+                },
+                "scopes" => token.scopes = self.scopes(value),
+                "sha256" => match value.get_ref().as_str().and_then(parse_digest) {
+                    Some(digest) => token.digest = digest,
+                    None => self.fault(
+                        value.span().start,
+                        "`sha256` must be 64 hexadecimal digits: the SHA-256 of the secret, not the secret itself",
+                    ),
+                },
+                other => self.fault(
+                    key.span().start,
+                    format!("`{}` is not known; a token has name, scopes and sha256", other.escape_debug()),
+                ),
+            }
+        }
+        for needed in ["name", "scopes", "sha256"] {
+            if !table.contains_key(needed) {
+                self.fault(at, format!("the token has no `{needed}`"));
+            }
+        }
+        token
+    }
+
+    fn scopes(&mut self, value: &Spanned<DeValue<'_>>) -> Scopes {
+        let mut scopes = Scopes::default();
+        let at = value.span().start;
+        let Some(names) = value.get_ref().as_array() else {
+            self.fault(at, format!("`scopes` must be an array of {SCOPES_TAKEN}"));
+            return scopes;
+        };
+        for name in names {
+            match name.get_ref().as_str().and_then(Scope::parse) {
+                Some(scope) => scopes.insert(scope),
+                None => self.fault(name.span().start, format!("a scope is {SCOPES_TAKEN}")),
+            }
+        }
+        if names.is_empty() && scopes.is_empty() {
+            self.fault(at, "`scopes` is empty, so the token would be of no use");
+        }
+        scopes
+    }
+}
+
+fn parse_digest(hex: &str) -> Option<Digest> {
+    let mut digest = [0; 32];
+    if hex.len() != 64 {
+        return None;
+    }
+    for (byte, pair) in digest.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+        let pair = std::str::from_utf8(pair).ok().filter(|pair| !pair.starts_with('+'))?;
+        *byte = u8::from_str_radix(pair, 16).ok()?;
+    }
+    Some(digest)
+}

@@ -1,0 +1,64 @@
+//! The report routes: query string to report to JSON.
+
+use std::sync::Arc;
+
+use super::Shared;
+use super::answer::{self, Answer, Detail, Failure};
+use crate::limits::{FAULTS_SHOWN_MAX, HEAVY_QUERY_WAIT_MAX};
+use crate::report::{self, Query, ReportName};
+
+/// What a report of a month takes as JSON, so that the usual one is written without growing.
+const JSON_BYTES_EXPECTED: usize = 4 * 1024;
+
+/// Answers a report.
+pub(super) async fn report(shared: &Arc<Shared>, name: ReportName, query: &str) -> Result<Answer, Failure> {
+    let context = &shared.context;
+    let started = context.clock.monotonic();
+    let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let query = Query::parse(name, &pairs, context.clock.unix_ms()).map_err(|errors| {
+        let details = errors.into_iter().take(FAULTS_SHOWN_MAX);
+        Failure::faults(
+            details
+                .map(|error| Detail::Parameter { message: error.to_string(), parameter: error.parameter })
+                .collect(),
+        )
+    })?;
+    let json = if query.is_heavy(&context.catalogue) {
+        let worker = Arc::clone(shared);
+        heavy(shared, move || roll_up(&worker, &query)).await?
+    } else {
+        roll_up(shared, &query)
+    };
+    let took = context.clock.monotonic().saturating_sub(started);
+    context.metrics.report_answered(name, took);
+    Ok(answer::json(json))
+}
+
+fn roll_up(shared: &Shared, query: &Query) -> Vec<u8> {
+    let mut json = Vec::with_capacity(JSON_BYTES_EXPECTED);
+    report::answer(&shared.context.catalogue, &shared.context.counters, query).write_json(&mut json);
+    json
+}
+
+/// Runs a query that touches very many series on a worker thread, a few at a time.
+///
+/// # Errors
+/// 503 where its turn does not come soon.
+pub(super) async fn heavy<T: Send + 'static>(
+    shared: &Shared,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    let turn = Arc::clone(&shared.heavy_queries).acquire_owned();
+    let Ok(Ok(turn)) = tokio::time::timeout(HEAVY_QUERY_WAIT_MAX, turn).await else {
+        return Err(Failure::unavailable("too many large queries are being answered at the moment"));
+    };
+    let job = tokio::task::spawn_blocking(move || {
+        let outcome = work();
+        drop(turn);
+        outcome
+    });
+    job.await.map_err(|error| {
+        tracing::error!(%error, "a large query ended by a panic");
+        Failure::internal()
+    })
+}

@@ -1,0 +1,133 @@
+//! Deadlines, limits and the end.
+
+use std::time::Duration;
+
+use tallyd::auth::Auth;
+use tallyd::http::Limits;
+
+use crate::support::{LINE, Port};
+
+const SHORT: Duration = Duration::from_millis(60);
+
+async fn limited(limits: Limits) -> Port {
+    Port::with(Auth::default(), limits).await
+}
+
+#[tokio::test]
+async fn one_connection_too_many_is_told_and_closed() {
+    let port = limited(Limits { connections: 1, ..Limits::default() }).await;
+    let mut first = port.client().await;
+    assert_eq!(first.ask("GET", "/ping", &[], b"").await.status, 204);
+    let mut second = port.client().await;
+    let reply = second.reply(false).await;
+    assert_eq!((reply.status, reply.header("connection")), (503, Some("close")));
+    assert!(reply.header("retry-after").unwrap().ends_with("GMT"));
+    assert_eq!(reply.json()["status"]["code"], 503);
+    assert_eq!(second.rest().await, 0);
+    let metrics = first.ask("GET", "/metrics", &[], b"").await.body;
+    assert!(metrics.contains(r#"tallyd_connections_refused_total{entrance="http"} 1"#), "{metrics}");
+}
+
+#[tokio::test]
+async fn slow_heads_and_idle_connections_are_closed() {
+    let port = limited(Limits { head_timeout: SHORT, ..Limits::default() }).await;
+    let mut slow = port.client().await;
+    slow.send(b"GET /ping HTTP/1.1\r\nhost:").await;
+    assert_eq!(slow.rest().await, 0);
+    let mut idle = port.client().await;
+    assert_eq!(idle.ask("GET", "/ping", &[], b"").await.status, 204);
+    assert_eq!(idle.rest().await, 0);
+}
+
+#[tokio::test]
+async fn slow_bodies_are_503_and_closed_never_408() {
+    for limits in [
+        Limits { body_pause: SHORT, ..Limits::default() },
+        Limits { body_timeout: SHORT, ..Limits::default() },
+    ] {
+        let port = limited(limits).await;
+        let mut slow = port.client().await;
+        slow.send(b"POST /write HTTP/1.1\r\nhost: tallyd\r\ncontent-length: 1000\r\n\r\n").await;
+        slow.send(LINE.as_bytes()).await;
+        let reply = slow.reply(false).await;
+        assert_eq!((reply.status, reply.header("connection")), (503, Some("close")), "{reply:?}");
+        assert_eq!(slow.rest().await, 0);
+        assert_eq!(port.conversations().await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_closed_and_the_others_are_served() {
+    let port = limited(Limits { write_timeout: SHORT, ..Limits::default() }).await;
+    let mut deaf = port.client().await;
+    let target = "/reports/conversations?from=2010-01-01&to=2020-01-01&dimension=hour";
+    // Several answers of megabytes, of which the kernels' buffers take only the first part.
+    let request = format!("GET {target} HTTP/1.1\r\nhost: tallyd\r\n\r\n").repeat(8);
+    deaf.send(request.as_bytes()).await;
+    let mut other = port.client().await;
+    let closed = async {
+        loop {
+            let metrics = other.ask("GET", "/metrics", &[], b"").await.body;
+            if metrics.contains("tallyd_connections{entrance=\"http\"} 1\n") {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), closed).await.expect("the deaf client is still there");
+    assert_eq!(other.ask("GET", "/ping", &[], b"").await.status, 204);
+}
+
+#[tokio::test]
+async fn bodies_over_the_shared_budget_are_503() {
+    let port = limited(Limits { bodies_held_bytes: LINE.len(), ..Limits::default() }).await;
+    assert_eq!(port.post("/events", LINE).await.status, 200);
+    let reply = port.post("/events", &LINE.repeat(2)).await;
+    assert_eq!(reply.status, 503, "{reply:?}");
+    assert!(reply.header("retry-after").is_some());
+    assert_eq!(port.post("/events", LINE).await.status, 200, "what was held is given back");
+    assert_eq!(port.conversations().await, 2);
+}
+
+#[tokio::test]
+async fn heads_over_the_limit_are_refused() {
+    let port = Port::open().await;
+    let headers: Vec<String> = (0..70).map(|number| format!("x-{number}: 1")).collect();
+    let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+    assert_eq!(port.ask("GET", "/ping", &headers, b"").await.status, 431);
+}
+
+#[tokio::test]
+async fn stopping_answers_what_is_under_way_and_takes_nothing_new() {
+    let port = Port::open().await;
+    let mut idle = port.client().await;
+    assert_eq!(idle.ask("GET", "/ping", &[], b"").await.status, 204);
+    let mut busy = port.client().await;
+    let head = format!(
+        "POST /events HTTP/1.1\r\nhost: tallyd\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
+        LINE.len()
+    );
+    busy.send(head.as_bytes()).await;
+    // `100 Continue` proves that the request is being handled.
+    assert_eq!(busy.reply(true).await.status, 100);
+    port.shutdown.fire();
+    assert_eq!(idle.rest().await, 0);
+    busy.send(LINE.as_bytes()).await;
+    let reply = busy.reply(false).await;
+    assert_eq!((reply.status, reply.header("connection")), (200, Some("close")), "{reply:?}");
+    assert_eq!(busy.rest().await, 0);
+    tokio::time::timeout(Duration::from_secs(20), port.served).await.expect("drained").unwrap();
+    assert!(tokio::net::TcpStream::connect(port.address).await.is_err());
+}
+
+#[tokio::test]
+async fn stopping_does_not_wait_for_ever() {
+    let port = limited(Limits { drain_timeout: SHORT, ..Limits::default() }).await;
+    let mut stuck = port.client().await;
+    stuck
+        .send(b"POST /events HTTP/1.1\r\nhost: t\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n")
+        .await;
+    assert_eq!(stuck.reply(true).await.status, 100);
+    port.shutdown.fire();
+    tokio::time::timeout(Duration::from_secs(20), port.served).await.expect("drained").unwrap();
+    assert_eq!(stuck.rest().await, 0);
+}

@@ -1,0 +1,16 @@
+//! The HTTP port over a real socket and a real store: what clients see, byte for byte where it matters.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends at the first surprise"
+)]
+
+mod access;
+mod bounds;
+mod reads;
+mod stories;
+mod support;
+mod writes;

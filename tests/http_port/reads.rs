@@ -1,0 +1,120 @@
+//! Reports, probes and metrics.
+
+use crate::support::{LINE, Port};
+
+#[tokio::test]
+async fn reports_answer_under_both_prefixes_and_to_head() {
+    let port = Port::open().await;
+    assert_eq!(port.post("/events", LINE).await.status, 200);
+    let target = "reports/conversations?from=2019-03-17&to=2019-03-17";
+    let reply = port.get(&format!("/{target}")).await;
+    assert_eq!(
+        reply.body,
+        "{\"data\":[{\"date\":\"2019-03-17T00:00:00.000Z\",\"value\":1}],\
+         \"summary\":{\"total\":1,\"min\":1,\"max\":1,\"avg\":1}}"
+    );
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    assert_eq!(reply.header("cache-control"), Some("no-store"));
+    assert_eq!(port.get(&format!("/v2/{target}")).await.body, reply.body);
+    let head = port.ask("HEAD", &format!("/{target}"), &[], b"").await;
+    assert_eq!((head.status, head.header("content-length")), (200, reply.header("content-length")));
+    for name in [
+        "conversations.paid",
+        "conversations.messages",
+        "conversations.average",
+        "busiest-period",
+        "interactions.popularity",
+    ] {
+        let reply = port.get(&format!("/reports/{name}")).await;
+        assert_eq!(reply.status, 200, "{name}");
+        reply.json();
+    }
+}
+
+#[tokio::test]
+async fn a_bad_query_is_told_fault_by_fault() {
+    let port = Port::open().await;
+    let reply = port.get("/reports/conversations?perod=today&dimension=week").await;
+    let json = reply.json();
+    assert_eq!(reply.status, 400);
+    let parameters: Vec<_> = json["status"]["details"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|detail| detail["parameter"].as_str().unwrap())
+        .collect();
+    assert!(parameters.contains(&"perod") && parameters.contains(&"dimension"), "{json}");
+}
+
+#[tokio::test]
+async fn ping_is_what_influx_clients_expect() {
+    let port = Port::open().await;
+    for method in ["GET", "HEAD"] {
+        let reply = port.ask(method, "/ping", &[], b"").await;
+        assert_eq!((reply.status, reply.body.as_str()), (204, ""));
+        assert!(reply.header("x-influxdb-version").is_some() && reply.header("x-influxdb-build").is_some());
+    }
+}
+
+#[tokio::test]
+async fn databases_can_be_shown_and_created_and_nothing_else() {
+    let port = Port::open().await;
+    let shown = r#"{"results":[{"statement_id":0,"series":[{"name":"databases","columns":["name"],"values":[["tallyd"]]}]}]}"#;
+    assert_eq!(port.get("/query?q=SHOW%20DATABASES").await.body, shown);
+    assert_eq!(port.post("/query?q=SHOW+DATABASES", "").await.body, shown);
+    let created = r#"{"results":[{"statement_id":0}]}"#;
+    assert_eq!(port.post("/query", "q=CREATE+DATABASE+%22bots%22&db=").await.body, created);
+    for reply in [port.get("/query?q=SELECT%201").await, port.get("/query").await] {
+        assert!(reply.status == 400 && reply.json()["error"].is_string(), "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn health_serves_people_and_influx_clients() {
+    let port = Port::open().await;
+    let reply = port.get("/health").await;
+    let json = reply.json();
+    assert_eq!(reply.status, 200);
+    for (member, value) in [
+        ("status", "pass"),
+        ("ingest", "pass"),
+        ("snapshots", "pass"),
+        ("reports", "pass"),
+        ("name", "tallyd"),
+    ] {
+        assert_eq!(json[member], value, "{json}");
+    }
+    assert_eq!(json["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(port.get("/ready").await.json()["status"], "ready");
+}
+
+#[tokio::test]
+async fn the_root_lists_the_routes() {
+    let port = Port::open().await;
+    let reply = port.get("/").await;
+    assert_eq!(reply.header("content-type"), Some("text/plain; charset=utf-8"));
+    for route in ["/events", "/api/v2/write", "/reports/{name}", "/stories", "/health", "/metrics"] {
+        assert!(reply.body.contains(route), "{route}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_count_what_happened() {
+    let port = Port::open().await;
+    let mut client = port.client().await;
+    let body = format!("{LINE}nonsense\n");
+    assert_eq!(client.ask("POST", "/events", &[], body.as_bytes()).await.status, 400);
+    assert_eq!(client.ask("GET", "/reports/conversations", &[], b"").await.status, 200);
+    let reply = client.ask("GET", "/metrics", &[], b"").await;
+    assert!(reply.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
+    for line in [
+        r#"tallyd_events_total{entrance="http",kind="conversation",outcome="accepted"} 1"#,
+        r#"tallyd_events_total{entrance="http",kind="unknown",outcome="rejected"} 1"#,
+        r#"tallyd_http_responses_total{status="400"} 1"#,
+        r#"tallyd_report_duration_seconds_count{report="conversations"} 1"#,
+        r#"tallyd_connections{entrance="http"} 1"#,
+        "tallyd_stories 1",
+    ] {
+        assert!(reply.body.lines().any(|shown| shown == line), "no `{line}` in\n{}", reply.body);
+    }
+}

@@ -1,0 +1,186 @@
+//! A daemon's HTTP port on a free port with a store in a temporary directory, and a client that hides nothing.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tallyd::auth::Auth;
+use tallyd::clock::Clock;
+use tallyd::http::{self, Context, Limits};
+use tallyd::metrics::Metrics;
+use tallyd::shutdown::{self, Trigger};
+use tallyd::store::{Fsync, Store, StoreOptions};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// 2019-03-17T09:30:00Z, where every daemon of these tests stands.
+pub(crate) const NOW_UNIX_NANOS: i64 = 1_552_815_000_000_000_000;
+pub(crate) const STORY: &str = "5b07ffafc2376e30306d9b16";
+/// One conversation in the hour of 09:00.
+pub(crate) const LINE: &str =
+    "conversation,storyId=5b07ffafc2376e30306d9b16,source=messenger count=1i 1552813200000000001\n";
+
+/// A served port. Dropping it fires the shutdown.
+pub(crate) struct Port {
+    pub(crate) address: SocketAddr,
+    pub(crate) shutdown: Trigger,
+    pub(crate) served: JoinHandle<()>,
+    pub(crate) store: Option<Store>,
+    _data_dir: tempfile::TempDir,
+}
+
+impl Port {
+    pub(crate) async fn open() -> Self {
+        Self::with(Auth::default(), Limits::default()).await
+    }
+
+    pub(crate) async fn with(auth: Auth, limits: Limits) -> Self {
+        let data_dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions {
+            data_dir: data_dir.path().to_path_buf(),
+            fsync: Fsync::Never,
+            fsync_interval: Duration::from_secs(1),
+            snapshot_interval: Duration::from_hours(1),
+            clock: Clock::manual(NOW_UNIX_NANOS),
+        };
+        let (store, _) = Store::open(options, &mut || {}).unwrap();
+        let context = Context {
+            door: store.door(),
+            catalogue: Arc::clone(store.catalogue()),
+            counters: Arc::clone(store.counters()),
+            store_status: store.status(),
+            auth: Arc::new(auth),
+            metrics: Arc::new(Metrics::new()),
+            clock: Clock::manual(NOW_UNIX_NANOS),
+            max_future: Duration::from_hours(1),
+            limits,
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (shutdown, watch) = shutdown::channel();
+        let served = tokio::spawn(http::serve(listener, Arc::new(context), watch));
+        Self { address, shutdown, served, store: Some(store), _data_dir: data_dir }
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        Client { stream: TcpStream::connect(self.address).await.unwrap(), unread: Vec::new() }
+    }
+
+    /// One request on a connection of its own.
+    pub(crate) async fn ask(&self, method: &str, target: &str, headers: &[&str], body: &[u8]) -> Reply {
+        self.client().await.ask(method, target, headers, body).await
+    }
+
+    pub(crate) async fn get(&self, target: &str) -> Reply {
+        self.ask("GET", target, &[], b"").await
+    }
+
+    pub(crate) async fn post(&self, target: &str, body: &str) -> Reply {
+        self.ask("POST", target, &[], body.as_bytes()).await
+    }
+
+    /// All conversations of the day of the tests, as the report tells them.
+    pub(crate) async fn conversations(&self) -> u64 {
+        let reply = self.get("/reports/conversations?period=today").await;
+        reply.json()["summary"]["total"].as_u64().unwrap_or_else(|| panic!("{reply:?}"))
+    }
+}
+
+/// One connection.
+pub(crate) struct Client {
+    stream: TcpStream,
+    unread: Vec<u8>,
+}
+
+impl Client {
+    pub(crate) async fn ask(&mut self, method: &str, target: &str, headers: &[&str], body: &[u8]) -> Reply {
+        let mut request = format!("{method} {target} HTTP/1.1\r\nhost: tallyd\r\n");
+        for header in headers {
+            request.push_str(header);
+            request.push_str("\r\n");
+        }
+        if method != "GET" && method != "HEAD" && !headers.iter().any(|header| is_framing(header)) {
+            request.push_str("content-length: ");
+            request.push_str(&body.len().to_string());
+            request.push_str("\r\n");
+        }
+        request.push_str("\r\n");
+        let mut bytes = request.into_bytes();
+        bytes.extend_from_slice(body);
+        self.send(&bytes).await;
+        self.reply(method == "HEAD").await
+    }
+
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.unwrap();
+    }
+
+    /// The next answer.
+    pub(crate) async fn reply(&mut self, is_head: bool) -> Reply {
+        let head_end = loop {
+            if let Some(at) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at;
+            }
+            assert!(self.fill().await, "closed without an answer; got {:?}", self.unread);
+        };
+        let head = String::from_utf8(self.unread[..head_end].to_vec()).unwrap();
+        self.unread.drain(..head_end + 4);
+        let mut lines = head.split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers: Vec<(String, String)> = lines
+            .map(|line| line.split_once(": ").unwrap())
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .collect();
+        let mut reply = Reply { status, headers, body: String::new() };
+        let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
+        if !is_head {
+            while self.unread.len() < length {
+                assert!(self.fill().await, "closed within the body of {head}");
+            }
+            reply.body = String::from_utf8(self.unread.drain(..length).collect()).unwrap();
+        }
+        reply
+    }
+
+    async fn fill(&mut self) -> bool {
+        let read = tokio::time::timeout(Duration::from_secs(20), self.stream.read_buf(&mut self.unread));
+        read.await.expect("no answer within 20 s").unwrap() != 0
+    }
+
+    /// How many more bytes come before the daemon closes.
+    pub(crate) async fn rest(&mut self) -> usize {
+        let mut rest = std::mem::take(&mut self.unread);
+        let read = tokio::time::timeout(Duration::from_secs(20), self.stream.read_to_end(&mut rest));
+        // A reset is a close as well.
+        let outcome = read.await.expect("not closed within 20 s");
+        outcome.map_or(rest.len(), |_| rest.len())
+    }
+}
+
+fn is_framing(header: &str) -> bool {
+    let header = header.to_ascii_lowercase();
+    header.starts_with("content-length:") || header.starts_with("transfer-encoding:")
+}
+
+/// One answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Reply {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    pub(crate) fn message(&self) -> String {
+        self.json()["status"]["message"].as_str().unwrap_or_else(|| panic!("{self:?}")).to_owned()
+    }
+}
