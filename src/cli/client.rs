@@ -1,0 +1,346 @@
+//! A small blocking HTTP client for the commands that talk to a daemon: one connection, kept alive, plain
+//! HTTP/1.1. Knows nothing of what is asked. What to do after a failure is decided in `retry`.
+//!
+//! INVARIANT: a request is sent at most once per call; only what surely was never sent is sent again here.
+
+pub(crate) mod address;
+pub(crate) mod retry;
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{self, HeaderValue};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use tokio::time::timeout;
+
+use crate::limits::CLIENT_ANSWER_BYTES_MAX;
+use address::Address;
+
+/// Longest wait for a connection.
+const CONNECT_WAIT: Duration = Duration::from_secs(10);
+/// Longest wait for a whole answer; a report over everything may take its time.
+const ANSWER_WAIT: Duration = Duration::from_mins(2);
+/// Rounds of the runtime in which a connection that was closed meanwhile is noticed: one to hear of it, one to act.
+const CONNECTION_LOOKS: u32 = 3;
+/// The variable that holds a token.
+const TOKEN_VARIABLE: &str = "TALLYD_TOKEN";
+
+/// Which daemon, and as whom. Part of every command that talks to one.
+#[derive(Clone, clap::Args)]
+#[command(next_help_heading = "Daemon")]
+pub(crate) struct ConnectionArgs {
+    /// Where the daemon listens for HTTP; https is not there yet
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8780")]
+    pub(crate) url: String,
+    /// The access token itself.
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        conflicts_with = "token_file",
+        help = "Access token; other users of this machine can read it in the list of processes, so prefer \
+                --token-file [env: TALLYD_TOKEN]"
+    )]
+    pub(crate) token: Option<String>,
+    /// File whose first line is the access token
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for ConnectionArgs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConnectionArgs")
+            .field("url", &self.url)
+            .field("token", &self.token.as_ref().map(|_| "***"))
+            .field("token_file", &self.token_file)
+            .finish()
+    }
+}
+
+/// The value of `Authorization`, where there is one.
+struct Credentials(Option<HeaderValue>);
+
+/// A connection to one daemon, opened when it is first needed.
+pub(crate) struct Client {
+    runtime: Runtime,
+    address: Address,
+    credentials: Credentials,
+    connection: Option<SendRequest<Full<Bytes>>>,
+}
+
+/// What is asked: built once, sent as often as needed.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    /// `GET` without a body, `POST` with one.
+    pub(crate) body: Option<Bytes>,
+    /// Path and query, beginning with `/`.
+    pub(crate) path: String,
+    /// Value of `Idempotency-Key`; with it a request may be repeated after a lost answer.
+    pub(crate) key: Option<String>,
+}
+
+/// An answer, whatever its status.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// The status.
+    pub(crate) status: StatusCode,
+    /// The value of `Retry-After`, where it is there and text.
+    pub(crate) retry_after: Option<String>,
+    /// The body.
+    pub(crate) body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    /// Nothing was sent: there is no connection.
+    #[error("no connection to {address}")]
+    Connect {
+        /// Host and port.
+        address: String,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Nothing was sent: the connection closed before.
+    #[error("{address} closed the connection before the request was sent")]
+    NotSent {
+        /// Host and port.
+        address: String,
+        /// The cause.
+        #[source]
+        source: hyper::Error,
+    },
+    /// The request was sent, at least in part, and no whole answer came.
+    #[error("the answer of {address} was lost")]
+    AnswerLost {
+        /// Host and port.
+        address: String,
+        /// The cause.
+        #[source]
+        source: hyper::Error,
+    },
+    /// The request was sent and no answer came in time.
+    #[error("{address} did not answer within {} s", ANSWER_WAIT.as_secs())]
+    AnswerLate {
+        /// Host and port.
+        address: String,
+    },
+    /// The answer is longer than is taken.
+    #[error("the answer of {address} is longer than {CLIENT_ANSWER_BYTES_MAX} bytes")]
+    AnswerTooLong {
+        /// Host and port.
+        address: String,
+    },
+    /// The path, the key or the token cannot be part of a request.
+    #[error("the request cannot be written")]
+    Request(#[from] hyper::http::Error),
+}
+
+impl Answer {
+    /// The status and, where the body is the daemon's own error, its message with one line per detail.
+    pub(crate) fn explanation(&self) -> String {
+        let body: ErrorBody = serde_json::from_slice(&self.body).unwrap_or_default();
+        let status = body.status;
+        let mut text = match &status.message {
+            Some(message) => format!("{}: {message}", self.status.as_u16()),
+            None => self.status.to_string(),
+        };
+        for detail in &status.details {
+            let words = detail.as_str().or_else(|| detail.get("message").and_then(serde_json::Value::as_str));
+            let words = words.map_or_else(|| Cow::Owned(detail.to_string()), Cow::Borrowed);
+            // A single fault may be the message itself.
+            if status.message.as_deref() != Some(&*words) {
+                text.push_str("\n  ");
+                text.push_str(&words);
+            }
+        }
+        text
+    }
+}
+
+/// The shape of the daemon's errors, as far as it is shown.
+#[derive(serde::Deserialize, Default)]
+#[serde(default)]
+struct ErrorBody {
+    status: ErrorStatus,
+}
+
+#[derive(serde::Deserialize, Default)]
+#[serde(default)]
+struct ErrorStatus {
+    message: Option<String>,
+    details: Vec<serde_json::Value>,
+}
+
+impl ClientError {
+    /// Whether the daemon surely never saw the request.
+    pub(crate) fn is_unsent(&self) -> bool {
+        matches!(self, Self::Connect { .. } | Self::NotSent { .. })
+    }
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "***" } else { "none" })
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("address", &self.address)
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client for the daemon that the arguments name. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// Where the URL, the token or the token file cannot be used.
+    pub(crate) fn new(args: &ConnectionArgs) -> anyhow::Result<Self> {
+        let address = Address::parse(&args.url)?;
+        let token = match (&args.token, &args.token_file) {
+            (Some(token), _) => Some(token.clone()),
+            (None, Some(path)) => Some(super::input::first_line(path)?),
+            (None, None) => std::env::var(TOKEN_VARIABLE).ok(),
+        };
+        let credentials = token
+            .filter(|token| !token.trim().is_empty())
+            .map(|token| HeaderValue::from_str(&format!("Bearer {}", token.trim())))
+            .transpose()
+            .context("the token has characters that no token can have")?
+            .map(|mut value| {
+                value.set_sensitive(true);
+                value
+            });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { runtime, address, credentials: Credentials(credentials), connection: None })
+    }
+
+    /// Host and port, for messages.
+    pub(crate) fn authority(&self) -> &str {
+        &self.address.authority
+    }
+
+    /// Sends a request and waits for its whole answer, within a bound. Blocks.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says; a status of 400 or 503 is an answer, not an error.
+    pub(crate) fn call(&mut self, call: &Call) -> Result<Answer, ClientError> {
+        let Self { runtime, address, credentials, connection } = self;
+        runtime.block_on(async {
+            // Between calls nothing runs, so what happened to the connection meanwhile has to be looked at first.
+            for _ in 0..CONNECTION_LOOKS {
+                tokio::task::yield_now().await;
+            }
+            let kept = connection.take().filter(|sender| !sender.is_closed());
+            let is_kept = kept.is_some();
+            let sender = match kept {
+                Some(sender) => sender,
+                None => connect(address).await?,
+            };
+            let outcome = exchange(sender, build(address, credentials, call)?, address).await;
+            let (answer, sender) = match outcome {
+                // The daemon may close an idle connection at any time; that says nothing about a new one.
+                Err(ClientError::NotSent { .. }) if is_kept => {
+                    exchange(connect(address).await?, build(address, credentials, call)?, address).await?
+                }
+                other => other?,
+            };
+            *connection = Some(sender);
+            Ok(answer)
+        })
+    }
+}
+
+fn build(
+    address: &Address,
+    credentials: &Credentials,
+    call: &Call,
+) -> Result<Request<Full<Bytes>>, ClientError> {
+    let mut request = Request::builder()
+        .method(if call.body.is_some() { Method::POST } else { Method::GET })
+        .uri(format!("{}{}", address.prefix, call.path))
+        .header(header::HOST, &address.authority)
+        .header(header::USER_AGENT, concat!("tallyd/", env!("CARGO_PKG_VERSION")));
+    if let Some(value) = &credentials.0 {
+        request = request.header(header::AUTHORIZATION, value);
+    }
+    if let Some(key) = &call.key {
+        request = request.header("Idempotency-Key", key);
+    }
+    Ok(request.body(Full::new(call.body.clone().unwrap_or_default()))?)
+}
+
+async fn connect(address: &Address) -> Result<SendRequest<Full<Bytes>>, ClientError> {
+    let refused = |source| ClientError::Connect { address: address.authority.clone(), source };
+    let stream = timeout(CONNECT_WAIT, TcpStream::connect((address.host.as_str(), address.port)))
+        .await
+        .map_err(|late| refused(std::io::Error::new(std::io::ErrorKind::TimedOut, late)))?
+        .map_err(refused)?;
+    stream.set_nodelay(true).map_err(refused)?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|source| ClientError::NotSent { address: address.authority.clone(), source })?;
+    tokio::spawn(async move {
+        // What ends the connection is seen by the request that waits for an answer on it.
+        if connection.await.is_err() {}
+    });
+    Ok(sender)
+}
+
+async fn exchange(
+    mut sender: SendRequest<Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+    address: &Address,
+) -> Result<(Answer, SendRequest<Full<Bytes>>), ClientError> {
+    let named = || address.authority.clone();
+    let lost = |source: hyper::Error| {
+        if source.is_canceled() {
+            ClientError::NotSent { address: named(), source }
+        } else {
+            ClientError::AnswerLost { address: named(), source }
+        }
+    };
+    let whole = async {
+        sender.ready().await.map_err(|source| ClientError::NotSent { address: named(), source })?;
+        let response = sender.send_request(request).await.map_err(lost)?;
+        let status = response.status();
+        let retry_after = response
+            .headers()
+            .get(header::RETRY_AFTER)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        let mut body = response.into_body();
+        let mut bytes = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|source| ClientError::AnswerLost { address: named(), source })?;
+            if let Some(data) = frame.data_ref() {
+                if bytes.len().saturating_add(data.len()) > CLIENT_ANSWER_BYTES_MAX {
+                    return Err(ClientError::AnswerTooLong { address: named() });
+                }
+                bytes.extend_from_slice(data);
+            }
+        }
+        Ok(Answer { status, retry_after, body: bytes.freeze() })
+    };
+    let answer = timeout(ANSWER_WAIT, whole)
+        .await
+        .map_err(|_elapsed| ClientError::AnswerLate { address: address.authority.clone() })??;
+    Ok((answer, sender))
+}
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! Whether and when a request is sent again. Pure decisions; the sending and the waiting are in [`call`].
+//!
+//! INVARIANT: a request without an idempotency key is never repeated once the daemon may have seen it, unless
+//! the daemon itself said that it did nothing (503).
+
+use std::time::Duration;
+
+use chrono::DateTime;
+
+use super::{Answer, Call, Client, ClientError};
+use crate::clock::Clock;
+use crate::limits::{CLIENT_ATTEMPTS_MAX, CLIENT_BACKOFF_MS_MAX};
+
+/// The first wait; it doubles with every attempt.
+const FIRST_WAIT_MS: u64 = 250;
+
+/// How one attempt ended.
+#[derive(Debug)]
+pub(crate) enum Attempt<'a> {
+    /// With 503; the daemon counted nothing. Holds the value of `Retry-After`.
+    Refused(Option<&'a str>),
+    /// With nothing sent.
+    Unsent,
+    /// With no answer: the daemon may or may not have done what was asked.
+    Unknown,
+}
+
+/// Whether the request may be sent again where the last outcome is not known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Repeat {
+    /// Yes: it only reads, or it carries an idempotency key.
+    Safe,
+    /// No: what it does would be done twice.
+    Unsafe,
+}
+
+/// How long to wait before the next attempt; `None` = give up. `attempts` have been made, at least one.
+pub(crate) fn next_wait(
+    attempt: &Attempt<'_>,
+    repeat: Repeat,
+    attempts: u32,
+    now_unix_seconds: i64,
+) -> Option<Duration> {
+    if attempts >= CLIENT_ATTEMPTS_MAX {
+        return None;
+    }
+    let doubled = FIRST_WAIT_MS.saturating_mul(1 << attempts.saturating_sub(1).min(20));
+    let asked = match attempt {
+        Attempt::Unknown if repeat == Repeat::Unsafe => return None,
+        Attempt::Refused(Some(text)) => retry_after_ms(text, now_unix_seconds).unwrap_or(0),
+        Attempt::Refused(None) | Attempt::Unsent | Attempt::Unknown => 0,
+    };
+    Some(Duration::from_millis(doubled.max(asked).min(CLIENT_BACKOFF_MS_MAX)))
+}
+
+/// Milliseconds from now until the instant that `Retry-After` names: an HTTP date, or a number of seconds.
+fn retry_after_ms(text: &str, now_unix_seconds: i64) -> Option<u64> {
+    let seconds = if let Ok(seconds) = text.trim().parse::<u64>() {
+        seconds
+    } else {
+        let at = DateTime::parse_from_rfc2822(text.trim()).ok()?;
+        u64::try_from(at.timestamp().saturating_sub(now_unix_seconds)).unwrap_or(0)
+    };
+    Some(seconds.saturating_mul(1_000))
+}
+
+/// Sends a request, again and again where that is safe, and waits in between. `waiting` is told before each wait.
+/// Blocks.
+///
+/// # Errors
+/// The last attempt's.
+pub(crate) fn call(
+    client: &mut Client,
+    call: &Call,
+    clock: &Clock,
+    waiting: &mut dyn FnMut(Duration, &str),
+) -> Result<Answer, ClientError> {
+    let repeat = if call.body.is_none() || call.key.is_some() { Repeat::Safe } else { Repeat::Unsafe };
+    let mut attempts = 0_u32;
+    loop {
+        attempts = attempts.saturating_add(1);
+        let outcome = client.call(call);
+        let (attempt, why) = match &outcome {
+            Ok(answer) if answer.status == hyper::StatusCode::SERVICE_UNAVAILABLE => (
+                Attempt::Refused(answer.retry_after.as_deref()),
+                "the daemon asks to try again later".to_owned(),
+            ),
+            Ok(_) | Err(ClientError::AnswerTooLong { .. } | ClientError::Request(_)) => return outcome,
+            Err(error) if error.is_unsent() => (Attempt::Unsent, error.to_string()),
+            Err(error) => (Attempt::Unknown, error.to_string()),
+        };
+        let Some(wait) = next_wait(&attempt, repeat, attempts, clock.unix_seconds()) else { return outcome };
+        waiting(wait, &why);
+        std::thread::sleep(wait);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026-11-06T08:49:30Z.
+    const NOW: i64 = 1_793_954_970;
+
+    fn check(attempt: &Attempt<'_>, repeat: Repeat, attempts: u32, expected_ms: Option<u64>) {
+        assert_eq!(
+            next_wait(attempt, repeat, attempts, NOW),
+            expected_ms.map(Duration::from_millis),
+            "{attempt:?} {repeat:?} {attempts}"
+        );
+    }
+
+    #[test]
+    fn wait_doubles_and_ends() {
+        check(&Attempt::Unsent, Repeat::Unsafe, 1, Some(250));
+        check(&Attempt::Unsent, Repeat::Unsafe, 2, Some(500));
+        check(&Attempt::Unsent, Repeat::Unsafe, 7, Some(16_000));
+        check(&Attempt::Unsent, Repeat::Unsafe, CLIENT_ATTEMPTS_MAX, None);
+        check(&Attempt::Refused(None), Repeat::Unsafe, 1, Some(250));
+    }
+
+    #[test]
+    fn lost_answer_is_repeated_only_with_a_key() {
+        check(&Attempt::Unknown, Repeat::Unsafe, 1, None);
+        check(&Attempt::Unknown, Repeat::Safe, 1, Some(250));
+    }
+
+    #[test]
+    fn retry_after_is_honoured_within_the_bound() {
+        for (text, expected_ms) in [
+            ("Fri, 06 Nov 2026 08:49:37 GMT", 7_000),
+            ("Fri, 06 Nov 2026 08:49:00 GMT", 250),
+            ("Sat, 06 Nov 2027 08:49:37 GMT", CLIENT_BACKOFF_MS_MAX),
+            ("3", 3_000),
+            ("soon", 250),
+        ] {
+            check(&Attempt::Refused(Some(text)), Repeat::Unsafe, 1, Some(expected_ms));
+        }
+    }
+}

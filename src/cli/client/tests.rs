@@ -1,0 +1,69 @@
+//! The client against a socket that answers by rote.
+
+use super::testing::server;
+use super::*;
+
+fn client(url: &str, token: Option<&str>) -> Client {
+    let args = ConnectionArgs { url: url.to_owned(), token: token.map(str::to_owned), token_file: None };
+    Client::new(&args).expect("a client")
+}
+
+fn get(path: &str) -> Call {
+    Call { body: None, path: path.to_owned(), key: None }
+}
+
+const FINE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+
+#[test]
+fn connection_is_kept_and_token_and_key_are_sent() {
+    let (url, thread) =
+        server(vec![vec![FINE, "HTTP/1.1 503 No\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"]]);
+    let mut client = client(&url, Some("tally_x"));
+    let first = client.call(&get("/reports/conversations?a=b")).expect("an answer");
+    assert_eq!((first.status.as_u16(), &*first.body), (200, b"hi".as_slice()));
+    let call =
+        Call { body: Some(Bytes::from_static(b"x")), path: "/events".to_owned(), key: Some("k".to_owned()) };
+    let second = client.call(&call).expect("an answer");
+    assert_eq!((second.status.as_u16(), second.retry_after.as_deref()), (503, Some("1")));
+    let received = thread.join().expect("a server");
+    assert!(received[0].starts_with("GET /reports/conversations?a=b HTTP/1.1\r\n"), "{}", received[0]);
+    assert!(
+        received[0].to_ascii_lowercase().contains("authorization: bearer tally_x\r\n"),
+        "{}",
+        received[0]
+    );
+    assert!(received[1].starts_with("POST /events HTTP/1.1\r\n"), "{}", received[1]);
+    assert!(received[1].to_ascii_lowercase().contains("idempotency-key: k\r\n"), "{}", received[1]);
+}
+
+#[test]
+fn closed_idle_connection_is_replaced() {
+    let (url, thread) = server(vec![vec![FINE], vec![FINE]]);
+    let mut client = client(&url, None);
+    client.call(&get("/a")).expect("an answer");
+    client.call(&get("/b")).expect("an answer on a second connection");
+    assert_eq!(thread.join().expect("a server").len(), 2);
+}
+
+#[test]
+fn lost_answer_is_told_from_a_request_that_was_never_sent() {
+    let (url, thread) = server(vec![vec![""]]);
+    let lost = client(&url, None).call(&get("/a")).expect_err("no answer");
+    assert!(!lost.is_unsent(), "{lost:?}");
+    thread.join().expect("a server");
+    let unsent = client(&url, None).call(&get("/a")).expect_err("nobody listens");
+    assert!(unsent.is_unsent(), "{unsent:?}");
+}
+
+#[test]
+fn token_is_never_shown() {
+    let client = client("http://127.0.0.1:1", Some("tally_secret"));
+    assert!(!format!("{client:?}").contains("secret"));
+    let args = ConnectionArgs {
+        url: "http://127.0.0.1:1".to_owned(),
+        token: Some("tally_secret\u{1}".to_owned()),
+        token_file: None,
+    };
+    let error = Client::new(&args).expect_err("a control character");
+    assert!(!format!("{error:#}").contains("secret"));
+}

@@ -1,0 +1,177 @@
+//! `tallyd demo`: the daemon, and beside it a bot platform that does not exist, which sends its events over the
+//! line port like any other. What it sends is in `platform`, how in `sender`.
+
+mod platform;
+mod random;
+mod sender;
+
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use super::{Exit, complain, output, serve};
+use crate::app::{self, Running};
+use crate::clock::Clock;
+use crate::config::options::Key;
+use crate::config::{Config, Given};
+use crate::logging;
+use platform::STORIES;
+use sender::Sender;
+
+/// Run the daemon with a simulated bot platform, to have something to look at in a minute.
+///
+/// First a history of some weeks is sent, then live events until Ctrl-C. Everything is kept in a new directory that is
+/// removed at the end, unless --data-dir names one. No tokens, no configuration file, no variables.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Where to listen for HTTP; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8780")]
+    pub(crate) http_listen: String,
+    /// Where to listen for lines of events over TCP; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8781")]
+    pub(crate) tcp_listen: String,
+    /// Keep everything here; where there is something already, no history is sent
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Days of history to send first
+    #[arg(long, value_name = "DAYS", default_value_t = 45, value_parser = clap::value_parser!(u32).range(0..=730))]
+    pub(crate) days: u32,
+    /// Where the numbers begin; the same seed gives the same history
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+/// A directory that is removed with the demo.
+#[derive(Debug)]
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn create(clock: &Clock) -> anyhow::Result<Self> {
+        let name = format!("tallyd-demo-{}-{}", std::process::id(), clock.unix_ms());
+        let path = std::env::temp_dir().join(name);
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            complain(&format!("{} is left behind: {error}", self.0.display()));
+        }
+    }
+}
+
+/// Runs daemon and platform until a signal stops them. Blocks.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let clock = Clock::system();
+    let scratch = args.data_dir.is_none().then(|| Scratch::create(&clock)).transpose()?;
+    let directory = match (&args.data_dir, &scratch) {
+        (Some(directory), _) => directory.clone(),
+        (None, Some(scratch)) => scratch.0.join("data"),
+        (None, None) => anyhow::bail!("there is no directory to keep the demo in"),
+    };
+    let days = if is_used(&directory) { 0 } else { args.days };
+    let given = Given {
+        options: vec![
+            (Key::HttpListen, args.http_listen.clone()),
+            (Key::TcpListen, args.tcp_listen.clone()),
+            (Key::DataDir, directory.display().to_string()),
+            (Key::Log, "warn".to_owned()),
+        ],
+        config: None,
+    };
+    let config = match Config::read(&given, &|_| None) {
+        Ok(config) => config,
+        Err(error) => {
+            complain(&error.to_string());
+            return Ok(Exit::BadConfig.into());
+        }
+    };
+    logging::init(&config.log, config.log_format, &|_| None)?;
+    let outcome = app::start(config).and_then(|mut running| {
+        let platform = Platform::start(&running, days, args.seed, clock);
+        let ended = running.until_signal();
+        output::note("stopping");
+        let stopped = running.stop();
+        platform.join();
+        stopped.and(ended)
+    });
+    match outcome {
+        Ok(()) => Ok(Exit::Done.into()),
+        Err(error) => {
+            let exit = serve::exit_of(&error);
+            complain(&format!("{:#}", anyhow::Error::new(error)));
+            Ok(exit.into())
+        }
+    }
+}
+
+/// Whether there is anything in the directory.
+fn is_used(directory: &Path) -> bool {
+    std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// The platform's thread; it ends when the daemon closes its connection.
+#[derive(Debug)]
+struct Platform(Option<std::thread::JoinHandle<()>>);
+
+impl Platform {
+    fn start(running: &Running, days: u32, seed: u64, clock: Clock) -> Self {
+        let (Some(http), Some(lines)) = (running.http_address(), running.tcp_address()) else {
+            output::note("the demo needs both listeners to show something");
+            return Self(None);
+        };
+        let work = move || {
+            let told = Sender::connect(lines, seed, clock).and_then(|mut sender| {
+                let sent = sender.send_history(days)?;
+                introduce(&http.to_string(), &lines.to_string(), days, sent);
+                sender.send_live()
+            });
+            if let Err(error) = told {
+                complain(&format!("the simulated platform has stopped: {error:#}"));
+            }
+        };
+        let thread = std::thread::Builder::new().name("demo-platform".to_owned()).spawn(work);
+        if let Err(error) = &thread {
+            complain(&format!("the simulated platform cannot start: {error}"));
+        }
+        Self(thread.ok())
+    }
+
+    fn join(self) {
+        if let Some(thread) = self.0
+            && thread.join().is_err()
+        {
+            complain("the simulated platform ended with a panic");
+        }
+    }
+}
+
+/// Says what there is and what to try.
+fn introduce(http: &str, lines: &str, days: u32, sent: sender::History) {
+    let story = STORIES.first().map_or("", |story| story.id);
+    let history = if days == 0 {
+        "no history was sent".to_owned()
+    } else {
+        format!("{days} days of history: {} lines in {:.1} s", sent.lines, sent.took.as_secs_f64())
+    };
+    let names: Vec<&str> = STORIES.iter().map(|story| story.name).collect();
+    output::note(&format!(
+        "A simulated bot platform is pushing events to {lines}; {history}.\n\
+         Its stories: {}. Try:\n\n  \
+         curl 'http://{http}/stories'\n  \
+         curl 'http://{http}/reports/conversations?period=today&dimension=hour'\n  \
+         curl 'http://{http}/reports/interactions.popularity?storyId={story}'\n  \
+         curl 'http://{http}/metrics'\n  \
+         tallyd report --url http://{http} conversations --group source\n  \
+         tallyd report --url http://{http} busiest-period --timezone Europe/Warsaw\n\n\
+         Ctrl-C stops everything.",
+        names.join(", ")
+    ));
+}

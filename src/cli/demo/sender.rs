@@ -1,0 +1,97 @@
+//! The connection of the simulated platform to the line port: history first, then live events. Decides nothing about
+//! what is sent. Runs on a thread of its own and blocks as a client of any language would.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+
+use super::platform::Platform;
+use crate::calendar::Hour;
+use crate::clock::Clock;
+
+/// Time between two sets of live events.
+const TICK: Duration = Duration::from_millis(250);
+/// Bytes of history that are written at a time.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// What the history came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct History {
+    /// Lines that were sent and acknowledged.
+    pub(crate) lines: u64,
+    /// How long it took.
+    pub(crate) took: Duration,
+}
+
+/// The platform and its connection.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    stream: TcpStream,
+    answers: BufReader<TcpStream>,
+    platform: Platform,
+    clock: Clock,
+}
+
+impl Sender {
+    /// Connects. Blocks.
+    ///
+    /// # Errors
+    /// Where nobody listens.
+    pub(crate) fn connect(address: SocketAddr, seed: u64, clock: Clock) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(address).with_context(|| format!("no connection to {address}"))?;
+        stream.set_nodelay(true)?;
+        let answers = BufReader::new(stream.try_clone()?);
+        Ok(Self { stream, answers, platform: Platform::new(seed), clock })
+    }
+
+    /// Sends the names and every whole hour of the days before now, and waits until it counts. Blocks.
+    ///
+    /// # Errors
+    /// Where the connection breaks, or the daemon does not count everything.
+    pub(crate) fn send_history(&mut self, days: u32) -> anyhow::Result<History> {
+        let start = self.clock.monotonic();
+        let mut text = Vec::with_capacity(CHUNK_BYTES * 2);
+        Platform::introduce(&mut text);
+        let mut lines = u64::try_from(memchr::memchr_iter(b'\n', &text).count()).unwrap_or(0);
+        let now = Hour::containing(self.clock.unix_seconds()).context("the clock stands before 1970")?.get();
+        for hour in now.saturating_sub(days.saturating_mul(24))..now {
+            lines = lines.saturating_add(self.platform.past_hour(Hour::new(hour), &mut text));
+            if text.len() > CHUNK_BYTES {
+                self.stream.write_all(&text)?;
+                text.clear();
+            }
+        }
+        text.extend_from_slice(b"!sync\n");
+        self.stream.write_all(&text)?;
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer)?;
+        if answer.trim_end() != format!("OK {lines} 0") {
+            bail!("the daemon answered {answer:?} to {lines} lines");
+        }
+        Ok(History { lines, took: self.clock.monotonic().saturating_sub(start) })
+    }
+
+    /// Sends live events until the daemon closes the connection. Blocks.
+    ///
+    /// # Errors
+    /// None: a connection that ends is how this ends.
+    pub(crate) fn send_live(&mut self) -> anyhow::Result<()> {
+        let mut text = Vec::new();
+        let mut last = self.clock.monotonic();
+        loop {
+            std::thread::sleep(TICK);
+            let now = self.clock.monotonic();
+            let elapsed_ms = u64::try_from(now.saturating_sub(last).as_millis()).unwrap_or(u64::MAX);
+            last = now;
+            text.clear();
+            self.platform.live(self.clock.unix_nanos(), elapsed_ms, &mut text);
+            // An empty line counts nothing, and shows whether the daemon is still there.
+            text.push(b'\n');
+            if self.stream.write_all(&text).is_err() {
+                return Ok(());
+            }
+        }
+    }
+}

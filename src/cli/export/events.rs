@@ -1,0 +1,158 @@
+//! Everything that a catalogue and its counters hold, as events: counted again from nothing, they give the same.
+//! Pure. Knows nothing of how events are written.
+//!
+//! INVARIANT: stories come in the order of their ids, nodes in the order of `Node`, sources in that of
+//! `Source::ALL`, hours ascending; so equal counters give equal events.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use crate::batch::SeriesId;
+use crate::calendar::{Hour, HourRange};
+use crate::catalogue::{Catalogue, NodeEntry, Story};
+use crate::counters::Counters;
+use crate::event::{Event, Metric, Source, What};
+
+/// Calls `f` with every event, and stops at its first error. Returns how many events there were.
+///
+/// # Errors
+/// Those of `f`.
+pub(crate) fn each<E>(
+    catalogue: &Catalogue,
+    counters: &Counters,
+    f: &mut dyn FnMut(&Event<'_>) -> Result<(), E>,
+) -> Result<u64, E> {
+    let mut stories = catalogue.stories();
+    stories.sort_unstable_by_key(|story| story.id());
+    let mut walk = Walk { counters, f, events: 0 };
+    stories.iter().try_for_each(|story| walk.story(story))?;
+    Ok(walk.events)
+}
+
+struct Walk<'a, E> {
+    counters: &'a Counters,
+    f: &'a mut dyn FnMut(&Event<'_>) -> Result<(), E>,
+    events: u64,
+}
+
+impl<E> Walk<'_, E> {
+    fn story(&mut self, story: &Story) -> Result<(), E> {
+        // An event that counts nothing makes the story known, with its name, on a source that it has anyway.
+        let metrics = [Metric::Conversations, Metric::PaidConversations, Metric::Messages];
+        let (what, source) = Source::ALL
+            .into_iter()
+            .flat_map(|source| metrics.map(|metric| (metric, source)))
+            .find(|(metric, source)| story.series(*metric, *source).is_some())
+            .map_or((What::Message, Source::Messenger), |(metric, source)| {
+                let is_message = metric == Metric::Messages;
+                (if is_message { What::Message } else { What::Conversation { paid: false } }, source)
+            });
+        let name = story.name();
+        let story_name = name.as_deref().map(Cow::Borrowed);
+        self.give(&Event { story: story.id(), source, what, count: 0, hour: Hour::MIN, story_name })?;
+        for source in Source::ALL {
+            self.conversations(story, source)?;
+            let messages = self.cells(story.series(Metric::Messages, source));
+            self.counts(story, source, &What::Message, messages)?;
+        }
+        self.nodes(story)
+    }
+
+    fn conversations(&mut self, story: &Story, source: Source) -> Result<(), E> {
+        let mut hours: BTreeMap<Hour, (u64, u64)> = BTreeMap::new();
+        for (hour, count) in self.cells(story.series(Metric::Conversations, source)) {
+            hours.entry(hour).or_default().0 = count;
+        }
+        for (hour, count) in self.cells(story.series(Metric::PaidConversations, source)) {
+            hours.entry(hour).or_default().1 = count;
+        }
+        let (paid_what, unpaid_what) =
+            (What::Conversation { paid: true }, What::Conversation { paid: false });
+        for (hour, (total, paid)) in hours {
+            let both = total.min(paid);
+            self.counts(story, source, &paid_what, BTreeMap::from([(hour, both)]))?;
+            self.counts(story, source, &unpaid_what, BTreeMap::from([(hour, total.saturating_sub(both))]))?;
+            // Paid ones whose conversations counted in another hour: each moves the paid counter by one.
+            let event = Event {
+                story: story.id(),
+                source,
+                what: paid_what.clone(),
+                count: 0,
+                hour,
+                story_name: None,
+            };
+            for _ in both..paid {
+                self.give(&event)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn nodes(&mut self, story: &Story) -> Result<(), E> {
+        let mut nodes: Vec<NodeEntry> = Vec::with_capacity(story.node_count());
+        story.for_each_node(&mut |entry| nodes.push(entry.clone()));
+        nodes.sort_unstable_by_key(|entry| entry.node);
+        for entry in &nodes {
+            let what = |name| What::Interaction { node: entry.node, name };
+            let with_source = |source: &Source| entry.series.get(source.index()).copied().flatten();
+            let source = Source::ALL.into_iter().find(|source| with_source(source).is_some());
+            self.give(&Event {
+                story: story.id(),
+                source: source.unwrap_or(Source::Messenger),
+                what: what(entry.name.as_deref().map(Cow::Borrowed)),
+                count: 0,
+                hour: Hour::MIN,
+                story_name: None,
+            })?;
+            for source in Source::ALL {
+                let cells = self.cells(with_source(&source));
+                self.counts(story, source, &what(None), cells)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives counts as events of that kind, in as many as `u32` needs.
+    fn counts(
+        &mut self,
+        story: &Story,
+        source: Source,
+        what: &What<'_>,
+        cells: BTreeMap<Hour, u64>,
+    ) -> Result<(), E> {
+        for (hour, mut left) in cells {
+            while left > 0 {
+                let count = u32::try_from(left).unwrap_or(u32::MAX);
+                left = left.saturating_sub(u64::from(count));
+                self.give(&Event {
+                    story: story.id(),
+                    source,
+                    what: what.clone(),
+                    count,
+                    hour,
+                    story_name: None,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The counts of a series by hour, with parts of the same hour added up.
+    fn cells(&self, series: Option<SeriesId>) -> BTreeMap<Hour, u64> {
+        let mut cells: BTreeMap<Hour, u64> = BTreeMap::new();
+        if let Some(series) = series {
+            self.counters.visit(series, HourRange::ALL, &mut |slice| {
+                for cell in slice {
+                    let count = cells.entry(cell.hour).or_default();
+                    *count = count.saturating_add(u64::from(cell.count));
+                }
+            });
+        }
+        cells
+    }
+
+    fn give(&mut self, event: &Event<'_>) -> Result<(), E> {
+        self.events = self.events.saturating_add(1);
+        (self.f)(event)
+    }
+}

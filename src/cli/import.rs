@@ -1,0 +1,27 @@
+//! `tallyd import`: what `export` wrote, sent to a daemon. The same road as `push`, so that there is one.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::client::ConnectionArgs;
+use super::push;
+
+/// Send what `tallyd export` wrote to a daemon.
+///
+/// What the file holds is added to what the daemon has, so import into an empty daemon, and once: in this version,
+/// importing a file again counts it again. The result then equals the counters that were exported, names
+/// included. Plain, gzip or zstd.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Files to send, in this order; `-` or none is standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Which daemon, and as whom.
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+}
+
+/// Sends the files. Blocks.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    push::send_files(&args.files, None, &args.connection, None)
+}

@@ -1,0 +1,175 @@
+//! The command line: what each command is called and where it goes. A command's own arguments and work are in
+//! the file of its name. Knows nothing of how the daemon works inside.
+//!
+//! INVARIANT: every command ends in an exit code of [`Exit`], so that scripts and systemd can tell them apart.
+
+mod client;
+mod demo;
+mod export;
+mod import;
+mod input;
+mod output;
+mod push;
+mod report;
+mod serve;
+mod token;
+mod verify;
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What the exit codes mean; part of every `--help`.
+const EXIT_CODES: &str = "\
+Exit codes:
+   0  done
+   1  something failed; the message says what
+  64  the command line or the configuration is wrong; nothing was started
+  65  the data directory is damaged; the message names file and offset
+  75  try again later: the data directory or an address is in use";
+
+/// How a command ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Exit {
+    /// The job is done.
+    Done,
+    /// Something failed that no other code names.
+    Failed,
+    /// The command line or the configuration is wrong.
+    BadConfig,
+    /// The data directory is damaged.
+    Damaged,
+    /// Something is in use; the same command may work later.
+    TryLater,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::BadConfig => 64,
+            Exit::Damaged => 65,
+            Exit::TryLater => 75,
+        })
+    }
+}
+
+/// Counts what chat bots do: events in over TCP or HTTP, hourly counters, six reports out, nothing lost.
+///
+/// Without a command tallyd serves, as `tallyd serve` does.
+#[derive(Debug, Parser)]
+#[command(name = "tallyd", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::Args,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon (the default)
+    #[command(after_help = EXIT_CODES)]
+    Serve(serve::Args),
+    /// Run the daemon with a simulated bot platform, to have something to look at in a minute
+    #[command(after_help = EXIT_CODES)]
+    Demo(demo::Args),
+    /// Send files or standard input to a daemon
+    #[command(after_help = EXIT_CODES)]
+    Push(push::Args),
+    /// Show a report in the terminal
+    #[command(after_help = EXIT_CODES)]
+    Report(report::Args),
+    /// Check a data directory: every checksum, totals, what a restart would load
+    #[command(after_help = EXIT_CODES)]
+    Verify(verify::Args),
+    /// Write all counters of a data directory as events
+    #[command(after_help = EXIT_CODES)]
+    Export(export::Args),
+    /// Send what `export` wrote to a daemon
+    #[command(after_help = EXIT_CODES)]
+    Import(import::Args),
+    /// Make a new access token
+    #[command(after_help = EXIT_CODES)]
+    Token(token::Args),
+}
+
+/// Runs the command that the arguments ask for. `arguments` begins with the name of the program. Blocks until
+/// the command is done, which for `serve` is when the daemon stops.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::BadConfig } else { Exit::Done };
+            // A closed output is no reason to report something else than what was asked.
+            return if error.print().is_ok() { exit.into() } else { Exit::Failed.into() };
+        }
+    };
+    match dispatch(cli.command.unwrap_or(Command::Serve(cli.serve))) {
+        Ok(code) => code,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            Exit::Failed.into()
+        }
+    }
+}
+
+fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Push(args) => push::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Token(args) => token::run(&args),
+    }
+}
+
+/// Says on standard error what went wrong, after the name of the program. Where standard error is closed there
+/// is nobody to tell.
+pub(crate) fn complain(message: &str) {
+    if writeln!(std::io::stderr().lock(), "tallyd: {message}").is_err() {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn commands_are_defined_without_conflicts() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_means_serve_with_the_same_flags() {
+        let bare = Cli::try_parse_from(["tallyd", "--http-listen", "127.0.0.1:0"]).expect("flags of serve");
+        assert!(bare.command.is_none());
+        let named = Cli::try_parse_from(["tallyd", "serve", "--http-listen", "127.0.0.1:0"]).expect("serve");
+        let Some(Command::Serve(args)) = named.command else { panic!("serve was asked for") };
+        assert_eq!(args, bare.serve);
+    }
+
+    #[test]
+    fn check_config_takes_a_file_or_none() {
+        for (line, file) in [
+            (vec!["tallyd", "--check-config"], None),
+            (vec!["tallyd", "--check-config", "a.toml"], Some("a.toml")),
+        ] {
+            let cli = Cli::try_parse_from(line).expect("a check");
+            assert!(cli.serve.check_config);
+            assert_eq!(cli.serve.given.config.as_deref(), file.map(std::path::Path::new));
+        }
+    }
+
+    #[test]
+    fn unknown_flags_are_refused() {
+        assert!(Cli::try_parse_from(["tallyd", "--no-such-flag"]).is_err());
+        assert!(Cli::try_parse_from(["tallyd", "serve", "--no-such-flag"]).is_err());
+    }
+}

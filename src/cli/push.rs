@@ -1,0 +1,174 @@
+//! `tallyd push`: files or standard input to a daemon, in batches of whole lines. Cutting is in `batches`, what
+//! an answer means in `outcome`; this file reads, sends and says what came of it.
+//!
+//! INVARIANT: batches go one after the other, and nothing follows a batch whose outcome is not known.
+
+mod batches;
+mod outcome;
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::client::retry;
+use super::client::{Call, Client, ConnectionArgs};
+use super::{Exit, input, output};
+use crate::clock::Clock;
+use batches::{Batches, LineBatch};
+use outcome::Outcome;
+
+/// Send files, or standard input, to a daemon: line protocol or NDJSON, plain, gzip or zstd.
+///
+/// Lines go in batches of up to 5,000 lines or 4 MiB, each counted as a whole or not at all. A daemon that is not
+/// there yet or asks to try again later is asked again for about a minute. Bad lines are printed with their
+/// line number in the file; the good ones count all the same, and the exit code is 1.
+///
+/// In this version, sending a file again counts it again. A batch whose answer was lost is therefore not repeated:
+/// push stops and says which lines may have been counted or not. Pushing is safe to repeat once the daemon takes
+/// idempotency keys.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// Files to send, in this order; `-` or none is standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Unit of the timestamps: ns, us, ms or s; otherwise ns in line protocol and ms in JSON
+    #[arg(long, value_name = "UNIT", value_parser = ["ns", "us", "ms", "s"])]
+    pub(crate) precision: Option<String>,
+    /// Show no progress bar
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    /// Which daemon, and as whom.
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+}
+
+/// Lines that were counted and lines that were not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Totals {
+    /// Lines that count.
+    pub(crate) accepted: u64,
+    /// Bad lines.
+    pub(crate) rejected: u64,
+}
+
+/// Sends the files. Blocks.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    send_files(&args.files, args.precision.as_deref(), &args.connection, args.quiet.then(ProgressBar::hidden))
+}
+
+/// Sends files one after the other, or standard input where there is none, and prints what came of it. `bar`
+/// replaces the progress bar. Blocks.
+pub(crate) fn send_files(
+    files: &[PathBuf],
+    precision: Option<&str>,
+    connection: &ConnectionArgs,
+    bar: Option<ProgressBar>,
+) -> anyhow::Result<ExitCode> {
+    let standard_input = [PathBuf::from("-")];
+    let files = if files.is_empty() { &standard_input } else { files };
+    let bar = bar.unwrap_or_else(|| progress_bar(files));
+    let mut sender = Sender {
+        client: Client::new(connection)?,
+        clock: Clock::system(),
+        path: precision.map_or("/events".to_owned(), |unit| format!("/events?precision={unit}")),
+        bar,
+        totals: Totals::default(),
+    };
+    let result = files.iter().try_for_each(|file| sender.send_file(file));
+    sender.bar.finish_and_clear();
+    let Totals { accepted, rejected } = sender.totals;
+    output::print(format!("{accepted} accepted, {rejected} rejected\n").as_bytes())?;
+    result?;
+    Ok(if rejected == 0 { Exit::Done.into() } else { Exit::Failed.into() })
+}
+
+/// A bar over the bytes of all files, on a terminal only; a spinner where a length is not known.
+fn progress_bar(files: &[PathBuf]) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let length: Option<u64> = files.iter().map(|file| input::length(file)).sum();
+    let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr());
+    let template = if length.is_some() {
+        "{bar:30} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left, {msg}"
+    } else {
+        "{spinner} {bytes} {bytes_per_sec}, {msg}"
+    };
+    // A template that cannot be read leaves the bar in its default look.
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// What sending a file needs, and what was sent so far.
+#[derive(Debug)]
+struct Sender {
+    client: Client,
+    clock: Clock,
+    path: String,
+    bar: ProgressBar,
+    totals: Totals,
+}
+
+impl Sender {
+    fn send_file(&mut self, file: &Path) -> anyhow::Result<()> {
+        let source = input::open(file, &self.bar)?;
+        let mut batches = Batches::new(source.text, &self.path);
+        while let Some(batch) = batches
+            .next_batch()
+            .with_context(|| format!("cannot read {} after line {}", source.name, batches.lines_read()))?
+        {
+            self.send_batch(&source.name, batch)?;
+            self.bar.set_message(format!("{} events", self.totals.accepted));
+        }
+        Ok(())
+    }
+
+    fn send_batch(&mut self, name: &str, batch: LineBatch) -> anyhow::Result<()> {
+        let lines = batch.line_range();
+        let call = Call { body: Some(Bytes::from(batch.text)), path: self.path.clone(), key: batch.key };
+        let Self { client, clock, bar, .. } = self;
+        let answer = retry::call(client, &call, clock, &mut |wait, why| {
+            bar.suspend(|| output::note(&format!("{why}; trying again in {:.1} s", wait.as_secs_f32())));
+        })
+        .map_err(|error| {
+            let counted = if error.is_unsent() { "were not sent" } else { "may have been counted or not" };
+            anyhow::Error::new(error).context(format!("{lines} of {name} {counted}"))
+        })?;
+        match outcome::read(&answer) {
+            Outcome::Counted { accepted, rejected, bad_lines } => {
+                self.totals.accepted = self.totals.accepted.saturating_add(accepted);
+                self.totals.rejected = self.totals.rejected.saturating_add(rejected);
+                let unnamed = rejected.saturating_sub(u64::try_from(bad_lines.len()).unwrap_or(u64::MAX));
+                self.bar.suspend(|| {
+                    for bad in bad_lines {
+                        let line = batch.first_line.saturating_add(bad.line).saturating_sub(1);
+                        output::note(&format!("{name}:{line}: {}", output::printable(&bad.message)));
+                    }
+                    if unnamed > 0 {
+                        output::note(&format!("{name}: {unnamed} more bad lines in {lines}"));
+                    }
+                });
+                Ok(())
+            }
+            Outcome::Refused(why) => {
+                anyhow::bail!(
+                    "{} refused {lines} of {name}: {}",
+                    self.client.authority(),
+                    output::printable(&why)
+                )
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! What the answer to a batch means. Pure; the shape of answers is that of `POST /events`.
+
+use serde::Deserialize;
+
+use crate::cli::client::Answer;
+
+/// What became of a batch.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The good lines count.
+    Counted {
+        /// Lines that count.
+        accepted: u64,
+        /// Bad lines.
+        rejected: u64,
+        /// The first of the bad lines.
+        bad_lines: Vec<BadLine>,
+    },
+    /// Nothing of it counts, and sending it again would not help. Holds why.
+    Refused(String),
+}
+
+/// A line that does not count.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct BadLine {
+    /// Its number within the batch, from 1.
+    pub(crate) line: u64,
+    /// What is wrong with it.
+    pub(crate) message: String,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    accepted: u64,
+    rejected: u64,
+    #[serde(default)]
+    status: Status,
+}
+
+#[derive(Deserialize, Default)]
+struct Status {
+    #[serde(default)]
+    details: Vec<BadLine>,
+}
+
+/// Reads an answer.
+pub(crate) fn read(answer: &Answer) -> Outcome {
+    let is_counted = answer.status.is_success() || answer.status == hyper::StatusCode::BAD_REQUEST;
+    if is_counted && let Ok(body) = serde_json::from_slice::<Body>(&answer.body) {
+        return Outcome::Counted {
+            accepted: body.accepted,
+            rejected: body.rejected,
+            bad_lines: body.status.details,
+        };
+    }
+    Outcome::Refused(answer.explanation())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use hyper::StatusCode;
+
+    fn check(status: u16, body: &'static str, expected: &Outcome) {
+        let answer = Answer {
+            status: StatusCode::from_u16(status).expect("a status"),
+            retry_after: None,
+            body: Bytes::from_static(body.as_bytes()),
+        };
+        assert_eq!(read(&answer), *expected);
+    }
+
+    #[test]
+    fn counted_batches_give_their_numbers_and_bad_lines() {
+        check(
+            200,
+            r#"{"accepted":3,"rejected":0}"#,
+            &Outcome::Counted { accepted: 3, rejected: 0, bad_lines: vec![] },
+        );
+        check(
+            400,
+            r#"{"timestamp":"2026-11-06T08:49:37Z","accepted":2,"rejected":1,"status":{"code":400,
+               "type":"error","message":"1 of 3 lines was not counted","details":[{"line":2,"message":"bad"}]}}"#,
+            &Outcome::Counted {
+                accepted: 2,
+                rejected: 1,
+                bad_lines: vec![BadLine { line: 2, message: "bad".to_owned() }],
+            },
+        );
+    }
+
+    #[test]
+    fn other_answers_are_refusals_with_their_message() {
+        check(
+            401,
+            r#"{"status":{"code":401,"type":"error","message":"a token is needed","details":[]}}"#,
+            &Outcome::Refused("401: a token is needed".to_owned()),
+        );
+        check(
+            400,
+            r#"{"status":{"code":400,"type":"error","message":"precision","details":["x: takes ns"]}}"#,
+            &Outcome::Refused("400: precision\n  x: takes ns".to_owned()),
+        );
+        check(404, "not here", &Outcome::Refused("404 Not Found".to_owned()));
+    }
+}

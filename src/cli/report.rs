@@ -1,0 +1,143 @@
+//! `tallyd report`: asks a running daemon for a report and shows it. What the parameters mean is decided by the
+//! daemon; how answers are laid out is in `layout`, what they hold in `answer`.
+
+mod answer;
+mod layout;
+mod sheet;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use super::client::{Call, Client, ConnectionArgs};
+use super::{Exit, output};
+use layout::LocalTime;
+
+/// The reports, by their names in the URL.
+const NAMES: [&str; 6] = [
+    "conversations",
+    "conversations.paid",
+    "conversations.messages",
+    "conversations.average",
+    "busiest-period",
+    "interactions.popularity",
+];
+
+/// Show a report of a running daemon in the terminal.
+///
+/// Without options: the last 30 days, every story and source, in UTC. An option that the report does not have is
+/// refused by the daemon, which then says what it takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Which report
+    #[arg(value_name = "NAME", value_parser = NAMES)]
+    pub(crate) name: String,
+    /// What to ask for.
+    #[command(flatten)]
+    pub(crate) query: QueryArgs,
+    /// Print the daemon's answer as it is
+    #[arg(long, conflicts_with = "csv")]
+    pub(crate) json: bool,
+    /// Print comma-separated values
+    #[arg(long)]
+    pub(crate) csv: bool,
+    /// Which daemon, and as whom.
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+}
+
+/// The parameters of reports, as in the URL.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Query")]
+pub(crate) struct QueryArgs {
+    /// Start: 2019-3-17 (the start of that day), RFC 3339, or milliseconds since 1970
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
+    pub(crate) from: Option<Box<str>>,
+    /// End: 2019-3-17 (that day included), RFC 3339 or milliseconds since 1970 (both exclusive)
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
+    pub(crate) to: Option<Box<str>>,
+    /// today, yesterday, last7days, last30days, thisMonth, lastMonth, last3Months, thisYear or lastYear
+    #[arg(long, value_name = "PERIOD")]
+    pub(crate) period: Option<Box<str>>,
+    /// auto, year, month, day or hour; the four series only
+    #[arg(long, value_name = "UNIT")]
+    pub(crate) dimension: Option<Box<str>>,
+    /// storyId or source; the four series only
+    #[arg(long, value_name = "KEY")]
+    pub(crate) group: Option<Box<str>>,
+    /// Only these sources: messenger, livechat, livechat3, slack, widget, app, custom; repeat it or use commas
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) source: Vec<Box<str>>,
+    /// Only these stories; repeat it or use commas; one only for the last two reports
+    #[arg(long, value_name = "ID")]
+    pub(crate) story_id: Vec<Box<str>>,
+    /// Minutes to add to UTC, -720 to 720
+    #[arg(long, value_name = "MINUTES", allow_hyphen_values = true)]
+    pub(crate) offset: Option<Box<str>>,
+    /// A time zone such as Europe/Warsaw
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) timezone: Option<Box<str>>,
+    /// Most groups or interactions, 1 to 10000
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
+    pub(crate) limit: Option<Box<str>>,
+}
+
+/// Asks, and prints the answer. Blocks.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let mut client = Client::new(&args.connection)?;
+    let call = Call { body: None, path: path(&args.name, &args.query), key: None };
+    // Somebody waits at the terminal, and can ask again.
+    let answer = client.call(&call)?;
+    if !answer.status.is_success() {
+        // Only line feeds of our own are left in what is shown.
+        for line in answer.explanation().lines() {
+            output::note(&output::printable(line));
+        }
+        return Ok(Exit::Failed.into());
+    }
+    let text = if args.json {
+        let mut text = answer.body.to_vec();
+        text.push(b'\n');
+        text
+    } else {
+        let report = answer::read(&args.name, &answer.body)
+            .with_context(|| format!("the answer of {} is not that report", client.authority()))?;
+        if args.csv {
+            sheet::write(&report).context("cannot write the sheet")?
+        } else {
+            let zone = LocalTime::of(args.query.timezone.as_deref(), args.query.offset.as_deref());
+            layout::table(&report, zone).into_bytes()
+        }
+    };
+    output::print(&text)?;
+    Ok(Exit::Done.into())
+}
+
+/// Path and query of a report.
+fn path(name: &str, query: &QueryArgs) -> String {
+    let mut pairs = form_urlencoded::Serializer::new(String::new());
+    for (parameter, value) in [
+        ("from", &query.from),
+        ("to", &query.to),
+        ("period", &query.period),
+        ("dimension", &query.dimension),
+        ("group", &query.group),
+        ("offset", &query.offset),
+        ("timezone", &query.timezone),
+        ("limit", &query.limit),
+    ] {
+        if let Some(value) = value {
+            pairs.append_pair(parameter, value);
+        }
+    }
+    for (parameter, values) in [("source", &query.source), ("storyId", &query.story_id)] {
+        for value in values {
+            pairs.append_pair(parameter, value);
+        }
+    }
+    let pairs = pairs.finish();
+    if pairs.is_empty() { format!("/reports/{name}") } else { format!("/reports/{name}?{pairs}") }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! Answers in, tables and sheets out.
+
+use super::*;
+
+const SERIES: &str = r#"{"data":[{"date":"2019-03-16T23:00:00.000Z","value":1},{"date":"2019-03-17T23:00:00.000Z","value":2.5}],
+    "summary":{"total":3.5,"min":1,"max":2.5,"avg":1.75}"#;
+const POPULARITY: &str = r#"[{"name":"=cmd()","id":"5b07ffafc2376e30306d9b16","usage":66.67,"value":2},
+    {"parentId":"5b07ffafc2376e30306d9b16","type":"contextFallback","name":"Fallback Interaction","usage":33.33,"value":1}]"#;
+
+fn series(more: &str) -> String {
+    format!("{SERIES}{more}}}")
+}
+
+fn lines(name: &str, body: &str, timezone: Option<&str>) -> Vec<String> {
+    let report = answer::read(name, body.as_bytes()).expect("a report");
+    let text = layout::table(&report, LocalTime::of(timezone, None));
+    text.lines().map(|line| line.trim_end().to_owned()).collect()
+}
+
+fn sheet(name: &str, body: &str) -> String {
+    let report = answer::read(name, body.as_bytes()).expect("a report");
+    String::from_utf8(sheet::write(&report).expect("a sheet")).expect("text")
+}
+
+#[test]
+fn path_repeats_values_and_escapes_them() {
+    let query = QueryArgs {
+        from: Some("2019-3-17".into()),
+        timezone: Some("Europe/Warsaw".into()),
+        source: vec!["app".into(), "slack,widget".into()],
+        ..QueryArgs::default()
+    };
+    assert_eq!(
+        path("conversations", &query),
+        "/reports/conversations?from=2019-3-17&timezone=Europe%2FWarsaw&source=app&source=slack%2Cwidget"
+    );
+    assert_eq!(path("busiest-period", &QueryArgs::default()), "/reports/busiest-period");
+}
+
+#[test]
+fn series_shows_local_dates_and_the_summary() {
+    let shown = lines("conversations", &series(""), Some("Europe/Warsaw"));
+    assert!(shown[0].contains("date (Europe/Warsaw)") && shown[0].contains("value"), "{shown:#?}");
+    assert!(shown.iter().any(|line| line.contains("2019-03-17") && line.ends_with('1')), "{shown:#?}");
+    assert!(shown.iter().any(|line| line.contains("2019-03-18") && line.ends_with("2.5")), "{shown:#?}");
+    assert_eq!(shown.last().map(String::as_str), Some("total 3.5, min 1, max 2.5, avg 1.75"));
+}
+
+#[test]
+fn series_shows_the_hour_where_units_do_not_begin_at_midnight() {
+    let shown = lines("conversations", &series(""), None);
+    assert!(shown.iter().any(|line| line.contains("2019-03-16 23:00")), "{shown:#?}");
+}
+
+#[test]
+fn few_groups_are_columns_and_many_are_rows() {
+    let group = r#"{"source":"app","data":[{"date":"2019-03-16T23:00:00.000Z","value":9},{"date":"2019-03-17T23:00:00.000Z","value":8}],
+        "summary":{"total":17,"min":8,"max":9,"avg":8.5}}"#;
+    let few = lines("conversations", &series(&format!(",\"groups\":[{group}],\"groupsOmitted\":3")), None);
+    assert!(few[0].contains("all") && few[0].contains("app"), "{few:#?}");
+    assert!(few.iter().any(|line| line.contains("2019-03-16 23:00") && line.ends_with('9')), "{few:#?}");
+    assert!(few.iter().any(|line| line.starts_with("3 more groups")), "{few:#?}");
+    let many = lines("conversations", &series(&format!(",\"groups\":[{}]", [group; 8].join(","))), None);
+    assert_eq!(
+        many.iter().filter(|line| line.contains("app") && line.contains("8.5")).count(),
+        8,
+        "{many:#?}"
+    );
+}
+
+#[test]
+fn average_shows_its_overall_value() {
+    let shown = lines("conversations.average", &series(",\"overall\":2.33"), None);
+    assert!(shown.last().is_some_and(|line| line.ends_with(", overall 2.33")), "{shown:#?}");
+}
+
+#[test]
+fn busiest_period_has_a_row_for_each_weekday_and_names_the_top() {
+    let days: Vec<String> = (0..7)
+        .map(|day| {
+            let hours: Vec<String> = (0..24)
+                .map(|hour| {
+                    let value = if (day, hour) == (3, 14) { 12 } else { 0 };
+                    format!("{{\"day\":{day},\"hour\":{hour},\"value\":{value},\"usage\":{}}}", value * 8)
+                })
+                .collect();
+            format!("[{}]", hours.join(","))
+        })
+        .collect();
+    let shown = lines("busiest-period", &format!("[{}]", days.join(",")), None);
+    for weekday in ["Sunday", "Monday", "Saturday"] {
+        assert!(shown.iter().any(|line| line.contains(weekday)), "{shown:#?}");
+    }
+    assert_eq!(shown.last().map(String::as_str), Some("busiest: Wednesday 14:00, 12 conversations, 96 %"));
+}
+
+#[test]
+fn popularity_has_a_row_for_each_interaction() {
+    let shown = lines("interactions.popularity", POPULARITY, None);
+    assert!(
+        shown.iter().any(|line| line.contains("contextFallback") && line.ends_with("33.33")),
+        "{shown:#?}"
+    );
+}
+
+#[test]
+fn sheets_have_one_row_a_value_and_no_formulas() {
+    assert_eq!(
+        sheet("conversations", &series("")),
+        "date,value\n2019-03-16T23:00:00.000Z,1\n2019-03-17T23:00:00.000Z,2.5\n"
+    );
+    assert_eq!(
+        sheet("interactions.popularity", POPULARITY),
+        "type,id,parentId,name,value,usage\n\
+         interaction,5b07ffafc2376e30306d9b16,,'=cmd(),2,66.67\n\
+         contextFallback,,5b07ffafc2376e30306d9b16,Fallback Interaction,1,33.33\n"
+    );
+    let group = r#"{"storyId":"5b07ffafc2376e30306d9b16","name":"@shop, \"main\"","data":[{"date":"2019-03-16T23:00:00.000Z","value":9}],
+        "summary":{"total":9,"min":9,"max":9,"avg":9}}"#;
+    assert_eq!(
+        sheet("conversations", &series(&format!(",\"groups\":[{group}]"))),
+        "storyId,name,date,value\n\
+         5b07ffafc2376e30306d9b16,\"'@shop, \"\"main\"\"\",2019-03-16T23:00:00.000Z,9\n"
+    );
+}
+
+#[test]
+fn answer_of_another_shape_is_refused() {
+    assert!(answer::read("conversations", b"[]").is_err());
+    assert!(answer::read("busiest-period", b"{}").is_err());
+}
+
+#[test]
+fn names_are_those_of_the_reports() {
+    assert_eq!(NAMES, crate::report::ReportName::ALL.map(crate::report::ReportName::as_str));
+}

@@ -1,0 +1,144 @@
+//! `tallyd serve`: the flags of the daemon, made from the table of its options, and the way to `app`.
+//! Knows nothing of what the values mean.
+
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Arg, ArgMatches, Command};
+
+use super::{Exit, complain};
+use crate::app::{self, AppError, Running};
+use crate::config::options::{CONFIG_VARIABLE, OPTIONS, TOKENS_VARIABLE};
+use crate::config::{Config, Given};
+use crate::logging;
+use crate::store::OpenError;
+
+/// What the command line says about the daemon. Values are still text: they are checked together with those of
+/// the environment and the file, so that every fault is reported in one run.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Args {
+    /// The options and the configuration file.
+    pub(crate) given: Given,
+    /// Check the configuration and stop.
+    pub(crate) check_config: bool,
+}
+
+impl clap::FromArgMatches for Args {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut args = Self::default();
+        args.update_from_arg_matches(matches)?;
+        Ok(args)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        for option in &OPTIONS {
+            if let Some(value) = matches.get_one::<String>(option.name) {
+                self.given.options.retain(|(key, _)| *key != option.key);
+                self.given.options.push((option.key, value.clone()));
+            }
+        }
+        if let Some(path) = matches.get_one::<PathBuf>("config") {
+            self.given.config = Some(path.clone());
+        }
+        self.check_config |= matches.contains_id("check-config");
+        if let Some(path) = matches.get_one::<PathBuf>("check-config") {
+            self.given.config = Some(path.clone());
+        }
+        Ok(())
+    }
+}
+
+impl clap::Args for Args {
+    fn augment_args(command: Command) -> Command {
+        let mut command = command;
+        for option in &OPTIONS {
+            let default = option.default.map_or(String::new(), |default| format!(" [default: {default}]"));
+            let help = format!("{}{default} [env: {}]", option.help, option.variable());
+            command =
+                command.arg(Arg::new(option.name).long(option.name).value_name(option.value_name).help(help));
+        }
+        let config = Arg::new("config")
+            .long("config")
+            .value_name("FILE")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help(format!(
+                "A TOML file with any of the options above, by the same names; a flag wins over a variable, a \
+                 variable over the file [env: {CONFIG_VARIABLE}]"
+            ));
+        let check = Arg::new("check-config")
+            .long("check-config")
+            .value_name("FILE")
+            .num_args(0..=1)
+            .conflicts_with("config")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help(format!(
+                "Report every fault of the configuration and stop; with FILE, as if by --config. Tokens may also \
+                 come from the variable {TOKENS_VARIABLE} and from the systemd credential `tokens`"
+            ));
+        command.arg(config).arg(check)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+/// Runs the daemon until it is told to stop. Blocks.
+///
+/// # Errors
+/// None: what goes wrong is told here, since it decides the exit code.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let environment = |name: &str| std::env::var_os(name);
+    let config = match Config::read(&args.given, &environment) {
+        Ok(config) => config,
+        Err(error) => {
+            complain(&error.to_string());
+            return Ok(Exit::BadConfig.into());
+        }
+    };
+    if args.check_config {
+        tell("the configuration is good");
+        return Ok(Exit::Done.into());
+    }
+    logging::init(&config.log, config.log_format, &environment)?;
+    match app::run(config, greet) {
+        Ok(()) => Ok(Exit::Done.into()),
+        Err(error) => {
+            let exit = exit_of(&error);
+            complain(&format!("{:#}", anyhow::Error::new(error)));
+            Ok(exit.into())
+        }
+    }
+}
+
+/// Says to a person what to do next. A log says it in its own way.
+fn greet(running: &Running) {
+    if !std::io::stderr().is_terminal() {
+        return;
+    }
+    tell(&format!("tallyd {} is ready; stop it with Ctrl-C", env!("CARGO_PKG_VERSION")));
+    if let Some(address) = running.http_address() {
+        tell(&format!("  HTTP:  http://{address}/  (POST /events, GET /reports/…, GET /health)"));
+    }
+    if let Some(address) = running.tcp_address() {
+        tell(&format!("  lines: {address}  (line protocol or NDJSON over TCP)"));
+    }
+}
+
+/// Standard error is where a daemon speaks; where it is closed there is nobody to tell.
+fn tell(line: &str) {
+    if writeln!(std::io::stderr().lock(), "{line}").is_err() {}
+}
+
+/// The exit code that tells a script or systemd what to do about the error.
+pub(crate) fn exit_of(error: &AppError) -> Exit {
+    match error {
+        AppError::Open(OpenError::Locked { .. }) => Exit::TryLater,
+        AppError::Open(
+            OpenError::Damaged { .. } | OpenError::Missing { .. } | OpenError::NewerVersion { .. },
+        ) => Exit::Damaged,
+        AppError::Bind { source, .. } if source.kind() == ErrorKind::AddrInUse => Exit::TryLater,
+        _ => Exit::Failed,
+    }
+}

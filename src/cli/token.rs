@@ -1,0 +1,67 @@
+//! `tallyd token`: a new access token. The secret is printed once and kept nowhere.
+
+use std::process::ExitCode;
+
+use super::{Exit, output};
+use crate::auth::{self, Scope};
+
+/// Make a new access token.
+///
+/// The entry for the tokens file goes to standard output, so that it can be appended with `>> tokens.toml`; the
+/// secret goes to standard error and is shown this one time. The file holds only the secret's SHA-256. A daemon
+/// that runs takes the file in on SIGHUP.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// What to call the token in logs: 1 to 64 of A-Z a-z 0-9 . _ -
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// What it is for: read (reports, stories, metrics), write (events, catalogue) or admin (everything); repeat it
+    /// or use commas
+    #[arg(long, value_name = "SCOPE", required = true, value_delimiter = ',', value_parser = ["read", "write", "admin"])]
+    pub(crate) scope: Vec<String>,
+}
+
+/// Makes and prints the token.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let scopes: Vec<Scope> = args.scope.iter().filter_map(|name| Scope::parse(name)).collect();
+    let (secret, entry) = auth::generate(&args.name, &scopes)?;
+    output::note(&format!("the secret of {}, shown only now: {secret}", args.name));
+    output::print(entry.as_bytes())?;
+    Ok(Exit::Done.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn scopes_are_repeated_or_separated_by_commas() {
+        for line in
+            [["x", "n", "--scope=read,write"].as_slice(), &["x", "n", "--scope", "read", "--scope", "write"]]
+        {
+            let args = Line::try_parse_from(line).map(|line| line.args).expect("scopes");
+            assert_eq!(args.scope, ["read", "write"]);
+        }
+    }
+
+    #[test]
+    fn token_needs_a_name_and_known_scopes() {
+        for line in [["x", "n"].as_slice(), &["x", "--scope=read"], &["x", "n", "--scope=all"]] {
+            assert!(Line::try_parse_from(line).is_err(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn every_scope_that_the_flag_takes_is_one() {
+        for name in ["read", "write", "admin"] {
+            assert!(Scope::parse(name).is_some(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! `tallyd verify`: checks a data directory that no daemon is using, and changes nothing in it. What is checked and
+//! how is the store's; this file prints it and chooses the exit code.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::{Exit, complain, output};
+use crate::disk::Disk;
+use crate::store::OpenError;
+use crate::store::verify::verify;
+
+/// Check a data directory: every checksum, whether the journal is whole, what a restart would load, and the totals.
+///
+/// Nothing is changed. Stop the daemon first. Exits with 0 where all is well, 65 where something is damaged or
+/// missing: each such file is named with the offset and what helps.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The data directory
+    #[arg(long, value_name = "DIR", default_value = "./tallyd-data")]
+    pub(crate) data_dir: PathBuf,
+}
+
+/// Checks, and prints what was found. Blocks.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let spinner = output::spinner("checking");
+    let checked = verify(&Disk::new(), &args.data_dir, &mut || spinner.tick());
+    spinner.finish_and_clear();
+    match checked {
+        Ok(report) => {
+            output::print(report.to_string().as_bytes())?;
+            Ok(if report.is_sound() { Exit::Done } else { Exit::Damaged }.into())
+        }
+        Err(error) => Ok(refused(error).into()),
+    }
+}
+
+/// Says why a data directory cannot be read.
+pub(crate) fn refused(error: OpenError) -> Exit {
+    let exit = match error {
+        OpenError::Locked { .. } => Exit::TryLater,
+        OpenError::Damaged { .. } | OpenError::Missing { .. } | OpenError::NewerVersion { .. } => {
+            Exit::Damaged
+        }
+        _ => Exit::Failed,
+    };
+    complain(&format!("{:#}", anyhow::Error::new(error)));
+    exit
+}

@@ -1,0 +1,264 @@
+//! The configuration as an operator meets it: origins, precedence, faults. Nothing is bound or started.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that goes wrong ends")]
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tallyd::config::options::{Key, OPTIONS};
+use tallyd::config::{Config, ConfigError, Given, LogFormat};
+use tallyd::store::Fsync;
+
+/// What a run of the program would find.
+#[derive(Default)]
+struct Setting {
+    given: Given,
+    environment: HashMap<String, OsString>,
+    dir: Option<tempfile::TempDir>,
+}
+
+impl Setting {
+    fn flag(mut self, key: Key, value: &str) -> Self {
+        self.given.options.push((key, value.to_owned()));
+        self
+    }
+
+    fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), value.into());
+        self
+    }
+
+    fn file(mut self, text: &str) -> Self {
+        let path = self.write("tallyd.toml", text);
+        self.given.config = Some(path);
+        self
+    }
+
+    fn write(&mut self, name: &str, text: &str) -> PathBuf {
+        let dir = self.dir.get_or_insert_with(|| tempfile::tempdir().expect("a directory"));
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path
+    }
+
+    fn read(&self) -> Result<Config, ConfigError> {
+        Config::read(&self.given, &|name| self.environment.get(name).cloned())
+    }
+
+    fn good(&self) -> Config {
+        self.read().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The faults, which must be as many as `expected`, each with the words that stand at its place.
+    #[track_caller]
+    fn check_faults(&self, expected: &[&[&str]]) {
+        let Err(error) = self.read() else { panic!("there are faults in it") };
+        let faults: Vec<String> = error.faults().iter().map(ToString::to_string).collect();
+        assert_eq!(faults.len(), expected.len(), "{faults:#?}");
+        for words in expected {
+            let is_told = faults.iter().any(|fault| words.iter().all(|word| fault.contains(word)));
+            assert!(is_told, "{words:?} is not in {faults:#?}");
+        }
+    }
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+#[test]
+fn defaults_are_those_of_the_contract() {
+    let config = Setting::default().good();
+    assert_eq!(config.http_listen, Some(address("127.0.0.1:8780")));
+    assert_eq!(config.tcp_listen, Some(address("127.0.0.1:8781")));
+    assert_eq!(config.data_dir, Path::new("./tallyd-data"));
+    assert_eq!(config.snapshot_interval, Duration::from_mins(1));
+    assert_eq!(config.fsync, Fsync::Interval);
+    assert_eq!(config.max_future, Duration::from_hours(1));
+    assert_eq!(config.log_format, LogFormat::Text);
+    assert_eq!(config.log.as_str(), "info");
+    assert!(config.auth.is_open());
+    assert!(!config.is_public());
+}
+
+#[test]
+fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
+    let file = "fsync = 'never'\nmax-future = '10m'\nsnapshot-interval = 30\n";
+    let setting =
+        Setting::default().file(file).variable("TALLYD_FSYNC", "always").variable("TALLYD_MAX_FUTURE", "20m");
+    let config = setting.flag(Key::MaxFuture, "30m").good();
+    assert_eq!(config.max_future, Duration::from_mins(30));
+    assert_eq!(config.fsync, Fsync::Always);
+    assert_eq!(config.snapshot_interval, Duration::from_secs(30));
+}
+
+#[test]
+fn an_empty_variable_counts_as_none() {
+    let config = Setting::default().variable("TALLYD_FSYNC", "").good();
+    assert_eq!(config.fsync, Fsync::Interval);
+}
+
+#[test]
+fn a_file_may_be_named_by_a_variable() {
+    let mut setting = Setting::default();
+    let path = setting.write("other.toml", "fsync = 'always'");
+    let config = setting.variable("TALLYD_CONFIG", path.to_str().expect("text")).good();
+    assert_eq!(config.fsync, Fsync::Always);
+}
+
+#[test]
+fn listeners_take_addresses_and_off() {
+    let check = |text: &str, expected: Option<SocketAddr>| {
+        assert_eq!(Setting::default().flag(Key::TcpListen, text).good().tcp_listen, expected, "{text}");
+    };
+    check("127.0.0.1:0", Some(address("127.0.0.1:0")));
+    check("[::1]:9000", Some(address("[::1]:9000")));
+    check("localhost:9000", Some(address("127.0.0.1:9000")));
+    check("off", None);
+    check("none", None);
+}
+
+#[test]
+fn bad_values_are_refused_with_what_would_be_right() {
+    let check = |key: Key, name: &str, values: &[&str], takes: &str| {
+        for value in values {
+            Setting::default().flag(key, value).check_faults(&[&[
+                &format!("--{name}: "),
+                takes,
+                &format!("`{value}`"),
+            ]]);
+        }
+    };
+    check(
+        Key::HttpListen,
+        "http-listen",
+        &["", "8780", "127.0.0.1", "example.org:80", ":1"],
+        "an address and a port",
+    );
+    check(
+        Key::SnapshotInterval,
+        "snapshot-interval",
+        &["", "0", "999ms", "25h", "1w", "-1s"],
+        "from 1s to 24h",
+    );
+    check(Key::MaxFuture, "max-future", &["367d", "soon"], "up to 366d");
+    check(Key::Fsync, "fsync", &["", "Always", "sometimes"], "`always`, `interval` or `never`");
+    check(Key::Log, "log", &["", "loud", "info,tallyd=loud", "info,", "=info", "a b=info"], "`error`");
+    check(Key::LogFormat, "log-format", &["xml"], "`text` or `json`");
+    check(Key::DataDir, "data-dir", &[""], "the path of a directory");
+}
+
+#[test]
+fn every_fault_is_told_in_one_run_with_its_place() {
+    let setting = Setting::default()
+        .file("fsync = 'sometimes'\nfrobnicate = 1\nmax_future = '1h'\nlog = true\n")
+        .variable("TALLYD_SNAPSHOT_INTERVAL", "1w")
+        .flag(Key::HttpListen, "nowhere");
+    setting.check_faults(&[
+        &["--http-listen", "`nowhere`"],
+        &["TALLYD_SNAPSHOT_INTERVAL", "`1w`"],
+        &["tallyd.toml, line 1, fsync", "`sometimes`"],
+        &["tallyd.toml, line 2", "unknown key `frobnicate`", "max-future"],
+        &["tallyd.toml, line 3", "unknown key `max_future`", "spelt `max-future`"],
+        &["tallyd.toml, line 4", "`log` takes"],
+    ]);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told() {
+    Setting::default().file("fsync = \nlog = 'info'").check_faults(&[&["tallyd.toml, line 1"]]);
+    let mut setting = Setting::default();
+    setting.given.config = Some(PathBuf::from("/nonexistent/tallyd.toml"));
+    setting.check_faults(&[&["/nonexistent/tallyd.toml", "cannot be read"]]);
+}
+
+#[test]
+fn listeners_must_have_something_to_do_and_places_of_their_own() {
+    let both =
+        |http: &str, tcp: &str| Setting::default().flag(Key::HttpListen, http).flag(Key::TcpListen, tcp);
+    both("off", "off").check_faults(&[&["both listeners are off"]]);
+    both("127.0.0.1:9000", "127.0.0.1:9000").check_faults(&[&["--tcp-listen", "addresses of their own"]]);
+    both("127.0.0.1:0", "127.0.0.1:0").good();
+}
+
+#[test]
+fn without_tokens_other_machines_are_refused() {
+    let open =
+        || Setting::default().flag(Key::HttpListen, "0.0.0.0:8780").flag(Key::TcpListen, "192.0.2.1:8781");
+    open().check_faults(&[
+        &["--http-listen", "0.0.0.0:8780", "no access tokens"],
+        &["--tcp-listen", "192.0.2.1:8781", "tallyd token"],
+    ]);
+    let config = open().variable("TALLYD_TOKENS", "bots:write:0123456789abcdefghij").good();
+    assert!(config.is_public());
+    assert!(!config.auth.is_open());
+}
+
+#[test]
+fn tokens_come_from_file_credential_and_variable_together() {
+    let entry = |name: &str, digit: char| {
+        let digest = digit.to_string().repeat(64);
+        format!("[[token]]\nname = \"{name}\"\nscopes = [\"read\"]\nsha256 = \"{digest}\"\n")
+    };
+    let mut setting = Setting::default();
+    let file = setting.write("mine.toml", &entry("from-file", 'a'));
+    let credential = setting.write("tokens", &entry("from-credential", 'b'));
+    let directory = credential.parent().and_then(Path::to_str).expect("text").to_owned();
+    let config = setting
+        .flag(Key::TokensFile, file.to_str().expect("text"))
+        .variable("CREDENTIALS_DIRECTORY", &directory)
+        .variable("TALLYD_TOKENS", "bots:write:0123456789abcdefghij")
+        .good();
+    assert_eq!(config.auth.token_count(), 3);
+    assert!(config.auth.check(Some("0123456789abcdefghij"), tallyd::auth::Scope::Write).is_ok());
+}
+
+#[test]
+fn faulty_tokens_are_faults_of_the_configuration_and_are_not_shown() {
+    let secret = "0123456789abcdefghij";
+    let setting = Setting::default().variable("TALLYD_TOKENS", &format!("bots:fly:{secret}"));
+    let Err(error) = setting.read() else { panic!("there is no such scope") };
+    assert!(error.to_string().contains("TALLYD_TOKENS"), "{error}");
+    assert!(!error.to_string().contains(secret), "{error}");
+    Setting::default()
+        .flag(Key::TokensFile, "/nonexistent/tokens.toml")
+        .check_faults(&[&["/nonexistent/tokens.toml", "cannot be read"]]);
+}
+
+#[test]
+fn a_credentials_directory_without_tokens_is_no_fault() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let config =
+        Setting::default().variable("CREDENTIALS_DIRECTORY", dir.path().to_str().expect("text")).good();
+    assert!(config.auth.is_open());
+}
+
+#[test]
+fn the_example_file_has_every_option_with_its_default() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/tallyd.example.toml");
+    let text = std::fs::read_to_string(&path).expect("the example");
+    for option in &OPTIONS {
+        let line = option
+            .default
+            .map_or(format!("# {} = ", option.name), |default| format!("{} = {default:?}", option.name));
+        assert!(text.lines().any(|found| found.starts_with(&line)), "{line} is missing");
+    }
+    let mut setting = Setting::default();
+    setting.given.config = Some(path);
+    let (example, default) = (setting.good(), Setting::default().good());
+    assert_eq!(example.http_listen, default.http_listen);
+    assert_eq!(example.tcp_listen, default.tcp_listen);
+    assert_eq!(example.snapshot_interval, default.snapshot_interval);
+    assert_eq!(example.fsync, default.fsync);
+    assert_eq!(example.max_future, default.max_future);
+    assert_eq!(example.log, default.log);
+}
+
+#[test]
+fn the_debug_form_of_a_configuration_shows_no_secret() {
+    let secret = "0123456789abcdefghij";
+    let config = Setting::default().variable("TALLYD_TOKENS", &format!("bots:write:{secret}")).good();
+    assert!(!format!("{config:?}").contains(secret));
+}

@@ -1,0 +1,254 @@
+//! The program as an operator runs it: how it starts, says so, stops, and with which exit code it refuses to.
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "tests end where they go wrong")]
+
+mod support;
+
+use std::collections::HashSet;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use rustix::process::Signal;
+use support::{Daemon, LINE, PATIENCE, command, talk};
+
+fn data_dir() -> (tempfile::TempDir, std::path::PathBuf) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().join("data");
+    (dir, data)
+}
+
+/// Runs a daemon that is expected to end by itself.
+fn outcome(command: &mut Command) -> (Option<i32>, String) {
+    let Output { status, stderr, .. } = command.output().expect("the program can be run");
+    (status.code(), String::from_utf8(stderr).expect("text"))
+}
+
+fn tallyd(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tallyd"));
+    command.env_clear().args(arguments);
+    command
+}
+
+#[test]
+fn sigterm_ends_with_0_and_a_restart_knows_everything() {
+    let (_dir, data) = data_dir();
+    let daemon = Daemon::start(&data);
+    assert_eq!(talk(daemon.tcp, format!("{LINE}{LINE}!sync\n").as_bytes()), "OK 2 0\n");
+    assert_eq!(daemon.conversations(), 2);
+    let (status, log) = daemon.stop();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("stopped"), "{log}");
+
+    let daemon = Daemon::start(&data);
+    assert!(daemon.log.contains("recovered"), "{}", daemon.log);
+    assert_eq!(daemon.conversations(), 2);
+    assert_eq!(daemon.stop().0.code(), Some(0));
+}
+
+#[test]
+fn sigint_ends_with_0_too() {
+    let (_dir, data) = data_dir();
+    let daemon = Daemon::start(&data);
+    daemon.signal(Signal::INT);
+    assert_eq!(daemon.wait().0.code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_does_no_harm() {
+    let (_dir, data) = data_dir();
+    let daemon = Daemon::start(&data);
+    assert_eq!(talk(daemon.tcp, format!("{LINE}!sync\n").as_bytes()), "OK 1 0\n");
+    daemon.signal(Signal::TERM);
+    daemon.signal(Signal::TERM);
+    let (status, log) = daemon.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert_eq!(Daemon::start(&data).conversations(), 1);
+}
+
+#[test]
+fn what_was_acknowledged_survives_sigkill() {
+    let (_dir, data) = data_dir();
+    let daemon = Daemon::start(&data);
+    assert_eq!(talk(daemon.tcp, format!("{LINE}{LINE}{LINE}!sync\n").as_bytes()), "OK 3 0\n");
+    daemon.signal(Signal::KILL);
+    assert_eq!(daemon.wait().0.code(), None);
+    assert_eq!(Daemon::start(&data).conversations(), 3);
+}
+
+#[test]
+fn a_data_directory_in_use_ends_with_75_and_disturbs_nobody() {
+    let (_dir, data) = data_dir();
+    let daemon = Daemon::start(&data);
+    let (code, log) = outcome(&mut command(&data));
+    assert_eq!(code, Some(75), "{log}");
+    assert!(log.contains("in use"), "{log}");
+    assert_eq!(talk(daemon.tcp, b"!sync\n"), "OK 0 0\n");
+}
+
+#[test]
+fn an_address_in_use_ends_with_75_and_is_named() {
+    let (_dir, data) = data_dir();
+    let daemon = Daemon::start(&data);
+    let (_other_dir, other) = data_dir();
+    let address = daemon.tcp.to_string();
+    let mut second = tallyd(&["--http-listen", "off", "--tcp-listen", &address, "--data-dir"]);
+    let (code, log) = outcome(second.arg(other));
+    assert_eq!(code, Some(75), "{log}");
+    assert!(log.contains(&address), "{log}");
+}
+
+#[test]
+fn a_damaged_data_directory_ends_with_65_and_names_a_file() {
+    let (_dir, data) = data_dir();
+    assert_eq!(Daemon::start(&data).stop().0.code(), Some(0));
+    let files = files_under(&data.join("snapshot"));
+    assert!(!files.is_empty(), "a snapshot was made");
+    for file in &files {
+        std::fs::write(file, b"this was never written by tallyd").expect("the file");
+    }
+    let (code, log) = outcome(&mut command(&data));
+    assert_eq!(code, Some(65), "{log}");
+    assert!(log.contains("snapshot"), "{log}");
+}
+
+fn files_under(dir: &Path) -> Vec<std::path::PathBuf> {
+    std::fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").path()).collect()
+}
+
+#[test]
+fn a_wrong_configuration_ends_with_64_before_anything_is_made() {
+    let (_dir, data) = data_dir();
+    let (code, log) = outcome(command(&data).args(["--fsync", "sometimes", "--max-future", "soon"]));
+    assert_eq!(code, Some(64), "{log}");
+    assert!(log.contains("--fsync") && log.contains("--max-future"), "both are told: {log}");
+    assert!(!data.exists());
+    assert_eq!(outcome(&mut tallyd(&["--no-such-flag"])).0, Some(64));
+    assert_eq!(outcome(&mut tallyd(&["no-such-command"])).0, Some(64));
+}
+
+#[test]
+fn an_address_that_others_reach_is_refused_without_tokens() {
+    let (_dir, data) = data_dir();
+    let mut open = tallyd(&["--http-listen", "0.0.0.0:0", "--tcp-listen", "off", "--data-dir"]);
+    let (code, log) = outcome(open.arg(data));
+    assert_eq!(code, Some(64), "{log}");
+    assert!(log.contains("no access tokens"), "{log}");
+}
+
+#[test]
+fn check_config_only_checks() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/tallyd.example.toml");
+    let (code, log) = outcome(tallyd(&["--check-config"]).arg(example));
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(outcome(&mut tallyd(&["serve", "--check-config", "--fsync", "never"])).0, Some(0));
+    assert_eq!(outcome(&mut tallyd(&["serve", "--check-config", "--fsync", "sometimes"])).0, Some(64));
+}
+
+#[test]
+fn help_is_complete_and_no_error() {
+    let output = tallyd(&["help"]).output().expect("the program can be run");
+    assert_eq!(output.status.code(), Some(0));
+    let help = String::from_utf8(output.stdout).expect("text");
+    for word in
+        ["serve", "demo", "push", "report", "verify", "export", "import", "token", "--max-future", "75"]
+    {
+        assert!(help.contains(word), "{word} is missing from {help}");
+    }
+}
+
+#[test]
+fn a_listener_that_is_off_is_not_there() {
+    let (_dir, data) = data_dir();
+    let mut command = tallyd(&["--http-listen", "off", "--tcp-listen", "127.0.0.1:0", "--data-dir"]);
+    let mut child = command.arg(&data).stderr(std::process::Stdio::piped()).spawn().expect("it runs");
+    let mut log = std::io::BufReader::new(child.stderr.take().expect("piped"));
+    let mut line = String::new();
+    while !line.contains("listening") {
+        line.clear();
+        assert!(std::io::BufRead::read_line(&mut log, &mut line).expect("text") > 0, "it ended");
+    }
+    assert!(line.contains("listening http=off tcp=127.0.0.1:"), "{line}");
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+}
+
+#[test]
+fn the_service_manager_hears_ready_alive_and_stopping() {
+    let (dir, data) = data_dir();
+    let path = dir.path().join("notify");
+    let manager = UnixDatagram::bind(&path).expect("a socket");
+    manager.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let mut heard = Vec::new();
+    let mut wait_for = |words: &str| {
+        let mut buffer = [0; 4096];
+        while !heard.iter().any(|told: &String| told.contains(words)) {
+            let bytes =
+                manager.recv(&mut buffer).unwrap_or_else(|error| panic!("{words} did not come: {error}"));
+            heard.push(String::from_utf8_lossy(&buffer[..bytes]).into_owned());
+        }
+    };
+    let daemon = Daemon::spawn(command(&data).env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "200000"));
+    wait_for("READY=1");
+    wait_for("WATCHDOG=1");
+    daemon.signal(Signal::TERM);
+    wait_for("STOPPING=1");
+    assert_eq!(daemon.wait().0.code(), Some(0));
+    let place = |words: &str| heard.iter().position(|told| told.contains(words));
+    assert!(
+        place("EXTEND_TIMEOUT_USEC") < place("READY=1") && place("READY=1") < place("STOPPING=1"),
+        "{heard:?}"
+    );
+    assert!(
+        heard.iter().any(|told| told.contains(&format!("STATUS=listening http={}", "127.0.0.1"))),
+        "{heard:?}"
+    );
+}
+
+#[test]
+fn sighup_reads_the_tokens_again_and_faulty_ones_change_nothing() {
+    let (dir, data) = data_dir();
+    let file = dir.path().join("tokens.toml");
+    let entry =
+        |digest: &str| format!("[[token]]\nname = \"bots\"\nscopes = [\"write\"]\nsha256 = \"{digest}\"\n");
+    // SHA-256 of the text "one", and of the text "two".
+    let one = entry("7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed");
+    let two = entry("3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3");
+    std::fs::write(&file, one).expect("a file");
+    let mut daemon = Daemon::spawn(command(&data).arg("--tokens-file").arg(&file));
+    let takes = |daemon: &Daemon, token: &str| {
+        talk(daemon.tcp, format!("!auth {token}\n!sync\n").as_bytes()) == "OK 0 0\n"
+    };
+    assert!(takes(&daemon, "one") && !takes(&daemon, "two"));
+
+    std::fs::write(&file, two).expect("a file");
+    daemon.signal(Signal::HUP);
+    daemon.wait_for_log("tokens read again");
+    assert!(takes(&daemon, "two") && !takes(&daemon, "one"));
+
+    for faulty in ["[[token]]\nname = 1\n", ""] {
+        std::fs::write(&file, faulty).expect("a file");
+        daemon.signal(Signal::HUP);
+        daemon.wait_for_log("stay");
+        assert!(takes(&daemon, "two") && !takes(&daemon, ""));
+    }
+}
+
+#[test]
+fn log_lines_suit_whoever_reads_them() {
+    let (_dir, data) = data_dir();
+    let text = Daemon::start(&data);
+    assert!(text.log.lines().all(|line| line.starts_with("20") && line.contains('Z')), "{}", text.log);
+    assert_eq!(text.stop().0.code(), Some(0));
+
+    let journal = Daemon::spawn(command(&data).env("JOURNAL_STREAM", "8:1"));
+    assert!(journal.log.lines().all(|line| line.starts_with("<6>")), "{}", journal.log);
+    assert_eq!(journal.stop().0.code(), Some(0));
+
+    let json = Daemon::spawn(command(&data).args(["--log-format", "json"]));
+    let levels: HashSet<String> = json
+        .log
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON")["level"].to_string())
+        .collect();
+    assert_eq!(levels, HashSet::from(["\"INFO\"".to_owned()]), "{}", json.log);
+}

@@ -1,0 +1,203 @@
+//! The line port over real sockets, in a daemon of this process.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "tests end where they go wrong"
+)]
+
+mod support;
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use support::{LINE, connect, conversations, talk};
+use tallyd::app::{self, Running};
+use tallyd::auth::Auth;
+use tallyd::clock::Clock;
+use tallyd::config::options::Key;
+use tallyd::config::{Config, Given};
+use tallyd::metrics::Metrics;
+use tallyd::store::{Fsync, Store, StoreOptions};
+use tallyd::{shutdown, tcp};
+
+struct Served {
+    running: Running,
+    dir: tempfile::TempDir,
+}
+
+impl Served {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let running = start(&dir, &[]);
+        Self { running, dir }
+    }
+
+    fn tcp(&self) -> SocketAddr {
+        self.running.tcp_address().expect("it listens")
+    }
+
+    fn http(&self) -> SocketAddr {
+        self.running.http_address().expect("it listens")
+    }
+}
+
+fn start(dir: &tempfile::TempDir, environment: &[(&str, &str)]) -> Running {
+    let free = "127.0.0.1:0".to_owned();
+    let data_dir = dir.path().join("data").to_str().expect("text").to_owned();
+    let options = vec![(Key::HttpListen, free.clone()), (Key::TcpListen, free), (Key::DataDir, data_dir)];
+    let variable =
+        |name: &str| environment.iter().find(|(of, _)| *of == name).map(|(_, value)| (*value).into());
+    let config = Config::read(&Given { options, config: None }, &variable).expect("a configuration");
+    app::start(config).expect("a daemon")
+}
+
+#[test]
+fn synced_lines_are_in_the_next_report() {
+    let served = Served::new();
+    let answers = talk(served.tcp(), format!("{LINE}{LINE}bogus\n{LINE}!sync\n").as_bytes());
+    let lines: Vec<&str> = answers.lines().collect();
+    assert_eq!(lines.len(), 2, "{answers}");
+    assert!(lines[0].starts_with("ERR 3 "), "{answers}");
+    assert_eq!(lines[1], "OK 3 1");
+    assert_eq!(conversations(served.http()), 3);
+}
+
+#[test]
+fn the_end_of_the_stream_is_as_good_as_a_sync() {
+    let served = Served::new();
+    assert_eq!(talk(served.tcp(), format!("{LINE}{}", LINE.trim_end()).as_bytes()), "");
+    assert_eq!(conversations(served.http()), 2);
+}
+
+#[test]
+fn many_lines_in_many_batches_are_all_counted() {
+    let served = Served::new();
+    let senders: Vec<_> = (0..4)
+        .map(|_| {
+            let address = served.tcp();
+            thread::spawn(move || talk(address, format!("{}!sync\n", LINE.repeat(20_000)).as_bytes()))
+        })
+        .collect();
+    for sender in senders {
+        assert_eq!(sender.join().expect("a sender"), "OK 20000 0\n");
+    }
+    assert_eq!(conversations(served.http()), 80_000);
+}
+
+#[test]
+fn other_protocols_are_told_so_and_the_connection_ends() {
+    let served = Served::new();
+    for (first, words) in
+        [(&b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"[..], "HTTP"), (&b"\x16\x03\x01\x00"[..], "TLS")]
+    {
+        let mut stream = connect(served.tcp());
+        stream.write_all(first).expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer and the end");
+        assert!(answer.starts_with("ERR 1 ") && answer.contains(words), "{answer}");
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_its_answers_is_read_all_the_same() {
+    let served = Served::new();
+    let bad = format!("{}\n", "x".repeat(79));
+    let mut stream = connect(served.tcp());
+    // More answers than all buffers between the two can hold.
+    let many = bad.repeat(10_000);
+    for _ in 0..15 {
+        stream.write_all(many.as_bytes()).expect("reading goes on");
+    }
+    stream.write_all(format!("{LINE}!sync\n").as_bytes()).expect("reading goes on");
+    stream.shutdown(Shutdown::Write).expect("connected");
+    let mut last = String::new();
+    for line in BufReader::new(stream).lines() {
+        last = line.expect("an answer");
+        assert!(last.starts_with("ERR ") || last.starts_with("OK "), "{last}");
+    }
+    assert_eq!(last, "OK 1 150000");
+    assert_eq!(conversations(served.http()), 1);
+}
+
+#[test]
+fn tokens_are_needed_where_they_are_configured() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let running = start(&dir, &[("TALLYD_TOKENS", "bots:write:0123456789abcdefghij")]);
+    let address = running.tcp_address().expect("it listens");
+    let answers = talk(address, format!("{LINE}!auth 0123456789abcdefghij\n{LINE}!sync\n").as_bytes());
+    assert!(answers.starts_with("ERR 1 a token is needed"), "{answers}");
+    assert!(answers.ends_with("\nOK 1 1\n"), "{answers}");
+    assert!(talk(address, b"!auth wrong\n!sync\n").starts_with("ERR 1 the token is not known"));
+    running.stop().expect("a clean end");
+}
+
+#[test]
+fn stopping_counts_whole_lines_names_the_first_that_is_not_and_keeps_what_was_counted() {
+    let Served { running, dir } = Served::new();
+    let mut stream = connect(running.tcp_address().expect("it listens"));
+    let cut = &LINE[..30];
+    stream.write_all(format!("{LINE}!sync\n{LINE}").as_bytes()).expect("it reads");
+    let mut answers = BufReader::new(stream.try_clone().expect("a second handle"));
+    let mut ok = String::new();
+    answers.read_line(&mut ok).expect("an answer");
+    assert_eq!(ok, "OK 1 0\n");
+    // The answer to this comes after the line before it was taken, and the cut line is then on its way.
+    stream.write_all(format!("!sync\n{cut}").as_bytes()).expect("it reads");
+    ok.clear();
+    answers.read_line(&mut ok).expect("an answer");
+    assert_eq!(ok, "OK 2 0\n");
+    running.stop().expect("a clean end");
+    let mut last_words = String::new();
+    answers.read_to_string(&mut last_words).expect("the end");
+    assert_eq!(last_words, "ERR 5 tallyd is stopping: line 5 and all after it are not counted\n");
+
+    let running = start(&dir, &[]);
+    assert_eq!(conversations(running.http_address().expect("it listens")), 2);
+    running.stop().expect("a clean end");
+}
+
+#[test]
+fn one_connection_too_many_is_told_so() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let clock = Clock::system();
+    let options = StoreOptions {
+        data_dir: dir.path().join("data"),
+        fsync: Fsync::Never,
+        fsync_interval: Duration::from_secs(1),
+        snapshot_interval: Duration::from_hours(1),
+        clock: clock.clone(),
+    };
+    let (store, _) = Store::open(options, &mut || {}).expect("a store");
+    let context = tcp::Context {
+        door: store.door(),
+        catalogue: Arc::clone(store.catalogue()),
+        auth: Arc::new(Auth::default()),
+        metrics: Arc::new(Metrics::new()),
+        clock,
+        max_future: Duration::from_hours(1),
+        connections_max: 1,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (trigger, watch) = shutdown::channel();
+    let serving = runtime.spawn(tcp::serve(listener, Arc::new(context), watch));
+
+    let mut first = connect(address);
+    first.write_all(b"!sync\n").expect("it reads");
+    let mut answers = BufReader::new(first.try_clone().expect("a second handle"));
+    let mut ok = String::new();
+    answers.read_line(&mut ok).expect("an answer");
+    assert_eq!(ok, "OK 0 0\n");
+    let mut refused = String::new();
+    connect(address).read_to_string(&mut refused).expect("an answer and the end");
+    assert_eq!(refused, "ERR 0 too many connections\n");
+
+    trigger.fire();
+    runtime.block_on(serving).expect("it ends");
+    store.close(support::PATIENCE).expect("a clean end");
+}
