@@ -1,0 +1,288 @@
+#![expect(clippy::indexing_slicing, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]
+//! What `STYLE.md` asks for and no lint can see: file docs, sizes, nothing left undone, documents that are complete.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Most lines of a file, its tests not counted.
+const FILE_LINES: usize = 500;
+/// Files that are longer, with their length. The list may only shrink.
+const LONG_FILES: [(&str, usize); 0] = [];
+/// Files that hold `…_MAX` or `…_MIN` of their own: sizes of a layout rather than bounds of the daemon. The list may
+/// only shrink.
+const OWN_BOUNDS: [&str; 6] = [
+    "src/cells.rs",
+    "src/counters/series.rs",
+    "src/ingest/heads.rs",
+    "src/ingest/quick.rs",
+    "src/journal/record.rs",
+    "src/report/json.rs",
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A Rust file of the project: its path below the root and its text.
+struct File {
+    path: String,
+    text: String,
+}
+
+impl File {
+    fn is_test(&self) -> bool {
+        let name = self.path.rsplit('/').next().unwrap_or_default();
+        self.path.starts_with("tests/")
+            || self.path.contains("/tests/")
+            || name.starts_with("test")
+            || name.ends_with("_tests.rs")
+    }
+
+    /// The lines before the tests in place.
+    fn lines_without_tests(&self) -> Vec<&str> {
+        let lines: Vec<&str> = self.text.lines().collect();
+        let tests = lines.windows(2).position(|pair| {
+            pair[0].trim() == "#[cfg(test)]" && pair[1].starts_with("mod ") && pair[1].ends_with('{')
+        });
+        lines[..tests.unwrap_or(lines.len())].to_vec()
+    }
+
+    /// The lines of the tests, which may be the whole file.
+    fn test_lines(&self) -> Vec<&str> {
+        let skipped = if self.is_test() { 0 } else { self.lines_without_tests().len() };
+        self.text.lines().skip(skipped).collect()
+    }
+}
+
+fn files() -> Vec<File> {
+    let mut paths = Vec::new();
+    for folder in ["src", "tests", "benches", "examples"] {
+        collect(&root().join(folder), &mut paths);
+    }
+    paths.sort();
+    paths
+        .into_iter()
+        .map(|path| File {
+            text: std::fs::read_to_string(&path).expect("text"),
+            path: path.strip_prefix(root()).expect("below the root").to_str().expect("text").to_owned(),
+        })
+        .collect()
+}
+
+fn collect(directory: &Path, paths: &mut Vec<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(directory) else { return };
+    for entry in entries {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            collect(&path, paths);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            paths.push(path);
+        }
+    }
+}
+
+fn document(name: &str) -> String {
+    std::fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn assert_none(what: &str, faults: &[String]) {
+    assert!(faults.is_empty(), "{what}:\n{}", faults.join("\n"));
+}
+
+#[test]
+fn every_file_opens_with_its_doc() {
+    let faults: Vec<String> = files()
+        .into_iter()
+        .filter(|file| {
+            // Attributes of the whole file may stand before the doc, nothing else.
+            let (before, after) = file.text.split_once("//!").unwrap_or_default();
+            let is_opening = before.is_empty() || before.starts_with("#!");
+            !(is_opening && after.lines().next().is_some_and(|line| line.trim().len() > 10))
+        })
+        .map(|file| file.path)
+        .collect();
+    assert_none("without a //! at the start", &faults);
+}
+
+#[test]
+fn files_stay_short() {
+    let mut faults = Vec::new();
+    for file in files().iter().filter(|file| file.path.starts_with("src/") && !file.is_test()) {
+        let lines = file.lines_without_tests().len();
+        let listed = LONG_FILES.iter().find(|(path, _)| *path == file.path).map(|(_, most)| *most);
+        match listed {
+            Some(_) if lines <= FILE_LINES => faults.push(format!("{}: take it off the list", file.path)),
+            Some(most) if lines > most => faults.push(format!("{}: {lines} lines, was {most}", file.path)),
+            None if lines > FILE_LINES => faults.push(format!("{}: {lines} lines", file.path)),
+            _ => {}
+        }
+    }
+    assert_none("longer than they may be", &faults);
+}
+
+#[test]
+fn nothing_is_left_undone() {
+    // In two parts, so that this file does not find itself.
+    let words =
+        [["TO", "DO"], ["FIX", "ME"], ["X", "XX"], ["todo", "!("], ["unimplement", "ed!("], ["dbg", "!("]];
+    let words = words.map(|parts| parts.concat());
+    let mut faults = Vec::new();
+    for file in files() {
+        for (index, line) in file.text.lines().enumerate() {
+            if words.iter().any(|word| line.contains(word)) {
+                faults.push(format!("{}:{}: {}", file.path, index + 1, line.trim()));
+            }
+        }
+    }
+    assert_none("left undone", &faults);
+}
+
+#[test]
+fn tests_do_not_sleep_and_are_not_switched_off() {
+    let words = [["sle", "ep("], ["#[ign", "ore"], ["should_", "panic"]].map(|parts| parts.concat());
+    let mut faults = Vec::new();
+    for file in files() {
+        for line in file.test_lines() {
+            if words.iter().any(|word| line.contains(word)) {
+                faults.push(format!("{}: {}", file.path, line.trim()));
+            }
+        }
+    }
+    assert_none("tests that wait blindly or do not run", &faults);
+}
+
+#[test]
+fn bounds_are_in_limits() {
+    let mut faults = Vec::new();
+    let mut listed: BTreeSet<&str> = OWN_BOUNDS.into();
+    for file in files().iter().filter(|file| file.path.starts_with("src/") && file.path != "src/limits.rs") {
+        for line in file.lines_without_tests() {
+            // What stands indented belongs to a type: what that can hold is a property of it.
+            let is_bound = !line.starts_with(' ')
+                && line.contains("const ")
+                && ["_MAX:", "_MIN:"].iter().any(|end| line.contains(end));
+            if is_bound && !file.is_test() {
+                listed.remove(file.path.as_str());
+                if !OWN_BOUNDS.contains(&file.path.as_str()) {
+                    faults.push(format!("{}: {}", file.path, line.trim()));
+                }
+            }
+        }
+    }
+    faults.extend(listed.iter().map(|path| format!("{path}: take it off the list")));
+    assert_none("bounds outside src/limits.rs", &faults);
+}
+
+#[test]
+fn changelog_has_the_version() {
+    let version = format!("## {}", env!("CARGO_PKG_VERSION"));
+    assert!(document("CHANGELOG.md").lines().any(|line| line.starts_with(&version)), "no {version:?}");
+}
+
+fn help(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_tallyd")).args(arguments).output().expect("tallyd runs");
+    assert!(output.status.success(), "tallyd {arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// The help of every command, and the names of the commands.
+fn all_help() -> (String, Vec<String>) {
+    let mut text = help(&["--help"]);
+    let commands: Vec<String> = text
+        .split("Commands:\n")
+        .nth(1)
+        .expect("a list of commands")
+        .lines()
+        .take_while(|line| !line.trim().is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|command| *command != "help")
+        .map(str::to_owned)
+        .collect();
+    for command in &commands {
+        text.push_str(&help(&[command, "--help"]));
+    }
+    (text, commands)
+}
+
+#[test]
+fn readme_names_every_command_flag_and_variable() {
+    let (help, commands) = all_help();
+    assert!(commands.len() >= 8, "{commands:?}");
+    let readme = document("README.md");
+    let mut missing = BTreeSet::new();
+    for command in commands {
+        if !readme.contains(&format!("`tallyd {command}")) {
+            missing.insert(format!("tallyd {command}"));
+        }
+    }
+    for word in help.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_') {
+        let is_flag = word.starts_with("--") && word.len() > 2 && !["--help", "--version"].contains(&word);
+        let is_variable = word.starts_with("TALLYD_") && word.len() > "TALLYD_".len();
+        if (is_flag || is_variable) && !readme.contains(&format!("`{word}")) {
+            missing.insert(word.to_owned());
+        }
+    }
+    assert!(missing.is_empty(), "README.md does not mention: {missing:?}");
+}
+
+#[test]
+fn readme_names_every_route_command_status_and_exit_code() {
+    let readme = document("README.md");
+    let routes = "POST /events|POST /api/v2/write|POST /write|/ping|/health|/query|GET /metrics|GET /reports/{name}|\
+                  GET /v2/reports/{name}|GET /stories|PUT /stories/{storyId}|DELETE /stories/{storyId}";
+    let lines = "!auth|!precision|!sync|!batch";
+    let reports = "conversations.paid|conversations.messages|conversations.average|busiest-period|\
+                   interactions.popularity";
+    let statuses = [400, 401, 403, 404, 405, 408, 413, 415, 422, 431, 503];
+    let words = [routes, lines, reports].into_iter().flat_map(|words| words.split('|')).map(str::to_owned);
+    let missing: Vec<String> = words
+        .chain(statuses.map(|status| format!("| {status} |")))
+        .chain([0, 1, 64, 65, 75].map(|code| format!("| `{code}` |")))
+        .filter(|word| !readme.contains(word.as_str()))
+        .collect();
+    assert_none("README.md does not mention", &missing);
+}
+
+/// The value of a constant in `limits.rs` that is a number or a product of numbers.
+fn limit(limits: &str, name: &str) -> Option<u64> {
+    let line = limits.lines().find(|line| line.contains(&format!("const {name}:")))?;
+    let value = line.split('=').nth(1)?.trim().trim_end_matches(';');
+    value.split('*').map(|factor| factor.trim().replace('_', "").parse::<u64>().ok()).product()
+}
+
+/// A value as the README writes it: `64 KiB`, `32 MiB`, `1,000,000`, each perhaps with words behind.
+fn readme_value(cell: &str) -> Option<u64> {
+    let mut words = cell.split_whitespace();
+    let number: u64 = words.next()?.replace(',', "").parse().ok()?;
+    Some(match words.next() {
+        Some("KiB") => number * 1024,
+        Some("MiB") => number * 1024 * 1024,
+        _ => number,
+    })
+}
+
+#[test]
+fn readme_has_the_limits_as_they_are() {
+    let (readme, limits) = (document("README.md"), document("src/limits.rs"));
+    let rows: Vec<Vec<&str>> = readme
+        .split("\n## Limits")
+        .nth(1)
+        .expect("a section on limits")
+        .lines()
+        .take_while(|line| !line.starts_with("## "))
+        .filter(|line| line.starts_with('|') && line.contains("_MAX`"))
+        .map(|line| line.split('|').map(str::trim).collect())
+        .collect();
+    assert!(rows.len() >= 10, "{rows:?}");
+    let mut faults = Vec::new();
+    for row in rows {
+        let (value, name) = (readme_value(row[2]), row[3].trim_matches('`'));
+        let actual = limit(&limits, name);
+        if value.is_none() || value != actual {
+            faults.push(format!("{name}: README.md has {:?}, limits.rs {actual:?}", row[2]));
+        }
+    }
+    assert_none("limits that differ", &faults);
+}
