@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Writes events with the stock InfluxDB clients of Python and Node.js and reads them back as reports.
+# usage: tests/clients/run.sh [path of the tallyd binary]; needs python3 and node, installs the rest under target/.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+tallyd=${1:-target/debug/tallyd}
+work=$PWD/target/clients
+mkdir -p "$work"
+
+if [ ! -x "$work/venv/bin/python" ]; then
+  python3 -m venv "$work/venv"
+fi
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check -r tests/clients/python/requirements.txt
+cp tests/clients/node/package.json tests/clients/node/client.mjs "$work/"
+(cd "$work" && npm install --silent --no-audit --no-fund)
+
+data=$(mktemp -d)
+"$tallyd" serve --http-listen 127.0.0.1:0 --tcp-listen 127.0.0.1:0 --data-dir "$data" 2>"$data/stderr" &
+daemon=$!
+trap 'kill "$daemon" 2>/dev/null || true; wait "$daemon" 2>/dev/null || true; rm -rf "$data"' EXIT
+url=
+for _ in $(seq 100); do
+  address=$(sed -n 's/.*http=\([0-9.]*:[0-9]*\).*/\1/p' "$data/stderr" | head -n 1)
+  if [ -n "$address" ]; then
+    url=http://$address
+    break
+  fi
+  kill -0 "$daemon" || { cat "$data/stderr"; exit 1; }
+  read -r -t 0.1 <> <(:) || true
+done
+[ -n "$url" ] || { cat "$data/stderr"; exit 1; }
+
+"$work/venv/bin/python" tests/clients/python/client.py "$url"
+(cd "$work" && node client.mjs "$url")
