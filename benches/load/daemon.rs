@@ -1,0 +1,109 @@
+//! Child processes under measurement, and what the kernel says of them.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// A running server; killed when dropped.
+pub(crate) struct Server {
+    child: Child,
+}
+
+impl Server {
+    pub(crate) fn new(child: Child) -> Self {
+        Self { child }
+    }
+
+    /// CPU seconds, user and system, that the process has used so far.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        let stat =
+            std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("the server runs");
+        let after_name = stat.rsplit_once(')').expect("a stat line").1;
+        let fields: Vec<&str> = after_name.split_whitespace().collect();
+        let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+        ticks / rustix::param::clock_ticks_per_second() as f64
+    }
+
+    /// Largest resident memory so far, in MB.
+    pub(crate) fn peak_memory_mb(&self) -> f64 {
+        self.status_kb("VmHWM:") / 1_000.0
+    }
+
+    fn status_kb(&self, key: &str) -> f64 {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the server runs");
+        let line = status.lines().find(|line| line.starts_with(key)).expect("a known key");
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        if self.child.kill().is_ok() {
+            self.child.wait().unwrap();
+        }
+    }
+}
+
+/// A tallyd in a directory of its own.
+pub(crate) struct Tallyd {
+    pub(crate) server: Server,
+    pub(crate) http: SocketAddr,
+    pub(crate) tcp: SocketAddr,
+    data: tempfile::TempDir,
+}
+
+impl Tallyd {
+    /// Starts a fresh daemon with the defaults and these arguments.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tallyd"))
+            .args(["serve", "--http-listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0", "--data-dir"])
+            .arg(data.path())
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
+        let server = Server::new(child);
+        let (http, tcp) = stderr
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| Some((address(&line, "http=")?, address(&line, "tcp=")?)))
+            .expect("the daemon says where it listens");
+        std::thread::spawn(move || {
+            stderr.map_while(Result::ok).for_each(|line| {
+                if line.contains("WARN") || line.contains("ERROR") {
+                    eprintln!("  | {line}");
+                }
+            });
+        });
+        Self { server, http, tcp, data }
+    }
+
+    /// Bytes of all files of the data directory, in MB.
+    pub(crate) fn disk_mb(&self) -> f64 {
+        bytes_below(self.data.path()) as f64 / 1e6
+    }
+}
+
+fn bytes_below(directory: &Path) -> u64 {
+    std::fs::read_dir(directory)
+        .unwrap()
+        .map_while(Result::ok)
+        .map(|entry| match entry.metadata() {
+            Ok(meta) if meta.is_dir() => bytes_below(&entry.path()),
+            Ok(meta) => meta.len(),
+            // Deleted between listing and asking.
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+pub(crate) fn address(line: &str, key: &str) -> Option<SocketAddr> {
+    line[line.find(key)? + key.len()..].split([' ', ',', '"']).next()?.parse().ok()
+}

@@ -1,0 +1,90 @@
+//! The whole daemon under load: `cargo bench --bench load`.
+//!
+//! Starts the release daemon, drives the same events into it by every entrance, asks for every report, and measures
+//! beside it, in the same minutes, what the machine and other programs reach. Absolute figures of a shared machine
+//! mean little; the ratios within one run are what to quote.
+#![expect(
+    clippy::as_conversions,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a measuring program: it prints, reads clocks, rounds, and stops at the first surprise"
+)]
+
+mod ceilings;
+mod daemon;
+mod http;
+mod ingest;
+mod peers;
+mod reports;
+mod table;
+mod workload;
+
+use clap::Parser;
+
+use table::Table;
+use workload::{Shape, Workload};
+
+/// Measures the release daemon: ingest by every entrance, every report, the machine's ceilings, other programs.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Parts to run; all where none is named: ceilings, ingest, fsync, single, reports, busy, peers.
+    parts: Vec<String>,
+    /// Events of the workload.
+    #[arg(long, default_value_t = 2_000_000)]
+    events: usize,
+    /// Stories of the workload.
+    #[arg(long, default_value_t = 1_000)]
+    stories: usize,
+    /// How often each ingest figure is taken; the median is printed.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// Given by cargo, ignored.
+    #[arg(long, hide = true)]
+    bench: bool,
+    /// Runs as the bare HTTP server that answers are compared with, on a free port.
+    #[arg(long, hide = true)]
+    bare_http: bool,
+}
+
+fn main() {
+    let arguments = Arguments::parse();
+    if arguments.bare_http {
+        ceilings::serve_bare_http();
+        return;
+    }
+    let wanted = |part: &str| arguments.parts.is_empty() || arguments.parts.iter().any(|name| name == part);
+    let shape = Shape { events: arguments.events, stories: arguments.stories };
+    let workload = Workload::generate(shape);
+    println!("{}", workload.describe());
+    let mut table = Table::new();
+    if wanted("ceilings") {
+        ceilings::measure(&workload, &mut table);
+    }
+    if wanted("ingest") {
+        ingest::measure(&workload, arguments.runs, &mut table);
+    }
+    if wanted("fsync") {
+        ingest::measure_fsync(&workload, arguments.runs, &mut table);
+    }
+    if wanted("single") {
+        ingest::measure_single_events(&workload, &mut table);
+    }
+    if wanted("reports") {
+        reports::measure_idle(&workload, &mut table);
+    }
+    if wanted("busy") {
+        reports::measure_busy(&workload, &mut table);
+    }
+    if wanted("peers") {
+        peers::measure(&workload, arguments.runs, &mut table);
+    }
+    println!("{}", table.render());
+}
