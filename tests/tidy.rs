@@ -16,7 +16,7 @@ const OWN_BOUNDS: [&str; 6] = [
     "src/counters/series.rs",
     "src/ingest/heads.rs",
     "src/ingest/quick.rs",
-    "src/journal/record.rs",
+    "src/journal/record/mod.rs",
     "src/report/json.rs",
 ];
 
@@ -103,6 +103,16 @@ fn every_file_opens_with_its_doc() {
         .map(|file| file.path)
         .collect();
     assert_none("without a //! at the start", &faults);
+}
+
+#[test]
+fn module_with_files_of_its_own_is_a_folder_with_mod_rs() {
+    let faults: Vec<String> = files()
+        .into_iter()
+        .map(|file| file.path)
+        .filter(|path| root().join(path.trim_end_matches(".rs")).is_dir())
+        .collect();
+    assert_none("beside a folder of the same name, whose mod.rs it should be", &faults);
 }
 
 #[test]
