@@ -1,56 +1,30 @@
 //! Every cap of the daemon in one place, with the relations between them checked at compile time.
-//! A full thing refuses with a named error; nothing grows without one of these.
+//! A full thing refuses with a named error; nothing grows without one of these. Grouped in the order of the data's way,
+//! then by room; what only describes the layout of a type or a format stays with that type or format.
 
 use std::time::Duration;
+
+// What comes in: lines, names, times (`wire`).
 
 /// Longest line of line protocol or NDJSON, in bytes, without its line feed.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
 /// Most bytes that one read of a TCP connection hands on at a time.
 pub const BLOCK_BYTES_MAX: usize = 256 * 1024;
-/// Longest body of a request, in bytes, after decompression.
-pub const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Tags of one line whose keys are compared one by one before a set takes over.
+pub const TAGS_COMPARED_MAX: usize = 16;
+/// Longest display name of a story or an interaction, in bytes.
+pub const NAME_BYTES_MAX: usize = 1024;
+/// Earliest instant that an event may have: 1974-01-01T00:00Z, in seconds since the epoch.
+pub const EVENT_UNIX_SECONDS_MIN: i64 = 126_230_400;
 /// Bad lines of one request that are described one by one.
 pub const LINE_ERRORS_SHOWN_MAX: usize = 100;
 /// Bytes of a client's own line that an error message repeats.
 pub const LINE_ECHO_BYTES_MAX: usize = 64;
-/// Longest display name of a story or an interaction, in bytes.
-pub const NAME_BYTES_MAX: usize = 1024;
-/// Longest `Idempotency-Key`, in characters.
-pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
-
-/// Earliest instant that an event may have: 1974-01-01T00:00Z, in seconds since the epoch.
-pub const EVENT_UNIX_SECONDS_MIN: i64 = 126_230_400;
-
-/// Most stories that can be known at a time.
-pub const STORIES_MAX: usize = 1_000_000;
-/// Most series that can be defined over the life of a data directory.
-pub const SERIES_MAX: usize = 64_000_000;
-/// Most interactions (of every kind) within one story.
-pub const NODES_PER_STORY_MAX: usize = 10_000;
-
-/// Most data points of one series of a report.
-pub const DATA_POINTS_MAX: usize = 100_000;
-/// Most groups or rows that a report can be asked for.
-pub const REPORT_ROWS_MAX: usize = 10_000;
-/// Groups or rows of a report where nothing else is asked for.
-pub const REPORT_ROWS_DEFAULT: usize = 1_000;
-/// Most data points of all groups of a report together.
-pub const GROUPED_POINTS_MAX: usize = 2_000_000;
-/// Largest `offset` from UTC of a report, either way, in minutes.
-pub const OFFSET_MINUTES_MAX: i32 = 720;
-
-/// Batches that wait for the sequencer.
-pub const BATCHES_QUEUED_MAX: usize = 256;
 
 const _: () = assert!(LINE_BYTES_MAX * 2 <= BLOCK_BYTES_MAX, "a block must hold a tail and a line");
-const _: () = assert!(REPORT_ROWS_DEFAULT <= REPORT_ROWS_MAX, "the default must be allowed");
-const _: () = assert!(DATA_POINTS_MAX <= GROUPED_POINTS_MAX, "one group must be allowed");
 
-// wire
-/// Tags of one line whose keys are compared one by one before a set takes over.
-pub const TAGS_COMPARED_MAX: usize = 16;
+// From lines to batches: the head cache of a parser (`ingest`).
 
-// ingest
 /// Lines that the fast path works on at a time, so that their look-ups overlap.
 pub const LINES_ABREAST: usize = 32;
 /// Heads (`measurement,tags`) that a connection's cache holds at first.
@@ -67,39 +41,48 @@ pub const NAMES_REMEMBERED_MAX: usize = 4096;
 const _: () = assert!(HEADS_MIN <= HEADS_MAX, "a cache starts within its bound");
 const _: () =
     assert!(HEAD_BYTES_MAX <= HEADS_MIN * HEAD_BYTES_MEAN_MAX, "the smallest cache holds the longest head");
-// report
-/// Faults of one query that are described one by one.
-pub const QUERY_FAULTS_SHOWN_MAX: usize = 32;
-/// Most stories that a report may touch one by one and still be answered at once.
-pub const LIGHT_REPORT_STORIES_MAX: usize = 100;
-/// Most interactions that a report may add up and still be answered at once.
-pub const LIGHT_REPORT_NODES_MAX: usize = 2_000;
-/// Most data points that a report may write and still be answered at once.
-pub const LIGHT_REPORT_POINTS_MAX: usize = 50_000;
-// counters, catalogue
+
+// What can be known (`catalogue` and `counters`).
+
+/// Most stories that can be known at a time.
+pub const STORIES_MAX: usize = 1_000_000;
+/// Most interactions (of every kind) within one story.
+pub const NODES_PER_STORY_MAX: usize = 10_000;
+/// Most series that can be defined over the life of a data directory.
+pub const SERIES_MAX: usize = 64_000_000;
 /// Series ids that are reserved for the totals over all stories; those of stories follow.
 pub const TOTALS: usize = 24;
 
 const _: () = assert!(NODES_PER_STORY_MAX < 1 << 24, "the catalogue's reverse table has 24 bits for a node");
 const _: () = assert!(STORIES_MAX < 1 << 31 && SERIES_MAX < 1 << 31, "ids are 32 bits wide");
-// journal and store
+
+// What waits for the sequencer, and the journal (`store` and `journal`).
+
+/// Batches that wait for the sequencer.
+pub const BATCHES_QUEUED_MAX: usize = 256;
+/// Bytes of all batches that wait for the sequencer; one batch may be more.
+pub const QUEUED_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Bytes of journal records that the sequencer gathers for one write; one batch may be more.
+pub const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Groups of batches that wait for one sync.
+pub const GROUPS_UNSYNCED_MAX: usize = 64;
 /// Longest payload of a journal record, in bytes: the definitions, changes and increments of one batch.
 pub const RECORD_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// A segment of the journal that has this many bytes is sealed and the next begun.
 pub const SEGMENT_BYTES_MAX: u64 = 256 * 1024 * 1024;
-/// Bytes of journal records that the sequencer gathers for one write; one batch may be more.
-pub const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Bytes of all batches that wait for the sequencer; one batch may be more.
-pub const QUEUED_BYTES_MAX: usize = 128 * 1024 * 1024;
-/// Groups of batches that wait for one sync.
-pub const GROUPS_UNSYNCED_MAX: usize = 64;
+/// How often the journal is synced where `fsync` is `interval`.
+pub const FSYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// Bytes of the disk that are kept aside, so that a full disk still takes a last snapshot.
 pub const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
 
-const _: () = assert!(BODY_BYTES_MAX * 4 <= RECORD_BYTES_MAX, "a body full of new names must fit one record");
 const _: () = assert!(GROUP_BYTES_MAX <= QUEUED_BYTES_MAX, "a full group must be able to wait");
 
-// snapshot
+// Folds and the snapshot (`store` and `snapshot`).
+
+/// Cells that a fold gathers in memory before it writes them out.
+pub const FOLD_CELLS_MAX: usize = 4 * 1024 * 1024;
+/// Catalogue entries that a fold gathers in memory before it writes them out.
+pub const FOLD_ENTRIES_MAX: usize = 1024 * 1024;
 /// Bytes of frames or entries after which a block of a snapshot file ends.
 pub const SNAPSHOT_BLOCK_BYTES: usize = 256 * 1024;
 /// Longest payload of a block of a snapshot file, in bytes. A manifest is one block.
@@ -108,16 +91,38 @@ pub const SNAPSHOT_BLOCK_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const FRAME_CELLS_MAX: usize = 2048;
 /// Snapshot files below this many bytes are merged without asking whether it pays.
 pub const SNAPSHOT_MERGE_BYTES_MIN: u64 = 256 * 1024;
-/// Cells that a fold gathers in memory before it writes them out.
-pub const FOLD_CELLS_MAX: usize = 4 * 1024 * 1024;
-/// Catalogue entries that a fold gathers in memory before it writes them out.
-pub const FOLD_ENTRIES_MAX: usize = 1024 * 1024;
 
 const _: () = assert!(
     SNAPSHOT_BLOCK_BYTES + 16 * FRAME_CELLS_MAX <= SNAPSHOT_BLOCK_BYTES_MAX,
     "a block that is nearly full must take one more frame"
 );
-// auth
+
+// Reports (`report` and `calendar`).
+
+/// Most data points of one series of a report.
+pub const DATA_POINTS_MAX: usize = 100_000;
+/// Most data points of all groups of a report together.
+pub const GROUPED_POINTS_MAX: usize = 2_000_000;
+/// Most groups or rows that a report can be asked for.
+pub const REPORT_ROWS_MAX: usize = 10_000;
+/// Groups or rows of a report where nothing else is asked for.
+pub const REPORT_ROWS_DEFAULT: usize = 1_000;
+/// Largest `offset` from UTC of a report, either way, in minutes.
+pub const OFFSET_MINUTES_MAX: i32 = 720;
+/// Faults of one query that are described one by one.
+pub const QUERY_FAULTS_SHOWN_MAX: usize = 32;
+/// Most stories that a report may touch one by one and still be answered at once.
+pub const LIGHT_REPORT_STORIES_MAX: usize = 100;
+/// Most interactions that a report may add up and still be answered at once.
+pub const LIGHT_REPORT_NODES_MAX: usize = 2_000;
+/// Most data points that a report may write and still be answered at once.
+pub const LIGHT_REPORT_POINTS_MAX: usize = 50_000;
+
+const _: () = assert!(REPORT_ROWS_DEFAULT <= REPORT_ROWS_MAX, "the default must be allowed");
+const _: () = assert!(DATA_POINTS_MAX <= GROUPED_POINTS_MAX, "one group must be allowed");
+
+// Access and configuration (`auth` and `config`).
+
 /// Most tokens that can be configured; each request compares with all of them.
 pub const TOKENS_MAX: usize = 256;
 /// Longest name of a token, in bytes.
@@ -126,69 +131,20 @@ pub const TOKEN_NAME_BYTES_MAX: usize = 64;
 pub const TOKEN_SECRET_BYTES_MIN: usize = 16;
 /// Longest secret that the environment may hold, in bytes.
 pub const TOKEN_SECRET_BYTES_MAX: usize = 256;
+/// Largest configuration or tokens file, in bytes.
+pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+/// Shortest and longest time between snapshots.
+pub const SNAPSHOT_INTERVAL_RANGE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_hours(24));
+/// Farthest ahead of the clock that an event may be allowed to be.
+pub const MAX_FUTURE_MAX: Duration = Duration::from_hours(366 * 24);
 
-// http
-/// Most HTTP connections that are open at a time; one more is answered 503 and closed.
-pub const HTTP_CONNECTIONS_MAX: usize = 10_000;
-/// Most connections over that limit that are told so at a time; further ones are closed without a word.
-pub const HTTP_REFUSALS_MAX: usize = 64;
-/// How long such a connection may take to read that it is one too many.
-pub const HTTP_REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
-/// First pause after a failed accept.
-pub const HTTP_ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(5);
-/// Longest pause after failed accepts.
-pub const HTTP_ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
-/// Most header lines of a request.
-pub const HTTP_HEADERS_MAX: usize = 64;
-/// Longest head of a request (request line and headers), in bytes; a report about 1,000 stories needs 25 KiB.
-pub const HTTP_HEAD_BYTES_MAX: usize = 64 * 1024;
-/// How long a connection may take for the head of its next request, idle time between requests included.
-pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(75);
-/// How long a client may pause within a body.
-pub const HTTP_BODY_PAUSE_MAX: Duration = Duration::from_secs(30);
-/// How long a body may take in all.
-pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_mins(2);
-/// How long a client may leave an answer unread.
-pub const HTTP_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long requests under way may take to finish when the daemon stops.
-pub const HTTP_DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes of a refused request's body that are read and thrown away, so that the client can read the answer.
-pub const HTTP_DISCARD_BYTES_MAX: usize = 2 * BODY_BYTES_MAX;
-/// How long that may take.
-pub const HTTP_DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes of all bodies that are held at a time, as sent and inflated.
-pub const BODIES_HELD_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// Longest body that is inflated and parsed within the connection's task; longer ones go to a worker thread.
-pub const BODY_INLINE_BYTES_MAX: usize = 256 * 1024;
-/// Bodies that are inflated or parsed on worker threads at a time.
-pub const BODY_WORKERS_MAX: usize = 4;
-/// Parsers, each with its head cache, that are kept for the next bodies.
-pub const PARSERS_KEPT_MAX: usize = 16;
-/// Largest window of a zstd body, as a power of two of bytes: 8 MiB.
-pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
-/// Reports and lists that touch very many series and are answered at a time.
-pub const HEAVY_QUERIES_MAX: usize = 4;
-/// How long such a query waits for its turn before it is answered 503.
-pub const HEAVY_QUERY_WAIT_MAX: Duration = Duration::from_secs(2);
-/// How far in the future `Retry-After` lies.
-pub const RETRY_AFTER: Duration = Duration::from_secs(3);
-/// Stories of one page of the list where nothing else is asked for.
-pub const STORIES_LISTED_DEFAULT: usize = 100;
-/// Most stories of one page of the list.
-pub const STORIES_LISTED_MAX: usize = 1_000;
-/// Stories up to which the list is made within the connection's task.
-pub const STORIES_INLINE_MAX: usize = 500;
-/// Bad lines that the message of an error in an `InfluxDB` dialect repeats, since clients show only the message.
-pub const LINES_IN_MESSAGE_MAX: usize = 3;
-/// Longest text of ours in a header, in characters.
-pub const HEADER_TEXT_CHARS_MAX: usize = 256;
-/// Faults of one request that are described one by one.
-pub const FAULTS_SHOWN_MAX: usize = 100;
+// Both ports (`tcp` and `http`).
 
-const _: () = assert!(BODY_BYTES_MAX * 2 <= BODIES_HELD_BYTES_MAX, "one body must fit, as sent and inflated");
-const _: () = assert!(BODY_INLINE_BYTES_MAX <= BODY_BYTES_MAX, "what is parsed inline must be allowed");
-const _: () = assert!(STORIES_LISTED_DEFAULT <= STORIES_LISTED_MAX, "the default must be allowed");
-// tcp
+/// First and longest pause of an accept loop that has run out of descriptors.
+pub const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+// The line port (`tcp`).
+
 /// Connections of the line port that are served at a time.
 pub const TCP_CONNECTIONS_MAX: usize = 10_000;
 /// Bytes of a connection's read buffer to begin with; it grows to [`BLOCK_BYTES_MAX`] while reads fill it.
@@ -206,45 +162,115 @@ pub const TCP_TICK: Duration = Duration::from_secs(10);
 pub const TCP_QUIET_TICKS_MAX: u32 = 24 * 360;
 /// Ticks that a connection may take to authenticate, where tokens are configured.
 pub const TCP_AUTH_TICKS_MAX: u32 = 3;
+/// When a quiet peer is first asked whether it is still there, how often then, and how many times.
+pub const TCP_KEEPALIVE: (Duration, Duration, u32) = (Duration::from_mins(1), Duration::from_secs(15), 4);
 /// How long a connection stays half open after its last answer, so that the peer gets to read it.
 pub const TCP_LINGER: Duration = Duration::from_millis(500);
 /// How long the connections may take to finish when the daemon stops.
 pub const TCP_DRAIN: Duration = Duration::from_secs(15);
-/// When a quiet peer is first asked whether it is still there, how often then, and how many times.
-pub const TCP_KEEPALIVE: (Duration, Duration, u32) = (Duration::from_mins(1), Duration::from_secs(15), 4);
-/// First and longest pause of an accept loop that has run out of descriptors.
-pub const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-// app
+const _: () = assert!(TCP_READ_BYTES_MIN <= BLOCK_BYTES_MAX, "a read buffer must be able to begin");
+const _: () = assert!(TCP_AUTH_TICKS_MAX < TCP_QUIET_TICKS_MAX, "strangers wait less long");
+
+// The HTTP port: connections (`http`).
+
+/// Most HTTP connections that are open at a time; one more is answered 503 and closed.
+pub const HTTP_CONNECTIONS_MAX: usize = 10_000;
+/// Most connections over that limit that are told so at a time; further ones are closed without a word.
+pub const HTTP_REFUSALS_MAX: usize = 64;
+/// How long such a connection may take to read that it is one too many.
+pub const HTTP_REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+/// First pause after a failed accept.
+pub const HTTP_ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(5);
+/// Longest pause after failed accepts.
+pub const HTTP_ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Most header lines of a request.
+pub const HTTP_HEADERS_MAX: usize = 64;
+/// Longest head of a request (request line and headers), in bytes; a report about 1,000 stories needs 25 KiB.
+pub const HTTP_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// How long a connection may take for the head of its next request, idle time between requests included.
+pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+/// How long a client may leave an answer unread.
+pub const HTTP_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long requests under way may take to finish when the daemon stops.
+pub const HTTP_DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+// The HTTP port: bodies (`http`).
+
+/// Longest body of a request, in bytes, after decompression.
+pub const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Bytes of all bodies that are held at a time, as sent and inflated.
+pub const BODIES_HELD_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Longest body that is inflated and parsed within the connection's task; longer ones go to a worker thread.
+pub const BODY_INLINE_BYTES_MAX: usize = 256 * 1024;
+/// Bodies that are inflated or parsed on worker threads at a time.
+pub const BODY_WORKERS_MAX: usize = 4;
+/// Parsers, each with its head cache, that are kept for the next bodies.
+pub const PARSERS_KEPT_MAX: usize = 16;
+/// Largest window of a zstd body, as a power of two of bytes: 8 MiB.
+pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+/// How long a client may pause within a body.
+pub const HTTP_BODY_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// How long a body may take in all.
+pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_mins(2);
+/// Bytes of a refused request's body that are read and thrown away, so that the client can read the answer.
+pub const HTTP_DISCARD_BYTES_MAX: usize = 2 * BODY_BYTES_MAX;
+/// How long that may take.
+pub const HTTP_DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest `Idempotency-Key`, in characters.
+pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
+
+const _: () = assert!(BODY_BYTES_MAX * 4 <= RECORD_BYTES_MAX, "a body full of new names must fit one record");
+const _: () = assert!(BODY_BYTES_MAX * 2 <= BODIES_HELD_BYTES_MAX, "one body must fit, as sent and inflated");
+const _: () = assert!(BODY_INLINE_BYTES_MAX <= BODY_BYTES_MAX, "what is parsed inline must be allowed");
+
+// The HTTP port: answers (`http`).
+
+/// Reports and lists that touch very many series and are answered at a time.
+pub const HEAVY_QUERIES_MAX: usize = 4;
+/// How long such a query waits for its turn before it is answered 503.
+pub const HEAVY_QUERY_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How far in the future `Retry-After` lies.
+pub const RETRY_AFTER: Duration = Duration::from_secs(3);
+/// Stories of one page of the list where nothing else is asked for.
+pub const STORIES_LISTED_DEFAULT: usize = 100;
+/// Most stories of one page of the list.
+pub const STORIES_LISTED_MAX: usize = 1_000;
+/// Stories up to which the list is made within the connection's task.
+pub const STORIES_INLINE_MAX: usize = 500;
+/// Faults of one request that are described one by one.
+pub const FAULTS_SHOWN_MAX: usize = 100;
+/// Bad lines that the message of an error in an `InfluxDB` dialect repeats, since clients show only the message.
+pub const LINES_IN_MESSAGE_MAX: usize = 3;
+/// Longest text of ours in a header, in characters.
+pub const HEADER_TEXT_CHARS_MAX: usize = 256;
+
+const _: () = assert!(STORIES_LISTED_DEFAULT <= STORIES_LISTED_MAX, "the default must be allowed");
+
+// Start, watchdog and stop (`app`).
+
+/// Threads for work that blocks (heavy queries, large bodies), beside those of the runtime.
+pub const BLOCKING_THREADS_MAX: usize = 32;
+/// What is asked for at a time to go on starting, while the journal is replayed.
+pub const START_EXTENSION: Duration = Duration::from_mins(1);
+/// How often it is proved that ingest and reports go on, unless the watchdog wants it more often.
+pub const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+/// How long the HTTP room may take to finish when the daemon stops; it has a shorter deadline of its own.
+pub const HTTP_DRAIN: Duration = Duration::from_secs(30);
 /// How long the store may take to drain, sync and fold when the daemon stops.
 pub const STORE_CLOSE: Duration = Duration::from_mins(1);
 /// The same after a second signal, when there is no patience for a last snapshot.
 pub const STORE_CLOSE_HURRIED: Duration = Duration::from_secs(5);
 /// How long what is left on the threads of the runtime may take to end.
 pub const RUNTIME_STOP: Duration = Duration::from_secs(2);
-/// Threads for work that blocks (heavy queries, large bodies), beside those of the runtime.
-pub const BLOCKING_THREADS_MAX: usize = 32;
-/// How often the journal is synced where `fsync` is `interval`.
-pub const FSYNC_INTERVAL: Duration = Duration::from_secs(1);
-/// How often it is proved that ingest and reports go on, unless the watchdog wants it more often.
-pub const PROBE_INTERVAL: Duration = Duration::from_secs(5);
-/// How long the HTTP room may take to finish when the daemon stops; it has a shorter deadline of its own.
-pub const HTTP_DRAIN: Duration = Duration::from_secs(30);
-/// What is asked for at a time to go on starting, while the journal is replayed.
-pub const START_EXTENSION: Duration = Duration::from_mins(1);
 
-// config
-/// Shortest and longest time between snapshots.
-pub const SNAPSHOT_INTERVAL_RANGE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_hours(24));
-/// Farthest ahead of the clock that an event may be allowed to be.
-pub const MAX_FUTURE_MAX: Duration = Duration::from_hours(366 * 24);
-/// Largest configuration or tokens file, in bytes.
-pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+const _: () = assert!(
+    HTTP_DRAIN_TIMEOUT.as_secs() < HTTP_DRAIN.as_secs(),
+    "the room has to miss its own deadline first"
+);
 
-const _: () = assert!(TCP_READ_BYTES_MIN <= BLOCK_BYTES_MAX, "a read buffer must be able to begin");
-const _: () = assert!(LINE_BYTES_MAX < BLOCK_BYTES_MAX, "a line that is too long must be seen as such");
-const _: () = assert!(TCP_AUTH_TICKS_MAX < TCP_QUIET_TICKS_MAX, "strangers wait less long");
-// cli
+// The command line (`cli`).
+
 /// Most lines that `push` and `import` send in one request.
 pub const PUSH_BATCH_LINES_MAX: u64 = 5_000;
 /// Most bytes that `push` and `import` send in one request, unless they are one JSON document.
