@@ -217,8 +217,6 @@ pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_mins(2);
 pub const HTTP_DISCARD_BYTES_MAX: usize = 2 * BODY_BYTES_MAX;
 /// How long that may take.
 pub const HTTP_DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest `Idempotency-Key`, in characters.
-pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
 
 const _: () = assert!(BODY_BYTES_MAX * 4 <= RECORD_BYTES_MAX, "a body full of new names must fit one record");
 const _: () = assert!(BODY_BYTES_MAX * 2 <= BODIES_HELD_BYTES_MAX, "one body must fit, as sent and inflated");

@@ -2,6 +2,7 @@
 //!
 //! INVARIANT: an event is one line, whatever its values hold: control characters of values are escaped.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io::IsTerminal as _;
 
@@ -12,7 +13,52 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::config::{Environment, LogFilter, LogFormat};
+/// How log lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// Lines for people, and for the journal of systemd.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    /// The format of that name; `None` if there is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "text" => Some(Self::Text),
+            "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+}
+
+/// What is logged, as `tracing` spells it; every directive in it is valid.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogFilter(String);
+
+impl LogFilter {
+    /// The filter of `level` or `part=level`, several separated by commas; `None` where a directive is neither.
+    /// `tracing` itself would take nearly any word for the name of a part, and a misspelt level would silence the
+    /// log.
+    pub fn parse(text: &str) -> Option<Self> {
+        const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+        let is_part = |part: &str| {
+            !part.is_empty()
+                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':'))
+        };
+        let is_valid = text.split(',').all(|directive| match directive.split_once('=') {
+            None => LEVELS.contains(&directive),
+            Some((part, level)) => is_part(part) && LEVELS.contains(&level),
+        });
+        is_valid.then(|| Self(text.to_owned()))
+    }
+
+    /// The directives, separated by commas.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 /// Why the log could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -34,11 +80,16 @@ enum Prefix {
     Priority,
 }
 
-/// Sends log lines to standard error from now on. Once per process.
+/// Sends log lines to standard error from now on. Once per process. `environment` reads a variable, by which the
+/// journal of systemd is told from other readers.
 ///
 /// # Errors
 /// [`LoggingError`].
-pub fn init(filter: &LogFilter, format: LogFormat, environment: Environment<'_>) -> Result<(), LoggingError> {
+pub fn init(
+    filter: &LogFilter,
+    format: LogFormat,
+    environment: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<(), LoggingError> {
     let filter = EnvFilter::builder().parse(filter.as_str())?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tallyd::config::options::{Key, OPTIONS};
-use tallyd::config::{Config, ConfigError, Given, LogFormat};
+use tallyd::config::{Config, ConfigError, Given};
+use tallyd::logging::LogFormat;
 use tallyd::store::Fsync;
 
 /// What a run of the program would find.

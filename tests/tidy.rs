@@ -185,6 +185,23 @@ fn bounds_are_in_limits() {
 }
 
 #[test]
+fn every_limit_bounds_something() {
+    let code: String =
+        files().into_iter().filter(|file| file.path.starts_with("src/")).map(|file| file.text).collect();
+    let unused: Vec<String> = document("src/limits.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub const ")?.split_once(':'))
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| {
+            // Its definition is one occurrence.
+            code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| word == name).count()
+                < 2
+        })
+        .collect();
+    assert_none("limits that nothing uses", &unused);
+}
+
+#[test]
 fn changelog_has_the_version() {
     let version = format!("## {}", env!("CARGO_PKG_VERSION"));
     assert!(document("CHANGELOG.md").lines().any(|line| line.starts_with(&version)), "no {version:?}");

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use crate::auth::Auth;
 use crate::limits::{MAX_FUTURE_MAX, SNAPSHOT_INTERVAL_RANGE};
+use crate::logging::{LogFilter, LogFormat};
 use crate::store::Fsync;
 use options::{Key, OPTIONS};
 pub use raw::{Environment, Given};
@@ -63,26 +64,6 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// How log lines look.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LogFormat {
-    /// Lines for people, and for the journal of systemd.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// What is logged, as `tracing` spells it; every directive in it is valid.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LogFilter(String);
-
-impl LogFilter {
-    /// The directives, separated by commas.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 /// The daemon's configuration; every value is in its range.
 #[derive(Debug)]
 pub struct Config {
@@ -127,8 +108,8 @@ impl Config {
         let max_future =
             check.value(Key::MaxFuture, |text| duration_within(text, Duration::ZERO, MAX_FUTURE_MAX));
         let tokens_file = check.value(Key::TokensFile, path);
-        let log = check.value(Key::Log, log_filter);
-        let log_format = check.value(Key::LogFormat, log_format);
+        let log = check.value(Key::Log, LogFilter::parse);
+        let log_format = check.value(Key::LogFormat, LogFormat::parse);
 
         let token_sources = TokenSources::find(tokens_file.as_deref(), environment, &mut faults);
         let auth = token_sources.load().unwrap_or_else(|more| {
@@ -232,29 +213,6 @@ fn fsync(text: &str) -> Option<Fsync> {
         "never" => Some(Fsync::Never),
         _ => None,
     }
-}
-
-fn log_format(text: &str) -> Option<LogFormat> {
-    match text {
-        "text" => Some(LogFormat::Text),
-        "json" => Some(LogFormat::Json),
-        _ => None,
-    }
-}
-
-/// `level` or `part=level`, several separated by commas. `tracing` itself would take nearly any word for the name
-/// of a part, and a misspelt level would silence the log.
-fn log_filter(text: &str) -> Option<LogFilter> {
-    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    let is_part = |part: &str| {
-        !part.is_empty()
-            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':'))
-    };
-    let is_valid = text.split(',').all(|directive| match directive.split_once('=') {
-        None => LEVELS.contains(&directive),
-        Some((part, level)) => is_part(part) && LEVELS.contains(&level),
-    });
-    is_valid.then(|| LogFilter(text.to_owned()))
 }
 
 /// Faults of the two listeners together, and with the tokens.
