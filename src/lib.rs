@@ -33,6 +33,7 @@ pub mod clock;
 pub mod config;
 pub mod counters;
 pub mod disk;
+mod echo;
 pub mod event;
 pub mod http;
 pub mod ingest;

@@ -8,8 +8,9 @@ use super::answer::{self, Answer, Counts, Detail, Dialect, Failure};
 use super::body::{self, Held};
 use super::{Context, Shared};
 use crate::batch::Batch;
+use crate::echo::Echo;
 use crate::ingest::{BodyPrecision, Parsed, Tally};
-use crate::limits::{BODY_INLINE_BYTES_MAX, LINE_ECHO_BYTES_MAX};
+use crate::limits::BODY_INLINE_BYTES_MAX;
 use crate::metrics::Entrance;
 use crate::store::Refusal;
 use crate::wire::{Arrival, Precision};
@@ -121,7 +122,7 @@ fn precision(dialect: Dialect, query: &str) -> Result<BodyPrecision, Failure> {
             }
             found = Some(precision);
         } else if dialect == Dialect::Own {
-            let key = shortened(&key);
+            let key = Echo::new(&key).to_string();
             let message = format!("`{key}` is not known; this path takes `precision`");
             return Err(Failure::parameter(key, message));
         }
@@ -139,22 +140,10 @@ fn precision_named(dialect: Dialect, name: &str) -> Result<BodyPrecision, Failur
         Dialect::Own | Dialect::InfluxV1 => (Precision::parse_v1(name), "n, ns, u, us, ms, s, m or h"),
     };
     let bad = || {
-        let message = format!("`precision` must be {takes}; got `{}`", shortened(name));
+        let message = format!("`precision` must be {takes}; got `{}`", Echo::new(name));
         Failure::parameter("precision", message)
     };
     parsed.ok_or_else(bad).map(Some)
-}
-
-/// A client's own text as an answer may repeat it: bounded, without control characters.
-pub(super) fn shortened(text: &str) -> String {
-    let mut shown = String::new();
-    for c in text.chars().filter(|c| !c.is_control()) {
-        if shown.len().saturating_add(c.len_utf8()) > LINE_ECHO_BYTES_MAX {
-            break;
-        }
-        shown.push(c);
-    }
-    shown
 }
 
 #[cfg(test)]

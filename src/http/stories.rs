@@ -8,13 +8,14 @@ use hyper::http::request::Parts;
 use serde::Serialize;
 
 use super::answer::{self, Answer, Detail, Failure};
-use super::ingest::{shortened, submit};
+use super::ingest::submit;
 use super::listing::{self, Place, Row, Search, Selection};
 use super::upsert;
 use super::{Context, Shared, body, reports};
 use crate::batch::{Batch, Change};
 use crate::calendar::Hour;
 use crate::catalogue::CatalogueFull;
+use crate::echo::Echo;
 use crate::event::{ObjectId, StoryId};
 use crate::limits::{FAULTS_SHOWN_MAX, STORIES_INLINE_MAX, STORIES_LISTED_DEFAULT, STORIES_LISTED_MAX};
 
@@ -76,7 +77,7 @@ fn selection(query: &str) -> Result<Selection, Failure> {
             "limit" => put_once(&mut limit, parse_limit(&value)),
             _ => Parameter::Unknown,
         };
-        let (key, got) = (shortened(&key), shortened(&value));
+        let (key, got) = (Echo::new(&key).to_string(), Echo::new(&value));
         let message = match parsed {
             Parameter::Taken => continue,
             Parameter::Repeated => format!("`{key}` must be given once"),
@@ -134,7 +135,7 @@ fn shown(context: &Context, id: StoryId) -> Result<Answer, Failure> {
 
 fn parse_id(text: &str) -> Result<StoryId, Failure> {
     ObjectId::parse(text.as_bytes()).map(StoryId).ok_or_else(|| {
-        let message = format!("`storyId` must be 24 ASCII letters and digits; got `{}`", shortened(text));
+        let message = format!("`storyId` must be 24 ASCII letters and digits; got `{}`", Echo::new(text));
         Failure::parameter("storyId", message)
     })
 }
@@ -193,7 +194,7 @@ mod tests {
     fn selection_names_every_fault() {
         for (query, message) in [
             ("limit=0", "400 Bad Request: `limit` must be 1 to 1000; got `0`"),
-            ("limit=x%0ay", "400 Bad Request: `limit` must be 1 to 1000; got `xy`"),
+            ("limit=x%0ay", "400 Bad Request: `limit` must be 1 to 1000; got `x\\ny`"),
             ("cursor=abc", "400 Bad Request: `cursor` must be the `next` of a page; got `abc`"),
             ("search=a&search=b", "400 Bad Request: `search` must be given once"),
             (

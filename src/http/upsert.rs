@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::answer::Detail;
-use super::ingest::shortened;
 use crate::batch::Change;
+use crate::echo::Echo;
 use crate::event::{InteractionId, Node, ObjectId, StoryId};
 use crate::limits::{FAULTS_SHOWN_MAX, NAME_BYTES_MAX, NODES_PER_STORY_MAX};
 
@@ -71,7 +71,7 @@ impl Faults {
     }
 
     fn unknown(&mut self, key: &str, known: &str) {
-        let key = shortened(key);
+        let key = Echo::new(key).to_string();
         let message = format!("`{key}` is not known; {known}");
         self.push(&key, message);
     }

@@ -1,10 +1,10 @@
 //! Why a line is not an event, in words that let a person fix it. Owns the wording of the whole room.
-//! INVARIANT: what is echoed of a client's own text is at most `LINE_ECHO_BYTES_MAX` bytes, with control characters
-//! escaped, so that a message is one printable line.
+//! INVARIANT: a client's own text is in an [`Echo`], so that a message is one printable line.
 
 use std::fmt;
 
-use crate::limits::{LINE_BYTES_MAX, LINE_ECHO_BYTES_MAX, NAME_BYTES_MAX};
+pub use crate::echo::Echo;
+use crate::limits::{LINE_BYTES_MAX, NAME_BYTES_MAX};
 
 /// Why one line or JSON value is not an event: the kind, and where it is where that is known.
 /// `Display` is one line, lower case: what was wrong and what would be right.
@@ -72,37 +72,6 @@ impl fmt::Display for LineError {
 }
 
 impl std::error::Error for LineError {}
-
-/// A bounded, printable copy of a piece of a client's line.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Echo(Box<str>);
-
-impl Echo {
-    /// The first `LINE_ECHO_BYTES_MAX` bytes of `text` once control characters are escaped, with `…` where it was cut.
-    pub(crate) fn new(text: &str) -> Self {
-        let mut shown = String::with_capacity(text.len().min(LINE_ECHO_BYTES_MAX));
-        for character in text.chars() {
-            let before = shown.len();
-            if character.is_control() {
-                shown.extend(character.escape_default());
-            } else {
-                shown.push(character);
-            }
-            if shown.len() > LINE_ECHO_BYTES_MAX {
-                shown.truncate(before);
-                shown.push('…');
-                break;
-            }
-        }
-        Self(shown.into_boxed_str())
-    }
-}
-
-impl fmt::Display for Echo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// The kinds of [`LineError`].
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
