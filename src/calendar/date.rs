@@ -1,6 +1,6 @@
-//! Dates as text: the three spellings that reports take, and the one that they write.
+//! Dates as text: the three spellings that reports take, the one that they write, and those of HTTP answers.
 
-use chrono::{DateTime, Datelike, NaiveDate};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 
 use super::moment::LocalSeconds;
 use super::{UnixSeconds, Zone};
@@ -89,6 +89,21 @@ pub fn write_instant(at: UnixSeconds, out: &mut [u8; 24]) {
         y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2, b'.', b'0',
         b'0', b'0', b'Z',
     ];
+}
+
+/// An instant, in milliseconds since 1970, as `2019-03-17T00:00:00.000Z`; 1970 for what no calendar has.
+pub fn rfc3339(unix_ms: i64) -> String {
+    utc(unix_ms).format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
+/// An instant, in seconds since 1970, as HTTP writes dates: `Sun, 17 Mar 2019 09:00:03 GMT`; 1970 for what no calendar
+/// has.
+pub fn http_date(unix_seconds: i64) -> String {
+    utc(unix_seconds.saturating_mul(1_000)).format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+fn utc(unix_ms: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(unix_ms).unwrap_or(DateTime::UNIX_EPOCH)
 }
 
 /// The two last digits of a number.

@@ -4,12 +4,12 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use http_body_util::Full;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
+use crate::calendar::{http_date, rfc3339};
 use crate::clock::Clock;
 use crate::limits::{HEADER_TEXT_CHARS_MAX, LINES_IN_MESSAGE_MAX, RETRY_AFTER};
 
@@ -357,17 +357,7 @@ pub(super) fn raw_refusal(clock: &Clock, message: &'static str) -> Vec<u8> {
 
 /// When to try again, as an HTTP date: some clients read a number as milliseconds.
 fn retry_after(clock: &Clock) -> String {
-    let seconds = clock.unix_seconds().saturating_add_unsigned(RETRY_AFTER.as_secs());
-    date(seconds.saturating_mul(1_000)).format("%a, %d %b %Y %H:%M:%S GMT").to_string()
-}
-
-/// An instant, given in milliseconds since 1970, as `2019-03-17T00:00:00.000Z`.
-pub(super) fn rfc3339(unix_ms: i64) -> String {
-    date(unix_ms).format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
-}
-
-fn date(unix_ms: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp_millis(unix_ms).unwrap_or(DateTime::UNIX_EPOCH)
+    http_date(clock.unix_seconds().saturating_add_unsigned(RETRY_AFTER.as_secs()))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::answer::{self, Answer};
+use crate::calendar::rfc3339;
 use crate::metrics::{self, Figure, Value};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -59,7 +60,7 @@ struct Ready {
 pub(super) fn ready(context: &Context) -> Answer {
     let up = context.clock.monotonic();
     let up_ms = i64::try_from(up.as_millis()).unwrap_or(i64::MAX);
-    let started = answer::rfc3339(context.clock.unix_ms().saturating_sub(up_ms));
+    let started = rfc3339(context.clock.unix_ms().saturating_sub(up_ms));
     answer::json(answer::to_json(&Ready { status: "ready", started, up: format!("{}s", up.as_secs()) }))
 }
 

@@ -13,7 +13,7 @@ use super::listing::{self, Place, Row, Search, Selection};
 use super::upsert;
 use super::{Context, Shared, body, reports};
 use crate::batch::{Batch, Change};
-use crate::calendar::Hour;
+use crate::calendar::{Hour, rfc3339};
 use crate::catalogue::CatalogueFull;
 use crate::echo::Echo;
 use crate::event::{ObjectId, StoryId};
@@ -38,7 +38,7 @@ struct Shown<'a> {
 
 impl<'a> From<&'a Row> for Shown<'a> {
     fn from(row: &'a Row) -> Self {
-        let instant = |hour: Hour| answer::rfc3339(hour.unix_seconds().saturating_mul(1_000));
+        let instant = |hour: Hour| rfc3339(hour.unix_seconds().saturating_mul(1_000));
         Self {
             story_id: row.story.0.as_str(),
             name: row.name.as_deref(),
