@@ -41,6 +41,7 @@ pub mod journal;
 pub mod limits;
 pub mod logging;
 pub mod metrics;
+mod pause;
 pub mod report;
 pub mod shutdown;
 pub mod snapshot;

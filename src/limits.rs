@@ -138,10 +138,12 @@ pub const SNAPSHOT_INTERVAL_RANGE: (Duration, Duration) = (Duration::from_secs(1
 /// Farthest ahead of the clock that an event may be allowed to be.
 pub const MAX_FUTURE_MAX: Duration = Duration::from_hours(366 * 24);
 
-// Both ports (`tcp` and `http`).
+// Both ports (`pause`).
 
-/// First and longest pause of an accept loop that has run out of descriptors.
-pub const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// First pause of an accept loop that has run out of descriptors or memory.
+pub const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(5);
+/// Longest pause of such a loop.
+pub const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 // The line port (`tcp`).
 
@@ -180,10 +182,6 @@ pub const HTTP_CONNECTIONS_MAX: usize = 10_000;
 pub const HTTP_REFUSALS_MAX: usize = 64;
 /// How long such a connection may take to read that it is one too many.
 pub const HTTP_REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
-/// First pause after a failed accept.
-pub const HTTP_ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(5);
-/// Longest pause after failed accepts.
-pub const HTTP_ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Most header lines of a request.
 pub const HTTP_HEADERS_MAX: usize = 64;
 /// Longest head of a request (request line and headers), in bytes; a report about 1,000 stories needs 25 KiB.

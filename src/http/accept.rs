@@ -20,6 +20,7 @@ use super::timed_io::TimedIo;
 use super::{Context, Shared};
 use crate::limits;
 use crate::metrics::{Entrance, Metrics};
+use crate::pause::AcceptPause;
 use crate::shutdown;
 
 /// Serves the port until the shutdown, then stops accepting, answers the requests under way with
@@ -30,7 +31,7 @@ pub async fn serve(listener: TcpListener, context: Arc<Context>, mut shutdown: s
     let slots = Arc::new(Semaphore::new(limits.connections));
     let refusals = Arc::new(Semaphore::new(limits::HTTP_REFUSALS_MAX));
     let mut tasks = JoinSet::new();
-    let mut pause = Pause::default();
+    let mut pause = AcceptPause::default();
     loop {
         let accepted = tokio::select! {
             biased;
@@ -43,7 +44,7 @@ pub async fn serve(listener: TcpListener, context: Arc<Context>, mut shutdown: s
         };
         match accepted {
             Ok((stream, _)) => {
-                pause = Pause::default();
+                pause = AcceptPause::default();
                 if let Ok(slot) = Arc::clone(&slots).try_acquire_owned() {
                     tasks.spawn(converse(stream, Arc::clone(&shared), slot, shutdown.clone()));
                 } else {
@@ -54,7 +55,7 @@ pub async fn serve(listener: TcpListener, context: Arc<Context>, mut shutdown: s
                 }
             }
             Err(error) => {
-                if let Some(pause) = pause.after(&error) {
+                if let Some(pause) = pause.after("http", &error) {
                     tokio::select! {
                         () = shutdown.stopping() => break,
                         () = tokio::time::sleep(pause) => {}
@@ -84,31 +85,6 @@ fn tell_panic(ended: Result<(), JoinError>) {
         && error.is_panic()
     {
         tracing::error!(%error, "an http connection ended by a panic");
-    }
-}
-
-/// How long to wait after failed accepts: not at all if only that connection is gone, longer and longer if the
-/// process is out of descriptors or memory, so that the loop does not spin.
-#[derive(Default)]
-struct Pause {
-    last: Option<Duration>,
-}
-
-impl Pause {
-    fn after(&mut self, error: &io::Error) -> Option<Duration> {
-        use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-        if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted) {
-            return None;
-        }
-        if self.last.is_none() {
-            // Only the first of a run is logged; the rest would say the same many times a second.
-            tracing::warn!(%error, "http connections cannot be accepted for now");
-        }
-        let next = self.last.map_or(limits::HTTP_ACCEPT_PAUSE_MIN, |last| {
-            last.saturating_mul(2).min(limits::HTTP_ACCEPT_PAUSE_MAX)
-        });
-        self.last = Some(next);
-        Some(next)
     }
 }
 
@@ -185,22 +161,4 @@ async fn refuse(mut stream: TcpStream, shared: Arc<Shared>, permit: OwnedSemapho
         tracing::debug!("a connection that was one too many did not wait for the answer");
     }
     drop(permit);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pause_grows_when_descriptors_run_out_and_not_when_a_client_vanished() {
-        let mut pause = Pause::default();
-        assert_eq!(pause.after(&io::ErrorKind::ConnectionAborted.into()), None);
-        let out_of_descriptors = io::Error::from_raw_os_error(24);
-        assert_eq!(pause.after(&out_of_descriptors), Some(limits::HTTP_ACCEPT_PAUSE_MIN));
-        assert_eq!(pause.after(&out_of_descriptors), Some(limits::HTTP_ACCEPT_PAUSE_MIN * 2));
-        for _ in 0..20 {
-            pause.after(&out_of_descriptors);
-        }
-        assert_eq!(pause.after(&out_of_descriptors), Some(limits::HTTP_ACCEPT_PAUSE_MAX));
-    }
 }

@@ -9,7 +9,6 @@ mod command;
 mod connection;
 mod session;
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +19,9 @@ use tracing::{error, info, warn};
 use crate::auth::Auth;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
-use crate::limits::{ACCEPT_PAUSE, TCP_DRAIN, TCP_KEEPALIVE};
+use crate::limits::{TCP_DRAIN, TCP_KEEPALIVE};
 use crate::metrics::{Entrance, Metrics};
+use crate::pause::AcceptPause;
 use crate::shutdown::Watch;
 use crate::store::Door;
 
@@ -74,7 +74,7 @@ async fn accept_all(
     connections: &mut JoinSet<()>,
 ) {
     let mut stopping = shutdown.clone();
-    let mut pause = Pause::default();
+    let mut pause = AcceptPause::default();
     loop {
         let accepted = tokio::select! {
             () = stopping.stopping() => return,
@@ -86,7 +86,7 @@ async fn accept_all(
         };
         match accepted {
             Ok((stream, _)) => {
-                pause = Pause::default();
+                pause = AcceptPause::default();
                 if connections.len() >= context.connections_max {
                     context.metrics.connection_refused(Entrance::Tcp);
                     turn_away(&stream);
@@ -95,42 +95,16 @@ async fn accept_all(
                     connections.spawn(connection::run(stream, Arc::clone(context), shutdown.clone()));
                 }
             }
-            Err(error) if is_the_peers(&error) => {}
             Err(error) => {
-                let pause = pause.next();
-                if pause == ACCEPT_PAUSE.0 {
-                    warn!(%error, "the line port cannot accept connections for now");
-                }
-                tokio::select! {
-                    () = stopping.stopping() => return,
-                    () = tokio::time::sleep(pause) => {}
+                if let Some(pause) = pause.after("tcp", &error) {
+                    tokio::select! {
+                        () = stopping.stopping() => return,
+                        () = tokio::time::sleep(pause) => {}
+                    }
                 }
             }
         }
     }
-}
-
-/// How long to wait before the next attempt to accept: longer each time, until one succeeds.
-#[derive(Default)]
-struct Pause(Duration);
-
-impl Pause {
-    fn next(&mut self) -> Duration {
-        let (shortest, longest) = ACCEPT_PAUSE;
-        self.0 = self.0.saturating_mul(2).clamp(shortest, longest);
-        self.0
-    }
-}
-
-/// Whether accepting failed since the peer has gone again, which says nothing about the next one.
-fn is_the_peers(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::Interrupted
-    )
 }
 
 fn turn_away(stream: &TcpStream) {
@@ -156,21 +130,5 @@ fn prepare(stream: &TcpStream) {
 fn note_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         error!(%error, "a connection of the line port ended by a bug");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_of_the_accept_loop_grow_to_their_bound() {
-        let mut pause = Pause::default();
-        assert_eq!(pause.next(), ACCEPT_PAUSE.0);
-        assert_eq!(pause.next(), ACCEPT_PAUSE.0 * 2);
-        for _ in 0..20 {
-            pause.next();
-        }
-        assert_eq!(pause.next(), ACCEPT_PAUSE.1);
     }
 }
