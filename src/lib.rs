@@ -9,18 +9,38 @@
 //! | word | meaning |
 //! | --- | --- |
 //! | event | one thing that happened, as a client sent it |
+//! | line | one event, comment or command as text; a JSON object counts as one |
+//! | head (of a line) | measurement and tags, the bytes that a client repeats; a parser's cache knows its series by them |
+//! | node | what of a story can answer: an interaction, a fallback, the welcome |
 //! | increment | (series, hour, count): what an event adds to one counter |
 //! | batch | the increments of one read or one request; atomic: one journal record |
+//! | definition | binds a series id to its key; stands in the first record that needs it |
+//! | change | what a batch does to the catalogue: make known, name, delete |
 //! | series | (story, source, metric); named by a [`batch::SeriesId`] |
+//! | total | the series of a metric over all stories, by source or over all sources; kept, not added up when asked |
 //! | hour | whole hours since 1970-01-01T00:00Z; a bucket of the counters |
 //! | cell | (hour, count) of one series |
 //! | frame | the cells of one series within one calendar month, packed |
-//! | catalogue | which stories, interactions and series are known, and their names |
+//! | catalogue | which stories, nodes and series are known, and their names |
+//! | intern, confirm | to give a key its id, which makes nothing known; to make it known once its definition is journalled |
+//! | generation (of the catalogue) | raised by every deletion: what was confirmed under an older one has to be confirmed anew |
+//! | door, receipt, refusal | where batches go in; what an accepted one gets; why one was not taken |
+//! | turn, group | one round of the sequencer; the batches of it, which share one write and one sync |
 //! | journal, record, segment | the file of batches, one batch in it, one file of it |
+//! | sequence | the number of a record, from 1; a journal position |
+//! | epoch | the random name of a data directory's life, in every file of it |
+//! | torn tail | the end of the newest segment that a crash left in pieces; cut at the next start |
 //! | seal | to end a segment, so that the fold may read it |
 //! | fold | old snapshot + sealed segments = new snapshot |
-//! | snapshot, part, dictionary, manifest | counters on disk: the frames of one month, the catalogue, the list of both |
+//! | snapshot | counters and catalogue on disk, up to one journal position |
+//! | part, dictionary, manifest | files of it: the frames of one month, the catalogue, the list of both, which commits |
+//! | generation (of a snapshot) | counts the folds of a data directory; in the name of every file that one wrote |
+//! | entrance | the port that lines came by: tcp or http |
+//! | tally | lines by what became of them |
+//! | accepted, rejected, refused | counted; bad, and never to be counted; good but not taken, to be sent again |
+//! | moment | one second on the time line; an hour, a day, a month is a range of them |
 //! | period, unit, data point | a named range of dates; an hour, day, month or year of a report; its value |
+//! | echo | a client's own text in a message of ours, bounded and printable |
 
 pub mod app;
 pub mod auth;
