@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 
 use super::answer::raw_refusal;
+use super::guarded_io::{GuardedIo, Order};
 use super::service;
 use super::timed_io::TimedIo;
 use super::{Context, Shared};
@@ -119,9 +120,11 @@ async fn converse(
         // The connection works without it, only slower.
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
+    let order = Arc::new(Order::new());
+    let stream = GuardedIo::new(stream, Arc::clone(&order), shared.context.clock.clone());
     let service = service_fn(move |request| {
-        let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(service::answer(&shared, request).await) }
+        let (shared, begun) = (Arc::clone(&shared), order.begin());
+        async move { Ok::<_, Infallible>(service::answer(&shared, request, begun).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -343,14 +343,25 @@ fn header_text(text: &str) -> HeaderValue {
 
 /// The answer to a connection that no task will serve, as bytes.
 pub(super) fn raw_refusal(clock: &Clock, message: &'static str) -> Vec<u8> {
-    let body = Failure::unavailable(message).own(clock);
+    raw_answer(&Failure::unavailable(message), clock)
+}
+
+/// A failure as the bytes of the last answer of a connection.
+pub(super) fn raw_answer(failure: &Failure, clock: &Clock) -> Vec<u8> {
+    let body = failure.own(clock);
     let mut answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
-         retry-after: {}\r\nconnection: close\r\n\r\n",
-        body.len(),
-        retry_after(clock)
-    )
-    .into_bytes();
+        "HTTP/1.1 {}\r\ncontent-type: application/json\r\ncache-control: no-store\r\n",
+        failure.status
+    );
+    if failure.status == StatusCode::SERVICE_UNAVAILABLE {
+        answer.push_str("retry-after: ");
+        answer.push_str(&retry_after(clock));
+        answer.push_str("\r\n");
+    }
+    answer.push_str("connection: close\r\ncontent-length: ");
+    answer.push_str(&body.len().to_string());
+    answer.push_str("\r\n\r\n");
+    let mut answer = answer.into_bytes();
     answer.extend_from_slice(&body);
     answer
 }

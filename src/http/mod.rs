@@ -6,6 +6,8 @@ mod accept;
 mod access;
 mod answer;
 mod body;
+mod framing;
+mod guarded_io;
 mod health;
 mod influx;
 mod ingest;

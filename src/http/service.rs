@@ -10,19 +10,26 @@ use super::answer::{self, Answer, Dialect, Failure};
 use super::route::{Method, PAGE, Route};
 use super::{Shared, access, body, health, influx, ingest, reports, stories};
 
-/// Answers a request, whatever it is.
-pub(super) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
+/// Answers a request, whatever it is. `begun` is what there is against it before it is looked at.
+pub(super) async fn answer(
+    shared: &Arc<Shared>,
+    request: Request<Incoming>,
+    begun: Result<(), Failure>,
+) -> Answer {
     let context = &shared.context;
     let (head, mut body) = request.into_parts();
     let route = Route::of(head.uri.path());
-    let outcome = match route {
-        Some(route) => handle(shared, route, &head, &mut body).await,
-        None => Err(Failure::not_found("there is nothing at this path; GET / lists what there is")),
+    let is_refused_unseen = begun.is_err();
+    let outcome = match (begun, route) {
+        (Err(failure), _) => Err(failure),
+        (Ok(()), Some(route)) => handle(shared, route, &head, &mut body).await,
+        (Ok(()), None) => Err(Failure::not_found("there is nothing at this path; GET / lists what there is")),
     };
     let answer = match outcome {
         Ok(answer) => answer,
         Err(failure) => {
-            if !failure.closes() {
+            // What is left of a body that came too slowly, or broke off, is not worth waiting for.
+            if is_refused_unseen || !failure.closes() {
                 body::discard(&head, &mut body).await;
             }
             failure.answer(route.map_or(Dialect::Own, Route::dialect), &context.clock)

@@ -1,4 +1,4 @@
-//! A TCP stream as hyper wants it, with a deadline for writes: hyper has none, and a client that does not read its
+//! A stream as hyper wants it, with a deadline for writes: hyper has none, and a client that does not read its
 //! answer must not keep a connection for ever.
 
 use std::io;
@@ -8,20 +8,21 @@ use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
+
+use super::guarded_io::GuardedIo;
 
 /// A stream whose writes fail once the peer has taken nothing for the time given.
 #[derive(Debug)]
 pub(super) struct TimedIo {
-    stream: TokioIo<TcpStream>,
+    stream: TokioIo<GuardedIo>,
     write_timeout: Duration,
     /// Runs while a write waits for the peer.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl TimedIo {
-    pub(super) fn new(stream: TcpStream, write_timeout: Duration) -> Self {
+    pub(super) fn new(stream: GuardedIo, write_timeout: Duration) -> Self {
         Self { stream: TokioIo::new(stream), write_timeout, waiting: None }
     }
 

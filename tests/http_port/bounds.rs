@@ -131,3 +131,46 @@ async fn stopping_does_not_wait_for_ever() {
     tokio::time::timeout(Duration::from_secs(20), port.served).await.expect("drained").unwrap();
     assert_eq!(stuck.rest().await, 0);
 }
+
+#[tokio::test]
+async fn a_request_with_two_ends_is_refused_and_counts_nothing() {
+    let both = "POST /events HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n";
+    let turned = "POST /write HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n";
+    let coded = "POST /events HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip, chunked\r\n\r\n";
+    let chunk = format!("{:x}\r\n{LINE}\r\n0\r\n\r\n", LINE.len());
+    for head in [both, turned, coded] {
+        let port = Port::open().await;
+        let mut client = port.client().await;
+        assert_eq!(client.ask("POST", "/events", &[], LINE.as_bytes()).await.status, 200);
+        let chunked = ["transfer-encoding: chunked"];
+        assert_eq!(client.ask("POST", "/events", &chunked, chunk.as_bytes()).await.status, 200);
+        client.send(format!("{head}{chunk}GET /ping HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await;
+        let reply = client.reply(false).await;
+        assert_eq!((reply.status, reply.header("connection")), (400, Some("close")), "{head} {reply:?}");
+        assert!(reply.body.contains("it is not clear where the body ends"), "{reply:?}");
+        assert_eq!(client.rest().await, 0, "{head}");
+        assert_eq!(port.conversations().await, 2, "{head}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_http_is_told_so_in_the_shape_of_every_error() {
+    let port = Port::open().await;
+    let long = "a".repeat(70_000);
+    let many = "x: y\r\n".repeat(100);
+    for (request, status) in [
+        (format!("{LINE}\n"), 400),
+        ("POST /events HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n".to_owned(), 400),
+        ("GET /ping HTTP/1.1\r\nhost : x\r\n\r\n".to_owned(), 400),
+        (format!("GET /{long} HTTP/1.1\r\nhost: x\r\n\r\n"), 414),
+        (format!("GET /ping HTTP/1.1\r\n{many}\r\n"), 431),
+    ] {
+        let mut client = port.client().await;
+        client.send(request.as_bytes()).await;
+        let reply = client.reply(false).await;
+        assert_eq!((reply.status, reply.header("connection")), (status, Some("close")), "{reply:?}");
+        let status = &reply.json()["status"];
+        assert_eq!((&status["code"], &status["type"]), (&reply.status.into(), &"error".into()), "{reply:?}");
+        assert_eq!(client.rest().await, 0);
+    }
+}

@@ -218,15 +218,6 @@ async fn smuggled_lengths_are_refused() {
 }
 
 #[tokio::test]
-async fn chunks_win_over_a_length() {
-    // As RFC 9112 has it. The HTTP library drops the length, so that it cannot be refused instead.
-    let port = Port::open().await;
-    let framing = ["content-length: 5", "transfer-encoding: chunked"];
-    let reply = port.ask("POST", "/events", &framing, &chunked(LINE.as_bytes())).await;
-    assert_eq!(reply.json()["accepted"], 1, "{reply:?}");
-}
-
-#[tokio::test]
 async fn a_closed_store_means_503_with_a_date() {
     let mut port = Port::open().await;
     let store = port.store.take().unwrap();
