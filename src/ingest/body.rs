@@ -5,8 +5,12 @@ use crate::wire::block::LineRule;
 use crate::wire::json::{self, BodyKind};
 use crate::wire::{LineError, LineErrorKind, TimeRules};
 
+/// What some editors and shells put before a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Parses a body into `parsed`.
 pub(super) fn parse(parser: &mut Parser, body: &[u8], times: &TimeRules, parsed: &mut Parsed) {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     match json::body_kind(body) {
         BodyKind::Lines => lines(parser, body, times, parsed),
         BodyKind::Object => object(parser, body, times, parsed),

@@ -207,6 +207,9 @@ fn body_tells_lines_objects_and_arrays_apart() {
     for (body, accepted, wanted) in [
         (format!("{object}\n{lines}\r\n{object}"), 3, vec![]),
         (format!("\n \n{pretty}\n"), 1, vec![]),
+        (format!("\u{feff}{object}\n{lines}"), 2, vec![]),
+        (format!("\u{feff}{lines}\u{feff}{lines}"), 1, vec![(3, "got `\u{feff}message`")]),
+        (format!("\u{feff}[{object}]"), 1, vec![]),
         (format!("[{object} ,\n{pretty}\n]\n"), 2, vec![]),
         ("[]".to_owned(), 0, vec![]),
         (String::new(), 0, vec![]),
