@@ -44,6 +44,12 @@ pub(super) fn with_json(status: StatusCode, body: Vec<u8>) -> Answer {
     answer
 }
 
+/// The same answer, and when to ask again.
+pub(super) fn and_retry_after(mut answer: Answer, clock: &Clock) -> Answer {
+    answer.headers_mut().insert(header::RETRY_AFTER, header_text(&retry_after(clock)));
+    answer
+}
+
 /// `200` with another kind of content.
 pub(super) fn content(kind: &'static str, body: impl Into<Bytes>) -> Answer {
     with_body(StatusCode::OK, HeaderValue::from_static(kind), body)
@@ -413,6 +419,9 @@ mod tests {
             let (headers, _) = shown(&Failure::unavailable("busy"), dialect);
             assert_eq!(headers["retry-after"], "Sun, 17 Mar 2019 09:00:03 GMT");
         }
+        let health =
+            and_retry_after(with_json(StatusCode::SERVICE_UNAVAILABLE, Vec::new()), &Clock::manual(0));
+        assert_eq!(health.headers()["retry-after"], "Thu, 01 Jan 1970 00:00:03 GMT");
         let raw = String::from_utf8(raw_refusal(&Clock::manual(0), "full")).unwrap();
         assert!(raw.contains("retry-after: Thu, 01 Jan 1970 00:00:03 GMT\r\n"), "{raw}");
     }

@@ -45,7 +45,8 @@ pub(super) fn health(context: &Context) -> Answer {
         reports: verdict(true),
         version: VERSION,
     };
-    answer::with_json(status, answer::to_json(&body))
+    let answer = answer::with_json(status, answer::to_json(&body));
+    if takes_events { answer } else { answer::and_retry_after(answer, &context.clock) }
 }
 
 /// `GET /ready`, as `InfluxDB` 2 has it.
