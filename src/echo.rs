@@ -29,6 +29,11 @@ impl Echo {
         }
         Self(shown.into_boxed_str())
     }
+
+    /// The copy as text.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Display for Echo {

@@ -37,6 +37,13 @@ impl LineError {
         Self { element: Some(element), ..self }
     }
 
+    /// The same error with its kind said in other words, where `words` has some.
+    #[must_use]
+    pub(crate) fn reworded(self, words: impl FnOnce(&LineErrorKind) -> Option<LineErrorKind>) -> Self {
+        let kind = words(&self.kind).unwrap_or(self.kind);
+        Self { kind, ..self }
+    }
+
     /// What is wrong.
     pub fn kind(&self) -> &LineErrorKind {
         &self.kind
@@ -85,7 +92,9 @@ pub enum LineErrorKind {
     NotUtf8,
     #[error("control character U+{code:04X} is not allowed; separate with spaces and line feeds only")]
     ControlCharacter { code: u32 },
-    #[error("this looks like an HTTP request, but this is the line port; HTTP is on the other one")]
+    #[error(
+        "this looks like an HTTP request, but a line of events is expected here; HTTP is on its own port"
+    )]
     Http,
     #[error("this looks like a TLS handshake, but plain lines are expected here")]
     Tls,
@@ -119,7 +128,9 @@ pub enum LineErrorKind {
     FieldValueEmpty { key: Echo },
     #[error("field `{key}` is not a number, boolean or string in double quotes; got `{got}`")]
     FieldValue { key: Echo, got: Echo },
-    #[error("field `{key}` is an integer out of range; got `{got}`")]
+    #[error(
+        "field `{key}` is an integer out of range: 64 bits, signed with `i`, unsigned with `u`; got `{got}`"
+    )]
     IntegerRange { key: Echo, got: Echo },
     #[error("field `{key}` is a number out of range; got `{got}`")]
     FloatRange { key: Echo, got: Echo },
@@ -129,6 +140,8 @@ pub enum LineErrorKind {
     AfterString { key: Echo },
     #[error("the timestamp must be a whole number; got `{got}`")]
     Timestamp { got: Echo },
+    #[error("the timestamp {got} is out of range: it does not fit 64 bits; is the precision right?")]
+    TimestampDigits { got: Echo },
     #[error("nothing may follow the timestamp; got `{got}`")]
     AfterTimestamp { got: Echo },
 
@@ -143,6 +156,10 @@ pub enum LineErrorKind {
     Kind { what: &'static str, got: Echo },
     #[error("`{key}` is missing{why}")]
     Missing { key: &'static str, why: &'static str },
+    #[error(
+        "`{key}` is a field here, but must be a tag: write `,{key}=` and its value before the first space"
+    )]
+    FieldForTag { key: &'static str },
     #[error("`{key}` is given twice")]
     Twice { key: &'static str },
     #[error("`{key}` must be 24 letters and digits; got `{got}`")]

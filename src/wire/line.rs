@@ -244,9 +244,7 @@ impl<'a> Parts<'a> {
         if !value::is_digits(token.strip_prefix('-').unwrap_or(token)) {
             return Err(wrong(|got| LineErrorKind::Timestamp { got }));
         }
-        let units = token.parse().map_err(|_overflow| {
-            wrong(|got| LineErrorKind::IntegerRange { key: Echo::new("timestamp"), got })
-        })?;
+        let units = token.parse().map_err(|_overflow| wrong(|got| LineErrorKind::TimestampDigits { got }))?;
         self.position = offset.saturating_add(token.len());
         self.skip_spaces();
         if self.peek().is_some() {
@@ -414,7 +412,7 @@ fn line_event<'a>(mut parts: Parts<'a>, times: &TimeRules) -> Result<Reading<'a>
     let mut raw = RawEvent::default();
     let mut kind = None;
     let mut tags = TagKeys::default();
-    while let Some(part) = parts.next_part()? {
+    while let Some(part) = parts.next_part().map_err(|error| rules::in_our_words(error, kind))? {
         match part {
             Part::Measurement { name, offset } => {
                 // The rest of the line is lexed first, so that a malformed line is called that.

@@ -63,11 +63,7 @@ impl Given<'_> {
     fn text(&self, key: &'static str) -> Result<&str, LineError> {
         match &self.value {
             Value::Text(text) => Ok(text),
-            other => Err(self.error(LineErrorKind::WrongType {
-                key,
-                want: "a string in double quotes",
-                got: other.echo(),
-            })),
+            other => Err(self.error(LineErrorKind::WrongType { key, want: WANT_STRING, got: other.echo() })),
         }
     }
 }
@@ -87,6 +83,8 @@ pub(super) struct RawEvent<'a> {
     pub(super) name_tag: Option<Given<'a>>,
     pub(super) story_name: Option<Given<'a>>,
     pub(super) timestamp: Option<Given<'a>>,
+    /// Keys of tags that were given as fields, where they mean nothing.
+    fields_for_tags: Vec<&'static str>,
 }
 
 impl<'a> RawEvent<'a> {
@@ -119,7 +117,10 @@ impl<'a> RawEvent<'a> {
             ("storyName", _) => (&mut self.story_name, "storyName"),
             ("paid", Some(Kind::Conversation)) => (&mut self.paid, "paid"),
             ("name", Some(Kind::Interaction)) => (&mut self.name, "name"),
-            _ => return Ok(()),
+            _ => {
+                self.fields_for_tags.extend(TAGS.into_iter().find(|tag| *tag == key));
+                return Ok(());
+            }
         };
         if place.is_some() {
             return Err(given.error(LineErrorKind::Twice { key }));
@@ -127,6 +128,43 @@ impl<'a> RawEvent<'a> {
         *place = Some(given);
         Ok(())
     }
+
+    /// That the key, or the type that would say another is needed, is missing; or that it is in the wrong place.
+    fn missing(&self, key: &'static str, why: &'static str) -> LineError {
+        let misplaced = |wanted: &str| self.fields_for_tags.iter().find(|tag| **tag == wanted).copied();
+        let type_decides = matches!(key, "id" | "parentId");
+        let misplaced = misplaced(key).or_else(|| misplaced("type").filter(|_| type_decides));
+        LineError::whole(
+            misplaced.map_or(LineErrorKind::Missing { key, why }, |key| LineErrorKind::FieldForTag { key }),
+        )
+    }
+}
+
+/// The tags that the rules ask for.
+const TAGS: [&str; 5] = ["storyId", "source", "type", "id", "parentId"];
+const WANT_BOOLEAN: &str = "true or false, without quotes";
+const WANT_STRING: &str = "a string in double quotes";
+
+/// An error of the grammar about a field of ours, as the rules would have put it: what the field takes, rather than
+/// what any field may be.
+pub(super) fn in_our_words(error: LineError, kind: Option<Kind>) -> LineError {
+    error.reworded(|wrong| {
+        let (LineErrorKind::FieldValue { key, got }
+        | LineErrorKind::IntegerRange { key, got }
+        | LineErrorKind::FloatRange { key, got }) = wrong
+        else {
+            return None;
+        };
+        let got = Echo::new(&format!("`{got}`"));
+        let (key, want) = match (key.as_str(), kind) {
+            ("count", _) => return Some(LineErrorKind::Count { got }),
+            ("paid", Some(Kind::Conversation)) => ("paid", WANT_BOOLEAN),
+            ("name", Some(Kind::Interaction)) => ("name", WANT_STRING),
+            ("storyName", _) => ("storyName", WANT_STRING),
+            _ => return None,
+        };
+        Some(LineErrorKind::WrongType { key, want, got })
+    })
 }
 
 /// Checks the raw parts against the contract. `precision` is the unit of an integer timestamp, `kind_key` what the
@@ -138,8 +176,9 @@ pub(super) fn event<'a>(
     kind_key: &'static str,
 ) -> Result<Reading<'a>, LineError> {
     let kind = kind(raw.kind.as_ref(), kind_key)?;
-    let story = StoryId(object_id(raw.story_id.as_ref(), "storyId", "")?);
-    let source = source(raw.source.as_ref())?;
+    let story = raw.story_id.as_ref().ok_or_else(|| raw.missing("storyId", "; it names the story"))?;
+    let story = StoryId(object_id(story, "storyId")?);
+    let source = source(&raw)?;
     let count = count(raw.count.as_ref())?;
     let mut name_in = NameIn::Fields;
     let what = match kind {
@@ -161,6 +200,11 @@ pub(super) fn event<'a>(
             let checked = match &given.value {
                 Value::Int(units) => times.check(*units, precision),
                 Value::Text(text) => times.check_text(text),
+                Value::Float(units) => match whole_i64(*units) {
+                    Some(units) => times.check(units, precision),
+                    None => Err(LineErrorKind::JsonTimestamp { got: given.value.echo() }),
+                },
+                Value::Uint(_) => Err(LineErrorKind::TimestampDigits { got: given.value.echo() }),
                 other => Err(LineErrorKind::JsonTimestamp { got: other.echo() }),
             };
             checked.map(|(hour, nanos)| (hour, Some(nanos))).map_err(|kind| given.error(kind))?
@@ -181,16 +225,15 @@ fn kind(given: Option<&Given<'_>>, what: &'static str) -> Result<Kind, LineError
     Kind::parse(text).ok_or_else(|| given.error(LineErrorKind::Kind { what, got: Echo::new(text) }))
 }
 
-fn object_id(given: Option<&Given<'_>>, key: &'static str, why: &'static str) -> Result<ObjectId, LineError> {
-    let given = given.ok_or(LineError::whole(LineErrorKind::Missing { key, why }))?;
+fn object_id(given: &Given<'_>, key: &'static str) -> Result<ObjectId, LineError> {
     let text = given.text(key)?;
     ObjectId::parse(text.as_bytes())
         .ok_or_else(|| given.error(LineErrorKind::Id { key, got: Echo::new(text) }))
 }
 
-fn source(given: Option<&Given<'_>>) -> Result<Source, LineError> {
+fn source(raw: &RawEvent<'_>) -> Result<Source, LineError> {
     let why = "; it is one of messenger, livechat, livechat3, slack, widget, app, custom";
-    let given = given.ok_or(LineError::whole(LineErrorKind::Missing { key: "source", why }))?;
+    let given = raw.source.as_ref().ok_or_else(|| raw.missing("source", why))?;
     let text = given.text("source")?;
     Source::parse(text.as_bytes()).ok_or_else(|| given.error(LineErrorKind::Source { got: Echo::new(text) }))
 }
@@ -218,13 +261,24 @@ fn whole_u32(number: f64) -> Option<u32> {
     (number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number)).then_some(number as u32)
 }
 
+/// The number as an `i64`, if it is a whole one that a float can hold exactly: JSON does not tell `1` from `1.0`.
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    reason = "the number is whole and within the range of i64, so nothing is lost"
+)]
+fn whole_i64(number: f64) -> Option<i64> {
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    (number.fract() == 0.0 && number.abs() <= EXACT_MAX).then_some(number as i64)
+}
+
 fn paid(given: Option<&Given<'_>>) -> Result<bool, LineError> {
     match given {
         None => Ok(false),
         Some(Given { value: Value::Bool(paid), .. }) => Ok(*paid),
         Some(given) => {
-            let want = "true or false, without quotes";
-            Err(given.error(LineErrorKind::WrongType { key: "paid", want, got: given.value.echo() }))
+            let got = given.value.echo();
+            Err(given.error(LineErrorKind::WrongType { key: "paid", want: WANT_BOOLEAN, got }))
         }
     }
 }
@@ -238,17 +292,15 @@ fn node(raw: &RawEvent<'_>) -> Result<Node, LineError> {
     match node_type {
         "interaction" => {
             refuse(raw.parent_id.as_ref(), "parentId", "interaction")?;
-            object_id(raw.id.as_ref(), "id", "; an interaction is named by its id")
-                .map(|id| Node::Interaction(InteractionId(id)))
+            let why = "; an interaction is named by its id";
+            let given = raw.id.as_ref().ok_or_else(|| raw.missing("id", why))?;
+            object_id(given, "id").map(|id| Node::Interaction(InteractionId(id)))
         }
         "contextFallback" => {
             refuse(raw.id.as_ref(), "id", "contextFallback")?;
-            object_id(
-                raw.parent_id.as_ref(),
-                "parentId",
-                "; a contextFallback is named by the interaction it is in",
-            )
-            .map(|id| Node::ContextFallback(InteractionId(id)))
+            let why = "; a contextFallback is named by the interaction it is in";
+            let given = raw.parent_id.as_ref().ok_or_else(|| raw.missing("parentId", why))?;
+            object_id(given, "parentId").map(|id| Node::ContextFallback(InteractionId(id)))
         }
         "fallback" => {
             refuse(raw.id.as_ref(), "id", "fallback")?;

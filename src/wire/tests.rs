@@ -100,6 +100,30 @@ fn line_events_are_refused_in_words() {
     check("interaction@,type=other x=1", "`type` must be one of interaction, contextFallback");
     check(&format!("interaction@,id={STORY} name=7i"), "`name` must be a string in double quotes; got 7");
     check(&format!("message@ storyName=\"{}\"", "x".repeat(1025)), "`storyName` is longer than 1024 bytes");
+    // What the grammar finds wrong with a field of ours is said in terms of that field.
+    for wrong in ["NaN", "-", "1.5i", "-5u", "9223372036854775808i", "1e400"] {
+        let wanted =
+            format!("`count` must be a whole number from 0 to 4294967295; got `{wrong}` (column 65)");
+        check(&format!("message@ count={wrong}"), &wanted);
+    }
+    check("conversation@ paid=yes", "`paid` must be true or false, without quotes; got `yes` (column");
+    check("message@ paid=yes", "field `paid` is not a number, boolean or string in double quotes; got `yes`");
+    check(
+        &format!("interaction@,id={STORY} name=bar"),
+        "`name` must be a string in double quotes; got `bar`",
+    );
+    check("message@ storyName=bar", "`storyName` must be a string in double quotes; got `bar`");
+    check("message@ x=1 9223372036854775808", "the timestamp 9223372036854775808 is out of range");
+    // A tag that was written as a field is told from one that is not there.
+    check(
+        &format!("message,source=app storyId=\"{STORY}\""),
+        "`storyId` is a field here, but must be a tag: write `,storyId=` and its value before the first space",
+    );
+    check(&format!("message,storyId={STORY} source=\"app\""), "`source` is a field here");
+    check(&format!("interaction@ id=\"{STORY}\""), "`id` is a field here");
+    check("interaction@ type=\"fallback\"", "`type` is a field here");
+    check(&format!("interaction@,type=contextFallback parentId=\"{STORY}\""), "`parentId` is a field here");
+    check(&format!("message@ id=7i,type=\"x\",parentId=\"{STORY}\""), "1 message");
     check("message@ x=1 126230399999999999", "1973-12-31T23:59:59.999999999Z, before 1974");
     check(
         "message@ x=1 1552813200000",
@@ -139,6 +163,14 @@ fn json_events_follow_the_same_rules() {
     check_json("{@}", "`event` is missing");
     check_json("{\"event\":\"message\",@,\"timestamp\":\"yesterday\"}", "or RFC 3339 such as");
     check_json("{\"event\":\"message\",@,\"timestamp\":1.5}", "or RFC 3339 such as");
+    // JSON does not tell whole numbers from floats without a fraction.
+    check_json("{\"event\":\"message\",@,\"timestamp\":1552813200000.0}", "1 message at 431337");
+    check_json("{\"event\":\"message\",@,\"timestamp\":1.5528132e12}", "1 message at 431337");
+    check_json("{\"event\":\"message\",@,\"timestamp\":1e300}", "or RFC 3339 such as");
+    check_json("{\"event\":\"message\",@,\"timestamp\":9223372036854775808}", "does not fit 64 bits");
+    check_json("{\"event\":\"message\",@,\"timestamp\":\"1552813200000\"}", "got the text `1552813200000`");
+    check_json("{\"event\":\"message\",@,\"timestamp\":\"9999-12-31T23:59:59Z\"}", "more than 3600 s ahead");
+    check_json("{\"event\":\"message\",@,\"timestamp\":\"1600-01-01T00:00:00Z\"}", "before 1974-01-01");
     check_json("{\"event\":\"message\",@,\"timestamp\":1552813200}", "is the precision right?");
     check_json("{\"event\":\"message\",@,\"storyName\":\"\\u0007\"}", "control character U+0007");
     check_json("{\"event\":\"message\",@", "not valid JSON: EOF while parsing an object");

@@ -170,13 +170,24 @@ impl TimeRules {
     /// The hour and instant of an RFC 3339 date and time.
     ///
     /// # Errors
-    /// `JsonTimestamp` where it is none (or past what 64-bit nanoseconds can hold), else as [`TimeRules::check`].
+    /// `JsonTimestamp` where it is none, else as [`TimeRules::check`]; what is past the range of 64-bit nanoseconds is
+    /// too early or too late as well.
     pub fn check_text(&self, text: &str) -> Result<(Hour, i64), LineErrorKind> {
-        DateTime::parse_from_rfc3339(text)
-            .ok()
-            .and_then(|instant| instant.timestamp_nanos_opt())
-            .ok_or_else(|| LineErrorKind::JsonTimestamp { got: Echo::new(&format!("`{text}`")) })
-            .and_then(|nanos| self.check_instant(nanos, "RFC 3339"))
+        const UNIT: &str = "RFC 3339";
+        let instant = DateTime::parse_from_rfc3339(text).map_err(|_none| LineErrorKind::JsonTimestamp {
+            got: Echo::new(&format!("the text `{text}`")),
+        })?;
+        match instant.timestamp_nanos_opt() {
+            Some(nanos) => self.check_instant(nanos, UNIT),
+            None if instant.timestamp() < 0 => {
+                Err(LineErrorKind::TooEarly { instant: Echo::new(text), unit: UNIT })
+            }
+            None => Err(self.too_late(Echo::new(text), UNIT)),
+        }
+    }
+
+    fn too_late(&self, instant: Echo, unit: &'static str) -> LineErrorKind {
+        LineErrorKind::TooLate { instant, max_future_seconds: self.max_future.as_secs(), unit }
     }
 
     /// The hour of the arrival, for an event without a timestamp.
@@ -197,8 +208,7 @@ impl TimeRules {
             return Err(LineErrorKind::TooEarly { instant: instant(), unit });
         }
         if self.latest_nanos < nanos {
-            let max_future_seconds = self.max_future.as_secs();
-            return Err(LineErrorKind::TooLate { instant: instant(), max_future_seconds, unit });
+            return Err(self.too_late(instant(), unit));
         }
         // 64-bit nanoseconds end in 2262, long before the hours do.
         let hour = hour_of(nanos).ok_or_else(|| LineErrorKind::TooEarly { instant: instant(), unit })?;
