@@ -94,7 +94,8 @@ pub struct Parsed {
     pub batch: Batch,
     /// How many lines were accepted and rejected.
     pub tally: Tally,
-    /// The first `LINE_ERRORS_SHOWN_MAX` bad lines; `tally.rejected` has the number of all.
+    /// The first `LINE_ERRORS_SHOWN_MAX` bad lines; `tally.rejected` has the number of all. A stream stops before there
+    /// are more, so that whoever takes them out each time is told of all.
     pub rejections: Vec<Rejection>,
     /// There are accepted lines, and each carried its own timestamp, which was not a whole millisecond (for the retry
     /// window).
@@ -110,6 +111,11 @@ impl Parsed {
             self.rejections.push(Rejection { line, error });
         }
     }
+
+    /// Whether the bad lines of another block might be more than can be described.
+    fn is_full_of_rejections(&self) -> bool {
+        LINE_ERRORS_SHOWN_MAX < self.rejections.len() + LINES_ABREAST
+    }
 }
 
 /// What stopped `parse_stream`.
@@ -120,7 +126,11 @@ pub enum Stop {
     /// A line that begins with `!` was taken: its text without the `!`, line feed and carriage return; bytes that are
     /// not UTF-8 are replaced. It is counted in the line numbers.
     Command(String),
+    /// There are as many bad lines as can be described. Take them out before the rest is given again.
+    BadLines,
 }
+
+const _: () = assert!(LINES_ABREAST <= LINE_ERRORS_SHOWN_MAX, "the bad lines of a block must be describable");
 
 /// The precision of a request: `None` = not given (line protocol in nanoseconds, JSON in milliseconds).
 pub type BodyPrecision = Option<Precision>;
@@ -162,6 +172,9 @@ impl Parser {
             let mut run = self.run(times, parsed);
             consumed += run.take_lines(bytes.get(consumed..).unwrap_or_default(), &mut rule);
             self.lines = run.finish();
+            if parsed.is_full_of_rejections() {
+                return (consumed, Stop::BadLines);
+            }
             let rest = bytes.get(consumed..).unwrap_or_default();
             // What is left begins with a command, or is not a whole line.
             let Some(extent) = first_line(rest, &mut rule) else {
@@ -232,8 +245,8 @@ struct Abreast<'a> {
 }
 
 impl Run<'_> {
-    /// Takes the lines of `bytes` until no whole one is left or, on a stream, one begins with `!`; returns how many
-    /// bytes were taken.
+    /// Takes the lines of `bytes` until no whole one is left or, on a stream, one begins with `!` or the bad ones have
+    /// to be taken out; returns how many bytes were taken.
     fn take_lines(&mut self, bytes: &[u8], rule: &mut LineRule) -> usize {
         let mut block = [Abreast::default(); LINES_ABREAST];
         let mut rest = bytes;
@@ -249,7 +262,8 @@ impl Run<'_> {
             for abreast in block.iter().take(count) {
                 self.count(abreast);
             }
-            if count < LINES_ABREAST {
+            let is_full = matches!(rule, LineRule::Stream) && self.sink.parsed().is_full_of_rejections();
+            if count < LINES_ABREAST || is_full {
                 return bytes.len() - rest.len();
             }
         }

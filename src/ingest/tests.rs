@@ -34,6 +34,22 @@ fn stream(parser: &mut Parser, text: &str) -> Parsed {
     parsed
 }
 
+/// All of the stream, its bad lines taken out as often as the parser asks for it; the first of them are kept.
+fn take_all(parser: &mut Parser, bytes: &[u8], parsed: &mut Parsed) -> (usize, Stop) {
+    let mut taken = 0;
+    let mut rejections = std::mem::take(&mut parsed.rejections);
+    loop {
+        let (more, stop) = parser.parse_stream(&bytes[taken..], ARRIVAL, parsed);
+        taken += more;
+        rejections.append(&mut parsed.rejections);
+        if stop != Stop::BadLines {
+            rejections.truncate(LINE_ERRORS_SHOWN_MAX);
+            parsed.rejections = rejections;
+            return (taken, stop);
+        }
+    }
+}
+
 /// The increments with the names of their series, in a form that does not depend on the order of interning.
 fn increments(catalogue: &Catalogue, parsed: &Parsed) -> Vec<(Metric, String, u32, u32)> {
     let named = |increment: &Increment| {
@@ -167,6 +183,27 @@ fn stream_numbers_its_lines_and_stops_at_commands() {
     assert_eq!((numbers, parsed.tally.accepted()), (vec![4, 7], 2));
     parser.finish_stream(b"message", ARRIVAL, &mut parsed);
     assert_eq!(parsed.rejections.last().map(|rejection| rejection.line), Some(8));
+}
+
+#[test]
+fn stream_stops_before_there_are_more_bad_lines_than_it_can_describe() {
+    let mut parser = Parser::new(catalogue());
+    let good = line("message", " count=1i");
+    let text = format!("{}{good}!sync\n", "bad\n".repeat(1_000));
+    let mut parsed = Parsed::default();
+    let mut numbers = Vec::new();
+    let mut taken = 0;
+    let stop = loop {
+        let (more, stop) = parser.parse_stream(&text.as_bytes()[taken..], ARRIVAL, &mut parsed);
+        taken += more;
+        numbers.extend(parsed.rejections.drain(..).map(|rejection| rejection.line));
+        if stop != Stop::BadLines {
+            break stop;
+        }
+    };
+    assert_eq!((stop, taken), (Stop::Command("sync".to_owned()), text.len()));
+    assert_eq!(numbers, (1..=1_000).collect::<Vec<u64>>());
+    assert_eq!((parsed.tally.accepted(), parsed.tally.rejected), (1, 1_000));
 }
 
 #[test]
@@ -392,10 +429,10 @@ proptest! {
         text.push(b'\n');
         let mut parser = Parser::new(catalogue.clone());
         let mut first = Parsed::default();
-        parser.parse_stream(&text, ARRIVAL, &mut first);
+        take_all(&mut parser, &text, &mut first);
         parser.lines = 0;
         let mut second = Parsed::default();
-        let (taken, _) = parser.parse_stream(&text, ARRIVAL, &mut second);
+        let (taken, _) = take_all(&mut parser, &text, &mut second);
         prop_assert_eq!(taken, text.len());
         for got in [first, second] {
             prop_assert_eq!(&got.batch.increments, &wanted.batch.increments);
@@ -438,12 +475,12 @@ proptest! {
         let cut = cut.index(text.len() + 1);
         let mut whole = Parsed::default();
         let mut parser = Parser::new(catalogue.clone());
-        let (taken, _) = parser.parse_stream(&text, ARRIVAL, &mut whole);
+        let (taken, _) = take_all(&mut parser, &text, &mut whole);
         parser.finish_stream(&text[taken..], ARRIVAL, &mut whole);
         let mut pieces = Parsed::default();
         let mut parser = Parser::new(catalogue.clone());
-        let (taken, _) = parser.parse_stream(&text[..cut], ARRIVAL, &mut pieces);
-        let (more, _) = parser.parse_stream(&text[taken..], ARRIVAL, &mut pieces);
+        let (taken, _) = take_all(&mut parser, &text[..cut], &mut pieces);
+        let (more, _) = take_all(&mut parser, &text[taken..], &mut pieces);
         parser.finish_stream(&text[taken + more..], ARRIVAL, &mut pieces);
         prop_assert_eq!(&whole.batch, &pieces.batch);
         prop_assert_eq!(whole.tally, pieces.tally);

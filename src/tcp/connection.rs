@@ -155,7 +155,7 @@ impl Connection<'_> {
             let turn = self.session.take(self.buffer.waiting(), arrival);
             self.buffer.take(turn.consumed);
             match turn.then {
-                Then::Again => {}
+                Then::Again => self.write_some(),
                 Then::Read => {
                     self.submit().await;
                     return None;

@@ -33,8 +33,6 @@ pub(super) struct Session {
     /// The first line of the batch that is being made.
     batch_first_line: u64,
     parsed: Parsed,
-    /// Bad lines of the batch that were answered one by one.
-    described: u64,
     /// How many increments the last batch had; the next one likely has as many.
     increments_expected: usize,
     accepted: u64,
@@ -60,7 +58,7 @@ enum Access {
 pub(super) enum Then {
     /// There is no whole line left: read more.
     Read,
-    /// There may be more whole lines: take them.
+    /// There may be more whole lines, and answers: write what can be written, take them.
     Again,
     /// Wait until everything before is settled, call [`Session::synced`] and write the answer; then take the rest.
     Sync,
@@ -108,7 +106,6 @@ impl Session {
             lines_before_parser: 0,
             batch_first_line: 1,
             parsed: Parsed::default(),
-            described: 0,
             increments_expected: 0,
             accepted: 0,
             rejected: 0,
@@ -154,13 +151,6 @@ impl Session {
     pub(super) fn gather(&mut self) -> Gathered {
         self.answer_bad_lines();
         let mut parsed = std::mem::take(&mut self.parsed);
-        let described = std::mem::take(&mut self.described);
-        if let Some(more) = parsed.tally.rejected.checked_sub(described).filter(|more| *more > 0) {
-            self.answers.err(
-                self.lines,
-                format_args!("{more} more of the lines up to this one are bad and were not counted"),
-            );
-        }
         self.rejected = self.rejected.saturating_add(parsed.tally.rejected);
         // Lines without access are in `rejected` already.
         parsed.tally.rejected =
@@ -223,7 +213,6 @@ impl Session {
         for rejection in self.parsed.rejections.drain(..) {
             let line = rejection.line.saturating_add(self.lines_before_parser);
             self.answers.err(line, &rejection.error);
-            self.described = self.described.saturating_add(1);
         }
     }
 
@@ -239,6 +228,10 @@ impl Session {
         let then = match stop {
             Stop::NeedMore => Then::Read,
             Stop::Command(text) => self.command(&text),
+            Stop::BadLines => {
+                self.answer_bad_lines();
+                Then::Again
+            }
         };
         Turn { consumed, then }
     }
