@@ -41,6 +41,16 @@ pub(super) enum BodyError {
     Worker,
 }
 
+impl BodyError {
+    /// The failure where the body holds no events: whoever makes a story known gives up on a 408 and loses nothing.
+    pub(super) fn of_no_events(self) -> Failure {
+        match self {
+            Self::TooSlow => Failure::new(StatusCode::REQUEST_TIMEOUT, self.to_string()).and_close(),
+            other => other.into(),
+        }
+    }
+}
+
 impl From<BodyError> for Failure {
     fn from(error: BodyError) -> Self {
         let failure = |status| Self::new(status, error.to_string());

@@ -8,6 +8,7 @@ use hyper::http::request::Parts;
 use serde::Serialize;
 
 use super::answer::{self, Answer, Detail, Failure};
+use super::body::BodyError;
 use super::ingest::submit;
 use super::listing::{self, Place, Row, Search, Selection};
 use super::upsert;
@@ -149,7 +150,7 @@ pub(super) async fn put(
 ) -> Result<Answer, Failure> {
     let context = &shared.context;
     let story = parse_id(id)?;
-    let told = body::read(shared, head, body).await?;
+    let told = body::read(shared, head, body).await.map_err(BodyError::of_no_events)?;
     let upsert = upsert::parse(told.bytes()).map_err(Failure::faults)?;
     let generation = context.catalogue.generation();
     let changes = upsert.into_changes(story);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tallyd::auth::Auth;
 use tallyd::http::Limits;
 
-use crate::support::{LINE, Port};
+use crate::support::{LINE, Port, STORY};
 
 const SHORT: Duration = Duration::from_millis(60);
 
@@ -54,6 +54,18 @@ async fn slow_bodies_are_503_and_closed_never_408() {
         assert_eq!(slow.rest().await, 0);
         assert_eq!(port.conversations().await, 0);
     }
+}
+
+#[tokio::test]
+async fn a_slow_body_without_events_is_408_and_closed() {
+    let port = limited(Limits { body_pause: SHORT, ..Limits::default() }).await;
+    let mut slow = port.client().await;
+    let head = format!("PUT /stories/{STORY} HTTP/1.1\r\nhost: tallyd\r\ncontent-length: 1000\r\n\r\n{{");
+    slow.send(head.as_bytes()).await;
+    let reply = slow.reply(false).await;
+    assert_eq!((reply.status, reply.header("connection")), (408, Some("close")), "{reply:?}");
+    assert_eq!(reply.json()["status"]["code"], 408);
+    assert_eq!(slow.rest().await, 0);
 }
 
 #[tokio::test]
