@@ -74,6 +74,16 @@ pub enum QueryFault {
         /// Where it would end.
         end: Echo,
     },
+    /// The range ends before the start that it has without a `from`.
+    #[error(
+        "got {got}, which is before the start of the range, {start}; takes a date after it, or give `from` as well"
+    )]
+    ToBeforeStart {
+        /// Where the range would end.
+        got: Echo,
+        /// Where it starts by default.
+        start: &'static str,
+    },
     /// The answer would have more data points than are allowed.
     #[error("got {unit}, which makes {points} data points over this range, takes at most {max}; {fitting}")]
     TooManyPoints {

@@ -129,6 +129,17 @@ fn faults_name_the_parameter_what_it_got_and_what_it_takes() {
         &["parameter from: got \"2019-03-02\", which is after `to` (\"2019-03-01\"); \
            takes a date before it"],
     );
+    check_faults(
+        Conversations,
+        "from=2019-06-01",
+        &["parameter from: got \"2019-06-01\", which is after `to` (\"now\"); takes a date before it"],
+    );
+    check_faults(
+        Conversations,
+        "to=1973-12-30",
+        &["parameter to: got \"1973-12-30\", which is before the start of the range, 1974-1-1; \
+           takes a date after it, or give `from` as well"],
+    );
 }
 
 #[test]

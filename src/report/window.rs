@@ -94,9 +94,7 @@ pub(super) fn window(
     // A bare date in `to` ends where the next day starts, which is after it.
     let last_start_ms = to_date.map_or(end_ms, |date| date.start_ms(&zone));
     if from_ms > end_ms || (from_ms == end_ms && from_ms > last_start_ms) {
-        let got = Echo::new(from.unwrap_or("1974-1-1"));
-        let fault = QueryFault::FromAfterTo { got, end: Echo::new(to.unwrap_or("now")) };
-        faults.push(QueryError::new(Parameter::From.as_str(), fault));
+        faults.push(backwards(from, to.unwrap_or("now")));
         return None;
     }
     let asked_from = UnixSeconds::floor_ms(from_ms);
@@ -105,8 +103,21 @@ pub(super) fn window(
     Some(Window { asked_from, asked_to: end.moment(), range })
 }
 
+/// Where a range starts that has a `to` and no `from`.
+const FIRST_DATE: &str = "1974-1-1";
+
 fn first_date() -> DateValue {
-    DateValue::Day(NaiveDate::from_ymd_opt(1974, 1, 1).unwrap_or(NaiveDate::MIN))
+    DateValue::parse(FIRST_DATE).unwrap_or(DateValue::Day(NaiveDate::MIN))
+}
+
+/// The fault of a range that ends before it starts: of the parameter that was given, and of `from` where both were.
+fn backwards(from: Option<&str>, to: &str) -> QueryError {
+    if let Some(from) = from {
+        let fault = QueryFault::FromAfterTo { got: Echo::new(from), end: Echo::new(to) };
+        return QueryError::new(Parameter::From.as_str(), fault);
+    }
+    let fault = QueryFault::ToBeforeStart { got: Echo::new(to), start: FIRST_DATE };
+    QueryError::new(Parameter::To.as_str(), fault)
 }
 
 fn date(parameter: Parameter, text: &str, faults: &mut Vec<QueryError>) -> Option<DateValue> {
