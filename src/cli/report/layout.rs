@@ -57,6 +57,22 @@ pub(crate) fn table(report: &Report, zone: LocalTime) -> String {
     }
 }
 
+/// How many groups the limit left out, in words; `None` where all are there.
+pub(crate) fn omitted(report: &Report) -> Option<String> {
+    match report {
+        Report::Series(series) => groups_omitted(series),
+        Report::Busiest(_) | Report::Popularity(_) => None,
+    }
+}
+
+fn groups_omitted(series: &Series) -> Option<String> {
+    match series.groups_omitted {
+        0 => None,
+        1 => Some("1 more group was left out by the limit".to_owned()),
+        more => Some(format!("{more} more groups were left out by the limit")),
+    }
+}
+
 fn series_table(series: &Series, zone: LocalTime) -> String {
     let groups = series.groups.as_deref().unwrap_or_default();
     let mut text =
@@ -64,9 +80,9 @@ fn series_table(series: &Series, zone: LocalTime) -> String {
     text.push('\n');
     text.push_str(&summary_line(&series.summary, series.overall.as_ref()));
     text.push('\n');
-    if series.groups_omitted > 0 {
-        text.push_str(&series.groups_omitted.to_string());
-        text.push_str(" more groups were left out by the limit\n");
+    if let Some(omitted) = groups_omitted(series) {
+        text.push_str(&omitted);
+        text.push('\n');
     }
     if groups.len() > GROUP_COLUMNS {
         text.push_str("--csv or --json have the points of each group\n");

@@ -103,7 +103,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let report = answer::read(&args.name, &answer.body)
             .with_context(|| format!("the answer of {} is not that report", client.authority()))?;
         if args.csv {
-            sheet::write(&report).context("cannot write the sheet")?
+            // What a sheet cannot hold is said beside it.
+            if let Some(omitted) = layout::omitted(&report) {
+                output::note(&omitted);
+            }
+            sheet::write(&report, args.query.group.as_deref()).context("cannot write the sheet")?
         } else {
             let zone = LocalTime::of(args.query.timezone.as_deref(), args.query.offset.as_deref());
             layout::table(&report, zone).into_bytes()

@@ -4,16 +4,16 @@
 use super::answer::{Group, Report, Row, Series, Slot};
 use crate::cli::output::csv_cell;
 
-/// The report with a heading row.
+/// The report with a heading row, which names what the report was `grouped` by, also where it has no group.
 ///
 /// # Errors
 /// None but a lack of memory's.
-pub(crate) fn write(report: &Report) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn write(report: &Report, grouped: Option<&str>) -> anyhow::Result<Vec<u8>> {
     let mut sheet = csv::Writer::from_writer(Vec::new());
     match report {
         Report::Series(series) => match &series.groups {
             None => write_series(&mut sheet, series)?,
-            Some(groups) => write_groups(&mut sheet, groups)?,
+            Some(groups) => write_groups(&mut sheet, groups, grouped.unwrap_or("storyId"))?,
         },
         Report::Busiest(days) => write_slots(&mut sheet, days)?,
         Report::Popularity(rows) => write_rows(&mut sheet, rows)?,
@@ -31,9 +31,8 @@ fn write_series(sheet: &mut Sheet, series: &Series) -> csv::Result<()> {
         .try_for_each(|point| sheet.write_record([&csv_cell(&point.date), &point.value.to_string()]))
 }
 
-fn write_groups(sheet: &mut Sheet, groups: &[Group]) -> csv::Result<()> {
-    let is_by_source = groups.first().is_some_and(|group| group.source.is_some());
-    sheet.write_record([if is_by_source { "source" } else { "storyId" }, "name", "date", "value"])?;
+fn write_groups(sheet: &mut Sheet, groups: &[Group], grouped: &str) -> csv::Result<()> {
+    sheet.write_record([grouped, "name", "date", "value"])?;
     for group in groups {
         let key = csv_cell(group.key());
         let name = csv_cell(group.name.as_deref().unwrap_or_default());

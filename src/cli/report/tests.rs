@@ -17,9 +17,9 @@ fn lines(name: &str, body: &str, timezone: Option<&str>) -> Vec<String> {
     text.lines().map(|line| line.trim_end().to_owned()).collect()
 }
 
-fn sheet(name: &str, body: &str) -> String {
+fn sheet(name: &str, body: &str, grouped: Option<&str>) -> String {
     let report = answer::read(name, body.as_bytes()).expect("a report");
-    String::from_utf8(sheet::write(&report).expect("a sheet")).expect("text")
+    String::from_utf8(sheet::write(&report, grouped).expect("a sheet")).expect("text")
 }
 
 #[test]
@@ -106,11 +106,11 @@ fn popularity_has_a_row_for_each_interaction() {
 #[test]
 fn sheets_have_one_row_a_value_and_no_formulas() {
     assert_eq!(
-        sheet("conversations", &series("")),
+        sheet("conversations", &series(""), None),
         "date,value\n2019-03-16T23:00:00.000Z,1\n2019-03-17T23:00:00.000Z,2.5\n"
     );
     assert_eq!(
-        sheet("interactions.popularity", POPULARITY),
+        sheet("interactions.popularity", POPULARITY, None),
         "type,id,parentId,name,value,usage\n\
          interaction,5b07ffafc2376e30306d9b16,,'=cmd(),2,66.67\n\
          contextFallback,,5b07ffafc2376e30306d9b16,Fallback Interaction,1,33.33\n"
@@ -118,10 +118,31 @@ fn sheets_have_one_row_a_value_and_no_formulas() {
     let group = r#"{"storyId":"5b07ffafc2376e30306d9b16","name":"@shop, \"main\"","data":[{"date":"2019-03-16T23:00:00.000Z","value":9}],
         "summary":{"total":9,"min":9,"max":9,"avg":9}}"#;
     assert_eq!(
-        sheet("conversations", &series(&format!(",\"groups\":[{group}]"))),
+        sheet("conversations", &series(&format!(",\"groups\":[{group}]")), Some("storyId")),
         "storyId,name,date,value\n\
          5b07ffafc2376e30306d9b16,\"'@shop, \"\"main\"\"\",2019-03-16T23:00:00.000Z,9\n"
     );
+}
+
+#[test]
+fn sheet_without_a_group_still_names_what_it_was_grouped_by() {
+    for grouped in ["source", "storyId"] {
+        let empty = sheet("conversations", &series(",\"groups\":[]"), Some(grouped));
+        assert_eq!(empty, format!("{grouped},name,date,value\n"));
+    }
+}
+
+#[test]
+fn omitted_counts_the_groups_beyond_the_limit() {
+    for (omitted, told) in [
+        (0, None),
+        (1, Some("1 more group was left out by the limit")),
+        (2, Some("2 more groups were left out by the limit")),
+    ] {
+        let body = series(&format!(",\"groups\":[],\"groupsOmitted\":{omitted}"));
+        let report = answer::read("conversations", body.as_bytes()).expect("a report");
+        assert_eq!(layout::omitted(&report).as_deref(), told);
+    }
 }
 
 #[test]
