@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn it_grows_while_reads_fill_it_up_to_the_block_and_shrinks_to_nothing() {
+    fn buffer_grows_while_reads_fill_it_up_to_the_block_and_shrinks_to_nothing() {
         let mut buffer = ReadBuffer::default();
         let mut sizes = Vec::new();
         loop {
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn it_stays_small_while_reads_do_not_fill_it() {
+    fn buffer_stays_small_while_reads_do_not_fill_it() {
         let mut buffer = ReadBuffer::default();
         for _ in 0..100 {
             put(&mut buffer, b"a line of some length\n");
