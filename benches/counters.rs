@@ -6,6 +6,9 @@
     reason = "a benchmark may stop and tell"
 )]
 
+#[path = "support/random.rs"]
+mod random;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,6 +20,8 @@ use tallyd::catalogue::{Catalogue, CatalogueLimits, total_series};
 use tallyd::cells::{Cell, by_month, encode_frame};
 use tallyd::counters::{Counters, Writer};
 use tallyd::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
+
+use random::Random;
 
 fn main() {
     // Not where the benches are only checked to run.
@@ -33,26 +38,10 @@ const SERIES: u32 = 80_000;
 const BATCH: usize = 4_096;
 const FIVE_YEARS: u32 = 43_800;
 
-/// A small generator (splitmix64), so that every run sees the same numbers.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let a = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let b = (a ^ (a >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        b ^ (b >> 31)
-    }
-
-    fn below(&mut self, end: u32) -> u32 {
-        u32::try_from(self.next() % u64::from(end)).unwrap()
-    }
-
-    /// Skewed towards the small ones, much as stories are.
-    fn skewed_below(&mut self, end: u32) -> u32 {
-        let (a, b) = (u64::from(self.below(end)), u64::from(self.below(end)));
-        u32::try_from(a * b / u64::from(end)).unwrap()
-    }
+/// A number below `end`, more often a small one, much as stories are.
+fn skewed_below(random: &mut Random, end: u32) -> u32 {
+    let (a, b) = (u64::from(random.below_u32(end)), u64::from(random.below_u32(end)));
+    u32::try_from(a * b / u64::from(end)).unwrap()
 }
 
 fn object(number: u32) -> ObjectId {
@@ -86,10 +75,10 @@ fn many() -> (Arc<Counters>, Writer) {
 }
 
 fn batches(hour: impl Fn(&mut Random) -> u32) -> Vec<Vec<Increment>> {
-    let mut random = Random(1);
+    let mut random = Random::new(1);
     let mut batch = || {
         let increment = |_| Increment {
-            series: SeriesId::new(24 + random.skewed_below(SERIES)),
+            series: SeriesId::new(24 + skewed_below(&mut random, SERIES)),
             hour: Hour::new(START + hour(&mut random)),
             count: 1,
         };
@@ -112,13 +101,13 @@ fn add_live(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn add_one_in_ten_late(bencher: Bencher<'_, '_>) {
-    add(bencher, &batches(|random| if random.below(10) == 0 { random.below(2_160) } else { 2_160 }));
+    add(bencher, &batches(|random| if random.below_u32(10) == 0 { random.below_u32(2_160) } else { 2_160 }));
 }
 
 /// The same while a report of the totals is asked for without a pause.
 #[divan::bench]
 fn add_one_in_ten_late_beside_a_reader(bencher: Bencher<'_, '_>) {
-    let batches = batches(|random| if random.below(10) == 0 { random.below(2_160) } else { 2_160 });
+    let batches = batches(|random| if random.below_u32(10) == 0 { random.below_u32(2_160) } else { 2_160 });
     let (counters, mut writer) = many();
     batches.iter().for_each(|batch| writer.add(batch));
     let mut next = batches.iter().cycle();
@@ -137,7 +126,7 @@ fn add_one_in_ten_late_beside_a_reader(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn add_late(bencher: Bencher<'_, '_>) {
-    add(bencher, &batches(|random| random.below(2_160)));
+    add(bencher, &batches(|random| random.below_u32(2_160)));
 }
 
 /// Every increment is of a new hour of its series: cells are made, and packed at times.
@@ -223,13 +212,16 @@ fn visit_last_month_of_five_years(bencher: Bencher<'_, '_>) {
 fn load(bencher: Bencher<'_, '_>, of_month: u32) {
     const MONTHS: u32 = 12;
     let series = 1_000_000 / of_month / MONTHS;
-    let mut random = Random(2);
+    let mut random = Random::new(2);
     let mut frames = Vec::new();
     for month in 0..MONTHS {
         let start = START + month * 744;
         for series in 0..series {
             let mut cells: Vec<Cell> = (0..of_month)
-                .map(|n| Cell { hour: Hour::new(start + n * 744 / of_month), count: random.below(200) + 1 })
+                .map(|n| Cell {
+                    hour: Hour::new(start + n * 744 / of_month),
+                    count: random.below_u32(200) + 1,
+                })
                 .collect();
             cells
                 .retain(|cell| tallyd::cells::Month::containing(cell.hour).range().start.get() <= start + 23);
@@ -263,8 +255,8 @@ fn load(bencher: Bencher<'_, '_>, of_month: u32) {
 #[divan::bench]
 fn intern_known(bencher: Bencher<'_, '_>) {
     let catalogue = Catalogue::new(CatalogueLimits::default());
-    let mut random = Random(3);
-    let keys: Vec<SeriesKey> = (0..BATCH).map(|_| key(random.below(SERIES))).collect();
+    let mut random = Random::new(3);
+    let keys: Vec<SeriesKey> = (0..BATCH).map(|_| key(random.below_u32(SERIES))).collect();
     for number in 0..SERIES {
         catalogue.intern(&key(number)).unwrap();
     }
@@ -294,7 +286,7 @@ fn print_memory() {
     }
     per("catalogue, series confirmed", resident_bytes() - before, 1_000_000);
 
-    let mut random = Random(4);
+    let mut random = Random::new(4);
     let mut kept = Vec::new();
     for (hours, every) in [(8_760_u32, 7_u32), (8_760, 1), (1_000, 1), (4, 1)] {
         let before = resident_bytes();
@@ -303,7 +295,7 @@ fn print_memory() {
         (0..series).for_each(|series| writer.define(SeriesId::new(24 + series), &key(series)));
         let mut cells = 0;
         for hour in 0..hours {
-            let of_hour = (0..series).filter(|_| random.below(every) == 0).map(|series| Increment {
+            let of_hour = (0..series).filter(|_| random.below_u32(every) == 0).map(|series| Increment {
                 series: SeriesId::new(24 + series),
                 hour: Hour::new(START + hour),
                 count: 1 + series % 150,

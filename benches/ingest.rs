@@ -4,6 +4,9 @@
 #![expect(clippy::expect_used, clippy::as_conversions, clippy::cast_possible_truncation, reason = "a bench")]
 #![expect(clippy::cast_precision_loss, clippy::indexing_slicing, reason = "a bench")]
 
+#[path = "support/random.rs"]
+mod random;
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +19,8 @@ use tallyd::ingest::{Parsed, Parser};
 use tallyd::limits::BLOCK_BYTES_MAX;
 use tallyd::wire::Arrival;
 
+use random::Random;
+
 const LINES: usize = 400_000;
 const STORIES: usize = 1_000;
 const NOW_MS: u64 = 1_552_824_000_000;
@@ -24,27 +29,6 @@ const ARRIVAL: Arrival =
 
 fn main() {
     divan::main();
-}
-
-/// A small generator of pseudo-random numbers (splitmix64), so that every run has the same input.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
 }
 
 /// How lines are spelled.
@@ -58,7 +42,7 @@ enum Spelling {
 }
 
 fn workload(spelling: Spelling) -> String {
-    let mut random = Random(7);
+    let mut random = Random::new(7);
     let weights: Vec<f64> = (1..=STORIES)
         .scan(0.0, |sum, rank| {
             *sum += 1.0 / (rank as f64).powf(1.1);
@@ -80,7 +64,7 @@ fn workload(spelling: Spelling) -> String {
     ];
     let mut text = String::new();
     for line in 0..LINES {
-        let aim = random.unit() * total;
+        let aim = random.share() * total;
         let story = weights.partition_point(|weight| *weight < aim);
         let source = sources[random.below(10) as usize];
         let time_ms = if random.below(10) == 0 {

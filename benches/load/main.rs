@@ -23,6 +23,8 @@ mod daemon;
 mod http;
 mod ingest;
 mod peers;
+#[path = "../support/random.rs"]
+mod random;
 mod reports;
 mod table;
 mod workload;

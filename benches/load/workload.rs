@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
+use super::random::Random;
+
 const SOURCES: [(&str, u64); 7] = [
     ("messenger", 40),
     ("livechat", 20),
@@ -71,30 +73,10 @@ pub(crate) fn story_id(number: usize) -> String {
     format!("5b07{number:020x}")
 }
 
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn share(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-}
-
 impl Workload {
     /// Always the same events for a shape, but for the present time that they end at.
     pub(crate) fn generate(shape: Shape) -> Self {
-        let mut random = Random(42);
+        let mut random = Random::new(42);
         let popularity = zipf(shape.stories);
         let now_ms = u64::try_from(
             chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now()).timestamp_millis(),
