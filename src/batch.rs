@@ -5,32 +5,8 @@
 //! `generation`, or has its definition in `definitions`.
 
 use crate::calendar::Hour;
+pub use crate::event::SeriesId;
 use crate::event::{Node, SeriesKey, StoryId};
-
-/// Names a series within one daemon; dense, given in the order in which series are first seen.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct SeriesId(u32);
-
-impl SeriesId {
-    /// The id of that number.
-    #[inline]
-    pub const fn new(number: u32) -> Self {
-        Self(number)
-    }
-
-    /// The number of the id.
-    #[inline]
-    pub const fn get(self) -> u32 {
-        self.0
-    }
-
-    /// The id as an index into a table of series.
-    #[inline]
-    #[expect(clippy::as_conversions, reason = "u32 always fits the usize of the machines supported")]
-    pub const fn index(self) -> usize {
-        self.0 as usize
-    }
-}
 
 /// Adds `count` to one counter. A count of 0 changes nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

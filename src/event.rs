@@ -1,4 +1,4 @@
-//! The vocabulary of what is counted: stories, sources, metrics, interaction nodes, events.
+//! The vocabulary of what is counted: stories, sources, metrics, interaction nodes, series, events.
 //! Knows nothing of how events are written, stored or reported.
 
 use std::borrow::Cow;
@@ -147,6 +147,31 @@ pub enum Metric {
     Messages,
     /// Uses of one interaction node.
     Interaction(Node),
+}
+
+/// Names a series within one daemon; dense, given in the order in which series are first seen.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct SeriesId(u32);
+
+impl SeriesId {
+    /// The id of that number.
+    #[inline]
+    pub const fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// The number of the id.
+    #[inline]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+
+    /// The id as an index into a table of series.
+    #[inline]
+    #[expect(clippy::as_conversions, reason = "u32 always fits the usize of the machines supported")]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
 }
 
 /// What makes one series: its story, source and metric.

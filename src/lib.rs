@@ -16,7 +16,7 @@
 //! | batch | the increments of one read or one request; atomic: one journal record |
 //! | definition | binds a series id to its key; stands in the first record that needs it |
 //! | change | what a batch does to the catalogue: make known, name, delete |
-//! | series | (story, source, metric); named by a [`batch::SeriesId`] |
+//! | series | (story, source, metric); named by an [`event::SeriesId`] |
 //! | total | the series of a metric over all stories, by source or over all sources; kept, not added up when asked |
 //! | hour | whole hours since 1970-01-01T00:00Z; a bucket of the counters |
 //! | cell | (hour, count) of one series |

@@ -5,8 +5,7 @@
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::FIRST_STORY_SERIES;
-use crate::batch::SeriesId;
-use crate::event::{Metric, Node, Source, StoryId};
+use crate::event::{Metric, Node, SeriesId, Source, StoryId};
 
 const SOURCES: usize = Source::ALL.len();
 const STORY_METRICS: usize = 3;

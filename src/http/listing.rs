@@ -8,11 +8,10 @@ use std::cmp::Reverse;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::batch::SeriesId;
 use crate::calendar::{Hour, HourRange};
 use crate::catalogue::{Catalogue, Story};
 use crate::counters::Counters;
-use crate::event::{Metric, ObjectId, Source, StoryId};
+use crate::event::{Metric, ObjectId, SeriesId, Source, StoryId};
 
 /// The place of a story in the list.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -2,12 +2,11 @@
 //! Knows nothing of names, groups or output.
 
 use super::query::Query;
-use crate::batch::SeriesId;
 use crate::calendar::{Hour, HourRange, Units};
 use crate::catalogue::{Catalogue, Story, total_series};
 use crate::cells::Cell;
 use crate::counters::Counters;
-use crate::event::{Metric, Source};
+use crate::event::{Metric, SeriesId, Source};
 
 /// The series to add up for a metric (not an interaction) and the stories and sources of the query.
 pub(super) fn series_of(catalogue: &Catalogue, query: &Query, metric: Metric) -> Vec<SeriesId> {

@@ -5,11 +5,10 @@ use super::groups::{self, Groups};
 use super::query::Query;
 use super::roll::{add_series, series_of};
 use super::summary::{Figure, Scale, Summary, ratio_hundredths, sum};
-use crate::batch::SeriesId;
 use crate::calendar::{Units, UnixSeconds};
 use crate::catalogue::Catalogue;
 use crate::counters::Counters;
-use crate::event::Metric;
+use crate::event::{Metric, SeriesId};
 
 /// One of the four series: the units, their values, and groups where they were asked for.
 #[derive(Clone, PartialEq, Debug)]

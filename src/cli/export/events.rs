@@ -7,11 +7,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::batch::SeriesId;
 use crate::calendar::{Hour, HourRange};
 use crate::catalogue::{Catalogue, NodeEntry, Story};
 use crate::counters::Counters;
-use crate::event::{Event, Metric, Source, What};
+use crate::event::{Event, Metric, SeriesId, Source, What};
 
 /// Calls `f` with every event, and stops at its first error. Returns how many events there were.
 ///
