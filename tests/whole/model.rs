@@ -61,16 +61,23 @@ impl Model {
         self.counts.retain(|(of, ..), _| of != story);
     }
 
-    /// Sum over the chosen stories and sources of the buckets that `keep` wants.
-    fn sum(&self, metric: &Metric, query: &Query, keep: impl Fn(i64) -> bool) -> u64 {
+    /// The buckets of the chosen stories and sources: (metric, start of the hour, count).
+    fn chosen(&self, query: &Query) -> Vec<(&Metric, i64, u64)> {
         self.counts
             .iter()
-            .filter(|((story, source, of, hour), _)| {
-                of == metric && query.has_story(story) && query.has_source(source) && keep(hour * 3_600)
-            })
-            .map(|(_, count)| count)
-            .sum()
+            .filter(|((story, source, ..), _)| query.has_story(story) && query.has_source(source))
+            .map(|((_, _, metric, hour), count)| (metric, hour * 3_600, *count))
+            .collect()
     }
+}
+
+/// Sum of the buckets of a metric that start in the range.
+fn sum(buckets: &[(&Metric, i64, u64)], metric: &Metric, from: i64, to: i64) -> u64 {
+    buckets
+        .iter()
+        .filter(|(of, start, _)| *of == metric && from <= *start && *start < to)
+        .map(|(_, _, count)| count)
+        .sum()
 }
 
 /// A request, with its range already as instants.
@@ -140,7 +147,12 @@ impl Zone {
 
     fn end_of(self, unit: Unit, seconds: i64) -> i64 {
         let this = self.unit_of(unit, seconds);
-        let mut end = seconds.div_euclid(900) * 900 + 900;
+        let step = if unit == Unit::Hour { 900 } else { 3_600 * 6 };
+        let mut end = seconds.div_euclid(900) * 900;
+        // In coarse steps while they stay in the unit, then in quarters.
+        while self.unit_of(unit, end + step) == this {
+            end += step;
+        }
         while self.unit_of(unit, end) == this {
             end += 900;
         }
@@ -245,9 +257,12 @@ impl Model {
             _ => Metric::Conversations,
         };
         let (from, to) = query.range();
-        let count = |metric: &Metric, start: i64, end: i64| {
-            i128::from(self.sum(metric, query, |bucket| start <= bucket && bucket < end))
-        };
+        // Only what the report counts, so that the walk over units is not over everything.
+        let mut buckets = self.chosen(query);
+        buckets.retain(|(of, ..)| {
+            **of == metric || (name == "conversations.average" && **of == Metric::Messages)
+        });
+        let count = |metric: &Metric, start: i64, end: i64| i128::from(sum(&buckets, metric, start, end));
         let average = name == "conversations.average";
         let points = query
             .units()
@@ -363,8 +378,9 @@ impl Model {
             rows.entry(Node::Fallback).or_insert((0, "Fallback Interaction".to_owned()));
             rows.entry(Node::Welcome).or_insert((0, "Welcome Interaction".to_owned()));
         }
+        let buckets = self.chosen(query);
         for (node, (value, _)) in &mut rows {
-            *value = self.sum(&Metric::Node(node.clone()), query, |bucket| from <= bucket && bucket < to);
+            *value = sum(&buckets, &Metric::Node(node.clone()), from, to);
         }
         let total = i128::from(rows.values().map(|(value, _)| value).sum::<u64>());
         let mut rows: Vec<_> = rows.into_iter().collect();
