@@ -111,7 +111,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match dispatch(cli.command.unwrap_or(Command::Serve(cli.serve))) {
         Ok(code) => code,
         Err(error) => {
-            complain(&format!("{error:#}"));
+            complain(&explain(&error));
             Exit::Failed.into()
         }
     }
@@ -136,10 +136,32 @@ pub(crate) fn complain(message: &str) {
     if writeln!(std::io::stderr().lock(), "tallyd: {message}").is_err() {}
 }
 
+/// An error and its causes on one line. A cause that the text before it ends with is not said again.
+pub(crate) fn explain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory as _;
+
+    #[test]
+    fn explain_names_each_cause_once() {
+        let cause = || anyhow::anyhow!("file exists");
+        assert_eq!(explain(&cause().context("cannot make x: file exists")), "cannot make x: file exists");
+        assert_eq!(explain(&cause().context("cannot make x")), "cannot make x: file exists");
+        assert_eq!(explain(&cause()), "file exists");
+    }
 
     #[test]
     fn commands_are_defined_without_conflicts() {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, Command};
 
-use super::{Exit, complain};
+use super::{Exit, complain, explain};
 use crate::app::{self, AppError, Running};
 use crate::config::options::{CONFIG_VARIABLE, OPTIONS, TOKENS_VARIABLE};
 use crate::config::{Config, Given};
@@ -106,7 +106,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Ok(()) => Ok(Exit::Done.into()),
         Err(error) => {
             let exit = exit_of(&error);
-            complain(&format!("{:#}", anyhow::Error::new(error)));
+            complain(&explain(&anyhow::Error::new(error)));
             Ok(exit.into())
         }
     }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{Exit, complain, output};
+use super::{Exit, complain, explain, output};
 use crate::disk::Disk;
 use crate::store::OpenError;
 use crate::store::verify::verify;
@@ -43,6 +43,6 @@ pub(crate) fn refused(error: OpenError) -> Exit {
         }
         _ => Exit::Failed,
     };
-    complain(&format!("{:#}", anyhow::Error::new(error)));
+    complain(&explain(&anyhow::Error::new(error)));
     exit
 }

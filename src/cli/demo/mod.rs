@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::{Exit, complain, output, serve};
+use super::{Exit, complain, explain, output, serve};
 use crate::app::{self, Running};
 use crate::clock::Clock;
 use crate::config::options::Key;
@@ -106,7 +106,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Ok(()) => Ok(Exit::Done.into()),
         Err(error) => {
             let exit = serve::exit_of(&error);
-            complain(&format!("{:#}", anyhow::Error::new(error)));
+            complain(&explain(&anyhow::Error::new(error)));
             Ok(exit.into())
         }
     }
@@ -134,7 +134,7 @@ impl Platform {
                 sender.send_live()
             });
             if let Err(error) = told {
-                complain(&format!("the simulated platform has stopped: {error:#}"));
+                complain(&format!("the simulated platform has stopped: {}", explain(&error)));
             }
         };
         let thread = std::thread::Builder::new().name("demo-platform".to_owned()).spawn(work);
