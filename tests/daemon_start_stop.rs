@@ -173,6 +173,27 @@ fn a_listener_that_is_off_is_not_there() {
 }
 
 #[test]
+fn the_demo_shows_something_says_what_to_try_and_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut command = tallyd(&["demo", "--days", "2", "--http-listen", "127.0.0.1:0", "--tcp-listen"]);
+    command.arg("127.0.0.1:0").env("TMPDIR", dir.path()).stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().expect("it runs");
+    let mut stderr = std::io::BufReader::new(child.stderr.take().expect("piped"));
+    let mut told = String::new();
+    while !told.contains("Ctrl-C") {
+        assert!(std::io::BufRead::read_line(&mut stderr, &mut told).expect("text") > 0, "it ended: {told}");
+    }
+    let address = told.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an address");
+    let address = address.parse().expect("an address");
+    assert!(support::get(address, "/stories").contains("Pizza orders"));
+    let reports = format!("\n  {} report --url http://{address} ", env!("CARGO_BIN_EXE_tallyd"));
+    assert_eq!(told.matches(&reports).count(), 2, "{told}");
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::INT).expect("it runs");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    assert_eq!(std::fs::read_dir(dir.path()).expect("a directory").count(), 0);
+}
+
+#[test]
 fn the_service_manager_hears_ready_alive_and_stopping() {
     let (dir, data) = data_dir();
     let path = dir.path().join("notify");

@@ -161,6 +161,8 @@ fn introduce(http: &str, lines: &str, days: u32, sent: sender::History) {
     } else {
         format!("{days} days of history: {} lines in {:.1} s", sent.lines, sent.took.as_secs_f64())
     };
+    // As it was called, so that the lines work where the program is not on the path.
+    let program = std::env::args().next().unwrap_or_else(|| "tallyd".to_owned());
     let names: Vec<&str> = STORIES.iter().map(|story| story.name).collect();
     output::note(&format!(
         "A simulated bot platform is pushing events to {lines}; {history}.\n\
@@ -169,8 +171,8 @@ fn introduce(http: &str, lines: &str, days: u32, sent: sender::History) {
          curl 'http://{http}/reports/conversations?period=today&dimension=hour'\n  \
          curl 'http://{http}/reports/interactions.popularity?storyId={story}'\n  \
          curl 'http://{http}/metrics'\n  \
-         tallyd report --url http://{http} conversations --group source\n  \
-         tallyd report --url http://{http} busiest-period --timezone Europe/Warsaw\n\n\
+         {program} report --url http://{http} conversations --group source\n  \
+         {program} report --url http://{http} busiest-period --timezone Europe/Warsaw\n\n\
          Ctrl-C stops everything.",
         names.join(", ")
     ));
