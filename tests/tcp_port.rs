@@ -11,6 +11,7 @@ mod support;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -121,6 +122,30 @@ fn a_client_that_does_not_read_its_answers_is_read_all_the_same() {
     }
     assert_eq!(last, "OK 1 150000");
     assert_eq!(conversations(served.http()), 1);
+}
+
+#[test]
+fn senders_of_nothing_that_counts_leave_the_others_their_turn() {
+    let served = Served::new();
+    let (address, done) = (served.tcp(), Arc::new(AtomicBool::new(false)));
+    // More of them than the daemon has threads on a small machine, so that it depends on their giving way.
+    let senders = ["bad\n", "bad\n", "!precision x\n", "# comment\n"].map(|line| {
+        let done = Arc::clone(&done);
+        thread::spawn(move || {
+            let (mut stream, many) = (connect(address), line.repeat(50_000));
+            while !done.load(Ordering::Relaxed) {
+                stream.write_all(many.as_bytes()).expect("it reads");
+            }
+        })
+    });
+    for round in 1..=2 {
+        assert_eq!(talk(address, format!("{LINE}!sync\n").as_bytes()), "OK 1 0\n");
+        assert_eq!(conversations(served.http()), round);
+    }
+    done.store(true, Ordering::Relaxed);
+    for sender in senders {
+        sender.join().expect("a sender");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::task::yield_now;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tracing::debug;
 
@@ -148,16 +149,22 @@ impl Connection<'_> {
         }
     }
 
-    /// Takes the whole lines that are there, and submits them.
+    /// Takes the whole lines that are there, and submits them. Lets others have a turn wherever nothing is waited for:
+    /// a sender of nothing but bad lines, comments or commands never has to wait for the store.
     async fn take(&mut self) -> Option<End> {
         let arrival = self.arrival();
         loop {
             let turn = self.session.take(self.buffer.waiting(), arrival);
             self.buffer.take(turn.consumed);
             match turn.then {
-                Then::Again => self.write_some(),
+                Then::Again => {
+                    self.write_some();
+                    yield_now().await;
+                }
                 Then::Read => {
-                    self.submit().await;
+                    if !self.submit().await {
+                        yield_now().await;
+                    }
                     return None;
                 }
                 Then::Close => return Some(End::Refused),
@@ -207,13 +214,13 @@ impl Connection<'_> {
         }
     }
 
-    /// Hands over the lines taken so far, waiting for room in the store's queue.
-    async fn submit(&mut self) {
+    /// Hands over the lines taken so far, waiting for room in the store's queue. Returns whether there was a batch.
+    async fn submit(&mut self) -> bool {
         let gathered = self.session.gather();
         if gathered.tally != Tally::default() {
             self.context.metrics.events(Entrance::Tcp, &gathered.tally);
         }
-        let Some((batch, lines)) = gathered.batch else { return };
+        let Some((batch, lines)) = gathered.batch else { return false };
         while self.under_way.len() >= TCP_BATCHES_UNDER_WAY_MAX {
             self.settle_next().await;
         }
@@ -221,6 +228,7 @@ impl Connection<'_> {
             Ok(pending) => self.under_way.push_back((lines, Box::pin(pending.outcome()))),
             Err(refusal) => self.settle(&lines, Err(refusal)),
         }
+        true
     }
 
     async fn settle_all(&mut self) {
