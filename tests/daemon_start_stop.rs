@@ -266,10 +266,10 @@ fn log_lines_suit_whoever_reads_them() {
     assert_eq!(journal.stop().0.code(), Some(0));
 
     let json = Daemon::spawn(command(&data).args(["--log-format", "json"]));
-    let levels: HashSet<String> = json
-        .log
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON")["level"].to_string())
-        .collect();
+    let lines: Vec<serde_json::Value> =
+        json.log.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let levels: HashSet<String> = lines.iter().map(|line| line["level"].to_string()).collect();
     assert_eq!(levels, HashSet::from(["\"INFO\"".to_owned()]), "{}", json.log);
+    let recovered = lines.iter().find(|line| line["message"] == "recovered").expect("it says so");
+    assert!(recovered["took_ms"].is_u64() && recovered["journal_records"].is_u64(), "{recovered}");
 }

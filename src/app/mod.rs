@@ -368,7 +368,7 @@ fn tell(recovery: &Recovery, took: Duration) {
         torn_bytes = recovery.torn_bytes,
         stories = recovery.stories,
         series = recovery.series,
-        took_ms = took.as_millis(),
+        took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         "recovered"
     );
 }
