@@ -250,6 +250,33 @@ impl Model {
         }
     }
 
+    /// `GET /stories`: the latest hour first, stories without any last, then by id.
+    pub(crate) fn listing(&self) -> Value {
+        let mut rows: Vec<_> = self
+            .stories
+            .iter()
+            .map(|(id, name)| {
+                let counted = || self.counts.iter().filter(|((story, ..), count)| story == id && **count > 0);
+                let hours = || counted().map(|((.., hour), _)| *hour);
+                let sum = |wanted| -> u64 {
+                    counted().filter(|((_, _, metric, _), _)| *metric == wanted).map(|(_, count)| count).sum()
+                };
+                let instant = |hour: Option<i64>| hour.map_or(Value::Null, |hour| iso(hour * 3_600));
+                let row = json!({
+                    "storyId": id,
+                    "name": name,
+                    "firstEvent": instant(hours().min()),
+                    "lastEvent": instant(hours().max()),
+                    "conversations": sum(Metric::Conversations),
+                    "messages": sum(Metric::Messages),
+                });
+                ((std::cmp::Reverse(hours().max()), id), row)
+            })
+            .collect();
+        rows.sort_by_key(|(place, _)| *place);
+        rows.into_iter().map(|(_, row)| row).collect()
+    }
+
     fn series(&self, name: &str, query: &Query) -> Series {
         let metric = match name {
             "conversations.paid" => Metric::Paid,
