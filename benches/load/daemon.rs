@@ -56,10 +56,12 @@ pub(crate) struct Tallyd {
 }
 
 impl Tallyd {
-    /// Starts a fresh daemon with the defaults and these arguments.
+    /// Starts a fresh daemon with the defaults and these arguments; the program that `TALLYD` names, where it is
+    /// set, so that two builds can be compared by one bench.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let data = tempfile::tempdir().unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tallyd"))
+        let program = std::env::var_os("TALLYD").unwrap_or_else(|| env!("CARGO_BIN_EXE_tallyd").into());
+        let mut child = Command::new(program)
             .args(["serve", "--http-listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0", "--data-dir"])
             .arg(data.path())
             .args(arguments)

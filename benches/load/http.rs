@@ -21,27 +21,84 @@ impl Connection {
         self.stream.write_all(request).unwrap();
         let mut filled = 0;
         let head = loop {
-            let read = self.stream.read(&mut self.buffer[filled..]).unwrap();
-            assert!(read > 0, "the server closed the connection");
-            filled += read;
+            filled += self.read(filled);
             if let Some(head) = parse_head(&self.buffer[..filled]) {
                 break head;
             }
         };
-        let mut left = (head.length + head.body_length).saturating_sub(filled);
-        while left > 0 {
-            let read = self.stream.read(&mut self.buffer).unwrap();
-            assert!(read > 0, "the server closed the connection");
-            left = left.saturating_sub(read);
+        match head.body_length {
+            Some(length) => {
+                let mut left = (head.length + length).saturating_sub(filled);
+                while left > 0 {
+                    left = left.saturating_sub(self.read(0));
+                }
+                (head.status, length)
+            }
+            None => (head.status, self.read_chunks(head.length, filled)),
         }
-        (head.status, head.body_length)
+    }
+
+    /// Reads a body in chunks to its end, of which `start..end` of the buffer is there; gives its length.
+    fn read_chunks(&mut self, start: usize, end: usize) -> usize {
+        let mut chunks = Chunks::default();
+        let mut done = chunks.take(&self.buffer[start..end]);
+        while !done {
+            let read = self.read(0);
+            done = chunks.take(&self.buffer[..read]);
+        }
+        chunks.length
+    }
+
+    fn read(&mut self, from: usize) -> usize {
+        let read = self.stream.read(&mut self.buffer[from..]).unwrap();
+        assert!(read > 0, "the server closed the connection");
+        read
+    }
+}
+
+/// How far the reading of a body in chunks has come.
+#[derive(Default)]
+struct Chunks {
+    /// Bytes of the body so far.
+    length: usize,
+    /// Bytes of the present chunk that are still to come, its line end included.
+    left: usize,
+    /// Digits of the next chunk's length.
+    size: usize,
+    is_last: bool,
+}
+
+impl Chunks {
+    /// Takes more bytes; whether the body is at its end. There are no trailers.
+    fn take(&mut self, mut bytes: &[u8]) -> bool {
+        loop {
+            let here = self.left.min(bytes.len());
+            self.left -= here;
+            bytes = &bytes[here..];
+            match bytes.split_first() {
+                None => return self.is_last && self.left == 0,
+                Some((b'\n', rest)) => {
+                    bytes = rest;
+                    self.length += self.size;
+                    self.is_last = self.size == 0;
+                    self.left = self.size + 2;
+                    self.size = 0;
+                }
+                Some((b'\r', rest)) => bytes = rest,
+                Some((digit, rest)) => {
+                    self.size = self.size * 16 + char::from(*digit).to_digit(16).expect("a digit") as usize;
+                    bytes = rest;
+                }
+            }
+        }
     }
 }
 
 pub(crate) struct Head {
     pub(crate) status: u16,
     pub(crate) length: usize,
-    pub(crate) body_length: usize,
+    /// `None` where the body comes in chunks.
+    pub(crate) body_length: Option<usize>,
 }
 
 /// Status and lengths, once the whole head is there.
@@ -49,13 +106,16 @@ pub(crate) fn parse_head(bytes: &[u8]) -> Option<Head> {
     let length = memchr::memmem::find(bytes, b"\r\n\r\n")? + 4;
     let text = std::str::from_utf8(&bytes[..length]).expect("a text head");
     let status = text[9..12].parse().expect("a status");
-    let body_length = text
-        .lines()
-        .find_map(|line| {
+    let value = |wanted: &str| {
+        text.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().expect("a length"))
+            name.eq_ignore_ascii_case(wanted).then(|| value.trim())
         })
-        .unwrap_or(0);
+    };
+    let body_length = match value("transfer-encoding") {
+        Some(_) => None,
+        None => Some(value("content-length").map_or(0, |value| value.parse().expect("a length"))),
+    };
     Some(Head { status, length, body_length })
 }
 

@@ -1,41 +1,84 @@
-//! How long a report takes, on an idle daemon and under full ingest.
+//! How long a report takes: on an idle daemon, under full ingest, and beside heavy ones.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::ceilings::BareHttp;
 use super::daemon::Tallyd;
 use super::http::{self, Connection};
 use super::ingest;
-use super::table::{Table, percentile};
+use super::table::{Table, median, percentile};
 use super::workload::{Workload, story_id};
 
 const REQUESTS: usize = 5_000;
+/// Of those that take long.
+const HEAVY_REQUESTS: usize = 50;
+/// Requests in a row before the bare server has its turn, so that both see the same minutes.
+const REQUESTS_IN_A_ROW: usize = 50;
+const HEAVY_CONNECTIONS: usize = 4;
 
-/// The requests that are timed: (name, target).
-fn targets(workload: &Workload) -> Vec<(&'static str, String)> {
+/// A request that is timed.
+struct Target {
+    what: &'static str,
+    path: String,
+    requests: usize,
+}
+
+impl Target {
+    fn light(what: &'static str, path: String) -> Self {
+        Self { what, path, requests: REQUESTS }
+    }
+
+    fn heavy(what: &'static str, path: String) -> Self {
+        Self { what, path, requests: HEAVY_REQUESTS }
+    }
+}
+
+fn range(workload: &Workload, days: u64) -> String {
+    format!("from={}&to={}", workload.now_ms - days * 86_400_000, workload.now_ms)
+}
+
+/// The six reports over 90 days, then the other shapes, then what touches everything.
+fn targets(workload: &Workload) -> Vec<Target> {
     let story = story_id(workload.shape.stories / 10);
-    let range = |days: u64| format!("from={}&to={}", workload.now_ms - days * 86_400_000, workload.now_ms);
+    let report =
+        |name: &str, days: u64, more: &str| format!("/reports/{name}?{}{more}", range(workload, days));
+    let of_story = format!("&storyId={story}");
     vec![
-        ("conversations by day, 30 days, all stories", format!("/reports/conversations?{}", range(30))),
-        ("the same by source", format!("/reports/conversations?{}&group=source", range(30))),
-        (
-            "one story by hour, 7 days",
-            format!("/reports/conversations?{}&dimension=hour&storyId={story}", range(7)),
+        Target::light("conversations, 90 days, all stories", report("conversations", 90, "")),
+        Target::light("conversations.paid, 90 days, all stories", report("conversations.paid", 90, "")),
+        Target::light(
+            "conversations.messages, 90 days, all stories",
+            report("conversations.messages", 90, ""),
         ),
-        ("one story by day, a year", format!("/reports/conversations?{}&storyId={story}", range(365))),
-        ("average by day, 90 days, all stories", format!("/reports/conversations.average?{}", range(90))),
-        ("busiest period, 90 days, all stories", format!("/reports/busiest-period?{}", range(90))),
-        (
-            "interactions of one story, 30 days",
-            format!("/reports/interactions.popularity?{}&storyId={story}", range(30)),
+        Target::light("conversations.average, 90 days, all stories", report("conversations.average", 90, "")),
+        Target::light("busiest-period, 90 days, all stories", report("busiest-period", 90, "")),
+        Target::light(
+            "interactions.popularity, 90 days, one story",
+            report("interactions.popularity", 90, &of_story),
         ),
-        ("conversations by day, 5 years, all stories", format!("/reports/conversations?{}", range(1826))),
-        (
-            "the same by story, limit 1000",
-            format!("/reports/conversations?{}&group=storyId&limit=1000", range(1826)),
+        Target::light("conversations, 90 days, by source", report("conversations", 90, "&group=source")),
+        Target::light("conversations, 90 days, one story", report("conversations", 90, &of_story)),
+        Target::light(
+            "conversations, 7 days by hour, one story",
+            report("conversations", 7, &format!("{of_story}&dimension=hour")),
         ),
+        Target::light("conversations, 5 years, all stories", report("conversations", 1826, "")),
+        Target::heavy("conversations, 90 days, by story", report("conversations", 90, "&group=storyId")),
+        Target::heavy(
+            "conversations, 5 years, by story, limit 1000",
+            report("conversations", 1826, "&group=storyId&limit=1000"),
+        ),
+        Target::heavy(
+            "conversations.average, 5 years, by story, limit 1000",
+            report("conversations.average", 1826, "&group=storyId&limit=1000"),
+        ),
+        Target::heavy(
+            "interactions.popularity, 90 days, all stories",
+            report("interactions.popularity", 90, ""),
+        ),
+        Target::heavy("list of stories", "/stories".to_owned()),
     ]
 }
 
@@ -43,103 +86,192 @@ pub(crate) fn measure_idle(workload: &Workload, table: &mut Table) {
     let daemon = Tallyd::start(&[]);
     ingest::push_tcp(daemon.tcp, &workload.lines, 4);
     let bare = BareHttp::start();
-    for (what, target) in targets(workload) {
-        let requests = if target.contains("group=storyId") { 50 } else { REQUESTS };
-        let of_bare = latencies(bare.address, "/", requests);
-        let of_tallyd = latencies(daemon.http, &target, requests);
+    for target in targets(workload) {
+        let [of_bare, of_tallyd] = latencies(&target, bare.address, daemon.http);
         table.row(
-            what,
+            target.what,
             format!("{:.3}", percentile(&of_tallyd, 0.5)),
             "ms p50",
             &format!(
-                "p99 {:.3}, p99.9 {:.3}; {:.2} × the bare HTTP answer ({:.3} ms)",
+                "p99 {:.3}, p99.9 {:.3}; {:.2} × the bare HTTP answer ({:.3} ms, p99 {:.3}); peak {:.0} MB",
                 percentile(&of_tallyd, 0.99),
                 percentile(&of_tallyd, 0.999),
                 percentile(&of_tallyd, 0.5) / percentile(&of_bare, 0.5),
-                percentile(&of_bare, 0.5)
+                percentile(&of_bare, 0.5),
+                percentile(&of_bare, 0.99),
+                daemon.server.peak_memory_mb(),
             ),
         );
     }
-    let target = targets(workload)[0].1.clone();
-    let of_bare = ingest::requests_per_second(bare.address, &vec![http::get("/"); 100_000]);
-    let of_tallyd = ingest::requests_per_second(daemon.http, &vec![http::get(&target); 100_000]);
+    let path = targets(workload)[0].path.clone();
+    let (mut rates, mut ratios) = (vec![], vec![]);
+    for _ in 0..3 {
+        let of_bare = ingest::requests_per_second(bare.address, &vec![http::get("/"); 50_000]);
+        let of_tallyd = ingest::requests_per_second(daemon.http, &vec![http::get(&path); 50_000]);
+        rates.push(of_tallyd);
+        ratios.push(of_tallyd / of_bare);
+    }
     table.row(
         "reports/s, 32 connections",
-        format!("{:.0}", of_tallyd / 1e3),
+        format!("{:.0}", median(&mut rates) / 1e3),
         "k/s",
-        &format!("{:.2} of the bare HTTP answer", of_tallyd / of_bare),
+        &format!("{:.2} of the bare HTTP answer", median(&mut ratios)),
     );
 }
 
-/// Milliseconds of each request on one keep-alive connection, sorted.
-fn latencies(address: SocketAddr, target: &str, requests: usize) -> Vec<f64> {
-    let mut connection = Connection::open(address);
-    let request = http::get(target);
-    let mut taken: Vec<f64> = (0..requests + requests / 10)
-        .map(|_| {
-            let start = Instant::now();
-            let (status, _) = connection.exchange(&request);
-            assert_eq!(status, 200, "{target}");
-            start.elapsed().as_secs_f64() * 1e3
-        })
-        .skip(requests / 10)
-        .collect();
+/// Milliseconds of each request on one keep-alive connection, sorted: of the bare server, and of the daemon.
+fn latencies(target: &Target, bare: SocketAddr, daemon: SocketAddr) -> [Vec<f64>; 2] {
+    let mut sides = [(bare, http::get("/")), (daemon, http::get(&target.path))]
+        .map(|(address, request)| (Connection::open(address), request, Vec::new()));
+    for _ in 0..=target.requests / REQUESTS_IN_A_ROW {
+        for (connection, request, taken) in &mut sides {
+            for _ in 0..REQUESTS_IN_A_ROW.min(target.requests) {
+                taken.push(timed_exchange(connection, request));
+            }
+        }
+    }
+    // The first ones warm up.
+    sides.map(|(_, _, mut taken)| sorted(taken.split_off(REQUESTS_IN_A_ROW)))
+}
+
+fn timed_exchange(connection: &mut Connection, request: &[u8]) -> f64 {
+    let start = Instant::now();
+    let (status, _) = connection.exchange(request);
+    assert_eq!(status, 200, "{}", String::from_utf8_lossy(request));
+    start.elapsed().as_secs_f64() * 1e3
+}
+
+fn sorted(mut taken: Vec<f64>) -> Vec<f64> {
     taken.sort_by(f64::total_cmp);
     taken
 }
 
-/// Reports while two connections send as fast as they can, and the ingest that is left of it.
+const BUSY_ROUNDS: usize = 6;
+const BUSY_PASSES: usize = 2;
+
+/// A light report while others send as fast as they can, what is left of their rate, and beside heavy reports.
 pub(crate) fn measure_busy(workload: &Workload, table: &mut Table) {
-    let daemon = Tallyd::start(&["--snapshot-interval", "5s"]);
-    ingest::push_tcp(daemon.tcp, &workload.lines, 2);
-    let quiet = ingest_rate(&daemon, workload, None).0;
-    let target = &targets(workload)[0].1;
-    let (busy, taken) = ingest_rate(&daemon, workload, Some(target));
+    let requests = ingest::requests(&workload.lines, "/events?precision=ms", None);
+    let small: Vec<Vec<u8>> = workload
+        .lines
+        .batches(1_000)
+        .into_iter()
+        .map(|batch| http::post("/events?precision=ms", None, batch))
+        .collect();
+    for (what, arguments, push) in [
+        (
+            "TCP, 2 connections",
+            [].as_slice(),
+            &(|daemon: &Tallyd| ingest::push_tcp(daemon.tcp, &workload.lines, 2)) as &dyn Fn(&Tallyd),
+        ),
+        ("TCP, 2 connections, a snapshot every second", &["--snapshot-interval", "1s"], &|daemon| {
+            ingest::push_tcp(daemon.tcp, &workload.lines, 2);
+        }),
+        ("HTTP, 2 connections", &[], &|daemon| ingest::push_http(daemon.http, &requests, 2)),
+        ("HTTP, 4 connections, 1,000 lines a request", &[], &|daemon| {
+            ingest::push_http(daemon.http, &small, 4);
+        }),
+    ] {
+        let daemon = Tallyd::start(arguments);
+        push(&daemon);
+        under_ingest(workload, &daemon, what, push, table);
+    }
+    beside_heavy(workload, table);
+}
+
+fn under_ingest(workload: &Workload, daemon: &Tallyd, what: &str, push: &dyn Fn(&Tallyd), table: &mut Table) {
+    let path = &targets(workload)[0].path;
+    let (mut taken, mut rates, mut ratios) = (vec![], vec![], vec![]);
+    for _ in 0..BUSY_ROUNDS {
+        let (quiet, _) = while_polling(daemon.http, None, || (0..BUSY_PASSES).for_each(|_| push(daemon)));
+        let (busy, more) =
+            while_polling(daemon.http, Some(path), || (0..BUSY_PASSES).for_each(|_| push(daemon)));
+        taken.extend(more);
+        rates.push((BUSY_PASSES * workload.shape.events) as f64 / busy);
+        ratios.push(quiet / busy);
+    }
+    let taken = sorted(taken);
     table.row(
-        "conversations by day, 30 days, under full ingest",
+        &format!("conversations, 90 days, under full ingest: {what}"),
         format!("{:.3}", percentile(&taken, 0.5)),
         "ms p50",
         &format!(
-            "p99 {:.3}; ingest {:.2} M/s, {:.2} of the rate without reports",
+            "p90 {:.3}, p99 {:.3}, max {:.3} of {}; ingest {:.2} M/s, {:.2} of the rate without reports",
+            percentile(&taken, 0.9),
             percentile(&taken, 0.99),
-            busy / 1e6,
-            busy / quiet
+            percentile(&taken, 1.0),
+            taken.len(),
+            median(&mut rates) / 1e6,
+            median(&mut ratios),
         ),
     );
 }
 
-const BUSY_PASSES: usize = 5;
+fn beside_heavy(workload: &Workload, table: &mut Table) {
+    let daemon = Tallyd::start(&[]);
+    ingest::push_tcp(daemon.tcp, &workload.lines, 2);
+    let targets = targets(workload);
+    for heavy in targets.iter().filter(|target| target.requests == HEAVY_REQUESTS) {
+        let request = http::get(&heavy.path);
+        let answers = || {
+            let mut connection = Connection::open(daemon.http);
+            let begun = Instant::now();
+            let mut answers = 0;
+            while begun.elapsed() < Duration::from_secs(2) {
+                timed_exchange(&mut connection, &request);
+                answers += 1;
+            }
+            answers
+        };
+        let mut answered = 0;
+        let (seconds, taken) = while_polling(daemon.http, Some(&targets[0].path), || {
+            answered = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..HEAVY_CONNECTIONS).map(|_| scope.spawn(answers)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).sum::<u32>()
+            });
+        });
+        let taken = sorted(taken);
+        table.row(
+            &format!("conversations, 90 days, beside 4 × {}", heavy.what),
+            format!("{:.3}", percentile(&taken, 0.5)),
+            "ms p50",
+            &format!(
+                "p99 {:.3}, max {:.3} of {}; {:.1} heavy answers/s; peak {:.0} MB",
+                percentile(&taken, 0.99),
+                percentile(&taken, 1.0),
+                taken.len(),
+                f64::from(answered) / seconds,
+                daemon.server.peak_memory_mb(),
+            ),
+        );
+    }
+}
 
-/// Events per second over some passes, with somebody asking for the report every ten milliseconds if there is one.
-fn ingest_rate(daemon: &Tallyd, workload: &Workload, target: Option<&str>) -> (f64, Vec<f64>) {
+/// The seconds that `work` takes, with somebody asking for the report every five milliseconds if there is one, and
+/// what that one waited for each answer.
+fn while_polling(address: SocketAddr, path: Option<&str>, work: impl FnOnce()) -> (f64, Vec<f64>) {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let dashboard = target.map(|target| {
-            let (done, address) = (&done, daemon.http);
-            scope.spawn(move || poll(address, target, done))
+        let dashboard = path.map(|path| {
+            let done = &done;
+            scope.spawn(move || poll(address, path, done))
         });
         let start = Instant::now();
-        for _ in 0..BUSY_PASSES {
-            ingest::push_tcp(daemon.tcp, &workload.lines, 2);
-        }
+        work();
         let seconds = start.elapsed().as_secs_f64();
         done.store(true, Ordering::Relaxed);
         let taken = dashboard.map(|thread| thread.join().unwrap()).unwrap_or_default();
-        ((BUSY_PASSES * workload.shape.events) as f64 / seconds, taken)
+        (seconds, taken)
     })
 }
 
-fn poll(address: SocketAddr, target: &str, done: &AtomicBool) -> Vec<f64> {
+fn poll(address: SocketAddr, path: &str, done: &AtomicBool) -> Vec<f64> {
     let mut taken = Vec::new();
     let mut connection = Connection::open(address);
-    let request = http::get(target);
+    let request = http::get(path);
     while !done.load(Ordering::Relaxed) {
-        let start = Instant::now();
-        let (status, _) = connection.exchange(&request);
-        assert_eq!(status, 200);
-        taken.push(start.elapsed().as_secs_f64() * 1e3);
-        std::thread::park_timeout(std::time::Duration::from_millis(10));
+        taken.push(timed_exchange(&mut connection, &request));
+        std::thread::park_timeout(Duration::from_millis(5));
     }
-    taken.sort_by(f64::total_cmp);
     taken
 }
