@@ -259,6 +259,11 @@ pub const STORE_CLOSE: Duration = Duration::from_mins(1);
 pub const STORE_CLOSE_HURRIED: Duration = Duration::from_secs(5);
 /// How long what is left on the threads of the runtime may take to end.
 pub const RUNTIME_STOP: Duration = Duration::from_secs(2);
+/// Turns of connections after which a thread of the HTTP port looks which others have something to read. A turn can be
+/// a body of [`BODY_INLINE_BYTES_MAX`]: half a millisecond. (The default of tokio is 61.)
+pub const HTTP_POLLS_PER_LOOK: u32 = 16;
+/// The same for the line port, where a turn is up to [`BLOCK_BYTES_MAX`].
+pub const TCP_POLLS_PER_LOOK: u32 = 8;
 
 const _: () = assert!(
     HTTP_DRAIN_TIMEOUT.as_secs() < HTTP_DRAIN.as_secs(),

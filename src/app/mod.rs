@@ -21,8 +21,8 @@ use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::{Config, TokenSources};
 use crate::limits::{
-    BLOCKING_THREADS_MAX, FSYNC_INTERVAL, HTTP_DRAIN, RUNTIME_STOP, START_EXTENSION, STORE_CLOSE,
-    STORE_CLOSE_HURRIED, TCP_CONNECTIONS_MAX, TCP_DRAIN,
+    BLOCKING_THREADS_MAX, FSYNC_INTERVAL, HTTP_DRAIN, HTTP_POLLS_PER_LOOK, RUNTIME_STOP, START_EXTENSION,
+    STORE_CLOSE, STORE_CLOSE_HURRIED, TCP_CONNECTIONS_MAX, TCP_DRAIN, TCP_POLLS_PER_LOOK,
 };
 use crate::metrics::Metrics;
 use crate::shutdown::{self, Trigger, Watch};
@@ -67,7 +67,7 @@ pub enum AppError {
 /// acknowledged is safe, what was under way may not be.
 #[derive(Debug)]
 pub struct Running {
-    runtime: Runtime,
+    runtimes: Runtimes,
     store: Store,
     trigger: Trigger,
     /// The listeners and the probe, each by its name in messages.
@@ -127,9 +127,9 @@ fn assemble(config: Config) -> Result<Running, AppError> {
     raise_descriptor_limit();
     let clock = Clock::system();
     let store = open_store(&config, &clock)?;
-    let runtime = build_runtime().map_err(AppError::Runtime)?;
-    let http = bind(&runtime, "HTTP", config.http_listen)?;
-    let tcp = bind(&runtime, "lines", config.tcp_listen)?;
+    let runtimes = Runtimes::build().map_err(AppError::Runtime)?;
+    let http = bind(&runtimes.requests, "HTTP", config.http_listen)?;
+    let tcp = bind(&runtimes.lines, "lines", config.tcp_listen)?;
     let (trigger, watch) = shutdown::channel();
     let mut running = Running {
         http: http.as_ref().map(|(_, address)| *address),
@@ -137,7 +137,7 @@ fn assemble(config: Config) -> Result<Running, AppError> {
         auth: Arc::clone(&config.auth),
         is_public: config.is_public(),
         parts: JoinSet::new(),
-        runtime,
+        runtimes,
         store,
         trigger,
         token_sources: config.token_sources,
@@ -204,7 +204,7 @@ impl Running {
             limits: http::Limits::default(),
         };
         let serving = http::serve(listener, Arc::new(context), common.watch.clone());
-        self.spawn("the HTTP port", serving);
+        spawn(&mut self.parts, &self.runtimes.requests, "the HTTP port", serving);
     }
 
     fn spawn_tcp(&mut self, listener: TcpListener, common: &Common) {
@@ -218,34 +218,28 @@ impl Running {
             connections_max: TCP_CONNECTIONS_MAX,
         };
         let serving = tcp::serve(listener, Arc::new(context), common.watch.clone());
-        self.spawn("the line port", serving);
+        spawn(&mut self.parts, &self.runtimes.lines, "the line port", serving);
     }
 
     /// The store's threads tell of a panic of theirs; the probe notices whatever they do not.
     fn spawn_probe(&mut self, common: &Common) {
         let failed = self.store.failed();
         let mut watch = common.watch.clone();
-        self.spawn("a thread of the store", async move {
+        let watching = async move {
             tokio::select! {
                 () = failed => {}
                 () = watch.stopping() => {}
             }
-        });
+        };
+        spawn(&mut self.parts, &self.runtimes.requests, "a thread of the store", watching);
         let probe =
             probe::Probe::new(self.store.door(), Arc::clone(self.store.counters()), common.clock.clone());
-        self.spawn("the journal", probe.run(systemd::watchdog(), common.watch.clone()));
-    }
-
-    fn spawn(&mut self, part: &'static str, work: impl Future<Output = ()> + Send + 'static) {
-        let named = async move {
-            work.await;
-            part
-        };
-        self.parts.spawn_on(named, self.runtime.handle());
+        let probing = probe.run(systemd::watchdog(), common.watch.clone());
+        spawn(&mut self.parts, &self.runtimes.requests, "the journal", probing);
     }
 
     fn listen_for_signals(&self) -> Result<Signals, AppError> {
-        let _within = self.runtime.enter();
+        let _within = self.runtimes.requests.enter();
         Signals::listen().map_err(AppError::Runtime)
     }
 
@@ -257,8 +251,8 @@ impl Running {
 
     /// Waits until the daemon is to stop, and reads the tokens again where it is told to.
     fn wait(&mut self, signals: &mut Signals) -> Result<(), AppError> {
-        let Self { runtime, parts, auth, token_sources, is_public, .. } = self;
-        runtime.block_on(async {
+        let Self { runtimes, parts, auth, token_sources, is_public, .. } = self;
+        runtimes.requests.block_on(async {
             loop {
                 tokio::select! {
                     signal = signals.next() => match signal {
@@ -275,19 +269,20 @@ impl Running {
 
     /// The second list: stop accepting, finish sessions, close the store.
     fn finish(self, signals: Option<Signals>) -> Result<(), AppError> {
-        let Self { runtime, store, trigger, mut parts, .. } = self;
+        let Self { runtimes, store, trigger, mut parts, .. } = self;
         info!("stopping: finishing what was read");
         let at_most = HTTP_DRAIN.max(TCP_DRAIN).saturating_add(STORE_CLOSE);
         systemd::stopping(at_most);
         trigger.fire();
-        let patience = runtime.block_on(drain(&mut parts, signals));
+        let patience = runtimes.requests.block_on(drain(&mut parts, signals));
         // What did not finish is cut off here, so that nobody holds the store's door any more.
-        runtime.block_on(parts.shutdown());
+        runtimes.requests.block_on(parts.shutdown());
         let closed = store.close(match &patience {
             Patience::Normal => STORE_CLOSE,
             Patience::Short => STORE_CLOSE_HURRIED,
         });
-        runtime.shutdown_timeout(RUNTIME_STOP);
+        runtimes.lines.shutdown_timeout(RUNTIME_STOP);
+        runtimes.requests.shutdown_timeout(RUNTIME_STOP);
         match (closed, patience) {
             (Err(CloseError::Late { name }), Patience::Short) => {
                 warn!(
@@ -373,14 +368,47 @@ fn tell(recovery: &Recovery, took: Duration) {
     );
 }
 
-fn build_runtime() -> io::Result<Runtime> {
+/// The threads that serve the ports: those of each port for themselves. A sender that is never done keeps a thread of
+/// the line port busy for a millisecond at a time, and a report that waited for such threads would wait for many such
+/// times; as it is, the system shares the cores out, and wakes first whoever used them least.
+#[derive(Debug)]
+struct Runtimes {
+    /// HTTP, and all that is not a line connection.
+    requests: Runtime,
+    lines: Runtime,
+}
+
+impl Runtimes {
+    fn build() -> io::Result<Self> {
+        Ok(Self {
+            requests: runtime("tallyd-http", HTTP_POLLS_PER_LOOK)?,
+            lines: runtime("tallyd-lines", TCP_POLLS_PER_LOOK)?,
+        })
+    }
+}
+
+fn runtime(threads: &str, polls_per_look: u32) -> io::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(cores.max(2))
         .max_blocking_threads(BLOCKING_THREADS_MAX)
-        .thread_name("tallyd-io")
+        .event_interval(polls_per_look)
+        .thread_name(threads)
         .enable_all()
         .build()
+}
+
+fn spawn(
+    parts: &mut JoinSet<&'static str>,
+    runtime: &Runtime,
+    part: &'static str,
+    work: impl Future<Output = ()> + Send + 'static,
+) {
+    let named = async move {
+        work.await;
+        part
+    };
+    parts.spawn_on(named, runtime.handle());
 }
 
 fn bind(
