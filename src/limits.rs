@@ -99,6 +99,9 @@ const _: () = assert!(
 
 // Reports (`report` and `calendar`).
 
+/// About how many interactions (some 100 bytes each) a report over many stories holds at a time; more of them are
+/// gathered part by part.
+pub const POPULARITY_NODES_MAX: usize = 256 * 1024;
 /// Most data points of one series of a report.
 pub const DATA_POINTS_MAX: usize = 100_000;
 /// Most data points of all groups of a report together.

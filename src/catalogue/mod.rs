@@ -266,6 +266,13 @@ impl Catalogue {
         all.filter(|story| story.read().is_known).map(Arc::clone).collect()
     }
 
+    /// Calls `f` for every known story, in the order in which they were first seen. No lock is held meanwhile.
+    pub fn for_each_story(&self, f: &mut dyn FnMut(&Story)) {
+        let interned = usize::try_from(self.stories_interned.load(Ordering::Acquire)).unwrap_or(usize::MAX);
+        let all = (0..interned).filter_map(|number| self.by_number.get(number)?.get());
+        all.filter(|story| story.read().is_known).for_each(|story| f(story));
+    }
+
     /// How many stories are known. Never blocks.
     pub fn story_count(&self) -> usize {
         self.stories_known.load(Ordering::Relaxed)

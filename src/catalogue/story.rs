@@ -82,10 +82,25 @@ impl Story {
         inner.slots(counter)?.confirmed(source)
     }
 
+    /// The series of a metric, by [`Source::index`], where defined.
+    pub fn series_by_source(&self, metric: Metric) -> [Option<SeriesId>; SOURCES] {
+        let inner = self.read();
+        let slots = inner.counter(metric).and_then(|counter| inner.slots(counter));
+        slots.map_or([None; SOURCES], |slots| Source::ALL.map(|source| slots.confirmed(source)))
+    }
+
     /// Calls `f` for every known node of the story, in the order in which they were first seen. The story's read
     /// lock is held meanwhile: `f` must not call the catalogue.
     pub fn for_each_node(&self, f: &mut dyn FnMut(&NodeEntry)) {
         self.read().nodes.iter().filter(|slot| slot.is_known).for_each(|slot| f(&slot.entry()));
+    }
+
+    /// Appends every series of the story and its nodes to `out`.
+    pub fn series_of_all(&self, out: &mut Vec<SeriesId>) {
+        let inner = self.read();
+        for slots in inner.series.iter().chain(inner.nodes.iter().map(|slot| &slot.series)) {
+            out.extend(Source::ALL.into_iter().filter_map(|source| slots.confirmed(source)));
+        }
     }
 
     /// How many nodes are known.

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::calendar::{Hour, HourRange};
 use crate::catalogue::{Catalogue, Story};
 use crate::counters::Counters;
-use crate::event::{Metric, ObjectId, SeriesId, Source, StoryId};
+use crate::event::{Metric, ObjectId, SeriesId, StoryId};
 
 /// The place of a story in the list.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -82,74 +82,70 @@ impl Search {
     }
 }
 
-/// One page of the list, and the cursor of the next one if there is more.
+/// One page of the list, and the cursor of the next one if there is more. Holds the places of few more stories than
+/// the page has, however many there are.
 pub(super) fn list(
     catalogue: &Catalogue,
     counters: &Counters,
     selection: &Selection,
 ) -> (Vec<Row>, Option<String>) {
-    let found = catalogue.stories().into_iter().filter_map(|story| {
+    let mut found = Vec::new();
+    let mut series = Vec::new();
+    let enough = selection.limit.saturating_add(1);
+    catalogue.for_each_story(&mut |story| {
         let matches = match &selection.search {
             Some(search) => search.matches(story.id(), story.name().as_deref()),
             None => true,
         };
-        let last = matches.then(|| span(&story, counters).map(|(_, last)| last))?;
-        Some((Place { last: Reverse(last), story: story.id() }, story))
+        if !matches {
+            return;
+        }
+        let last = span(story, counters, &mut series).map(|(_, last)| last);
+        let place = Place { last: Reverse(last), story: story.id() };
+        if selection.after.is_none_or(|after| place > after) {
+            found.push(place);
+        }
+        if found.len() >= enough.saturating_mul(2) {
+            found.select_nth_unstable(selection.limit);
+            found.truncate(enough);
+        }
     });
-    let (page, next) = page(found.collect(), selection.after, selection.limit);
-    (page.iter().map(|story| row(story, counters)).collect(), next)
+    let (page, next) = page(found, selection.limit);
+    let stories = page.iter().filter_map(|place| catalogue.story(place.story));
+    (stories.map(|story| row(&story, counters)).collect(), next)
 }
 
 /// Orders what was found and cuts the page out of it.
-fn page<T>(mut found: Vec<(Place, T)>, after: Option<Place>, limit: usize) -> (Vec<T>, Option<String>) {
-    if let Some(after) = after {
-        found.retain(|(place, _)| *place > after);
-    }
+fn page(mut found: Vec<Place>, limit: usize) -> (Vec<Place>, Option<String>) {
     let is_last = found.len() <= limit;
-    if !is_last && limit > 0 {
-        // Only the page has to be in order; of a million stories that is the smaller work by far.
-        found.select_nth_unstable_by_key(limit.saturating_sub(1), |(place, _)| *place);
-        found.truncate(limit);
-    }
-    found.sort_unstable_by_key(|(place, _)| *place);
-    let next = if is_last { None } else { found.last().map(|(place, _)| place.to_cursor()) };
-    (found.into_iter().map(|(_, item)| item).collect(), next)
+    found.sort_unstable();
+    found.truncate(limit);
+    let next = if is_last { None } else { found.last().map(|place| place.to_cursor()) };
+    (found, next)
 }
 
 /// What the list says about one story.
 pub(super) fn row(story: &Story, counters: &Counters) -> Row {
     let sum = |metric| {
-        Source::ALL
-            .into_iter()
-            .filter_map(|source| story.series(metric, source))
-            .fold(0_u64, |sum, series| sum.saturating_add(counters.sum(series, HourRange::ALL)))
+        let series = story.series_by_source(metric).into_iter().flatten();
+        series.fold(0_u64, |sum, series| sum.saturating_add(counters.sum(series, HourRange::ALL)))
     };
     Row {
         story: story.id(),
         name: story.name().map(|name| name.to_string()),
-        span: span(story, counters),
+        span: span(story, counters, &mut Vec::new()),
         conversations: sum(Metric::Conversations),
         messages: sum(Metric::Messages),
     }
 }
 
-/// First and last hour of anything that is counted for the story.
-fn span(story: &Story, counters: &Counters) -> Option<(Hour, Hour)> {
-    let mut whole: Option<(Hour, Hour)> = None;
-    let mut widen = |series: SeriesId| {
-        if let Some((first, last)) = counters.span(series) {
-            whole = Some(whole.map_or((first, last), |(a, b)| (a.min(first), b.max(last))));
-        }
-    };
-    for metric in [Metric::Conversations, Metric::PaidConversations, Metric::Messages] {
-        for source in Source::ALL {
-            if let Some(series) = story.series(metric, source) {
-                widen(series);
-            }
-        }
-    }
-    story.for_each_node(&mut |entry| entry.series.iter().flatten().copied().for_each(&mut widen));
-    whole
+/// First and last hour of anything that is counted for the story. `series` is room to work in.
+fn span(story: &Story, counters: &Counters, series: &mut Vec<SeriesId>) -> Option<(Hour, Hour)> {
+    // Copied out first: the story must not stay locked while its counters are looked at.
+    series.clear();
+    story.series_of_all(series);
+    let spans = series.iter().filter_map(|series| counters.span(*series));
+    spans.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
 }
 
 #[cfg(test)]
@@ -166,25 +162,24 @@ mod tests {
 
     #[test]
     fn page_walks_all_stories_once_latest_first() {
-        let found: Vec<(Place, u32)> = vec![
-            (place(Some(5), 1), 1),
-            (place(None, 2), 2),
-            (place(Some(9), 3), 3),
-            (place(Some(5), 0), 0),
-            (place(None, 4), 4),
-        ];
+        let found = [place(Some(5), 1), place(None, 2), place(Some(9), 3), place(Some(5), 0), place(None, 4)];
         for limit in 1..7 {
             let mut walked = Vec::new();
             let mut after = None;
             loop {
-                let (items, next) = page(found.clone(), after, limit);
-                assert!(items.len() <= limit);
-                walked.extend(items);
+                let rest = found.iter().copied().filter(|place| after.is_none_or(|after| *place > after));
+                let (places, next) = page(rest.collect(), limit);
+                assert!(places.len() <= limit);
+                walked.extend(places);
                 let Some(cursor) = next else { break };
                 after = Some(Place::from_cursor(&cursor).unwrap());
             }
-            assert_eq!(walked, [3, 0, 1, 2, 4], "limit {limit}");
+            assert_eq!(walked, [3, 0, 1, 2, 4].map(|number| found_of(number, &found)), "limit {limit}");
         }
+    }
+
+    fn found_of(number: u32, found: &[Place]) -> Place {
+        found.iter().copied().find(|place| place.story == story(number)).unwrap()
     }
 
     #[test]

@@ -3,15 +3,23 @@
 //! Over several stories a node is one row: the fallbacks and the welcomes by nature, interactions where stories use
 //! the same id for one; its name is then that of the story which used it most, of the first by id where two did so
 //! alike.
+//!
+//! INVARIANT: at most about [`POPULARITY_NODES_MAX`] nodes are held at any time, and twice as many rows as are asked
+//! for: where there are more nodes, those of one part after the other are gathered, by a hash that nobody can foresee.
 
 use std::cmp::Reverse;
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
+
+use foldhash::fast::RandomState;
 
 use super::query::Query;
 use super::summary::{Figure, percent_hundredths};
 use crate::catalogue::{Catalogue, NodeEntry, Story};
 use crate::counters::Counters;
+use crate::event::SeriesId;
 use crate::event::{Node, Source, StoryId};
+use crate::limits::POPULARITY_NODES_MAX;
 
 /// Every known interaction, by use.
 #[derive(Clone, PartialEq, Debug)]
@@ -81,59 +89,180 @@ impl PopularityRow {
 struct Use {
     node: Node,
     value: u64,
-    story: Option<StoryId>,
+    story: StoryId,
     name: Option<Arc<str>>,
 }
 
 pub(super) fn answer(catalogue: &Catalogue, counters: &Counters, query: &Query) -> PopularityReport {
-    let stories = match query.stories() {
-        Some(ids) => ids.iter().filter_map(|id| catalogue.story(*id)).collect(),
-        None => catalogue.stories(),
-    };
+    answer_within(POPULARITY_NODES_MAX, (catalogue, counters, query))
+}
+
+/// As [`answer`], while about so many nodes are held.
+fn answer_within(
+    nodes_max: usize,
+    (catalogue, counters, query): (&Catalogue, &Counters, &Query),
+) -> PopularityReport {
+    let mut nodes = 0_usize;
+    let mut any_story = query.stories().is_some();
+    for_each_story(catalogue, query, &mut |story| {
+        nodes = nodes.saturating_add(story.node_count());
+        any_story = true;
+    });
+    let parts = nodes.div_ceil(nodes_max).max(1);
+    let hasher = RandomState::default();
+    let mut gathering = Gathering { rows: Vec::new(), total: 0, rows_max: query.rows_max() };
     let mut uses = Vec::new();
-    if query.stories().is_some() || !stories.is_empty() {
-        let always = |node| Use { node, value: 0, story: None, name: None };
-        uses.extend([always(Node::Fallback), always(Node::Welcome)]);
+    let mut entries = Vec::new();
+    let (mut fallbacks, mut welcomes) = (0_u64, 0_u64);
+    for part in 0..parts {
+        let belongs = |node: &Node| parts == 1 || place_of(hasher.hash_one(node), parts) == part;
+        for_each_story(catalogue, query, &mut |story| {
+            // Copied out first: the story must not stay locked while its counters are added up.
+            entries.clear();
+            story.for_each_node(&mut |entry| {
+                if belongs(&entry.node) {
+                    entries.push(entry.clone());
+                }
+            });
+            for NodeEntry { node, name, series } in entries.drain(..) {
+                let value = sum(counters, query, &series);
+                match node {
+                    Node::Fallback => fallbacks = fallbacks.saturating_add(value),
+                    Node::Welcome => welcomes = welcomes.saturating_add(value),
+                    node => uses.push(Use { node, value, story: story.id(), name }),
+                }
+            }
+        });
+        gathering.add(merged(&mut uses));
     }
-    let mut nodes = Vec::new();
-    for story in &stories {
-        add_uses(story, (counters, query), &mut nodes, &mut uses);
+    if any_story {
+        let always = |node, value| PopularityRow { node, name: None, value };
+        gathering.add([always(Node::Fallback, fallbacks), always(Node::Welcome, welcomes)].into_iter());
     }
-    let mut rows = merged(uses);
-    let total = rows.iter().fold(0_u64, |total, row| total.saturating_add(row.value));
-    rows.sort_unstable_by(|a, b| a.order().cmp(&b.order()));
-    rows.truncate(query.rows_max());
-    PopularityReport { rows, total }
+    gathering.into_report()
 }
 
-/// Adds the uses of every known node of a story. `nodes` is room to work in.
-fn add_uses(
-    story: &Story,
-    (counters, query): (&Counters, &Query),
-    nodes: &mut Vec<NodeEntry>,
-    uses: &mut Vec<Use>,
-) {
-    // Copied out first: the story must not stay locked while its counters are added up.
-    nodes.clear();
-    story.for_each_node(&mut |node| nodes.push(node.clone()));
-    for entry in nodes.drain(..) {
-        let sources = query.sources().unwrap_or(&Source::ALL).iter();
-        let value = sources
-            .filter_map(|source| entry.series.get(source.index()).copied().flatten())
-            .fold(0_u64, |sum, series| sum.saturating_add(counters.sum(series, query.hours())));
-        uses.push(Use { node: entry.node, value, story: Some(story.id()), name: entry.name });
+fn for_each_story(catalogue: &Catalogue, query: &Query, f: &mut dyn FnMut(&Story)) {
+    match query.stories() {
+        Some(ids) => ids.iter().filter_map(|id| catalogue.story(*id)).for_each(|story| f(&story)),
+        None => catalogue.for_each_story(f),
     }
 }
 
-/// One row per node, with the name of the use that has one and the greatest value.
-fn merged(mut uses: Vec<Use>) -> Vec<PopularityRow> {
-    uses.sort_unstable_by_key(|used| (used.node, used.name.is_none(), Reverse(used.value), used.story));
-    let mut rows: Vec<PopularityRow> = Vec::with_capacity(uses.len());
-    for used in uses {
-        match rows.last_mut() {
-            Some(row) if row.node == used.node => row.value = row.value.saturating_add(used.value),
-            _ => rows.push(PopularityRow { node: used.node, name: used.name, value: used.value }),
+fn place_of(hash: u64, parts: usize) -> usize {
+    let parts = u64::try_from(parts).unwrap_or(u64::MAX);
+    usize::try_from(hash.checked_rem(parts).unwrap_or(0)).unwrap_or(0)
+}
+
+fn sum(counters: &Counters, query: &Query, series: &[Option<SeriesId>]) -> u64 {
+    let sources = query.sources().unwrap_or(&Source::ALL).iter();
+    sources
+        .filter_map(|source| series.get(source.index()).copied().flatten())
+        .fold(0_u64, |sum, series| sum.saturating_add(counters.sum(series, query.hours())))
+}
+
+/// The greatest rows so far, at most twice as many as are asked for, and what all rows come to.
+struct Gathering {
+    rows: Vec<PopularityRow>,
+    total: u64,
+    rows_max: usize,
+}
+
+impl Gathering {
+    fn add(&mut self, rows: impl Iterator<Item = PopularityRow>) {
+        for row in rows {
+            self.total = self.total.saturating_add(row.value);
+            self.rows.push(row);
+            if self.rows.len() >= self.rows_max.saturating_mul(2) {
+                self.cut();
+            }
         }
     }
-    rows
+
+    fn cut(&mut self) {
+        if self.rows.len() > self.rows_max {
+            let last = self.rows_max.saturating_sub(1);
+            self.rows.select_nth_unstable_by(last, |a, b| a.order().cmp(&b.order()));
+            self.rows.truncate(self.rows_max);
+        }
+    }
+
+    fn into_report(mut self) -> PopularityReport {
+        self.cut();
+        self.rows.sort_unstable_by(|a, b| a.order().cmp(&b.order()));
+        PopularityReport { rows: self.rows, total: self.total }
+    }
+}
+
+/// Takes the uses and makes them one row per node, with the name of the use that has one and the greatest value.
+fn merged(uses: &mut Vec<Use>) -> impl Iterator<Item = PopularityRow> {
+    uses.sort_unstable_by_key(|used| (used.node, used.name.is_none(), Reverse(used.value), used.story));
+    let mut uses = uses.drain(..).peekable();
+    std::iter::from_fn(move || {
+        let Use { node, mut value, name, .. } = uses.next()?;
+        while let Some(same) = uses.next_if(|used| used.node == node) {
+            value = value.saturating_add(same.value);
+        }
+        Some(PopularityRow { node, name, value })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{Change, Definition, Increment};
+    use crate::calendar::Hour;
+    use crate::catalogue::CatalogueLimits;
+    use crate::event::{InteractionId, Metric, ObjectId, SeriesKey};
+    use crate::report::ReportName;
+
+    const HOUR: u32 = 430_000;
+
+    /// Stories that share some of their interactions, with names here and there, and many rows alike.
+    fn world() -> (Catalogue, Arc<Counters>) {
+        let (counters, mut writer) = Counters::new();
+        let catalogue = Catalogue::new(CatalogueLimits::default());
+        let id = |number: u32| ObjectId::parse(format!("{number:024}").as_bytes()).unwrap();
+        for number in 0..40_u32 {
+            let story = StoryId(id(number));
+            let shared = InteractionId(id(1_000 + number % 7));
+            let own = InteractionId(id(2_000 + number));
+            let nodes = [
+                Node::Interaction(shared),
+                Node::Interaction(own),
+                Node::ContextFallback(shared),
+                Node::Fallback,
+                Node::Welcome,
+            ];
+            for (place, node) in (0_u32..).zip(nodes) {
+                let key = SeriesKey { story, source: Source::App, metric: Metric::Interaction(node) };
+                let series = catalogue.intern(&key).unwrap();
+                catalogue.confirm(&Definition { id: series, key });
+                writer.define(series, &key);
+                let count = (number * 5 + place) % 4;
+                writer.add(&[Increment { series, hour: Hour::new(HOUR), count }]);
+                if number % 3 == 0 {
+                    let name = Some(format!("name {}", number % 5).into());
+                    catalogue.apply(&Change::Node { story, node, name });
+                }
+            }
+        }
+        (catalogue, counters)
+    }
+
+    #[test]
+    fn nodes_gathered_part_by_part_make_the_same_report() {
+        let (catalogue, counters) = world();
+        for limit in ["1", "5", "1000"] {
+            let pairs = [("limit", limit), ("from", "2018-1-1")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+            let query = Query::parse(ReportName::InteractionsPopularity, &pairs, 1_600_000_000_000).unwrap();
+            let scope = (&catalogue, &*counters, &query);
+            let whole = answer_within(usize::MAX, scope);
+            assert_eq!(whole.rows().len(), 56.min(limit.parse().unwrap()));
+            assert!(whole.total() > 0 && whole.rows().is_sorted_by(|a, b| a.order() < b.order()));
+            for nodes_max in [1, 7, 64, 199, 200] {
+                assert_eq!(answer_within(nodes_max, scope), whole, "{nodes_max} nodes at a time");
+            }
+        }
+    }
 }
