@@ -99,6 +99,8 @@ const _: () = assert!(
 
 // Reports (`report` and `calendar`).
 
+/// Most data points of groups (46 bytes each, or more) whose text is held as a whole.
+pub const WHOLE_TEXT_POINTS_MAX: usize = 20_000;
 /// About how many interactions (some 100 bytes each) a report over many stories holds at a time; more of them are
 /// gathered part by part.
 pub const POPULARITY_NODES_MAX: usize = 256 * 1024;
@@ -225,6 +227,11 @@ const _: () = assert!(BODY_INLINE_BYTES_MAX <= BODY_BYTES_MAX, "what is parsed i
 
 // The HTTP port: answers (`http`).
 
+/// Large answers that are written part by part, as their clients read them, at a time. Each holds the values of at
+/// most [`GROUPED_POINTS_MAX`] points: 16 MB.
+pub const LARGE_ANSWERS_MAX: usize = 16;
+/// Bytes of such an answer that are made before others have their turn.
+pub const ANSWER_BYTES_PER_TURN: usize = 256 * 1024;
 /// Reports and lists that touch very many series and are answered at a time.
 pub const HEAVY_QUERIES_MAX: usize = 4;
 /// How long such a query waits for its turn before it is answered 503.

@@ -18,7 +18,7 @@ use tallyd::calendar::Hour;
 use tallyd::catalogue::{Catalogue, CatalogueLimits};
 use tallyd::counters::{Counters, Writer};
 use tallyd::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
-use tallyd::report::{Query, ReportName, answer};
+use tallyd::report::{Query, Report, ReportName, answer};
 
 const STORY: &str = "5b07ffafc2376e30306d9b16";
 const OTHER: &str = "5b07ff77c2376e30306d9b12";
@@ -525,4 +525,76 @@ proptest! {
             }
         }
     }
+}
+
+/// The text of a report, put together from its parts.
+fn parts(report: Report) -> Vec<u8> {
+    let mut text = Vec::new();
+    for part in report.into_json_parts() {
+        assert!(!part.is_empty() && part.len() < 1024 * 1024, "a part of {} bytes", part.len());
+        text.extend_from_slice(&part);
+    }
+    text
+}
+
+#[test]
+fn a_large_report_in_parts_is_the_same_text_as_in_one() {
+    let mut world = World::new();
+    // At the first hour, at the last, somewhere between, and over much of the range.
+    world.add(STORY, Source::App, Metric::Conversations, ("2018-01-01T00:00:00Z", 7));
+    world.add(OTHER, Source::App, Metric::Conversations, ("2018-12-31T23:00:00Z", 12));
+    for day in 1..=28 {
+        let at = format!("2018-02-{day:02}T05:00:00Z");
+        world.add(THIRD, Source::Slack, Metric::Conversations, (&at, day));
+        world.add(STORY, Source::Slack, Metric::Messages, (&at, 3 * day));
+        world.add(THIRD, Source::Slack, Metric::Messages, (&at, 100_000 + day));
+    }
+    world.name(OTHER, None, "a \"name\"");
+    for report in ["conversations", "conversations.messages", "conversations.average"] {
+        let query = "from=2018-1-1&to=2018-12-31&dimension=hour&group=storyId&limit=100";
+        let query = parse(report, query, "2019-05-31T12:00:00Z").unwrap();
+        let report = answer(&world.catalogue, &world.counters, &query);
+        let mut whole = Vec::new();
+        report.write_json(&mut whole);
+        let text = parts(report);
+        assert!(text == whole, "the texts differ");
+
+        let json: Value = serde_json::from_slice(&text).unwrap();
+        let values = |series: &Value| -> Vec<(String, f64)> {
+            let points = series["data"].as_array().unwrap().iter();
+            points.map(|p| (p["date"].as_str().unwrap().to_owned(), p["value"].as_f64().unwrap())).collect()
+        };
+        let all = values(&json);
+        assert_eq!((all.len(), all[0].0.as_str()), (8_760, "2018-01-01T00:00:00.000Z"));
+        for group in json["groups"].as_array().unwrap() {
+            let of_group = values(group);
+            assert!(of_group.iter().zip(&all).all(|(group, whole)| group.0 == whole.0));
+            assert_eq!(of_group.len(), 8_760);
+            let total = of_group.iter().map(|point| point.1).sum::<f64>();
+            assert!((group["summary"]["total"].as_f64().unwrap() - total).abs() < 1e-3);
+            assert_eq!(group["summary"]["min"], json!(0));
+        }
+    }
+}
+
+#[test]
+fn only_a_report_that_may_be_large_is() {
+    let mut world = World::new();
+    for story in [STORY, OTHER, THIRD] {
+        world.add(story, Source::App, Metric::Conversations, ("2018-01-01T00:00:00Z", 1));
+    }
+    let is_large = |report: &str, query: &str| {
+        let query = parse(report, query, "2019-05-31T12:00:00Z").unwrap();
+        let report = answer(&world.catalogue, &world.counters, &query);
+        assert_eq!(query.may_be_large(&world.catalogue), report.is_large(), "{query:?}");
+        let mut whole = Vec::new();
+        report.write_json(&mut whole);
+        let is_large = report.is_large();
+        assert!(parts(report) == whole);
+        is_large
+    };
+    assert!(is_large("conversations", "from=2018-1-1&to=2018-12-31&dimension=hour&group=storyId&limit=100"));
+    assert!(!is_large("conversations", "from=2018-1-1&to=2018-12-31&dimension=hour"));
+    assert!(!is_large("conversations", "from=2018-1-1&to=2018-12-31&group=storyId"));
+    assert!(!is_large("busiest-period", "from=2018-1-1&to=2018-12-31"));
 }

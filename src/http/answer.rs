@@ -4,17 +4,19 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
 
+use super::reply::Reply;
 use crate::calendar::{http_date, rfc3339};
 use crate::clock::Clock;
 use crate::limits::{HEADER_TEXT_CHARS_MAX, LINES_IN_MESSAGE_MAX, RETRY_AFTER};
+use crate::report::JsonParts;
 
 /// A whole answer.
-pub(super) type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Reply>;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -39,7 +41,15 @@ pub(super) fn json(body: Vec<u8>) -> Answer {
 
 /// JSON with another status.
 pub(super) fn with_json(status: StatusCode, body: Vec<u8>) -> Answer {
-    let mut answer = with_body(status, JSON, body);
+    unstored(with_body(status, JSON, Reply::whole(body)))
+}
+
+/// `200` with JSON that is made while it is read.
+pub(super) fn json_parts(parts: JsonParts, place: OwnedSemaphorePermit) -> Answer {
+    unstored(with_body(StatusCode::OK, JSON, Reply::parts(parts, place)))
+}
+
+fn unstored(mut answer: Answer) -> Answer {
     answer.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
     answer
 }
@@ -52,18 +62,18 @@ pub(super) fn and_retry_after(mut answer: Answer, clock: &Clock) -> Answer {
 
 /// `200` with another kind of content.
 pub(super) fn content(kind: &'static str, body: impl Into<Bytes>) -> Answer {
-    with_body(StatusCode::OK, HeaderValue::from_static(kind), body)
+    with_body(StatusCode::OK, HeaderValue::from_static(kind), Reply::whole(body))
 }
 
 /// `204`.
 pub(super) fn empty() -> Answer {
-    let mut answer = Response::new(Full::default());
+    let mut answer = Response::new(Reply::whole(Bytes::new()));
     *answer.status_mut() = StatusCode::NO_CONTENT;
     answer
 }
 
-fn with_body(status: StatusCode, kind: HeaderValue, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
+fn with_body(status: StatusCode, kind: HeaderValue, body: Reply) -> Answer {
+    let mut answer = Response::new(body);
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, kind);
     answer

@@ -12,6 +12,7 @@ mod health;
 mod influx;
 mod ingest;
 mod listing;
+mod reply;
 mod reports;
 mod route;
 mod service;
@@ -101,6 +102,8 @@ struct Shared {
     body_workers: Arc<Semaphore>,
     /// One permit per heavy query.
     heavy_queries: Arc<Semaphore>,
+    /// One permit per large answer that is being read.
+    large_answers: Arc<Semaphore>,
     /// Parsers that wait for the next body, the one used last on top.
     parsers: Mutex<Vec<Parser>>,
 }
@@ -111,6 +114,7 @@ impl Shared {
             body_bytes: Arc::new(Semaphore::new(context.limits.bodies_held_bytes)),
             body_workers: Arc::new(Semaphore::new(limits::BODY_WORKERS_MAX)),
             heavy_queries: Arc::new(Semaphore::new(limits::HEAVY_QUERIES_MAX)),
+            large_answers: Arc::new(Semaphore::new(limits::LARGE_ANSWERS_MAX)),
             parsers: Mutex::new(Vec::with_capacity(limits::PARSERS_KEPT_MAX)),
             context,
         }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::Shared;
 use super::answer::{self, Answer, Detail, Failure};
 use crate::limits::{FAULTS_SHOWN_MAX, HEAVY_QUERY_WAIT_MAX};
-use crate::report::{self, Query, ReportName};
+use crate::report::{self, JsonParts, Query, ReportName};
 
 /// What a report of a month takes as JSON, so that the usual one is written without growing.
 const JSON_BYTES_EXPECTED: usize = 4 * 1024;
@@ -23,21 +25,53 @@ pub(super) async fn report(shared: &Arc<Shared>, name: ReportName, query: &str) 
                 .collect(),
         )
     })?;
-    let json = if query.is_heavy(&context.catalogue) {
+    let answer = if query.is_heavy(&context.catalogue) {
+        // First, so that nothing large waits for its place.
+        let place =
+            if query.may_be_large(&context.catalogue) { Some(place_for_large(shared).await?) } else { None };
         let worker = Arc::clone(shared);
-        heavy(shared, move || roll_up(&worker, &query)).await?
+        match heavy(shared, move || roll_up(&worker, &query, place)).await? {
+            Text::Whole(json) => answer::json(json),
+            Text::Parts(parts, place) => answer::json_parts(*parts, place),
+        }
     } else {
-        roll_up(shared, &query)
+        let mut json = Vec::with_capacity(JSON_BYTES_EXPECTED);
+        report::answer(&context.catalogue, &context.counters, &query).write_json(&mut json);
+        answer::json(json)
     };
     let took = context.clock.monotonic().saturating_sub(started);
     context.metrics.report_answered(name, took);
-    Ok(answer::json(json))
+    Ok(answer)
 }
 
-fn roll_up(shared: &Shared, query: &Query) -> Vec<u8> {
-    let mut json = Vec::with_capacity(JSON_BYTES_EXPECTED);
-    report::answer(&shared.context.catalogue, &shared.context.counters, query).write_json(&mut json);
-    json
+/// The text of a heavy report.
+enum Text {
+    Whole(Vec<u8>),
+    Parts(Box<JsonParts>, OwnedSemaphorePermit),
+}
+
+fn roll_up(shared: &Shared, query: &Query, place: Option<OwnedSemaphorePermit>) -> Text {
+    let report = report::answer(&shared.context.catalogue, &shared.context.counters, query);
+    if let Some(place) = place
+        && report.is_large()
+    {
+        return Text::Parts(Box::new(report.into_json_parts()), place);
+    }
+    let mut json = Vec::new();
+    report.write_json(&mut json);
+    Text::Whole(json)
+}
+
+/// A place among the large answers that are being read.
+///
+/// # Errors
+/// 503 where none becomes free soon.
+async fn place_for_large(shared: &Shared) -> Result<OwnedSemaphorePermit, Failure> {
+    let place = Arc::clone(&shared.large_answers).acquire_owned();
+    let Ok(Ok(place)) = tokio::time::timeout(HEAVY_QUERY_WAIT_MAX, place).await else {
+        return Err(Failure::unavailable("too many large answers are being read at the moment"));
+    };
+    Ok(place)
 }
 
 /// Runs a query that touches very many series on a worker thread, a few at a time.

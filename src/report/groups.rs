@@ -85,20 +85,21 @@ pub(super) fn answer(
 ) -> Groups {
     let mut top = Top::new(query.rows_max());
     let mut columns = whole.clone();
-    let stories = match query.stories() {
-        Some(ids) => ids.iter().filter_map(|id| catalogue.story(*id)).collect(),
-        None if by == GroupBy::Story => catalogue.stories(),
-        None => Vec::new(),
-    };
+    let named = || query.stories().unwrap_or_default().iter().filter_map(|id| catalogue.story(*id));
     if by == GroupBy::Story {
-        for story in stories {
+        let mut add = |story: &Story| {
             columns.clear();
-            columns.add(counters, query, units, |metric| series_of_story(&story, query, metric));
+            columns.add(counters, query, units, |metric| series_of_story(story, query, metric));
             whole.add_columns(&columns);
-            top.offer(GroupKey::Story(story.id()), Some(&story), &columns);
+            top.offer(GroupKey::Story(story.id()), Some(story), &columns);
+        };
+        match query.stories() {
+            Some(_) => named().for_each(|story| add(&story)),
+            None => catalogue.for_each_story(&mut add),
         }
         return top.into_groups();
     }
+    let stories: Vec<Arc<Story>> = named().collect();
     for source in query.sources().unwrap_or(&Source::ALL) {
         columns.clear();
         if query.stories().is_none() {
@@ -126,7 +127,7 @@ struct Candidate {
     total: u64,
     key: GroupKey,
     story_name: Option<Arc<str>>,
-    columns: Columns,
+    points: Points,
 }
 
 impl Candidate {
@@ -152,7 +153,7 @@ impl Top {
             return;
         }
         let story_name = story.and_then(Story::name);
-        self.kept.push(Candidate { total, key, story_name, columns: columns.clone() });
+        self.kept.push(Candidate { total, key, story_name, points: columns.points() });
         if self.kept.len() >= self.kept_max.saturating_mul(2) {
             self.cut();
         }
@@ -172,7 +173,7 @@ impl Top {
         let group = |candidate: Candidate| Group {
             key: candidate.key,
             name: candidate.story_name,
-            points: candidate.columns.into_points(),
+            points: candidate.points,
         };
         Groups { list: self.kept.into_iter().map(group).collect(), omitted }
     }

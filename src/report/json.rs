@@ -1,6 +1,13 @@
 //! Reports as JSON, in the contract's shape and order of members. Knows nothing of queries or counters.
 //!
 //! A report of 1,000 groups has millions of points, so the text around the values is made once per report and copied.
+//! Where most of them are zeros, as stories mostly are in a long range, whole runs of them are one text that all groups
+//! share, and a large report is written part by part, at the pace of whoever reads it.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use bytes::Bytes;
 
 use super::busiest::BusiestReport;
 use super::groups::{Group, GroupKey};
@@ -16,32 +23,220 @@ const SEPARATOR_BYTES: usize = 45;
 /// A separator, the 20 digits of the greatest number, a decimal point, and some to spare.
 const POINT_BYTES_MAX: usize = SEPARATOR_BYTES + 24;
 /// Points that are made ready at a time, in a buffer that stays in the fastest cache.
-const ROW_POINTS_MAX: usize = 256;
+const ROW_POINTS_MAX: usize = 64;
+/// A separator and a zero.
+const ZERO_BYTES: usize = SEPARATOR_BYTES + 1;
+/// Bytes of the first separator that close what is not there.
+const BEFORE_FIRST: usize = 2;
+/// Bytes of a part after which the next begins.
+const PART_BYTES: usize = 64 * 1024;
+/// Bytes from which on a text is a part of its own rather than copied.
+const SHARED_BYTES_MIN: usize = 4 * 1024;
 
 pub(super) fn write_series(report: &SeriesReport, out: &mut Vec<u8>) {
-    let separators: Vec<Separator> = report.units.starts().iter().map(|start| separator(*start)).collect();
-    let groups = report.groups.as_ref();
-    let series = groups.map_or(1, |groups| groups.list.len().saturating_add(1));
-    let bytes_per_point = SEPARATOR_BYTES.saturating_add(4);
-    let mut row = Vec::new();
-    out.reserve(separators.len().saturating_mul(bytes_per_point).saturating_add(256).saturating_mul(series));
-    out.push(b'{');
-    write_points(&report.points, &separators, &mut row, out);
-    if let Some(groups) = groups {
-        out.extend_from_slice(b",\"groups\":[");
-        for (place, group) in groups.list.iter().enumerate() {
-            out.extend_from_slice(if place == 0 { b"{" } else { b",{" });
-            write_group_head(group, out);
-            write_points(&group.points, &separators, &mut row, out);
-            out.push(b'}');
+    let dates = Dates::of(report);
+    out.reserve(dates.separators.len().saturating_mul(SEPARATOR_BYTES + 4).saturating_add(256));
+    for piece in Piece::all(report) {
+        piece.write(report, &dates, out);
+    }
+}
+
+/// A report as JSON, in parts of which none is empty; those of a series are made one by one.
+#[derive(Debug)]
+pub struct JsonParts {
+    making: Option<Making>,
+    parts: Parts,
+}
+
+/// A series report of which some pieces are still to be written.
+#[derive(Debug)]
+struct Making {
+    report: SeriesReport,
+    dates: Dates,
+    next: Piece,
+}
+
+impl JsonParts {
+    pub(super) fn of_series(report: SeriesReport) -> Self {
+        let dates = Dates::of(&report);
+        Self { making: Some(Making { report, dates, next: Piece::Whole }), parts: Parts::default() }
+    }
+
+    pub(super) fn of_text(text: Vec<u8>) -> Self {
+        Self { making: None, parts: Parts { ready: VecDeque::new(), writing: text } }
+    }
+}
+
+impl Iterator for JsonParts {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        while self.parts.ready.is_empty() {
+            let Some(Making { report, dates, next }) = &mut self.making else {
+                self.parts.finish();
+                break;
+            };
+            next.write(report, dates, &mut self.parts);
+            match next.next(report) {
+                Some(piece) => *next = piece,
+                None => self.making = None,
+            }
         }
-        out.push(b']');
-        if groups.omitted > 0 {
-            out.extend_from_slice(b",\"groupsOmitted\":");
-            write_whole(u64::try_from(groups.omitted).unwrap_or(u64::MAX), out);
+        self.parts.ready.pop_front()
+    }
+}
+
+/// Where text goes.
+trait Sink {
+    /// What is being written now.
+    fn text(&mut self) -> &mut Vec<u8>;
+    /// Appends a text that is there already.
+    fn share(&mut self, text: Bytes);
+}
+
+impl Sink for Vec<u8> {
+    fn text(&mut self) -> &mut Vec<u8> {
+        self
+    }
+
+    fn share(&mut self, text: Bytes) {
+        self.extend_from_slice(&text);
+    }
+}
+
+/// Text in parts, none of them very small.
+#[derive(Debug, Default)]
+struct Parts {
+    ready: VecDeque<Bytes>,
+    writing: Vec<u8>,
+}
+
+impl Parts {
+    fn finish(&mut self) {
+        if !self.writing.is_empty() {
+            self.ready.push_back(std::mem::take(&mut self.writing).into());
         }
     }
-    out.push(b'}');
+}
+
+impl Sink for Parts {
+    fn text(&mut self) -> &mut Vec<u8> {
+        if self.writing.len() >= PART_BYTES {
+            self.finish();
+        }
+        &mut self.writing
+    }
+
+    fn share(&mut self, text: Bytes) {
+        if text.len() < SHARED_BYTES_MIN {
+            self.text().extend_from_slice(&text);
+        } else {
+            self.finish();
+            self.ready.push_back(text);
+        }
+    }
+}
+
+/// The texts around the values of a report.
+#[derive(Debug)]
+struct Dates {
+    separators: Vec<Separator>,
+    /// Each separator with a zero behind it; empty where there are no groups.
+    zeros: Bytes,
+}
+
+impl Dates {
+    fn of(report: &SeriesReport) -> Self {
+        let separators: Vec<Separator> =
+            report.units.starts().iter().map(|start| separator(*start)).collect();
+        let mut zeros = Vec::new();
+        if report.groups.is_some() {
+            zeros.reserve_exact(separators.len().saturating_mul(ZERO_BYTES));
+            for separator in &separators {
+                zeros.extend_from_slice(separator);
+                zeros.push(b'0');
+            }
+        }
+        Self { separators, zeros: zeros.into() }
+    }
+
+    /// Writes zeros in these units.
+    fn write_zeros(&self, units: Range<usize>, out: &mut impl Sink) {
+        // The first value has nothing before it to close.
+        let mut skipped = if units.start == 0 { BEFORE_FIRST } else { 0 };
+        if units.is_empty() {
+            return;
+        }
+        if !self.zeros.is_empty() {
+            let at = |unit: usize| unit.saturating_mul(ZERO_BYTES).min(self.zeros.len());
+            out.share(self.zeros.slice(at(units.start).saturating_add(skipped)..at(units.end)));
+            return;
+        }
+        for separator in self.separators.get(units).unwrap_or_default() {
+            let text = out.text();
+            text.extend_from_slice(separator.get(skipped..).unwrap_or_default());
+            text.push(b'0');
+            skipped = 0;
+        }
+    }
+}
+
+/// A piece of a series report.
+#[derive(Clone, Copy, Debug)]
+enum Piece {
+    /// Everything together.
+    Whole,
+    /// The group at that place.
+    Group(usize),
+    /// What closes the groups.
+    Rest,
+}
+
+impl Piece {
+    fn all(report: &SeriesReport) -> impl Iterator<Item = Self> {
+        std::iter::successors(Some(Self::Whole), |piece| piece.next(report))
+    }
+
+    fn next(self, report: &SeriesReport) -> Option<Self> {
+        let groups = report.groups.as_ref().map_or(0, |groups| groups.list.len());
+        let place = match self {
+            Self::Whole => 0,
+            Self::Group(place) => place.saturating_add(1),
+            Self::Rest => return None,
+        };
+        Some(if place < groups { Self::Group(place) } else { Self::Rest })
+    }
+
+    fn write(self, report: &SeriesReport, dates: &Dates, out: &mut impl Sink) {
+        let groups = report.groups.as_ref();
+        match self {
+            Self::Whole => {
+                out.text().push(b'{');
+                write_points(&report.points, dates, out);
+                if groups.is_some() {
+                    out.text().extend_from_slice(b",\"groups\":[");
+                }
+            }
+            Self::Group(place) => {
+                let Some(group) = groups.and_then(|groups| groups.list.get(place)) else { return };
+                out.text().extend_from_slice(if place == 0 { b"{" } else { b",{" });
+                write_group_head(group, out.text());
+                write_points(&group.points, dates, out);
+                out.text().push(b'}');
+            }
+            Self::Rest => {
+                let text = out.text();
+                if let Some(groups) = groups {
+                    text.push(b']');
+                    if groups.omitted > 0 {
+                        text.extend_from_slice(b",\"groupsOmitted\":");
+                        write_whole(u64::try_from(groups.omitted).unwrap_or(u64::MAX), text);
+                    }
+                }
+                text.push(b'}');
+            }
+        }
+    }
 }
 
 pub(super) fn write_busiest(report: &BusiestReport, out: &mut Vec<u8>) {
@@ -127,18 +322,22 @@ fn write_group_head(group: &Group, out: &mut Vec<u8>) {
 }
 
 /// Writes `"data":[…],"summary":{…}` and, in the averages, `,"overall":…`.
-fn write_points(points: &Points, separators: &[Separator], row: &mut Vec<u8>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"\"data\":[");
-    let mut blocks = points.values.chunks(ROW_POINTS_MAX).zip(separators.chunks(ROW_POINTS_MAX));
-    row.resize(points.values.len().min(ROW_POINTS_MAX).saturating_mul(POINT_BYTES_MAX), 0);
-    if let Some((values, separators)) = blocks.next() {
-        // The first value has nothing before it to close.
-        let written = fill_row((values, points.scale), separators, row);
-        out.extend_from_slice(row.get(2..written).unwrap_or_default());
-        for (values, separators) in blocks {
-            let written = fill_row((values, points.scale), separators, row);
-            out.extend_from_slice(row.get(..written).unwrap_or_default());
-        }
+fn write_points(points: &Points, dates: &Dates, out: &mut impl Sink) {
+    out.text().extend_from_slice(b"\"data\":[");
+    let (start, units) = (points.start, points.units);
+    let end = start.saturating_add(points.values.len());
+    dates.write_zeros(0..start, out);
+    let separators = dates.separators.get(start..).unwrap_or_default();
+    let mut row = [0; ROW_POINTS_MAX * POINT_BYTES_MAX];
+    let mut skipped = if start == 0 { BEFORE_FIRST } else { 0 };
+    for (values, separators) in points.values.chunks(ROW_POINTS_MAX).zip(separators.chunks(ROW_POINTS_MAX)) {
+        let written = fill_row((values, points.scale), separators, &mut row);
+        out.text().extend_from_slice(row.get(skipped..written).unwrap_or_default());
+        skipped = 0;
+    }
+    dates.write_zeros(end..units, out);
+    let out = out.text();
+    if units > 0 {
         out.push(b'}');
     }
     out.extend_from_slice(b"],\"summary\":{\"total\":");

@@ -22,6 +22,7 @@ mod tests;
 pub use busiest::BusiestReport;
 pub use fault::{Echo, QueryError, QueryFault};
 pub use groups::{Group, GroupKey, Groups};
+pub use json::JsonParts;
 pub use popularity::{PopularityReport, PopularityRow};
 pub use query::{GroupBy, Query};
 pub use series::{Points, SeriesReport};
@@ -29,6 +30,7 @@ pub use summary::{Figure, Scale, Summary};
 
 use crate::catalogue::Catalogue;
 use crate::counters::Counters;
+use crate::limits::WHOLE_TEXT_POINTS_MAX;
 
 /// The six reports.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -99,6 +101,23 @@ impl Report {
             Self::Series(report) => json::write_series(report, out),
             Self::Busiest(report) => json::write_busiest(report, out),
             Self::Popularity(report) => json::write_popularity(report, out),
+        }
+    }
+
+    /// Whether the text is so long that it should not be held as a whole.
+    pub fn is_large(&self) -> bool {
+        matches!(self, Self::Series(report) if report.points_in_groups() > WHOLE_TEXT_POINTS_MAX)
+    }
+
+    /// The same JSON in parts; those of a series are made one by one, as they are asked for.
+    pub fn into_json_parts(self) -> JsonParts {
+        match self {
+            Self::Series(report) => JsonParts::of_series(report),
+            other => {
+                let mut text = Vec::new();
+                other.write_json(&mut text);
+                JsonParts::of_text(text)
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::event::{ObjectId, Source, StoryId};
 use crate::limits::{
     DATA_POINTS_MAX, GROUPED_POINTS_MAX, LIGHT_REPORT_NODES_MAX, LIGHT_REPORT_POINTS_MAX,
     LIGHT_REPORT_STORIES_MAX, QUERY_FAULTS_SHOWN_MAX, REPORT_ROWS_DEFAULT, REPORT_ROWS_MAX,
+    WHOLE_TEXT_POINTS_MAX,
 };
 
 /// What a series is split by.
@@ -139,24 +140,38 @@ impl Query {
             ReportName::BusiestPeriod => self.stories.is_some() && many_stories,
             _ => {
                 let by_story = self.group == Some(GroupBy::Story) || self.stories.is_some();
-                let groups = match self.group {
-                    None => 0,
-                    Some(GroupBy::Source) => self.sources.as_ref().map_or(Source::ALL.len(), Vec::len),
-                    Some(GroupBy::Story) => stories.min(self.rows_max),
-                };
-                let points = self.unit.count_in(&self.range).saturating_mul(wide(groups).saturating_add(1));
-                (by_story && many_stories) || points > wide(LIGHT_REPORT_POINTS_MAX)
+                (by_story && many_stories) || self.points(stories) > wide(LIGHT_REPORT_POINTS_MAX)
             }
         }
     }
 
+    /// Whether the answer may be so large that its text should not be held as a whole.
+    pub fn may_be_large(&self, catalogue: &Catalogue) -> bool {
+        let stories = self.stories.as_ref().map_or_else(|| catalogue.story_count(), Vec::len);
+        self.group.is_some() && self.points(stories) > wide(WHOLE_TEXT_POINTS_MAX)
+    }
+
+    /// Data points of a series and its groups, where so many stories are known.
+    fn points(&self, stories: usize) -> u64 {
+        let groups = match self.group {
+            None => 0,
+            Some(GroupBy::Source) => self.sources.as_ref().map_or(Source::ALL.len(), Vec::len),
+            Some(GroupBy::Story) => stories.min(self.rows_max),
+        };
+        self.unit.count_in(&self.range).saturating_mul(wide(groups).saturating_add(1))
+    }
+
     /// Whether the stories, which are few, have many interactions.
     fn has_many_nodes(&self, catalogue: &Catalogue) -> bool {
-        let stories = match &self.stories {
-            Some(ids) => ids.iter().filter_map(|id| catalogue.story(*id)).collect(),
-            None => catalogue.stories(),
-        };
-        stories.iter().map(|story| story.node_count()).sum::<usize>() > LIGHT_REPORT_NODES_MAX
+        let mut nodes = 0_usize;
+        match &self.stories {
+            Some(ids) => {
+                let stories = ids.iter().filter_map(|id| catalogue.story(*id));
+                stories.for_each(|story| nodes = nodes.saturating_add(story.node_count()));
+            }
+            None => catalogue.for_each_story(&mut |story| nodes = nodes.saturating_add(story.node_count())),
+        }
+        nodes > LIGHT_REPORT_NODES_MAX
     }
 }
 

@@ -1,6 +1,8 @@
 //! Rolling up: which series a query adds up, and the adding. The one inner loop of all reports.
 //! Knows nothing of names, groups or output.
 
+use std::ops::Range;
+
 use super::query::Query;
 use crate::calendar::{Hour, HourRange, Units};
 use crate::catalogue::{Catalogue, Story, total_series};
@@ -19,8 +21,9 @@ pub(super) fn series_of(catalogue: &Catalogue, query: &Query, metric: Metric) ->
             .iter()
             .filter_map(|id| catalogue.story(*id))
             .flat_map(|story| {
+                let by_source = story.series_by_source(metric);
                 let chosen = sources.unwrap_or(&Source::ALL).iter();
-                chosen.filter_map(move |source| story.series(metric, *source)).collect::<Vec<_>>()
+                chosen.filter_map(move |source| by_source.get(source.index()).copied().flatten())
             })
             .collect(),
     }
@@ -28,46 +31,69 @@ pub(super) fn series_of(catalogue: &Catalogue, query: &Query, metric: Metric) ->
 
 /// The series to add up for a metric (not an interaction), one story and the sources of the query.
 pub(super) fn series_of_story<'a>(
-    story: &'a Story,
+    story: &Story,
     query: &'a Query,
     metric: Metric,
-) -> impl Iterator<Item = SeriesId> + 'a {
+) -> impl Iterator<Item = SeriesId> + use<'a> {
+    let by_source = story.series_by_source(metric);
     let chosen = query.sources().unwrap_or(&Source::ALL).iter();
-    chosen.filter_map(move |source| story.series(metric, *source))
+    chosen.filter_map(move |source| by_source.get(source.index()).copied().flatten())
 }
 
-/// Adds the counts of the series in the range to one value per unit.
+/// Adds the counts of the series in the range to one value per unit. Returns the units between the first and the
+/// last that had any.
 pub(super) fn add_series(
     counters: &Counters,
     series: impl IntoIterator<Item = SeriesId>,
     (units, range): (&Units, HourRange),
     column: &mut [u64],
-) {
+) -> Range<usize> {
+    let mut touched = 0..0;
     for id in series {
-        counters.visit(id, range, &mut |cells| add_cells(cells, units.bounds(), column));
+        counters.visit(id, range, &mut |cells| {
+            touched = hull(&touched, &add_cells(cells, units.bounds(), column));
+        });
+    }
+    touched
+}
+
+/// The least range that has both in it.
+pub(super) fn hull(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
+    match (a.is_empty(), b.is_empty()) {
+        (_, true) => a.clone(),
+        (true, false) => b.clone(),
+        (false, false) => a.start.min(b.start)..a.end.max(b.end),
     }
 }
 
-/// Adds a slice of cells that ascends by hour to the values of the units between `bounds`.
+/// Adds a slice of cells that ascends by hour to the values of the units between `bounds`. Returns the units between
+/// the first and the last cell.
 ///
 /// Cells come by the thousand and mostly hour by hour, so the unit is found once and then moved along; no cell costs
 /// a division or a search.
-pub(super) fn add_cells(cells: &[Cell], bounds: &[Hour], column: &mut [u64]) {
+pub(super) fn add_cells(cells: &[Cell], bounds: &[Hour], column: &mut [u64]) -> Range<usize> {
+    let units = column.len();
     let (mut ends, mut values) = (bounds.get(1..).unwrap_or_default().iter(), column.iter_mut());
-    let (Some(mut end), Some(mut value)) = (ends.next(), values.next()) else { return };
+    let (Some(mut end), Some(mut value)) = (ends.next(), values.next()) else { return 0..0 };
+    let mut first = None;
     let mut sum = 0_u64;
     for cell in cells {
         if cell.hour >= *end {
             *value = value.saturating_add(sum);
             sum = 0;
             let passed = units_passed(ends.as_slice(), cell.hour);
-            let (Some(next_end), Some(next_value)) = (ends.nth(passed), values.nth(passed)) else { return };
+            let (Some(next_end), Some(next_value)) = (ends.nth(passed), values.nth(passed)) else {
+                return first.map_or(0..0, |first| first..units);
+            };
             (end, value) = (next_end, next_value);
         }
+        // Of all cells but the first this is known already.
+        first = first.or(units.checked_sub(values.len().saturating_add(1)));
         // A count has 32 bits: this can not overflow within any slice that memory can hold.
         sum = sum.wrapping_add(u64::from(cell.count));
     }
     *value = value.saturating_add(sum);
+    first.map_or(0..0, |first| first..units.saturating_sub(values.len()))
 }
 
 /// How many of the units with these ends are over before the hour: a few steps where it is near, else a search.

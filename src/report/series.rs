@@ -1,9 +1,12 @@
 //! The four reports with data points over time. Knows nothing of output formats.
 
+use std::iter::repeat_n;
+use std::ops::Range;
+
 use super::ReportName;
 use super::groups::{self, Groups};
 use super::query::Query;
-use super::roll::{add_series, series_of};
+use super::roll::{add_series, hull, series_of};
 use super::summary::{Figure, Scale, Summary, ratio_hundredths, sum};
 use crate::calendar::{Units, UnixSeconds};
 use crate::catalogue::Catalogue;
@@ -29,16 +32,25 @@ impl SeriesReport {
         &self.points
     }
 
+    /// Data points of all groups together.
+    pub(super) fn points_in_groups(&self) -> usize {
+        self.groups.as_ref().map_or(0, |groups| groups.list.len()).saturating_mul(self.units.len())
+    }
+
     /// The groups, where the query asked for some.
     pub fn groups(&self) -> Option<&Groups> {
         self.groups.as_ref()
     }
 }
 
-/// The values of one series, a value per unit, and what they come to.
+/// The values of one series, a value per unit, and what they come to. Zeros at either end are not kept: of a thousand
+/// stories most were active in a small part of a long range.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Points {
     pub(super) scale: Scale,
+    pub(super) units: usize,
+    /// The unit that the first of `values` belongs to.
+    pub(super) start: usize,
     pub(super) values: Vec<u64>,
     pub(super) summary: Summary,
     pub(super) overall: Option<Figure>,
@@ -51,13 +63,14 @@ impl Points {
     }
 
     /// The values in their scale, one per unit.
-    pub fn values(&self) -> &[u64] {
-        &self.values
+    pub fn values(&self) -> impl Iterator<Item = u64> {
+        let after = self.units.saturating_sub(self.start).saturating_sub(self.values.len());
+        repeat_n(0, self.start).chain(self.values.iter().copied()).chain(repeat_n(0, after))
     }
 
     /// The values as numbers, one per unit.
     pub fn figures(&self) -> impl Iterator<Item = Figure> {
-        self.values.iter().map(|value| Figure::new(*value, self.scale))
+        self.values().map(|value| Figure::new(value, self.scale))
     }
 
     /// Sum, least, greatest and mean of the values.
@@ -98,9 +111,12 @@ impl Measure {
 }
 
 /// Counts per unit: a column for the one metric, or conversations and messages.
+///
+/// INVARIANT: outside of `touched` all counts are 0.
 #[derive(Clone, Debug)]
 pub(super) struct Columns {
     measure: Measure,
+    touched: Range<usize>,
     first: Vec<u64>,
     messages: Vec<u64>,
 }
@@ -111,7 +127,7 @@ impl Columns {
             Measure::Count(_) => Vec::new(),
             Measure::MessagesPerConversation => vec![0; units.len()],
         };
-        Self { measure, first: vec![0; units.len()], messages }
+        Self { measure, touched: 0..0, first: vec![0; units.len()], messages }
     }
 
     /// Adds the counts of the range; `series` names the series to add up for a metric.
@@ -123,58 +139,72 @@ impl Columns {
         series: impl Fn(Metric) -> S,
     ) {
         let scope = (units, query.hours());
-        add_series(counters, series(self.measure.first()), scope, &mut self.first);
+        let touched = add_series(counters, series(self.measure.first()), scope, &mut self.first);
+        self.touched = hull(&self.touched, &touched);
         if self.measure == Measure::MessagesPerConversation {
-            add_series(counters, series(Metric::Messages), scope, &mut self.messages);
+            let touched = add_series(counters, series(Metric::Messages), scope, &mut self.messages);
+            self.touched = hull(&self.touched, &touched);
         }
     }
 
     /// Adds the counts of `other`, which has the same units.
     pub(super) fn add_columns(&mut self, other: &Self) {
+        let place = other.touched.clone();
         let add = |sums: &mut [u64], values: &[u64]| {
-            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum = sum.saturating_add(*value));
+            let sums = sums.get_mut(place.clone()).unwrap_or_default().iter_mut();
+            let values = values.get(place.clone()).unwrap_or_default();
+            sums.zip(values).for_each(|(sum, value)| *sum = sum.saturating_add(*value));
         };
         add(&mut self.first, &other.first);
         add(&mut self.messages, &other.messages);
+        self.touched = hull(&self.touched, &other.touched);
     }
 
     pub(super) fn clear(&mut self) {
-        self.first.fill(0);
-        self.messages.fill(0);
+        let place = std::mem::take(&mut self.touched);
+        for column in [&mut self.first, &mut self.messages] {
+            column.get_mut(place.clone()).unwrap_or_default().fill(0);
+        }
     }
 
     /// Whether nothing was counted.
     pub(super) fn is_zero(&self) -> bool {
-        self.first.iter().chain(&self.messages).all(|count| *count == 0)
+        let (first, messages) = self.parts();
+        first.iter().chain(messages).all(|count| *count == 0)
     }
 
     /// The sum of the values as they will be shown, in their scale.
     pub(super) fn total_shown(&self) -> u64 {
         match self.measure {
-            Measure::Count(_) => sum(&self.first),
+            Measure::Count(_) => sum(self.parts().0),
             Measure::MessagesPerConversation => self.averages().fold(0, u64::saturating_add),
         }
     }
 
+    /// What was touched of either column.
+    fn parts(&self) -> (&[u64], &[u64]) {
+        let part = |column| <[u64]>::get(column, self.touched.clone()).unwrap_or_default();
+        (part(&self.first), part(&self.messages))
+    }
+
     fn averages(&self) -> impl Iterator<Item = u64> {
-        let counts = self.messages.iter().zip(&self.first);
+        let (first, messages) = self.parts();
+        let counts = messages.iter().zip(first);
         counts.map(|(messages, conversations)| ratio_hundredths(*messages, *conversations))
     }
 
-    pub(super) fn into_points(self) -> Points {
-        let (scale, overall) = match self.measure {
-            Measure::Count(_) => (Scale::Whole, None),
+    pub(super) fn points(&self) -> Points {
+        let (first, messages) = self.parts();
+        let (scale, overall, values) = match self.measure {
+            Measure::Count(_) => (Scale::Whole, None, first.to_vec()),
             Measure::MessagesPerConversation => {
-                let overall = ratio_hundredths(sum(&self.messages), sum(&self.first));
-                (Scale::Hundredths, Some(Figure::Hundredths(overall)))
+                let overall = ratio_hundredths(sum(messages), sum(first));
+                (Scale::Hundredths, Some(Figure::Hundredths(overall)), self.averages().collect())
             }
         };
-        let values = match self.measure {
-            Measure::Count(_) => self.first,
-            Measure::MessagesPerConversation => self.averages().collect(),
-        };
-        let summary = Summary::of(&values, scale);
-        Points { scale, values, summary, overall }
+        let units = self.first.len();
+        let summary = Summary::of(&values, units, scale);
+        Points { scale, units, start: self.touched.start, values, summary, overall }
     }
 }
 
@@ -189,5 +219,5 @@ pub(super) fn answer(catalogue: &Catalogue, counters: &Counters, query: &Query) 
         // The whole is added up from the groups, so that they agree also while events come in.
         Some(by) => Some(groups::answer(by, (catalogue, counters, query), &units, &mut columns)),
     };
-    SeriesReport { units, points: columns.into_points(), groups }
+    SeriesReport { units, points: columns.points(), groups }
 }

@@ -59,12 +59,13 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// The summary of the values, which are all in one scale.
-    pub fn of(values: &[u64], scale: Scale) -> Self {
+    /// The summary of the values, which are all in one scale, and of as many zeros as make them `count`.
+    pub fn of(values: &[u64], count: usize, scale: Scale) -> Self {
         let total = sum(values);
-        let min = values.iter().copied().min().unwrap_or(0);
+        let least = values.iter().copied().min().unwrap_or(0);
+        let min = if count > values.len() { 0 } else { least };
         let max = values.iter().copied().max().unwrap_or(0);
-        let count = u64::try_from(values.len()).unwrap_or(u64::MAX);
+        let count = u64::try_from(count.max(values.len())).unwrap_or(u64::MAX);
         let avg = match scale {
             Scale::Whole => ratio_hundredths(total, count),
             Scale::Hundredths => rounded(u128::from(total), count),

@@ -243,8 +243,9 @@ fn figures_are_rounded_half_up_and_shown_without_trailing_zeros() {
     check(u64::MAX, 1, "184467440737095516.15");
     assert_eq!(Figure::Hundredths(percent_hundredths(2, 3)).to_string(), "66.67");
     assert_eq!(Figure::Hundredths(percent_hundredths(u64::MAX, u64::MAX)).to_string(), "100");
-    let averages = Summary::of(&[150, 25, 0], Scale::Hundredths);
+    let averages = Summary::of(&[150, 25, 0], 3, Scale::Hundredths);
     assert_eq!((averages.total, averages.avg), (Figure::Hundredths(175), Figure::Hundredths(58)));
+    assert_eq!(Summary::of(&[150, 25], 3, Scale::Hundredths), averages, "zeros need not be given");
 }
 
 #[test]
@@ -269,11 +270,15 @@ proptest! {
         let cells: Vec<Cell> = hours.iter().map(|hour| Cell { hour: Hour::new(*hour), count: *hour }).collect();
         let limits: Vec<Hour> = bounds.iter().map(|bound| Hour::new(*bound)).collect();
         let mut column = vec![0; bounds.len() - 1];
-        add_cells(&cells, &limits, &mut column);
+        let touched = add_cells(&cells, &limits, &mut column);
         let plain: Vec<u64> = bounds
             .windows(2)
             .map(|unit| hours.iter().filter(|hour| (unit[0]..unit[1]).contains(hour)).map(|hour| u64::from(*hour)).sum())
             .collect();
+        prop_assert!(touched.end <= plain.len());
+        for (unit, value) in plain.iter().enumerate() {
+            prop_assert!(*value == 0 || touched.contains(&unit), "unit {} of {:?}", unit, touched);
+        }
         prop_assert_eq!(column, plain);
     }
 }

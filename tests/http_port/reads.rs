@@ -32,6 +32,34 @@ async fn reports_answer_under_both_prefixes_and_to_head() {
 }
 
 #[tokio::test]
+async fn a_large_report_comes_in_chunks_and_whole() {
+    let port = Port::open().await;
+    let mut client = port.client().await;
+    for story in ["5b07ffafc2376e30306d9b16", "5b07ffafc2376e30306d9b17", "5b07ffafc2376e30306d9b18"] {
+        let line = format!("conversation,storyId={story},source=app count=5i 1552813200000000000\n");
+        assert_eq!(client.ask("POST", "/events", &[], line.as_bytes()).await.status, 200);
+    }
+    let target = "/reports/conversations?from=2017-1-1&to=2019-3-31&dimension=hour&group=storyId&limit=100";
+    let reply = client.ask("GET", target, &[], b"").await;
+    assert_eq!((reply.status, reply.header("content-length")), (200, None));
+    assert_eq!(reply.header("transfer-encoding"), Some("chunked"));
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    let json = reply.json();
+    assert_eq!(json["summary"]["total"], 15);
+    assert_eq!(json["data"].as_array().unwrap().len(), 820 * 24);
+    let groups = json["groups"].as_array().unwrap();
+    assert_eq!(groups.len(), 3);
+    for group in groups {
+        assert_eq!((&group["summary"]["total"], &group["summary"]["max"]), (&5.into(), &5.into()));
+        assert_eq!(group["data"].as_array().unwrap().len(), 820 * 24);
+    }
+    // The connection goes on after it, and after the head alone.
+    let head = client.ask("HEAD", target, &[], b"").await;
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
+    assert_eq!(client.ask("GET", "/health", &[], b"").await.status, 200);
+}
+
+#[tokio::test]
 async fn a_bad_query_is_told_fault_by_fault() {
     let port = Port::open().await;
     let reply = port.get("/reports/conversations?perod=today&dimension=week").await;

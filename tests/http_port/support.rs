@@ -134,13 +134,39 @@ impl Client {
             .collect();
         let mut reply = Reply { status, headers, body: String::new() };
         let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
-        if !is_head {
+        if !is_head && reply.header("transfer-encoding") == Some("chunked") {
+            reply.body = self.chunks().await;
+        } else if !is_head {
             while self.unread.len() < length {
                 assert!(self.fill().await, "closed within the body of {head}");
             }
             reply.body = String::from_utf8(self.unread.drain(..length).collect()).unwrap();
         }
         reply
+    }
+
+    /// A body in chunks.
+    async fn chunks(&mut self) -> String {
+        let mut body = Vec::new();
+        loop {
+            let line_end = loop {
+                if let Some(at) = self.unread.windows(2).position(|two| two == b"\r\n") {
+                    break at;
+                }
+                assert!(self.fill().await, "closed before a chunk");
+            };
+            let size = std::str::from_utf8(&self.unread[..line_end]).unwrap();
+            let size = usize::from_str_radix(size, 16).unwrap();
+            let end = line_end + 2 + size;
+            while self.unread.len() < end + 2 {
+                assert!(self.fill().await, "closed within a chunk");
+            }
+            body.extend_from_slice(&self.unread[line_end + 2..end]);
+            self.unread.drain(..end + 2);
+            if size == 0 {
+                return String::from_utf8(body).unwrap();
+            }
+        }
     }
 
     async fn fill(&mut self) -> bool {
