@@ -1,15 +1,20 @@
 //! What a report costs: checking the query, rolling up, writing JSON; one story of many, and a thousand groups.
+//!
+//! Items are data points (or rows) of the answer, so that `items/s` is points per second; of the JSON also bytes.
 #![expect(clippy::unwrap_used, reason = "noise in benches")]
 
 use std::sync::{Arc, LazyLock};
 
-use divan::{Bencher, black_box, counter::ItemsCount};
+use divan::{
+    Bencher, black_box,
+    counter::{BytesCount, ItemsCount},
+};
 use tallyd::batch::{Definition, Increment};
 use tallyd::calendar::Hour;
 use tallyd::catalogue::{Catalogue, CatalogueLimits};
 use tallyd::counters::Counters;
-use tallyd::event::{Metric, ObjectId, SeriesKey, Source, StoryId};
-use tallyd::report::{Query, ReportName, answer};
+use tallyd::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
+use tallyd::report::{Query, Report, ReportName, answer};
 
 /// 2019-01-01 … 2023-12-31, and a moment after.
 const FIRST_HOUR: u32 = 429_528;
@@ -26,7 +31,8 @@ struct World {
     counters: Arc<Counters>,
 }
 
-/// A thousand stories with a few cells a day on one source; the first one with every hour on two.
+/// A thousand stories with a few cells a day on one source; the first one with every hour on two. Each has twenty
+/// interactions that were used now and then.
 static WORLD: LazyLock<World> = LazyLock::new(|| {
     let (counters, mut writer) = Counters::new();
     let catalogue = Catalogue::new(CatalogueLimits::default());
@@ -50,6 +56,19 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
                 .collect();
             increments.chunks(10_000).for_each(|increments| writer.add(increments));
         }
+        for node in 0..20 {
+            let node = ObjectId::parse(format!("{number:020}{node:04}").as_bytes()).unwrap();
+            let metric = Metric::Interaction(Node::Interaction(InteractionId(node)));
+            let key = SeriesKey { story: story(number), source: Source::Messenger, metric };
+            let series = catalogue.intern(&key).unwrap();
+            catalogue.confirm(&Definition { id: series, key });
+            writer.define(series, &key);
+            let hours = (0..DAYS * 24).rev().step_by(97).take(50);
+            let increments: Vec<Increment> = hours
+                .map(|hour| Increment { series, hour: Hour::new(FIRST_HOUR + hour), count: 1 })
+                .collect();
+            writer.add(&increments);
+        }
     }
     World { catalogue, counters }
 });
@@ -66,7 +85,7 @@ fn pairs(text: &str) -> Vec<(String, String)> {
     form_urlencoded::parse(text.as_bytes()).into_owned().collect()
 }
 
-const QUERIES: [(&str, ReportName, &str); 9] = [
+const QUERIES: [(&str, ReportName, &str); 15] = [
     (
         "last30days",
         ReportName::Conversations,
@@ -94,6 +113,16 @@ const QUERIES: [(&str, ReportName, &str); 9] = [
         ReportName::BusiestPeriod,
         "from=2019-1-1&to=2023-12-31&storyId=000000000000000000000000",
     ),
+    ("paid_90_days_all", ReportName::PaidConversations, "from=2023-10-3&to=2023-12-31"),
+    ("messages_90_days_all", ReportName::Messages, "from=2023-10-3&to=2023-12-31"),
+    ("average_90_days_all", ReportName::Average, "from=2023-10-3&to=2023-12-31"),
+    ("busiest_90_days_all", ReportName::BusiestPeriod, "from=2023-10-3&to=2023-12-31"),
+    (
+        "popularity_90_days",
+        ReportName::InteractionsPopularity,
+        "from=2023-10-3&to=2023-12-31&storyId=000000000000000000000000",
+    ),
+    ("popularity_90_days_all", ReportName::InteractionsPopularity, "from=2023-10-3&to=2023-12-31"),
     ("1000_groups_30_days", ReportName::Conversations, "from=2023-12-02&to=2023-12-31&group=storyId"),
     ("1000_groups_1826_days", ReportName::Conversations, "from=2019-1-1&to=2023-12-31&group=storyId"),
 ];
@@ -105,24 +134,45 @@ fn parse_query(bencher: Bencher<'_, '_>, name: &str) {
     bencher.bench(|| parse(report, black_box(&pairs)));
 }
 
-#[divan::bench(args = QUERIES.map(|query| query.0))]
-fn roll_up(bencher: Bencher<'_, '_>, name: &str) {
+/// How many points or rows a text has.
+fn points(text: &[u8]) -> usize {
+    memchr::memmem::find_iter(text, b"\"value\":").count()
+}
+
+fn report(name: &str) -> (Query, Report, Vec<u8>) {
     let (_, report, text) = QUERIES.into_iter().find(|query| query.0 == name).unwrap();
     let query = parse(report, &pairs(text));
+    let report = answer(&WORLD.catalogue, &WORLD.counters, &query);
+    let mut bytes = Vec::new();
+    report.write_json(&mut bytes);
+    (query, report, bytes)
+}
+
+#[divan::bench(args = QUERIES.map(|query| query.0))]
+fn roll_up(bencher: Bencher<'_, '_>, name: &str) {
+    let (query, _, text) = report(name);
     let world = &*WORLD;
+    let bencher = bencher.counter(ItemsCount::new(points(&text)));
     bencher.bench(|| answer(&world.catalogue, &world.counters, black_box(&query)));
 }
 
 #[divan::bench(args = QUERIES.map(|query| query.0))]
 fn write_json(bencher: Bencher<'_, '_>, name: &str) {
-    let (_, report, text) = QUERIES.into_iter().find(|query| query.0 == name).unwrap();
-    let world = &*WORLD;
-    let report = answer(&world.catalogue, &world.counters, &parse(report, &pairs(text)));
-    let mut bytes = Vec::new();
-    report.write_json(&mut bytes);
-    bencher.counter(ItemsCount::new(bytes.len())).bench(|| {
+    let (_, report, text) = report(name);
+    let bencher = bencher.counter(ItemsCount::new(points(&text))).counter(BytesCount::new(text.len()));
+    bencher.bench(|| {
         let mut out = Vec::new();
         black_box(&report).write_json(&mut out);
         out
     });
+}
+
+/// As a client that reads reports gets it: part by part, each gone before the next is made.
+#[divan::bench(args = ["1000_groups_30_days", "1000_groups_1826_days"])]
+fn json_in_parts(bencher: Bencher<'_, '_>, name: &str) {
+    let (_, report, text) = report(name);
+    let bencher = bencher.counter(ItemsCount::new(points(&text))).counter(BytesCount::new(text.len()));
+    bencher
+        .with_inputs(|| report.clone())
+        .bench_values(|report| report.into_json_parts().map(|part| black_box(part).len()).sum::<usize>());
 }
