@@ -50,6 +50,8 @@ pub const STORIES_MAX: usize = 1_000_000;
 pub const NODES_PER_STORY_MAX: usize = 10_000;
 /// Most series that can be defined over the life of a data directory.
 pub const SERIES_MAX: usize = 64_000_000;
+/// Stories whose series (at most fourteen each, of eight bytes) a report by story gathers at a time.
+pub const STORIES_GATHERED_MAX: u32 = 128 * 1024;
 /// Series ids that are reserved for the totals over all stories; those of stories follow.
 pub const TOTALS: usize = 24;
 

@@ -11,6 +11,7 @@
 
 mod story;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
@@ -271,6 +272,38 @@ impl Catalogue {
         let interned = usize::try_from(self.stories_interned.load(Ordering::Acquire)).unwrap_or(usize::MAX);
         let all = (0..interned).filter_map(|number| self.by_number.get(number)?.get());
         all.filter(|story| story.read().is_known).for_each(|story| f(story));
+    }
+
+    /// One more than the greatest number of a story. Stories are numbered in the order in which they were first seen.
+    pub fn story_numbers_end(&self) -> u32 {
+        self.stories_interned.load(Ordering::Acquire)
+    }
+
+    /// The story of that number, also after it was deleted.
+    pub fn story_numbered(&self, number: u32) -> Option<Arc<Story>> {
+        self.by_number.get(usize::try_from(number).ok()?)?.get().map(Arc::clone)
+    }
+
+    /// Calls `f` with the number of the story, the source and the id of every confirmed series of a metric (not an
+    /// interaction) of the stories whose numbers are in `stories`; ascending by id. Never blocks, and touches no
+    /// story: where all are asked for, that is what takes the time.
+    pub fn for_each_series_of(
+        &self,
+        metric: Metric,
+        stories: &Range<u32>,
+        f: &mut dyn FnMut(u32, Source, SeriesId),
+    ) {
+        let Some(wanted) = Counter::of_story(metric) else { return };
+        for id in (FIRST_STORY_SERIES.get()..self.next_id.load(Ordering::Acquire)).map(SeriesId::new) {
+            let word = self.series.get(id.index()).map_or(0, |word| word.load(Ordering::Acquire));
+            if word & SeriesWord::CONFIRMED != 0
+                && let Some(SeriesWord { story, counter, source }) = SeriesWord::unpack(word)
+                && counter == wanted
+                && stories.contains(&story)
+            {
+                f(story, source, id);
+            }
+        }
     }
 
     /// How many stories are known. Never blocks.

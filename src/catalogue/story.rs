@@ -138,14 +138,24 @@ impl Story {
     }
 }
 
+impl Counter {
+    /// The counter of a metric that needs no node.
+    pub(super) fn of_story(metric: Metric) -> Option<Self> {
+        match metric {
+            Metric::Conversations => Some(Self::OfStory(0)),
+            Metric::PaidConversations => Some(Self::OfStory(1)),
+            Metric::Messages => Some(Self::OfStory(2)),
+            Metric::Interaction(_) => None,
+        }
+    }
+}
+
 impl Inner {
     /// The counter of a metric, if its node has been seen.
     pub(super) fn counter(&self, metric: Metric) -> Option<Counter> {
         match metric {
-            Metric::Conversations => Some(Counter::OfStory(0)),
-            Metric::PaidConversations => Some(Counter::OfStory(1)),
-            Metric::Messages => Some(Counter::OfStory(2)),
             Metric::Interaction(node) => u32::try_from(self.place(node)?).ok().map(Counter::OfNode),
+            of_story => Counter::of_story(of_story),
         }
     }
 

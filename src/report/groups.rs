@@ -8,10 +8,12 @@ use std::sync::Arc;
 use super::query::{GroupBy, Query};
 use super::roll::series_of_story;
 use super::series::{Columns, Points};
+use crate::batch::SeriesId;
 use crate::calendar::Units;
 use crate::catalogue::{Catalogue, Story, total_series};
 use crate::counters::Counters;
-use crate::event::{Source, StoryId};
+use crate::event::{Metric, Source, StoryId};
+use crate::limits::STORIES_GATHERED_MAX;
 
 /// The groups that counted anything in the range, greatest total first, then by key.
 #[derive(Clone, PartialEq, Debug)]
@@ -85,21 +87,21 @@ pub(super) fn answer(
 ) -> Groups {
     let mut top = Top::new(query.rows_max());
     let mut columns = whole.clone();
-    let named = || query.stories().unwrap_or_default().iter().filter_map(|id| catalogue.story(*id));
+    let stories = query.stories().unwrap_or_default().iter().filter_map(|id| catalogue.story(*id));
+    if by == GroupBy::Story && query.stories().is_none() {
+        add_all_stories((catalogue, counters, query), units, whole, &mut top);
+        return top.into_groups();
+    }
     if by == GroupBy::Story {
-        let mut add = |story: &Story| {
+        for story in stories {
             columns.clear();
-            columns.add(counters, query, units, |metric| series_of_story(story, query, metric));
+            columns.add(counters, query, units, |metric| series_of_story(&story, query, metric));
             whole.add_columns(&columns);
-            top.offer(GroupKey::Story(story.id()), Some(story), &columns);
-        };
-        match query.stories() {
-            Some(_) => named().for_each(|story| add(&story)),
-            None => catalogue.for_each_story(&mut add),
+            top.offer(&columns, || Some((GroupKey::Story(story.id()), story.name())));
         }
         return top.into_groups();
     }
-    let stories: Vec<Arc<Story>> = named().collect();
+    let stories: Vec<Arc<Story>> = stories.collect();
     for source in query.sources().unwrap_or(&Source::ALL) {
         columns.clear();
         if query.stories().is_none() {
@@ -109,10 +111,72 @@ pub(super) fn answer(
             columns.add(counters, query, units, |metric| story.series(metric, *source));
         }
         whole.add_columns(&columns);
-        top.offer(GroupKey::Source(*source), None, &columns);
+        top.offer(&columns, || Some((GroupKey::Source(*source), None)));
     }
     top.into_groups()
 }
+
+/// Adds every story there is, by way of the table of all series: to look at each story for its series costs more than
+/// to add them up, and most stories have none of a metric in the end.
+fn add_all_stories(
+    (catalogue, counters, query): (&Catalogue, &Counters, &Query),
+    units: &Units,
+    whole: &mut Columns,
+    top: &mut Top,
+) {
+    let mut columns = whole.clone();
+    let mut gathered: Vec<Gathered> = Vec::new();
+    let mut start = 0;
+    while start < catalogue.story_numbers_end() {
+        let end = start.saturating_add(AT_A_TIME);
+        gathered.clear();
+        for metric in columns.metrics() {
+            catalogue.for_each_series_of(metric, &(start..end), &mut |story, source, series| {
+                if query.sources().is_none_or(|sources| sources.contains(&source)) {
+                    gathered.push(Gathered { story, metric: code(metric), series });
+                }
+            });
+        }
+        gathered.sort_unstable();
+        let mut ahead = gathered.iter().skip(TOUCHED_AHEAD);
+        for of_story in gathered.chunk_by(|a, b| a.story == b.story) {
+            let Some(Gathered { story, .. }) = of_story.first() else { continue };
+            ahead.by_ref().take(of_story.len()).for_each(|next| counters.touch(next.series));
+            columns.clear();
+            columns.add(counters, query, units, |metric| {
+                of_story.iter().filter(move |one| one.metric == code(metric)).map(|one| one.series)
+            });
+            whole.add_columns(&columns);
+            top.offer(&columns, || {
+                let story = catalogue.story_numbered(*story)?;
+                Some((GroupKey::Story(story.id()), story.name()))
+            });
+        }
+        start = end;
+    }
+}
+
+/// A series of a metric of a story, both by number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Gathered {
+    story: u32,
+    metric: u8,
+    series: SeriesId,
+}
+
+fn code(metric: Metric) -> u8 {
+    match metric {
+        Metric::Conversations => 0,
+        Metric::PaidConversations => 1,
+        Metric::Messages => 2,
+        Metric::Interaction(_) => 3,
+    }
+}
+
+/// Stories that are gathered at a time; few in the tests, so that they see the seams.
+const AT_A_TIME: u32 = if cfg!(test) { 7 } else { STORIES_GATHERED_MAX };
+/// Series that are on their way from memory while others are added up.
+const TOUCHED_AHEAD: usize = 16;
 
 /// The greatest groups so far.
 struct Top {
@@ -141,18 +205,22 @@ impl Top {
         Self { kept: Vec::new(), kept_max, seen: 0, last_kept: None }
     }
 
-    fn offer(&mut self, key: GroupKey, story: Option<&Story>, columns: &Columns) {
+    /// Keeps the group if it is great enough; only then it is asked what it is of.
+    fn offer(&mut self, columns: &Columns, identify: impl FnOnce() -> Option<(GroupKey, Option<Arc<str>>)>) {
         if columns.is_zero() {
             return;
         }
         self.seen = self.seen.saturating_add(1);
         let total = columns.total_shown();
+        if self.last_kept.is_some_and(|(last_total, _)| total < last_total) {
+            return;
+        }
+        let Some((key, story_name)) = identify() else { return };
         if let Some((last_total, last_key)) = &self.last_kept
             && (Reverse(total), key.text()) > (Reverse(*last_total), last_key.text())
         {
             return;
         }
-        let story_name = story.and_then(Story::name);
         self.kept.push(Candidate { total, key, story_name, points: columns.points() });
         if self.kept.len() >= self.kept_max.saturating_mul(2) {
             self.cut();
@@ -176,5 +244,59 @@ impl Top {
             points: candidate.points,
         };
         Groups { list: self.kept.into_iter().map(group).collect(), omitted }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{Change, Definition, Increment};
+    use crate::calendar::Hour;
+    use crate::catalogue::CatalogueLimits;
+    use crate::event::{ObjectId, SeriesKey};
+    use crate::report::{ReportName, answer};
+
+    #[test]
+    fn all_stories_make_the_same_groups_as_every_story_by_name() {
+        let (counters, mut writer) = Counters::new();
+        let catalogue = Catalogue::new(CatalogueLimits::default());
+        let id =
+            |number: u32| StoryId(ObjectId::parse(format!("{:024}", number * 37 % 50).as_bytes()).unwrap());
+        for step in 0..400_u32 {
+            let metric = [Metric::Conversations, Metric::Messages, Metric::PaidConversations];
+            let key = SeriesKey {
+                story: id(step % 50),
+                source: Source::ALL[usize::try_from(step * 5 % 7).unwrap()],
+                metric: metric[usize::try_from(step * 11 / 7 % 3).unwrap()],
+            };
+            let series = catalogue.intern(&key).unwrap();
+            // Some are known to no journal yet, and so to nobody.
+            if step % 9 > 0 {
+                catalogue.confirm(&Definition { id: series, key });
+            }
+            writer.define(series, &key);
+            // Few different totals, so that many are alike.
+            writer.add(&[Increment { series, hour: Hour::new(430_000 + step), count: step % 3 }]);
+        }
+        for gone in catalogue.apply(&Change::DeleteStory { story: id(8) }) {
+            writer.clear(gone);
+        }
+        let every: Vec<String> = (0..50).map(|number| id(number).to_string()).collect();
+        let every = every.join(",");
+        for report in [ReportName::Conversations, ReportName::Messages, ReportName::Average] {
+            for more in ["limit=1", "limit=10", "limit=100&source=app,slack", "limit=49&dimension=year"] {
+                let text = |stories: &str| {
+                    let query = format!("from=2018-1-1&to=2019-12-31&group=storyId&{more}&{stories}");
+                    let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+                    let query = Query::parse(report, &pairs, 1_600_000_000_000).unwrap();
+                    let mut text = Vec::new();
+                    answer(&catalogue, &counters, &query).write_json(&mut text);
+                    String::from_utf8(text).unwrap()
+                };
+                let all = text("");
+                assert!(all.contains("\"storyId\""), "{all}");
+                assert!(all == text(&format!("storyId={every}")), "{report:?} {more}");
+            }
+        }
     }
 }

@@ -147,6 +147,12 @@ impl Columns {
         }
     }
 
+    /// The metrics that are counted: the one, or conversations and messages.
+    pub(super) fn metrics(&self) -> impl Iterator<Item = Metric> + use<> {
+        let messages = (self.measure == Measure::MessagesPerConversation).then_some(Metric::Messages);
+        [self.measure.first()].into_iter().chain(messages)
+    }
+
     /// Adds the counts of `other`, which has the same units.
     pub(super) fn add_columns(&mut self, other: &Self) {
         let place = other.touched.clone();
