@@ -27,7 +27,12 @@ impl Server {
 
     /// Largest resident memory so far, in MB.
     pub(crate) fn peak_memory_mb(&self) -> f64 {
-        self.status_kb("VmHWM:") / 1_000.0
+        self.status_kb("VmHWM:") * 1_024.0 / 1e6
+    }
+
+    /// Resident memory now, in MB.
+    pub(crate) fn memory_mb(&self) -> f64 {
+        self.status_kb("VmRSS:") * 1_024.0 / 1e6
     }
 
     fn status_kb(&self, key: &str) -> f64 {
@@ -55,11 +60,31 @@ pub(crate) struct Tallyd {
     data: tempfile::TempDir,
 }
 
+/// The directory of a tallyd that has stopped.
+pub(crate) struct Stopped(tempfile::TempDir);
+
 impl Tallyd {
     /// Starts a fresh daemon with the defaults and these arguments; the program that `TALLYD` names, where it is
     /// set, so that two builds can be compared by one bench.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let data = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), arguments)
+    }
+
+    /// Kills the daemon and starts another one on its directory; returns when that one listens.
+    pub(crate) fn kill_and_restart(self) -> Self {
+        drop(self.server);
+        Stopped(self.data).restart()
+    }
+
+    /// Asks the daemon to stop; returns when it has.
+    pub(crate) fn stop(mut self) -> Stopped {
+        let id = rustix::process::Pid::from_child(&self.server.child);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        assert!(self.server.child.wait().unwrap().success());
+        Stopped(self.data)
+    }
+
+    fn start_in(data: tempfile::TempDir, arguments: &[&str]) -> Self {
         let program = std::env::var_os("TALLYD").unwrap_or_else(|| env!("CARGO_BIN_EXE_tallyd").into());
         let mut child = Command::new(program)
             .args(["serve", "--http-listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0", "--data-dir"])
@@ -90,6 +115,18 @@ impl Tallyd {
     /// Bytes of all files of the data directory, in MB.
     pub(crate) fn disk_mb(&self) -> f64 {
         bytes_below(self.data.path()) as f64 / 1e6
+    }
+
+    /// Bytes of the snapshot's files, the one before included, in MB.
+    pub(crate) fn snapshot_mb(&self) -> f64 {
+        bytes_below(&self.data.path().join("snapshot")) as f64 / 1e6
+    }
+}
+
+impl Stopped {
+    /// Starts a daemon on the directory; returns when it listens.
+    pub(crate) fn restart(self) -> Tallyd {
+        Tallyd::start_in(self.0, &[])
     }
 }
 

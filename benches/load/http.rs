@@ -123,6 +123,19 @@ pub(crate) fn get(target: &str) -> Vec<u8> {
     format!("GET {target} HTTP/1.1\r\nHost: tallyd\r\n\r\n").into_bytes()
 }
 
+/// The body of the answer to one request on a connection of its own.
+pub(crate) fn get_text(address: SocketAddr, target: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("the server listens");
+    stream
+        .write_all(format!("GET {target} HTTP/1.1\r\nHost: tallyd\r\nConnection: close\r\n\r\n").as_bytes())
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    assert!(head.starts_with("HTTP/1.1 200"), "{target}: {answer}");
+    body.to_owned()
+}
+
 pub(crate) fn post(target: &str, encoding: Option<&str>, body: &[u8]) -> Vec<u8> {
     let encoding = encoding.map(|name| format!("Content-Encoding: {name}\r\n")).unwrap_or_default();
     let mut request =

@@ -19,7 +19,9 @@
 )]
 
 mod ceilings;
+mod cells;
 mod daemon;
+mod fold;
 mod http;
 mod ingest;
 mod peers;
@@ -37,7 +39,8 @@ use workload::{Shape, Workload};
 /// Measures the release daemon: ingest by every entrance, every report, the machine's ceilings, other programs.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Parts to run; all where none is named: ceilings, ingest, fsync, single, reports, busy, peers.
+    /// Parts to run; all where none is named: ceilings, ingest, fsync, single, reports, busy, peers,
+    /// fold, cells.
     parts: Vec<String>,
     /// Events of the workload.
     #[arg(long, default_value_t = 2_000_000)]
@@ -45,6 +48,9 @@ struct Arguments {
     /// Stories of the workload.
     #[arg(long, default_value_t = 1_000)]
     stories: usize,
+    /// Cells of each layout of the part `cells`. The figures to reach are for 100,000,000, which takes 3 GB of disk.
+    #[arg(long, default_value_t = 5_000_000)]
+    cells: usize,
     /// How often each ingest figure is taken; the median is printed.
     #[arg(long, default_value_t = 3)]
     runs: usize,
@@ -87,6 +93,12 @@ fn main() {
     }
     if wanted("peers") {
         peers::measure(&workload, arguments.runs, &mut table);
+    }
+    if wanted("fold") {
+        fold::measure(&workload, arguments.runs, &mut table);
+    }
+    if wanted("cells") {
+        cells::measure(arguments.cells, &mut table);
     }
     println!("{}", table.render());
 }

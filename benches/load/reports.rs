@@ -82,6 +82,11 @@ fn targets(workload: &Workload) -> Vec<Target> {
     ]
 }
 
+/// What dashboards ask most.
+pub(crate) fn first_target(workload: &Workload) -> String {
+    targets(workload).swap_remove(0).path
+}
+
 pub(crate) fn measure_idle(workload: &Workload, table: &mut Table) {
     let daemon = Tallyd::start(&[]);
     ingest::push_tcp(daemon.tcp, &workload.lines, 4);
@@ -265,7 +270,8 @@ fn while_polling(address: SocketAddr, path: Option<&str>, work: impl FnOnce()) -
     })
 }
 
-fn poll(address: SocketAddr, path: &str, done: &AtomicBool) -> Vec<f64> {
+/// Milliseconds of each request, sorted; one every ten milliseconds until `done`.
+pub(crate) fn poll(address: SocketAddr, path: &str, done: &AtomicBool) -> Vec<f64> {
     let mut taken = Vec::new();
     let mut connection = Connection::open(address);
     let request = http::get(path);
