@@ -93,6 +93,8 @@ pub const SNAPSHOT_BLOCK_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const FRAME_CELLS_MAX: usize = 2048;
 /// Snapshot files below this many bytes are merged without asking whether it pays.
 pub const SNAPSHOT_MERGE_BYTES_MIN: u64 = 256 * 1024;
+/// Blocks of a snapshot that are read and checked ahead of the thread that takes them into the counters.
+pub const LOAD_BLOCKS_AHEAD: usize = 16;
 
 const _: () = assert!(
     SNAPSHOT_BLOCK_BYTES + 16 * FRAME_CELLS_MAX <= SNAPSHOT_BLOCK_BYTES_MAX,

@@ -16,7 +16,7 @@ use tallyd::batch::{Increment, SeriesId};
 use tallyd::calendar::{Hour, HourRange};
 use tallyd::catalogue::total_series;
 use tallyd::cells::{Cell, FrameError, Month, by_month, encode_frame};
-use tallyd::counters::{Counters, Writer};
+use tallyd::counters::{CheckedFrames, Counters, Writer};
 use tallyd::event::{Metric, Node, ObjectId, SeriesKey, Source, StoryId};
 
 const METRICS: [Metric; 4] =
@@ -286,4 +286,32 @@ fn frames_of_many_months_load_in_any_order() {
         }
         model.check(&counters, HourRange::ALL);
     }
+}
+
+#[test]
+fn frames_of_many_series_and_months_load_together() {
+    let (counters, mut writer) = defined();
+    let mut model = Model::default();
+    let mut frames = CheckedFrames::default();
+    for round in 0..2 {
+        for (month, index) in (588..591).flat_map(|month| (0..SERIES).map(move |index| (month, index))) {
+            let hours = Month::new(month).range();
+            let step = index + round + 1;
+            // Large ones that add up past 32 bits, and every now and then a 0.
+            let count = |hour: u32| if hour.is_multiple_of(11) { 0 } else { u32::MAX - hour % 3 };
+            let of_month = (hours.start.get()..hours.end.get()).step_by(step);
+            let cells: Vec<Cell> =
+                of_month.map(|hour| Cell { hour: Hour::new(hour), count: count(hour) }).collect();
+            let mut frame = Vec::new();
+            encode_frame(&cells, &mut frame);
+            counters.check(id(index), &frame, &mut frames).unwrap();
+            frame.pop();
+            assert_eq!(counters.check(id(index), &frame, &mut frames), Err(FrameError::Truncated));
+            cells.iter().for_each(|cell| model.add(index, cell.hour.get(), u64::from(cell.count)));
+        }
+        writer.load_checked(&mut frames);
+        model.check(&counters, HourRange::ALL);
+    }
+    writer.load_checked(&mut frames);
+    model.check(&counters, HourRange::ALL);
 }

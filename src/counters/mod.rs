@@ -6,6 +6,7 @@
 //!
 //! INVARIANT: a total is the sum of the series that feed it, once the writer's call has returned.
 
+mod load;
 mod packed;
 mod recent;
 mod series;
@@ -18,10 +19,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::batch::{Increment, SeriesId};
 use crate::calendar::{Hour, HourRange};
 use crate::catalogue::total_series;
-use crate::cells::{Cell, FrameError, decode_frame};
+use crate::cells::Cell;
 use crate::event::{SeriesKey, Source};
 use crate::limits::{SERIES_MAX, TOTALS};
 use crate::table::{CHUNK_ENTRIES, Table};
+pub use load::CheckedFrames;
 use series::{Entry, Feeds, Work};
 
 /// Increments whose entries are fetched together, so that their cache misses overlap.
@@ -44,7 +46,6 @@ pub struct Counters {
 pub struct Writer {
     counters: Arc<Counters>,
     work: Work,
-    loaded: Vec<Cell>,
     /// End of the chunks that have been made, as a number of entries.
     entries_made: usize,
 }
@@ -73,12 +74,7 @@ impl Counters {
             bytes: AtomicU64::new(0),
             undefined: AtomicU64::new(0),
         });
-        let mut writer = Writer {
-            counters: Arc::clone(&counters),
-            work: Work::default(),
-            loaded: Vec::new(),
-            entries_made: 0,
-        };
+        let mut writer = Writer { counters: Arc::clone(&counters), work: Work::default(), entries_made: 0 };
         for index in 0..TOTALS {
             writer.define_as(index, Feeds::IsTotal);
         }
@@ -190,36 +186,6 @@ impl Writer {
             }
         }
         self.publish();
-    }
-
-    /// Adds the cells of one packed frame (see [`crate::cells`]), as recovery reads them from a snapshot part.
-    /// Fastest where the months of a series come in ascending order.
-    ///
-    /// # Errors
-    /// Why `frame` is not exactly one frame; nothing is then counted.
-    pub fn load(&mut self, id: SeriesId, frame: &[u8]) -> Result<(), FrameError> {
-        self.loaded.clear();
-        if decode_frame(frame, &mut self.loaded)? != frame.len() {
-            return Err(FrameError::TrailingBytes);
-        }
-        let decoded = self.loaded.len();
-        self.loaded.retain(|cell| cell.count > 0);
-        let frame = (self.loaded.len() == decoded).then_some(frame);
-
-        let entry = self.counters.entries.get(id.index());
-        match (entry, entry.map_or(Feeds::Undefined, Entry::feeds)) {
-            (None, _) | (_, Feeds::Undefined | Feeds::IsTotal) => self.counters.count_undefined(),
-            (Some(entry), feeds) => {
-                entry.load(frame, &self.loaded, &mut self.work);
-                if let Feeds::Total(total) = feeds {
-                    for entry in totals_fed(total).filter_map(|index| self.counters.entries.get(index)) {
-                        entry.add_cells(&self.loaded, &mut self.work);
-                    }
-                }
-            }
-        }
-        self.publish();
-        Ok(())
     }
 
     fn define_as(&mut self, index: usize, feeds: Feeds) {

@@ -182,6 +182,11 @@ impl Packed {
     }
 }
 
+/// Appends the cells of one frame that has passed `decode_frame`.
+pub(super) fn decode_packed(frame: &[u8], out: &mut Vec<Cell>) {
+    own(FrameRef::read(frame)).decode(out);
+}
+
 /// The part of cells, ascending by hour, that is in the range.
 fn within(cells: &[Cell], range: HourRange) -> &[Cell] {
     match (cells.first(), cells.last()) {

@@ -11,7 +11,7 @@
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::packed::{Change, Packed, Scratch};
+use super::packed::{Change, Packed, Scratch, decode_packed};
 use super::recent::{Recent, joined, split};
 use crate::calendar::{Hour, HourRange};
 use crate::cells::Cell;
@@ -182,21 +182,26 @@ impl Entry {
         self.settle(&mut run, work);
     }
 
-    /// Adds the cells of a frame that has been decoded. `frame` is `None` where it has counts of 0, which are
-    /// not among the cells.
-    pub(super) fn load(&self, frame: Option<&[u8]>, cells: &[Cell], work: &mut Work) {
-        let Some(first) = cells.first() else { return };
+    /// Adds the cells of a frame that has passed `decode_frame` and has no count of 0; with it its first hour and how
+    /// many cells it has.
+    pub(super) fn load(&self, frame: &[u8], (first, cells): (Hour, usize), work: &mut Work) {
         let mut run = self.write();
-        if run.packed.is_none() && run.recent.len() + cells.len() <= LOADED_LOOSE_MAX {
-            for &cell in cells {
+        if run.packed.is_none() && run.recent.len() + cells <= LOADED_LOOSE_MAX {
+            let mut loose = std::mem::take(&mut work.old);
+            loose.clear();
+            decode_packed(frame, &mut loose);
+            for &cell in &loose {
                 self.put(&mut run, cell, work);
             }
+            work.old = loose;
             return;
         }
         let before = run.weight();
         let packed = run.packed.get_or_insert_default();
-        if !frame.is_some_and(|frame| packed.append(frame, first.hour, cells.len())) {
-            packed.merge(cells, Change::Add, &mut work.scratch);
+        if !packed.append(frame, first, cells) {
+            work.old.clear();
+            decode_packed(frame, &mut work.old);
+            packed.merge(&work.old, Change::Add, &mut work.scratch);
         }
         work.count_growth(before, run.weight());
     }

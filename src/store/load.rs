@@ -6,19 +6,22 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
+
+use crossbeam::channel;
 
 use super::fold::JOURNAL_FOLDER;
 use crate::batch::{Batch, Change, Definition, SeriesId};
 use crate::catalogue::{Catalogue, CatalogueLimits, FIRST_STORY_SERIES};
-use crate::counters::{self, Counters};
-use crate::disk::Disk;
-use crate::journal::{JournalError, Record, Replay, Sequence};
-use crate::limits::SERIES_MAX;
+use crate::counters::{self, CheckedFrames, Counters};
+use crate::disk::{Disk, DiskError, Operation};
+use crate::journal::{Epoch, JournalError, Record, Replay, Sequence};
+use crate::limits::{LOAD_BLOCKS_AHEAD, SERIES_MAX};
 use crate::snapshot::dictionary::{self, Cleared, Entry};
 use crate::snapshot::manifest::Manifest;
 use crate::snapshot::names;
 use crate::snapshot::part::PartReader;
-use crate::snapshot::{Frames, SnapshotError};
+use crate::snapshot::{FileRef, Frames, SnapshotError};
 
 /// Records between two reports of progress.
 const RECORDS_PER_PROGRESS: u64 = 1024;
@@ -64,18 +67,7 @@ pub(crate) fn load(
             entries.iter().try_for_each(|entry| loading.apply(entry))
         })?;
     }
-    let mut frames = Frames::default();
-    for part in &manifest.parts {
-        let mut reader = PartReader::open(disk, &folder, manifest.epoch, part)?;
-        while reader.next(&mut frames)? {
-            progress();
-            for (series, frame) in frames.iter() {
-                if loading.loaded.cleared.counts(series, part.name.generation()) {
-                    loading.load_frame(series, frame).map_err(|what| reader.damaged(what))?;
-                }
-            }
-        }
-    }
+    loading.load_parts(disk, &folder, manifest, progress)?;
     Ok(loading.loaded)
 }
 
@@ -166,11 +158,82 @@ impl Loading {
         Ok(())
     }
 
-    fn load_frame(&mut self, series: SeriesId, frame: &[u8]) -> Result<(), String> {
+    /// Loads all parts: a thread beside this one reads and checks the frames, this one takes them.
+    fn load_parts(
+        &mut self,
+        disk: &Disk,
+        folder: &Path,
+        manifest: &Manifest,
+        progress: &mut dyn FnMut(),
+    ) -> Result<(), SnapshotError> {
+        let Some(first) = manifest.parts.first() else { return Ok(()) };
+        let Loaded { counters, writer, cleared, .. } = &mut self.loaded;
+        let checking = Checking { disk, folder, counters, cleared, defined: &self.defined };
+        thread::scope(|scope| {
+            let (checked, blocks) = channel::bounded(LOAD_BLOCKS_AHEAD);
+            let check = move || {
+                let outcome = manifest.parts.iter().try_for_each(|part| {
+                    checking.check_part(manifest.epoch, part, &mut |frames| checked.send(Ok(frames)).is_ok())
+                });
+                if let Err(error) = outcome {
+                    // Nobody waits for it where the other thread has panicked.
+                    drop(checked.send(Err(error)));
+                }
+            };
+            thread::Builder::new().name("loader".to_owned()).spawn_scoped(scope, check).map_err(
+                |source| DiskError {
+                    operation: Operation::Read,
+                    path: folder.join(first.name.to_string()),
+                    source,
+                },
+            )?;
+            for block in blocks {
+                progress();
+                writer.load_checked(&mut block?);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// What it takes to check frames.
+struct Checking<'a> {
+    disk: &'a Disk,
+    folder: &'a Path,
+    counters: &'a Counters,
+    cleared: &'a Cleared,
+    defined: &'a [bool],
+}
+
+impl Checking<'_> {
+    /// Hands the frames of a part over, block by block, until `take` does not want any more.
+    fn check_part(
+        &self,
+        epoch: Epoch,
+        part: &FileRef,
+        take: &mut dyn FnMut(CheckedFrames) -> bool,
+    ) -> Result<(), SnapshotError> {
+        let mut reader = PartReader::open(self.disk, self.folder, epoch, part)?;
+        let mut frames = Frames::default();
+        while reader.next(&mut frames)? {
+            let mut checked = CheckedFrames::default();
+            for (series, frame) in frames.iter() {
+                if self.cleared.counts(series, part.name.generation()) {
+                    self.check(series, frame, &mut checked).map_err(|what| reader.damaged(what))?;
+                }
+            }
+            if !take(checked) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, series: SeriesId, frame: &[u8], into: &mut CheckedFrames) -> Result<(), String> {
         if !self.defined.get(series.index()).is_some_and(|defined| *defined) {
             return Err(format!("series {} is not in the dictionary", series.get()));
         }
         let fault = |error| format!("the frame of series {} is not one: {error}", series.get());
-        self.loaded.writer.load(series, frame).map_err(fault)
+        self.counters.check(series, frame, into).map_err(fault)
     }
 }
