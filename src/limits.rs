@@ -28,7 +28,7 @@ const _: () = assert!(LINE_BYTES_MAX * 2 <= BLOCK_BYTES_MAX, "a block must hold 
 /// Lines that the fast path works on at a time, so that their look-ups overlap.
 pub const LINES_ABREAST: usize = 32;
 /// Heads (`measurement,tags`) that a connection's cache holds at first.
-pub const HEADS_MIN: usize = 256;
+pub const HEADS_MIN: usize = 16;
 /// Heads that a connection's cache can grow to.
 pub const HEADS_MAX: usize = 128 * 1024;
 /// Longest head that the cache keeps, in bytes; a longer one is parsed each time.
@@ -159,7 +159,7 @@ pub const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Connections of the line port that are served at a time.
 pub const TCP_CONNECTIONS_MAX: usize = 10_000;
 /// Bytes of a connection's read buffer to begin with; it grows to [`BLOCK_BYTES_MAX`] while reads fill it.
-pub const TCP_READ_BYTES_MIN: usize = 8 * 1024;
+pub const TCP_READ_BYTES_MIN: usize = 2 * 1024;
 /// Batches of one connection that wait for their outcome. At this many nothing more is read from it.
 pub const TCP_BATCHES_UNDER_WAY_MAX: usize = 16;
 /// Bytes of answers that wait for one client to read them; an `ERR` past that is dropped.
