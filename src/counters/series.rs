@@ -16,7 +16,9 @@ use super::recent::{Recent, joined, split};
 use crate::calendar::{Hour, HourRange};
 use crate::cells::Cell;
 
-/// Most cells in `recent` of a series of a story.
+/// Most cells in `recent` of a series of a story that has few packed ones.
+const RECENT_MIN: usize = 16;
+/// Most cells in `recent` of a series of a story, unless very many are packed.
 const RECENT_MAX: usize = 64;
 /// Most cells in `recent` of a total. There are few totals and they get every story's late hours.
 const RECENT_OF_TOTAL_MAX: usize = 8 * 1024;
@@ -264,10 +266,13 @@ impl Entry {
 
     /// Merges `recent` into `packed` if it has become long.
     fn settle(&self, run: &mut Run, work: &mut Work) {
-        let max = match self.feeds() {
-            Feeds::IsTotal => RECENT_OF_TOTAL_MAX,
-            // A merge copies frames, so the more of them there are the rarer it should be.
-            _ => RECENT_MAX + run.packed.as_ref().map_or(0, |packed| packed.len() / 1024),
+        let max = if self.feeds() == Feeds::IsTotal {
+            RECENT_OF_TOTAL_MAX
+        } else {
+            // A merge copies frames, so the more of them there are the rarer it should be. And cells that are not
+            // packed take four times the room, so few of them suit a series that has few.
+            let packed = run.packed.as_ref().map_or(0, |packed| packed.len());
+            RECENT_MAX.min(RECENT_MIN + packed / 16) + packed / 1024
         };
         if run.recent.len() > max {
             run.pack(work);
