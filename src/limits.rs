@@ -93,6 +93,9 @@ pub const SNAPSHOT_BLOCK_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const FRAME_CELLS_MAX: usize = 2048;
 /// Snapshot files below this many bytes are merged without asking whether it pays.
 pub const SNAPSHOT_MERGE_BYTES_MIN: u64 = 256 * 1024;
+/// How much less than the others the thread that makes snapshots presses for the processor, from 0 to 19. Where all
+/// want it, 5 leaves it a third of another thread's share; with far less it could fall behind for good.
+pub const SNAPSHOT_NICENESS: i32 = 5;
 /// Blocks of a snapshot that are read and checked ahead of the thread that takes them into the counters.
 pub const LOAD_BLOCKS_AHEAD: usize = 16;
 

@@ -16,6 +16,7 @@ use super::status::Status;
 use super::syncer::SyncGate;
 use crate::clock::Clock;
 use crate::journal::Sequence;
+use crate::limits::SNAPSHOT_NICENESS;
 
 /// What the snapshotter is told.
 #[derive(Debug)]
@@ -42,6 +43,7 @@ pub(super) struct Snapshotter {
 impl Snapshotter {
     /// Works until it is told to finish, or the store is gone. Returns the last snapshot's failure, if it failed.
     pub(super) fn run(mut self) -> Result<(), String> {
+        give_way();
         loop {
             match self.control.recv_timeout(self.interval) {
                 Err(RecvTimeoutError::Timeout) | Ok(Control::Now) => {
@@ -124,6 +126,14 @@ impl Snapshotter {
                 Err(error)
             }
         }
+    }
+}
+
+/// Lets the threads that somebody waits for go first.
+fn give_way() {
+    // Without a process it is about the calling thread alone.
+    if let Err(error) = rustix::process::setpriority_process(None, SNAPSHOT_NICENESS) {
+        tracing::debug!(%error, "snapshots are made with the same priority as all else");
     }
 }
 
