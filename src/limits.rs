@@ -35,10 +35,24 @@ pub const HEADS_MAX: usize = 128 * 1024;
 pub const HEAD_BYTES_MAX: usize = 1024;
 /// Bytes of heads that the cache may keep per head of its capacity.
 pub const HEAD_BYTES_MEAN_MAX: usize = 128;
+/// Slots for stories, and for interactions, that a connection's cache of usual heads has at first.
+pub const ROW_SLOTS_MIN: usize = 64;
+/// Slots for stories that it can grow to, of 128 bytes each.
+pub const STORY_SLOTS_MAX: usize = 128 * 1024;
+/// Slots for interactions that it can grow to, of 64 bytes each.
+pub const NODE_SLOTS_MAX: usize = 256 * 1024;
 /// Display names that a parser remembers having sent.
 pub const NAMES_REMEMBERED_MAX: usize = 4096;
 
 const _: () = assert!(HEADS_MIN <= HEADS_MAX, "a cache starts within its bound");
+const _: () = assert!(
+    ROW_SLOTS_MIN <= STORY_SLOTS_MAX && STORY_SLOTS_MAX <= NODE_SLOTS_MAX,
+    "a cache starts within its bounds"
+);
+const _: () = assert!(
+    ROW_SLOTS_MIN.is_power_of_two() && STORY_SLOTS_MAX.is_power_of_two() && NODE_SLOTS_MAX.is_power_of_two(),
+    "a slot is found by the low bits of a hash"
+);
 const _: () =
     assert!(HEAD_BYTES_MAX <= HEADS_MIN * HEAD_BYTES_MEAN_MAX, "the smallest cache holds the longest head");
 

@@ -3,9 +3,9 @@
 //! known head is not parsed again. Knows nothing of sockets, files, or what becomes of a batch.
 //!
 //! # The two paths
-//! `quick` reads the tail of a line (`count`, `paid`, timestamp) in the few spellings that clients send, `heads` knows
-//! the head by its bytes; together they are the fast path. Everything else goes through `wire`, the only complete
-//! grammar, and `sink`, the only place that interns series.
+//! `quick` reads the tail of a line (`count`, `paid`, timestamp) in the few spellings that clients send. Of a head of the
+//! usual `shape`, `rows` knows the series by story, source and node; any other head `heads` knows by its bytes. Together
+//! they are the fast path. Everything else goes through `wire`, the only complete grammar; only `sink` interns series.
 //!
 //! INVARIANT: the fast path counts a line exactly as the slow path would.
 //! INVARIANT (of [`Batch`]): every series of a batch is confirmed in the catalogue's generation that the batch names,
@@ -16,6 +16,8 @@ mod body;
 mod heads;
 mod names;
 mod quick;
+mod rows;
+mod shape;
 mod sink;
 #[cfg(test)]
 mod tests;
@@ -33,12 +35,15 @@ use crate::wire::{Arrival, LineError, LineErrorKind, Precision, TimeRules};
 use heads::Heads;
 use names::Names;
 use quick::{Front, Tail};
+use rows::Rows;
+use shape::Shape;
 use sink::{Entry, EventKind, Sink};
 
 /// Turns the bytes of one connection or request into batches. One per connection; not shared.
 #[derive(Debug)]
 pub struct Parser {
     catalogue: Arc<Catalogue>,
+    rows: Rows,
     heads: Heads,
     names: Names,
     precision: Option<Precision>,
@@ -140,6 +145,7 @@ impl Parser {
     pub fn new(catalogue: Arc<Catalogue>) -> Self {
         Self {
             catalogue,
+            rows: Rows::new(),
             heads: Heads::new(),
             names: Names::default(),
             precision: None,
@@ -218,8 +224,9 @@ impl Parser {
     /// Begins to fill `parsed`.
     fn run<'p>(&'p mut self, times: TimeRules, parsed: &'p mut Parsed) -> Run<'p> {
         let sink = Sink::begin(&self.catalogue, &mut self.names, parsed);
+        self.rows.begin(sink.generation(), sink.is_mixed());
         self.heads.begin(sink.generation(), sink.is_mixed());
-        Run { heads: &mut self.heads, sink, times, lines: self.lines }
+        Run { rows: &mut self.rows, heads: &mut self.heads, sink, times, lines: self.lines }
     }
 }
 
@@ -227,6 +234,7 @@ impl Parser {
 /// look-ups of its lines overlap: find the lines and read their tails; fetch the cache's slots; compare and count.
 #[derive(Debug)]
 struct Run<'p> {
+    rows: &'p mut Rows,
     heads: &'p mut Heads,
     sink: Sink<'p>,
     times: TimeRules,
@@ -239,7 +247,9 @@ struct Run<'p> {
 struct Abreast<'a> {
     line: &'a [u8],
     head: &'a [u8],
+    shape: Option<Shape<'a>>,
     tail: Option<Tail>,
+    place: rows::Place,
     probe: heads::Probe,
     inner_line_feeds: u32,
 }
@@ -254,10 +264,16 @@ impl Run<'_> {
             let (count, after) = self.gather(rest, rule, &mut block);
             rest = after;
             for abreast in block.iter_mut().take(count) {
-                self.heads.fetch(&mut abreast.probe);
+                match &abreast.shape {
+                    Some(shape) => self.rows.fetch_story(&mut abreast.place, shape),
+                    None => self.heads.fetch(&mut abreast.probe),
+                }
             }
             for abreast in block.iter_mut().take(count) {
-                self.heads.peek(&mut abreast.probe, abreast.head);
+                match &abreast.shape {
+                    Some(shape) => self.rows.fetch_node(&mut abreast.place, shape),
+                    None => self.heads.peek(&mut abreast.probe, abreast.head),
+                }
             }
             for abreast in block.iter().take(count) {
                 self.count(abreast);
@@ -283,9 +299,12 @@ impl Run<'_> {
             if stops_at_commands && rest.first() == Some(&b'!') {
                 return (count, rest);
             }
-            if let Some(Front { head, line, tail, after }) = quick::front(rest, &self.times) {
-                let probe = self.heads.probe(head);
-                *abreast = Abreast { line, head, tail: Some(tail), probe, inner_line_feeds: 0 };
+            if let Some(Front { head, shape, line, tail, after }) = quick::front(rest, &self.times) {
+                *abreast = Abreast { line, head, shape, tail: Some(tail), ..Abreast::default() };
+                match &shape {
+                    Some(shape) => abreast.place = self.rows.place(shape),
+                    None => abreast.probe = self.heads.probe(head),
+                }
                 rest = after;
             } else {
                 let Some(extent) = first_line(rest, rule) else { return (count, rest) };
@@ -308,6 +327,16 @@ impl Run<'_> {
             self.lines += u64::from(abreast.inner_line_feeds);
             return;
         };
+        if let Some(shape) = &abreast.shape {
+            if let Some((series, paid)) = self.rows.series(&abreast.place, shape)
+                && self.sink.quick_in(shape.kind, series, paid, tail)
+            {
+                self.lines += 1;
+                return;
+            }
+            self.new_shape(abreast.line, shape, tail);
+            return;
+        }
         if let Some(entry) = self.heads.find(&abreast.probe, abreast.head)
             && self.sink.quick(entry, tail)
         {
@@ -315,6 +344,21 @@ impl Run<'_> {
             return;
         }
         self.slow(abreast.line, Some(abreast.head));
+    }
+
+    /// Counts one line whose head has the usual shape and is not in the cache.
+    #[cold]
+    #[inline(never)]
+    fn new_shape(&mut self, line: &[u8], shape: &Shape<'_>, tail: Tail) {
+        let Some(outcome) = self.sink.take_shape(shape, tail) else {
+            self.slow(line, None);
+            return;
+        };
+        self.lines += 1;
+        match outcome {
+            Ok(entry) => self.rows.put(shape, &entry),
+            Err(error) => self.sink.parsed().reject(self.lines, error),
+        }
     }
 
     /// Counts one line by the complete grammar. `head` is what the cache is to know the line by next time.

@@ -1,17 +1,21 @@
 //! The front end of the fast path: a line's head and, in the few spellings that clients send, its tail. Reads only
-//! ` count=<digits>[i][,paid=t|T|true|f|F|false][ <digits>]` up to the line feed; has no opinion on anything else.
-//! Knows nothing of what a head means.
+//! ` count=<digits>[i][,paid=t|T|true|f|F|false][ <digits>]` up to the line feed, and JSON objects of the usual keys;
+//! has no opinion on anything else. Knows nothing of what a head means.
 //!
 //! INVARIANT: `None` is always right. `Some` is given only where the complete grammar would split the line at the same
 //! place and read the same count, paid and timestamp, whatever the head is, and accept the timestamp.
 
+use super::shape::{self, Parts, Shape, once};
+use super::sink::EventKind;
 use crate::calendar::Hour;
 use crate::wire::TimeRules;
 
 /// A line whose tail was understood.
 pub(super) struct Front<'a> {
-    /// The bytes up to the first unescaped space.
+    /// The bytes up to the first unescaped space; none of a JSON object.
     pub(super) head: &'a [u8],
+    /// What the head says, where it has the usual shape.
+    pub(super) shape: Option<Shape<'a>>,
     /// The line without its line ending.
     pub(super) line: &'a [u8],
     /// What follows the space.
@@ -58,12 +62,30 @@ impl Stamp {
 /// The first line of `bytes`, if it is whole and its tail is one of those known here.
 #[inline]
 pub(super) fn front<'a>(bytes: &'a [u8], times: &TimeRules) -> Option<Front<'a>> {
+    if let Some((shape, rest)) = shape::of_line(bytes) {
+        return finish(bytes, rest, Some(shape), times);
+    }
+    if bytes.first() == Some(&b'{') {
+        return json(bytes, times);
+    }
     // A line feed before the first space is a line without fields.
     let head_end = memchr::memchr2(b' ', b'\n', bytes)?;
     let (head, rest) = bytes.split_at_checked(head_end)?;
     if matches!(head.last(), None | Some(b'\\')) {
         return None;
     }
+    finish(bytes, rest, None, times)
+}
+
+/// The line of which `rest` is what follows the head.
+#[inline]
+fn finish<'a>(
+    bytes: &'a [u8],
+    rest: &'a [u8],
+    shape: Option<Shape<'a>>,
+    times: &TimeRules,
+) -> Option<Front<'a>> {
+    let head = bytes.get(..bytes.len() - rest.len())?;
     let rest = rest.strip_prefix(b" count=")?;
     let (count, rest) = match rest {
         [b'1', b'i', rest @ ..] => (1, rest),
@@ -83,7 +105,75 @@ pub(super) fn front<'a>(bytes: &'a [u8], times: &TimeRules) -> Option<Front<'a>>
     };
     let ([b'\n', after @ ..] | [b'\r', b'\n', after @ ..]) = rest else { return None };
     let line = bytes.get(..bytes.len() - rest.len())?;
-    Some(Front { head, line, tail: Tail { count, paid, hour, stamp }, after })
+    Some(Front { head, shape, line, tail: Tail { count, paid, hour, stamp }, after })
+}
+
+/// A JSON object of the keys that events have, each once, without spaces or escapes, and its line feed.
+fn json<'a>(bytes: &'a [u8], times: &TimeRules) -> Option<Front<'a>> {
+    let mut parts = Parts::default();
+    let (mut count, mut is_paid, mut units) = (None, None, None);
+    let mut rest = bytes.strip_prefix(b"{")?;
+    let rest = loop {
+        rest = match rest {
+            [b'"', b's', b't', ..] => {
+                let (story, after) = shape::id(rest.strip_prefix(b"\"storyId\":\"")?)?;
+                once(&mut parts.story, story)?;
+                after.strip_prefix(b"\"")?
+            }
+            [b'"', b's', ..] => {
+                let (source, after) = shape::source(rest.strip_prefix(b"\"source\":\"")?)?;
+                once(&mut parts.source, source)?;
+                after.strip_prefix(b"\"")?
+            }
+            [b'"', b'e', ..] => {
+                let (kind, after) = shape::kind(rest.strip_prefix(b"\"event\":\"")?)?;
+                once(&mut parts.kind, kind)?;
+                after.strip_prefix(b"\"")?
+            }
+            [b'"', b'i', ..] => {
+                let (node, after) = shape::id(rest.strip_prefix(b"\"id\":\"")?)?;
+                once(&mut parts.node, node)?;
+                after.strip_prefix(b"\"")?
+            }
+            [b'"', b'c', ..] => {
+                let (number, after) = json_number(rest.strip_prefix(b"\"count\":")?)?;
+                once(&mut count, u32::try_from(number).ok()?)?;
+                after
+            }
+            [b'"', b't', ..] => {
+                let (number, after) = json_number(rest.strip_prefix(b"\"timestamp\":")?)?;
+                once(&mut units, number)?;
+                after
+            }
+            _ => match rest.strip_prefix(b"\"paid\":")? {
+                [b't', b'r', b'u', b'e', after @ ..] => once(&mut is_paid, Paid::Yes).map(|()| after)?,
+                after => once(&mut is_paid, Paid::No).and(after.strip_prefix(b"false"))?,
+            },
+        };
+        rest = match rest {
+            [b',', after @ ..] => after,
+            [b'}', after @ ..] => break after,
+            _ => return None,
+        };
+    };
+    let ([b'\n', after @ ..] | [b'\r', b'\n', after @ ..]) = rest else { return None };
+    let shape = parts.join()?;
+    if is_paid.is_some() && shape.kind != EventKind::Conversation {
+        return None;
+    }
+    let (hour, stamp) = match units {
+        Some(units) => times.quick_json(units).map(|(hour, nanos)| (hour, Stamp::of(nanos)))?,
+        None => (times.arrival_hour()?, Stamp::Coarse),
+    };
+    let tail = Tail { count: count.unwrap_or(1), paid: is_paid.unwrap_or(Paid::No), hour, stamp };
+    let line = bytes.get(..bytes.len() - rest.len())?;
+    Some(Front { head: &[], shape: Some(shape), line, tail, after })
+}
+
+/// A whole number above 0, as JSON spells it.
+#[inline]
+fn json_number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    number(bytes).filter(|_| bytes.first() != Some(&b'0'))
 }
 
 /// A whole count, as an integer or as a float without a fraction.
@@ -114,16 +204,21 @@ fn paid(bytes: &[u8]) -> Option<(Paid, &[u8])> {
 /// Most digits of a number that is sure to fit.
 const DIGITS_MAX: usize = 19;
 
-/// A number of 1 … 19 digits, eight at a time while there are eight.
+/// A number of 1 … 19 digits, up to eight at a time.
 #[inline]
 fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut number = 0_u64;
     let mut rest = bytes;
-    // 19 digits are two eights and three; a third eight would be too many.
-    for _ in 0..2 {
-        let Some((eight, after)) = rest.split_first_chunk::<8>() else { break };
-        let Some(value) = eight_digits(*eight) else { break };
-        number = number * 100_000_000 + value;
+    while let Some((eight, after)) = rest.split_first_chunk::<8>() {
+        let (value, digits) = leading_digits(u64::from_le_bytes(*eight));
+        let taken = bytes.len() - rest.len() + digits;
+        if DIGITS_MAX < taken {
+            return None;
+        }
+        number = number * TEN_TO.get(digits)? + value;
+        if digits < 8 {
+            return (taken != 0).then_some((number, rest.get(digits..)?));
+        }
         rest = after;
     }
     while let [digit @ b'0'..=b'9', after @ ..] = rest {
@@ -136,22 +231,25 @@ fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     (rest.len() < bytes.len()).then_some((number, rest))
 }
 
-/// The number that eight ASCII digits spell, without a loop: neighbours are joined to pairs, pairs to fours, fours to
-/// the eight, all lanes of a word at once.
+const TEN_TO: [u64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
+
+/// The number that the digits at the front of eight ASCII characters spell, and how many digits those are. Without a
+/// loop: neighbours are joined to pairs, pairs to fours, fours to the eight, all lanes of a word at once.
 #[inline]
-fn eight_digits(ascii: [u8; 8]) -> Option<u64> {
-    const HIGH: u64 = 0xF0F0_F0F0_F0F0_F0F0;
+#[expect(clippy::as_conversions, reason = "at most eight")]
+fn leading_digits(ascii: u64) -> (u64, usize) {
     const ZEROS: u64 = 0x3030_3030_3030_3030;
-    const SIXES: u64 = 0x0606_0606_0606_0606;
-    let word = u64::from_le_bytes(ascii);
-    // A digit is 0x30 … 0x39: its high half is 3, and still is when 6 is added.
-    if word & HIGH != ZEROS || word.wrapping_add(SIXES) & HIGH != ZEROS {
-        return None;
-    }
-    let ones = word ^ ZEROS;
+    const HIGHEST: u64 = 0x8080_8080_8080_8080;
+    const TO_HIGHEST: u64 = 0x7676_7676_7676_7676;
+    let ones = ascii ^ ZEROS;
+    // A lane over 9 has or gets its highest bit; what that carries into the lanes above does not matter.
+    let others = (ones.wrapping_add(TO_HIGHEST) | ones) & HIGHEST;
+    let digits = others.trailing_zeros() / 8;
+    // The digits as the last of eight, zeros before them.
+    let ones = ones.checked_shl(64 - 8 * digits).unwrap_or(0);
     let pairs = (ones.wrapping_mul(10) + (ones >> 8)) & 0x00FF_00FF_00FF_00FF;
     let fours = (pairs.wrapping_mul(100) + (pairs >> 16)) & 0x0000_FFFF_0000_FFFF;
-    Some((fours.wrapping_mul(10_000) + (fours >> 32)) & 0xFFFF_FFFF)
+    ((fours.wrapping_mul(10_000) + (fours >> 32)) & 0xFFFF_FFFF, digits as usize)
 }
 
 #[cfg(test)]
@@ -179,15 +277,15 @@ mod tests {
     }
 
     #[test]
-    fn eight_digits_refuses_every_byte_that_is_no_digit() {
+    fn leading_digits_end_at_every_byte_that_is_no_digit() {
         for place in 0..8 {
             for byte in 0..=u8::MAX {
                 let mut ascii = *b"87654321";
                 ascii[place] = byte;
-                let wanted = std::str::from_utf8(&ascii).ok().and_then(|text| {
-                    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
-                });
-                assert_eq!(eight_digits(ascii), wanted, "{ascii:?}");
+                let digits = ascii.iter().take_while(|byte| byte.is_ascii_digit()).count();
+                let value =
+                    ascii[..digits].iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0'));
+                assert_eq!(leading_digits(u64::from_le_bytes(ascii)), (value, digits), "{ascii:?}");
             }
         }
     }

@@ -5,6 +5,7 @@
 
 use super::names::{Named, Names};
 use super::quick::{Paid, Stamp, Tail};
+use super::shape::Shape;
 use super::{Parsed, Tally};
 use crate::batch::{Definition, Increment, SeriesId};
 use crate::calendar::Hour;
@@ -26,15 +27,15 @@ pub(super) enum EventKind {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Entry {
     /// The conversations, messages or uses of the node.
-    series: Known,
+    pub(super) series: Known,
     /// The paid conversations, once one has been seen.
-    paid: Known,
+    pub(super) paid: Known,
     kind: EventKind,
 }
 
 /// A series id, and whether it is known to need no definition in the current generation.
 #[derive(Clone, Copy, Debug, Default)]
-struct Known {
+pub(super) struct Known {
     /// The id's number, and `CONFIRMED`; `NONE` where there is no id yet.
     bits: IdBits,
 }
@@ -69,6 +70,11 @@ impl IdBits {
 impl Known {
     fn new(id: SeriesId) -> Self {
         Self { bits: IdBits(id.get()) }
+    }
+
+    /// Whether there is an id.
+    pub(super) fn is_known(self) -> bool {
+        self.bits != IdBits::NONE
     }
 }
 
@@ -138,22 +144,48 @@ impl<'p> Sink<'p> {
             self.parsed.tally.accepted() != 0 && self.stamps == Stamp::Finer;
     }
 
-    /// Adds an event of a known head. `false`, with nothing done, where the head's entry does not say enough.
+    /// Adds an event of a head whose entry is known. `false`, with nothing done, where that does not say enough.
     #[inline]
     pub(super) fn quick(&mut self, entry: &mut Entry, tail: Tail) -> bool {
-        let Some(series) = entry.series.bits.id() else { return false };
-        if entry.kind == EventKind::Conversation && tail.paid == Paid::Yes {
-            let Some(paid) = entry.paid.bits.id() else { return false };
-            self.define(&mut entry.series, series);
-            self.define(&mut entry.paid, paid);
+        self.quick_in(entry.kind, &mut entry.series, Some(&mut entry.paid), tail)
+    }
+
+    /// Adds an event of a head whose series are known; `paid` is of conversations only. `false`, with nothing done,
+    /// where they are not.
+    #[inline]
+    pub(super) fn quick_in(
+        &mut self,
+        kind: EventKind,
+        known: &mut Known,
+        known_paid: Option<&mut Known>,
+        tail: Tail,
+    ) -> bool {
+        let Some(series) = known.bits.id() else { return false };
+        if kind == EventKind::Conversation && tail.paid == Paid::Yes {
+            let Some(known_paid) = known_paid else { return false };
+            let Some(paid) = known_paid.bits.id() else { return false };
+            self.define(known, series);
+            self.define(known_paid, paid);
             self.increment(series, tail.hour, tail.count);
             self.increment(paid, tail.hour, paid_count(tail.count));
         } else {
-            self.define(&mut entry.series, series);
+            self.define(known, series);
             self.increment(series, tail.hour, tail.count);
         }
-        self.accept(entry.kind, tail.stamp);
+        self.accept(kind, tail.stamp);
         true
+    }
+
+    /// Adds an event of a head of the usual shape, which is new. `None`, with nothing done, where an id of it is none.
+    ///
+    /// # Errors
+    /// `CatalogueFull`.
+    pub(super) fn take_shape(&mut self, shape: &Shape<'_>, tail: Tail) -> Option<Result<Entry, LineError>> {
+        let key = shape.series()?;
+        let is_paid = shape.kind == EventKind::Conversation && tail.paid == Paid::Yes;
+        Some(self.add(shape.kind, &key, is_paid, (tail.hour, tail.count)).inspect(|_| {
+            self.accept(shape.kind, tail.stamp);
+        }))
     }
 
     /// Adds an event. Returns what the cache may keep for its head, or `None` where the head says more than the
@@ -164,30 +196,13 @@ impl<'p> Sink<'p> {
     pub(super) fn take(&mut self, reading: Reading<'_>) -> Result<Option<Entry>, LineError> {
         let Reading { event, stamp_nanos, name_in } = reading;
         let Event { story, source, what, count, hour, story_name } = event;
-        let intern = |metric| {
-            let key = SeriesKey { story, source, metric };
-            self.catalogue.intern(&key).map_err(|full: CatalogueFull| {
-                LineError::whole(LineErrorKind::CatalogueFull { what: full.to_string().into() })
-            })
-        };
         let (kind, metric) = match &what {
             What::Conversation { .. } => (EventKind::Conversation, Metric::Conversations),
             What::Message => (EventKind::Message, Metric::Messages),
             What::Interaction { node, .. } => (EventKind::Interaction, Metric::Interaction(*node)),
         };
-        let series = intern(metric)?;
-        let paid = match what {
-            What::Conversation { paid: true } => Some(intern(Metric::PaidConversations)?),
-            _ => None,
-        };
-        let mut entry = Entry { series: Known::new(series), paid: Known::default(), kind };
-        self.define(&mut entry.series, series);
-        self.increment(series, hour, count);
-        if let Some(paid) = paid {
-            entry.paid = Known::new(paid);
-            self.define(&mut entry.paid, paid);
-            self.increment(paid, hour, paid_count(count));
-        }
+        let is_paid = matches!(what, What::Conversation { paid: true });
+        let entry = self.add(kind, &SeriesKey { story, source, metric }, is_paid, (hour, count))?;
         if let Some(name) = story_name {
             self.rename(Named::Story(story), &name);
         }
@@ -197,6 +212,36 @@ impl<'p> Sink<'p> {
         let stamp = stamp_nanos.and_then(|nanos| u64::try_from(nanos).ok()).map_or(Stamp::Coarse, Stamp::of);
         self.accept(kind, stamp);
         Ok((name_in == NameIn::Fields).then_some(entry))
+    }
+
+    /// Adds to a series, and to the paid one beside it.
+    fn add(
+        &mut self,
+        kind: EventKind,
+        key: &SeriesKey,
+        is_paid: bool,
+        (hour, count): (Hour, u32),
+    ) -> Result<Entry, LineError> {
+        let intern = |key: &SeriesKey| {
+            self.catalogue.intern(key).map_err(|full: CatalogueFull| {
+                LineError::whole(LineErrorKind::CatalogueFull { what: full.to_string().into() })
+            })
+        };
+        let series = intern(key)?;
+        let paid = if is_paid {
+            Some(intern(&SeriesKey { metric: Metric::PaidConversations, ..*key })?)
+        } else {
+            None
+        };
+        let mut entry = Entry { series: Known::new(series), paid: Known::default(), kind };
+        self.define(&mut entry.series, series);
+        self.increment(series, hour, count);
+        if let Some(paid) = paid {
+            entry.paid = Known::new(paid);
+            self.define(&mut entry.paid, paid);
+            self.increment(paid, hour, paid_count(count));
+        }
+        Ok(entry)
     }
 
     #[inline]

@@ -338,6 +338,10 @@ fn any_line() -> impl Strategy<Value = Vec<u8>> {
         format!("message,storyId={STORY},source=app,host=a\\ b"),
         format!("message,storyId={NODE},source=widget"),
         format!("interaction,storyId={STORY},source=app,id={NODE}"),
+        format!("interaction,id={STORY},source=livechat3,storyId={NODE}"),
+        format!("interaction,storyId={STORY},source=app,id=,id={NODE}"),
+        format!("message,storyId={STORY},source=livechat,storyId={STORY}"),
+        format!("message,storyId={STORY},source=livechat2"),
         format!("interaction,storyId={STORY},source=app,type=fallback"),
         format!("interaction,storyId={STORY},source=app,id={NODE},name=n"),
         format!("message,storyId={STORY},source=nowhere"),
@@ -367,7 +371,30 @@ fn any_line() -> impl Strategy<Value = Vec<u8>> {
         " x=\"",
         "",
     ]);
-    let time = prop::sample::select(vec![
+    let mutation = prop::option::weighted(0.3, (any::<prop::sample::Index>(), any::<u8>()));
+    let line = prop_oneof![
+        3 => (head, tail, any_time()).prop_map(|(head, tail, time)| format!("{head}{tail}{time}")),
+        1 => any_object(),
+    ];
+    (line, mutation).prop_map(|(line, mutation)| {
+        let mut line = line.into_bytes();
+        if let Some((place, byte)) = mutation
+            && !line.is_empty()
+            && byte != b'\n'
+        {
+            let place = place.index(line.len());
+            line[place] = byte;
+        }
+        if line.first() == Some(&b'!') {
+            line[0] = b'?';
+        }
+        line
+    })
+}
+
+/// The end of a line: a timestamp, or nearly.
+fn any_time() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
         "",
         " 1552813200000000000",
         " 1552813200000000001",
@@ -386,22 +413,53 @@ fn any_line() -> impl Strategy<Value = Vec<u8>> {
         " ",
         "\r",
         " 1552813200000000000\r",
-    ]);
-    let mutation = prop::option::weighted(0.3, (any::<prop::sample::Index>(), any::<u8>()));
-    (head, tail, time, mutation).prop_map(|(head, tail, time, mutation)| {
-        let mut line = format!("{head}{tail}{time}").into_bytes();
-        if let Some((place, byte)) = mutation
-            && !line.is_empty()
-            && byte != b'\n'
-        {
-            let place = place.index(line.len());
-            line[place] = byte;
-        }
-        if line.first() == Some(&b'!') {
-            line[0] = b'?';
-        }
-        line
-    })
+    ])
+}
+
+/// A JSON object as clients might send it, or nearly.
+fn any_object() -> impl Strategy<Value = String> {
+    let members = prop::sample::subsequence(
+        vec![
+            "\"event\":\"conversation\"".to_owned(),
+            "\"event\":\"interaction\"".to_owned(),
+            "\"event\":\"message\"".to_owned(),
+            format!("\"storyId\":\"{STORY}\""),
+            format!("\"storyId\":\"{NODE}\""),
+            "\"source\":\"livechat\"".to_owned(),
+            "\"source\":\"livechat3\"".to_owned(),
+            format!("\"id\":\"{NODE}\""),
+            "\"count\":7".to_owned(),
+            "\"count\":0".to_owned(),
+            "\"count\":1e3".to_owned(),
+            "\"paid\":true".to_owned(),
+            "\"paid\":false".to_owned(),
+            "\"timestamp\":1552813200000".to_owned(),
+            "\"timestamp\":1552813200000000001".to_owned(),
+            "\"timestamp\":01552813200000".to_owned(),
+            "\"name\":\"n\"".to_owned(),
+            " \"host\":1".to_owned(),
+        ],
+        3..8,
+    );
+    let usual = prop::sample::subsequence(
+        vec![
+            format!("\"id\":\"{NODE}\""),
+            "\"count\":4294967295".to_owned(),
+            "\"paid\":true".to_owned(),
+            "\"timestamp\":1552813200000".to_owned(),
+        ],
+        0..=4,
+    );
+    let kind = prop::sample::select(vec!["conversation", "interaction", "message"]);
+    let usual = (kind, usual).prop_map(|(kind, more)| {
+        let needed = [
+            format!("\"event\":\"{kind}\""),
+            format!("\"storyId\":\"{STORY}\""),
+            "\"source\":\"slack\"".to_owned(),
+        ];
+        [needed.to_vec(), more].concat()
+    });
+    prop_oneof![members, usual].prop_shuffle().prop_map(|members| format!("{{{}}}", members.join(",")))
 }
 
 /// What a parser that knows no head says of each line.

@@ -146,7 +146,17 @@ impl TimeRules {
     /// to be refused; [`TimeRules::check`] then says why.
     #[inline]
     pub fn quick(&self, units: u64) -> Option<(Hour, u64)> {
-        let nanos = units.checked_mul(self.line_nanos_per_unit)?;
+        self.quick_nanos(units.checked_mul(self.line_nanos_per_unit)?)
+    }
+
+    /// The same of JSON's integer timestamp.
+    #[inline]
+    pub fn quick_json(&self, units: u64) -> Option<(Hour, u64)> {
+        self.quick_nanos(units.checked_mul(self.json_precision.nanos())?)
+    }
+
+    #[inline]
+    fn quick_nanos(&self, nanos: u64) -> Option<(Hour, u64)> {
         if nanos < EARLIEST_NANOS.unsigned_abs() || self.latest_nanos_unsigned < nanos {
             return None;
         }
