@@ -1,4 +1,5 @@
-//! How fast bytes become batches: the fast path (heads known), new heads, the slow path (names), JSON. Each bench says
+//! How fast bytes become batches: the fast path (heads known), heads found by
+//! their bytes, new heads, the slow path (names), JSON by both paths. Each bench says
 //! lines per second; the input is generated, of the shape of a real bot platform's traffic: 10 % conversations, 60 %
 //! messages, 30 % uses of 20 nodes a story; 1,000 stories by Zipf; 90 % live, 10 % spread over 90 days.
 #![expect(clippy::expect_used, clippy::as_conversions, clippy::cast_possible_truncation, reason = "a bench")]
@@ -36,9 +37,13 @@ fn main() {
 enum Spelling {
     /// As most clients send them.
     Plain,
+    /// With a tag that is none of ours, so that the head is found by its bytes.
+    Hosted,
     /// With names, which the fast path does not know.
     Named,
     Json,
+    /// With a key that is none of ours, which the fast path does not know.
+    JsonHosted,
 }
 
 fn workload(spelling: Spelling) -> String {
@@ -78,19 +83,21 @@ fn workload(spelling: Spelling) -> String {
             _ => ("interaction", Some(story as u64 * 1_000 + random.below(20))),
         };
         let written = match spelling {
-            Spelling::Json => {
+            Spelling::Json | Spelling::JsonHosted => {
+                let host = if spelling == Spelling::JsonHosted { ",\"host\":\"a\"" } else { "" };
                 let id = id.map(|id| format!(",\"id\":\"5b07ffaf{id:016x}\"")).unwrap_or_default();
                 writeln!(
                     text,
-                    "{{\"event\":\"{kind}\",\"storyId\":\"5b07ffaf{story:016x}\",\"source\":\"{source}\"{id},\"timestamp\":{time_ms}}}"
+                    "{{\"event\":\"{kind}\",\"storyId\":\"5b07ffaf{story:016x}\",\"source\":\"{source}\"{id}{host},\"timestamp\":{time_ms}}}"
                 )
             }
-            Spelling::Plain | Spelling::Named => {
+            Spelling::Plain | Spelling::Hosted | Spelling::Named => {
+                let host = if spelling == Spelling::Hosted { ",host=a" } else { "" };
                 let id = id.map(|id| format!(",id=5b07ffaf{id:016x}")).unwrap_or_default();
                 let name = if spelling == Spelling::Named { ",storyName=\"a story\"" } else { "" };
                 writeln!(
                     text,
-                    "{kind},storyId=5b07ffaf{story:016x},source={source}{id} count=1i{name} {time_ms}000000"
+                    "{kind},storyId=5b07ffaf{story:016x},source={source}{id}{host} count=1i{name} {time_ms}000000"
                 )
             }
         };
@@ -150,6 +157,11 @@ fn fast_path(bencher: Bencher<'_, '_>) {
 }
 
 #[divan::bench]
+fn other_tags_by_their_bytes(bencher: Bencher<'_, '_>) {
+    again(bencher, Spelling::Hosted);
+}
+
+#[divan::bench]
 fn names_slow_path(bencher: Bencher<'_, '_>) {
     again(bencher, Spelling::Named);
 }
@@ -157,6 +169,11 @@ fn names_slow_path(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn json(bencher: Bencher<'_, '_>) {
     again(bencher, Spelling::Json);
+}
+
+#[divan::bench]
+fn json_slow_path(bencher: Bencher<'_, '_>) {
+    again(bencher, Spelling::JsonHosted);
 }
 
 #[divan::bench]

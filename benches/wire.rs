@@ -1,9 +1,11 @@
-//! How fast one line becomes an event by the complete grammar, without a cache: plain, with escapes, JSON.
+//! How fast one line becomes an event by the complete grammar, without a cache: plain, with escapes, JSON; and how fast
+//! a block is split into lines, on a stream and in a body.
 
 use std::time::Duration;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
+use tallyd::wire::block::{LineRule, first_line};
 use tallyd::wire::{Arrival, TimeRules, line};
 
 const ARRIVAL: Arrival =
@@ -26,4 +28,28 @@ fn event(bencher: Bencher<'_, '_>, (name, text): (&str, &str)) {
         .counter(ItemsCount::new(1_usize))
         .counter(BytesCount::new(text.len()))
         .bench_local(|| black_box(line::event(black_box(text.as_bytes()), &times)).is_ok());
+}
+
+/// A thousand lines of a kind, one by one, with both rules.
+#[divan::bench(args = [("plain", PLAIN), ("escapes", NAMED), ("json", JSON)])]
+fn split_block_of_a_stream(bencher: Bencher<'_, '_>, (_, text): (&str, &str)) {
+    split(bencher, text, |_| LineRule::Stream);
+}
+
+#[divan::bench(args = [("plain", PLAIN), ("escapes", NAMED), ("json", JSON)])]
+fn split_body(bencher: Bencher<'_, '_>, (_, text): (&str, &str)) {
+    split(bencher, text, LineRule::body);
+}
+
+fn split(bencher: Bencher<'_, '_>, text: &str, rule: impl Fn(usize) -> LineRule + Sync) {
+    const LINES: usize = 1_000;
+    let block = format!("{text}\n").repeat(LINES);
+    bencher.counter(ItemsCount::new(LINES)).counter(BytesCount::new(block.len())).bench_local(|| {
+        let (mut rest, mut rule, mut lines) = (block.as_bytes(), rule(block.len()), 0);
+        while let Some(extent) = first_line(black_box(rest), &mut rule) {
+            rest = rest.get(extent.consumed..).unwrap_or_default();
+            lines += 1;
+        }
+        assert_eq!(lines, LINES);
+    });
 }
