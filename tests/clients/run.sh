@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes events with the stock InfluxDB clients of Python and Node.js and reads them back as reports.
+# Writes events with the stock clients of InfluxDB (Python, Node.js) and QuestDB (Python) and reads them back as reports.
 # usage: tests/clients/run.sh [path of the tallyd binary]; needs python3 and node, installs the rest under target/.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -30,5 +30,8 @@ for _ in $(seq 100); do
 done
 [ -n "$url" ] || { cat "$data/stderr"; exit 1; }
 
+lines=$(sed -n 's/.*tcp=\([0-9.]*:[0-9]*\).*/\1/p' "$data/stderr" | head -n 1)
+
 "$work/venv/bin/python" tests/clients/python/client.py "$url"
+"$work/venv/bin/python" tests/clients/python/others.py "$url" "$lines"
 (cd "$work" && node client.mjs "$url")
