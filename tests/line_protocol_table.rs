@@ -211,7 +211,7 @@ fn rows_37_38_50_52_and_57_as_events() {
     assert!(http.is_http());
     assert_eq!(
         http.to_string(),
-        "this looks like an HTTP request, but this is the line port; HTTP is on the other one"
+        "this looks like an HTTP request, not an event (over TCP: this is the line port, HTTP is on the other one)"
     );
     let tls =
         line::event(&[0x16, 0x03, 0x01, 0x02], &TimeRules::new(NOON, None)).expect_err("TLS is no event");

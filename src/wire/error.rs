@@ -93,7 +93,7 @@ pub enum LineErrorKind {
     #[error("control character U+{code:04X} is not allowed; separate with spaces and line feeds only")]
     ControlCharacter { code: u32 },
     #[error(
-        "this looks like an HTTP request, but a line of events is expected here; HTTP is on its own port"
+        "this looks like an HTTP request, not an event (over TCP: this is the line port, HTTP is on the other one)"
     )]
     Http,
     #[error("this looks like a TLS handshake, but plain lines are expected here")]
