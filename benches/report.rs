@@ -21,6 +21,7 @@ const FIRST_HOUR: u32 = 429_528;
 const DAYS: u32 = 1_826;
 const NOW_MS: i64 = 1_704_067_200_000;
 const STORIES: u32 = 1_000;
+const STORIES_KNOWN: usize = 1_000;
 
 fn main() {
     divan::main();
@@ -78,7 +79,7 @@ fn story(number: u32) -> StoryId {
 }
 
 fn parse(report: ReportName, pairs: &[(String, String)]) -> Query {
-    Query::parse(report, pairs, NOW_MS).unwrap()
+    Query::parse(report, pairs, NOW_MS, STORIES_KNOWN).unwrap()
 }
 
 fn pairs(text: &str) -> Vec<(String, String)> {

@@ -17,7 +17,8 @@ pub(super) async fn report(shared: &Arc<Shared>, name: ReportName, query: &str) 
     let context = &shared.context;
     let started = context.clock.monotonic();
     let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    let query = Query::parse(name, &pairs, context.clock.unix_ms()).map_err(|errors| {
+    let (now, stories_known) = (context.clock.unix_ms(), context.catalogue.story_count());
+    let query = Query::parse(name, &pairs, now, stories_known).map_err(|errors| {
         let details = errors.into_iter().take(FAULTS_SHOWN_MAX);
         Failure::faults(
             details

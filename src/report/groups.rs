@@ -8,11 +8,10 @@ use std::sync::Arc;
 use super::query::{GroupBy, Query};
 use super::roll::series_of_story;
 use super::series::{Columns, Points};
-use crate::batch::SeriesId;
 use crate::calendar::Units;
 use crate::catalogue::{Catalogue, Story, total_series};
 use crate::counters::Counters;
-use crate::event::{Metric, Source, StoryId};
+use crate::event::{Metric, SeriesId, Source, StoryId};
 use crate::limits::STORIES_GATHERED_MAX;
 
 /// The groups that counted anything in the range, greatest total first, then by key.
@@ -288,7 +287,8 @@ mod tests {
                 let text = |stories: &str| {
                     let query = format!("from=2018-1-1&to=2019-12-31&group=storyId&{more}&{stories}");
                     let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-                    let query = Query::parse(report, &pairs, 1_600_000_000_000).unwrap();
+                    let query =
+                        Query::parse(report, &pairs, 1_600_000_000_000, catalogue.story_count()).unwrap();
                     let mut text = Vec::new();
                     answer(&catalogue, &counters, &query).write_json(&mut text);
                     String::from_utf8(text).unwrap()

@@ -17,8 +17,7 @@ use super::query::Query;
 use super::summary::{Figure, percent_hundredths};
 use crate::catalogue::{Catalogue, NodeEntry, Story};
 use crate::counters::Counters;
-use crate::event::SeriesId;
-use crate::event::{Node, Source, StoryId};
+use crate::event::{Node, SeriesId, Source, StoryId};
 use crate::limits::POPULARITY_NODES_MAX;
 
 /// Every known interaction, by use.
@@ -255,7 +254,8 @@ mod tests {
         let (catalogue, counters) = world();
         for limit in ["1", "5", "1000"] {
             let pairs = [("limit", limit), ("from", "2018-1-1")].map(|(a, b)| (a.to_owned(), b.to_owned()));
-            let query = Query::parse(ReportName::InteractionsPopularity, &pairs, 1_600_000_000_000).unwrap();
+            let query =
+                Query::parse(ReportName::InteractionsPopularity, &pairs, 1_600_000_000_000, 1).unwrap();
             let scope = (&catalogue, &*counters, &query);
             let whole = answer_within(usize::MAX, scope);
             assert_eq!(whole.rows().len(), 56.min(limit.parse().unwrap()));

@@ -45,7 +45,7 @@ const LIMIT_TAKES: &str = "a whole number from 1 to 10000";
 
 impl Query {
     /// Checks a query string. `pairs` are its decoded names and values in order, `now_unix_ms` the present in
-    /// milliseconds since the epoch.
+    /// milliseconds since the epoch, `stories_known` how many groups by story there can be.
     ///
     /// # Errors
     /// Every fault that was found, at least one, at most [`QUERY_FAULTS_SHOWN_MAX`].
@@ -53,6 +53,7 @@ impl Query {
         report: ReportName,
         pairs: &[(String, String)],
         now_unix_ms: i64,
+        stories_known: usize,
     ) -> Result<Self, Vec<QueryError>> {
         let mut faults = Vec::new();
         let given = Given::collect(report, pairs, &mut faults);
@@ -74,7 +75,7 @@ impl Query {
             let groups = match group {
                 None => None,
                 Some(GroupBy::Source) => Some(sources.as_ref().map_or(Source::ALL.len(), Vec::len)),
-                Some(GroupBy::Story) => Some(stories.as_ref().map_or(rows_max, Vec::len)),
+                Some(GroupBy::Story) => Some(stories.as_ref().map_or(stories_known, Vec::len)),
             };
             faults.extend(check_points(unit, &window.range, groups.map(|groups| groups.min(rows_max))));
         }

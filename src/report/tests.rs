@@ -10,11 +10,14 @@ use crate::calendar::{Hour, Unit, UnixSeconds, write_instant};
 use crate::cells::Cell;
 
 const NOW: &str = "2019-05-31T12:34:56Z";
+/// More than any `limit`.
+const STORIES_KNOWN: usize = 20_000;
 
 fn parse(report: ReportName, query: &str, now: &str) -> Result<Query, Vec<String>> {
     let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let now = DateTime::parse_from_rfc3339(now).unwrap().timestamp_millis();
-    Query::parse(report, &pairs, now).map_err(|faults| faults.iter().map(ToString::to_string).collect())
+    Query::parse(report, &pairs, now, STORIES_KNOWN)
+        .map_err(|faults| faults.iter().map(ToString::to_string).collect())
 }
 
 fn shown(at: UnixSeconds) -> String {

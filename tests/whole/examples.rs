@@ -58,6 +58,18 @@ fn lines_of_the_contract_count_and_show_up_in_the_popularity_example() {
 }
 
 #[test]
+fn groups_by_story_count_as_many_points_as_there_are_stories_not_as_the_limit_allows() {
+    let directory = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(directory.path(), &[]);
+    march_2019(&daemon);
+    let target =
+        "/reports/conversations?from=2019-01-01&to=2019-12-31&dimension=hour&group=storyId&limit=10000";
+    let answer = daemon.client().get(target);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.json()["groups"][0]["summary"]["total"], json!(28));
+}
+
+#[test]
 fn a_bad_line_costs_its_neighbours_nothing_and_is_explained() {
     let directory = tempfile::tempdir().unwrap();
     let daemon = Daemon::start(directory.path(), &[]);
