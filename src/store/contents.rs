@@ -4,9 +4,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::OpenError;
 use super::fold::JOURNAL_FOLDER;
-use super::recover::{self, Chosen, Found};
-use super::{LOCK_NAME, OpenError};
+use super::recover::{self, Chosen};
 use crate::catalogue::Catalogue;
 use crate::counters::Counters;
 use crate::disk::Disk;
@@ -31,17 +31,7 @@ pub fn load_read_only(
     data_dir: &Path,
     progress: &mut dyn FnMut(),
 ) -> Result<Contents, OpenError> {
-    let lock = data_dir.join(LOCK_NAME);
-    let _held = match disk.length(&lock)? {
-        Some(_) => {
-            Some(disk.try_lock(&lock)?.ok_or_else(|| OpenError::Locked { directory: data_dir.to_owned() })?)
-        }
-        None => None,
-    };
-    let Found::Snapshots(found) = recover::find(disk, data_dir)? else {
-        let what = "every file of a data directory".to_owned();
-        return Err(OpenError::Missing { place: data_dir.to_owned(), what });
-    };
+    let (_held, found) = recover::find_for_reading(disk, data_dir)?;
     let Chosen { manifest, mut loaded, .. } = recover::choose(disk, data_dir, &found, progress)?;
     let torn = journal::find_torn_tail(disk, &data_dir.join(JOURNAL_FOLDER), manifest.epoch)?;
     match super::load::replay(disk, data_dir, &manifest, &mut loaded, progress) {

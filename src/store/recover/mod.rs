@@ -22,10 +22,10 @@ use std::sync::Arc;
 
 use super::fold::{Folder, JOURNAL_FOLDER};
 use super::load::{self, Loaded};
-use super::{OpenError, Recovery};
+use super::{LOCK_NAME, OpenError, Recovery};
 use crate::catalogue::Catalogue;
 use crate::counters::{self, Counters};
-use crate::disk::Disk;
+use crate::disk::{Disk, Lock};
 use crate::journal::{self, Epoch, JournalError, SegmentReader, Sequence, TornTail};
 use crate::snapshot::manifest::Manifest;
 use crate::snapshot::{Generation, SnapshotError, names};
@@ -129,6 +129,27 @@ pub(crate) fn find(disk: &Disk, data_dir: &Path) -> Result<Found, OpenError> {
         return Err(SnapshotError::Missing { file }.into());
     }
     Ok(Found::Nothing)
+}
+
+/// The same for a directory that is only read: locked, where there is a file to lock, so that no daemon changes it.
+///
+/// # Errors
+/// `Locked` where a daemon has it, `Missing` where it is no data directory; otherwise as [`find`].
+pub(crate) fn find_for_reading(disk: &Disk, data_dir: &Path) -> Result<(Option<Lock>, Snapshots), OpenError> {
+    let path = data_dir.join(LOCK_NAME);
+    let lock = match disk.length(&path)? {
+        Some(_) => {
+            Some(disk.try_lock(&path)?.ok_or_else(|| OpenError::Locked { directory: data_dir.to_owned() })?)
+        }
+        None => None,
+    };
+    match find(disk, data_dir)? {
+        Found::Snapshots(found) => Ok((lock, found)),
+        Found::Nothing => {
+            let what = "every file of a data directory".to_owned();
+            Err(OpenError::Missing { place: data_dir.to_owned(), what })
+        }
+    }
 }
 
 /// The snapshot that was taken, loaded.

@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 
 pub use report::{Fault, Totals, VerifyReport};
 
+use super::OpenError;
 use super::fold::JOURNAL_FOLDER;
 use super::load::{self, Loaded};
-use super::recover::{self, Chosen, Found, Snapshots};
-use super::{LOCK_NAME, OpenError};
+use super::recover::{self, Chosen, Snapshots};
 use crate::calendar::HourRange;
 use crate::catalogue::total_series;
 use crate::disk::Disk;
@@ -35,17 +35,7 @@ const SNAPSHOT_HELP: &str =
 /// `Locked` where a daemon has it, `Missing` where it is no data directory, `Disk` where a directory cannot be listed.
 /// Whatever is wrong with a file is in the report instead.
 pub fn verify(disk: &Disk, data_dir: &Path, progress: &mut dyn FnMut()) -> Result<VerifyReport, OpenError> {
-    let lock = data_dir.join(LOCK_NAME);
-    let held = match disk.length(&lock)? {
-        Some(_) => {
-            Some(disk.try_lock(&lock)?.ok_or_else(|| OpenError::Locked { directory: data_dir.to_owned() })?)
-        }
-        None => None,
-    };
-    let Found::Snapshots(found) = recover::find(disk, data_dir)? else {
-        let what = "every file of a data directory".to_owned();
-        return Err(OpenError::Missing { place: data_dir.to_owned(), what });
-    };
+    let (held, found) = recover::find_for_reading(disk, data_dir)?;
     let mut report = VerifyReport::default();
     let epoch = check_snapshots(disk, data_dir, &found, &mut report)?;
     if let Some(epoch) = epoch {
