@@ -229,7 +229,7 @@ fn hash(bytes: &[u8], seed: u64) -> u64 {
     clippy::cast_possible_truncation,
     reason = "the halves of a 128-bit product"
 )]
-fn fold(left: u64, right: u64) -> u64 {
+pub(super) fn fold(left: u64, right: u64) -> u64 {
     let product = u128::from(left).wrapping_mul(u128::from(right));
     (product as u64) ^ ((product >> 64) as u64)
 }

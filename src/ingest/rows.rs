@@ -9,6 +9,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use super::heads::fold;
 use super::shape::{IdText, Shape};
 use super::sink::{Entry, EventKind, Known};
 use crate::event::{ObjectId, Source};
@@ -308,18 +309,6 @@ fn hash(id: &IdText, seed: u64) -> u64 {
         state = fold(state ^ u64::from_le_bytes(*word), 0x9E37_79B9_7F4A_7C15);
     }
     state
-}
-
-/// The two halves of the product, folded into one.
-#[inline]
-#[expect(
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    reason = "the halves of a 128-bit product"
-)]
-fn fold(left: u64, right: u64) -> u64 {
-    let product = u128::from(left).wrapping_mul(u128::from(right));
-    (product as u64) ^ ((product >> 64) as u64)
 }
 
 const _: () = assert!(ObjectId::LEN.is_multiple_of(8), "an id is hashed by words");
