@@ -10,7 +10,8 @@
 //! | --- | --- |
 //! | event | one thing that happened, as a client sent it |
 //! | line | one event, comment or command as text; a JSON object counts as one |
-//! | head (of a line) | measurement and tags, the bytes that a client repeats; a parser's cache knows its series by them |
+//! | head (of a line) | measurement and tags, the bytes that a client repeats; their series are known by them |
+//! | index, row, link | finds series by the bytes of ids, for all parsers; a story or an interaction in it; the series of one source there |
 //! | node | what of a story can answer: an interaction, a fallback, the welcome |
 //! | increment | (series, hour, count): what an event adds to one counter |
 //! | batch | the increments of one read or one request; atomic: one journal record |
@@ -55,6 +56,7 @@ pub mod counters;
 pub mod disk;
 mod echo;
 pub mod event;
+mod hash;
 pub mod http;
 pub mod ingest;
 pub mod journal;

@@ -35,24 +35,10 @@ pub const HEADS_MAX: usize = 128 * 1024;
 pub const HEAD_BYTES_MAX: usize = 1024;
 /// Bytes of heads that the cache may keep per head of its capacity.
 pub const HEAD_BYTES_MEAN_MAX: usize = 128;
-/// Slots for stories, and for interactions, that a connection's cache of usual heads has at first.
-pub const ROW_SLOTS_MIN: usize = 64;
-/// Slots for stories that it can grow to, of 128 bytes each.
-pub const STORY_SLOTS_MAX: usize = 128 * 1024;
-/// Slots for interactions that it can grow to, of 64 bytes each.
-pub const NODE_SLOTS_MAX: usize = 256 * 1024;
 /// Display names that a parser remembers having sent.
 pub const NAMES_REMEMBERED_MAX: usize = 4096;
 
 const _: () = assert!(HEADS_MIN <= HEADS_MAX, "a cache starts within its bound");
-const _: () = assert!(
-    ROW_SLOTS_MIN <= STORY_SLOTS_MAX && STORY_SLOTS_MAX <= NODE_SLOTS_MAX,
-    "a cache starts within its bounds"
-);
-const _: () = assert!(
-    ROW_SLOTS_MIN.is_power_of_two() && STORY_SLOTS_MAX.is_power_of_two() && NODE_SLOTS_MAX.is_power_of_two(),
-    "a slot is found by the low bits of a hash"
-);
 const _: () =
     assert!(HEAD_BYTES_MAX <= HEADS_MIN * HEAD_BYTES_MEAN_MAX, "the smallest cache holds the longest head");
 
@@ -66,10 +52,23 @@ pub const NODES_PER_STORY_MAX: usize = 10_000;
 pub const SERIES_MAX: usize = 64_000_000;
 /// Stories whose series (at most fourteen each, of eight bytes) a report by story gathers at a time.
 pub const STORIES_GATHERED_MAX: u32 = 128 * 1024;
+/// Slots for stories, of 128 bytes, and for interactions, of 64, that the index of series has at first.
+pub const INDEX_SLOTS_MIN: usize = 1024;
+/// Slots for stories that the index can grow to. What it has no room for is found in the catalogue, more slowly.
+pub const INDEX_STORY_SLOTS_MAX: usize = 2 * 1024 * 1024;
+/// Slots for interactions that the index can grow to.
+pub const INDEX_NODE_SLOTS_MAX: usize = 8 * 1024 * 1024;
 /// Series ids that are reserved for the totals over all stories; those of stories follow.
 pub const TOTALS: usize = 24;
 
 const _: () = assert!(NODES_PER_STORY_MAX < 1 << 24, "the catalogue's reverse table has 24 bits for a node");
+const _: () = assert!(
+    INDEX_SLOTS_MIN.is_power_of_two()
+        && INDEX_STORY_SLOTS_MAX.is_power_of_two()
+        && INDEX_NODE_SLOTS_MAX.is_power_of_two(),
+    "a slot is found by the low bits of a hash"
+);
+const _: () = assert!(STORIES_MAX <= INDEX_STORY_SLOTS_MAX / 2, "every story must find a row");
 const _: () = assert!(STORIES_MAX < 1 << 31 && SERIES_MAX < 1 << 31, "ids are 32 bits wide");
 
 // What waits for the sequencer, and the journal (`store` and `journal`).

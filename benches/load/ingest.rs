@@ -19,14 +19,16 @@ struct Pass {
 }
 
 /// Takes figures and writes them into the table.
-struct Taker<'a> {
+pub(crate) struct Taker<'a> {
     workload: &'a Workload,
+    /// What a figure's name must contain to be taken.
+    only: &'a str,
     runs: usize,
     table: &'a mut Table,
 }
 
-pub(crate) fn measure(workload: &Workload, runs: usize, table: &mut Table) {
-    let mut taker = Taker { workload, runs, table };
+pub(crate) fn measure(mut taker: Taker<'_>) {
+    let workload = taker.workload;
     for connections in [1, 2, 4] {
         taker.row(&format!("TCP lines, {connections} connections"), &[], |daemon| {
             push_tcp(daemon.tcp, &workload.lines, connections);
@@ -46,9 +48,8 @@ pub(crate) fn measure(workload: &Workload, runs: usize, table: &mut Table) {
 }
 
 /// The price of durability: HTTP batches under each fsync policy.
-pub(crate) fn measure_fsync(workload: &Workload, runs: usize, table: &mut Table) {
-    let mut taker = Taker { workload, runs, table };
-    let requests = requests(&workload.lines, "/events?precision=ms", None);
+pub(crate) fn measure_fsync(mut taker: Taker<'_>) {
+    let requests = requests(&taker.workload.lines, "/events?precision=ms", None);
     for fsync in ["interval", "always", "never"] {
         taker.row(&format!("HTTP lines, 4 connections, fsync {fsync}"), &["--fsync", fsync], |daemon| {
             push_http(daemon.http, &requests, 4);
@@ -56,9 +57,16 @@ pub(crate) fn measure_fsync(workload: &Workload, runs: usize, table: &mut Table)
     }
 }
 
-impl Taker<'_> {
+impl<'a> Taker<'a> {
+    pub(crate) fn new(workload: &'a Workload, only: &'a str, runs: usize, table: &'a mut Table) -> Self {
+        Self { workload, only, runs, table }
+    }
+
     /// Runs `push` twice on each of `runs` fresh daemons: every series new, then every series known.
     fn row(&mut self, what: &str, arguments: &[&str], push: impl Fn(&Tallyd)) {
+        if !what.contains(self.only) {
+            return;
+        }
         let mut figures = [[vec![], vec![]], [vec![], vec![]]];
         let (mut memory, mut disk) = (vec![], vec![]);
         for _ in 0..self.runs {

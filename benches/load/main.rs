@@ -54,6 +54,9 @@ struct Arguments {
     /// How often each ingest figure is taken; the median is printed.
     #[arg(long, default_value_t = 3)]
     runs: usize,
+    /// Of the parts `ingest` and `fsync`, takes only the figures whose names contain this.
+    #[arg(long, default_value = "")]
+    only: String,
     /// Given by cargo, ignored.
     #[arg(long, hide = true)]
     bench: bool,
@@ -77,10 +80,10 @@ fn main() {
         ceilings::measure(&workload, &mut table);
     }
     if wanted("ingest") {
-        ingest::measure(&workload, arguments.runs, &mut table);
+        ingest::measure(ingest::Taker::new(&workload, &arguments.only, arguments.runs, &mut table));
     }
     if wanted("fsync") {
-        ingest::measure_fsync(&workload, arguments.runs, &mut table);
+        ingest::measure_fsync(ingest::Taker::new(&workload, &arguments.only, arguments.runs, &mut table));
     }
     if wanted("single") {
         ingest::measure_single_events(&workload, &mut table);

@@ -9,6 +9,7 @@
 //! What was interned for a batch that was then refused stays, so it counts against the bounds too: a client that
 //! floods the daemon with ids fills the bounds, not the memory. A restart keeps only what was confirmed.
 
+pub(crate) mod index;
 mod story;
 
 use std::ops::Range;
@@ -23,6 +24,7 @@ use crate::batch::{Change, Definition, SeriesId};
 use crate::event::{Metric, Node, SeriesKey, Source, StoryId};
 use crate::limits::{NODES_PER_STORY_MAX, SERIES_MAX, STORIES_MAX, TOTALS};
 use crate::table::Table;
+use index::{Index, Link};
 use story::Counter;
 pub use story::{NodeEntry, Story};
 
@@ -44,6 +46,7 @@ pub struct Catalogue {
     by_number: Table<std::sync::OnceLock<Arc<Story>>>,
     /// What each id names, see [`SeriesWord`].
     series: Table<AtomicU64>,
+    index: Index,
     stories_interned: AtomicU32,
     next_id: AtomicU32,
     generation: AtomicU64,
@@ -116,6 +119,7 @@ impl Catalogue {
             // Recovery may bring more than the bounds that are in force now.
             by_number: Table::new(most.stories * 2),
             series: Table::new(TOTALS + most.series),
+            index: Index::new(),
             stories_interned: AtomicU32::new(0),
             next_id: AtomicU32::new(FIRST_STORY_SERIES.get()),
             generation: AtomicU64::new(0),
@@ -148,6 +152,23 @@ impl Catalogue {
         self.write_word(id, SeriesWord { story: story.number(), counter, source: key.source });
         inner.bind(counter, key.source, id);
         Ok(id)
+    }
+
+    /// Where parsers find the usual series.
+    pub(crate) fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Puts an interned series into the index. Blocks while another thread writes there.
+    pub(crate) fn index_series(&self, key: &SeriesKey, id: SeriesId) {
+        if let Some(word) = self.word(id) {
+            self.index.put(key, word.story, id);
+        }
+    }
+
+    /// Notes in a link of the index that its series is confirmed, unless that has been taken back meanwhile.
+    pub(crate) fn index_confirmed(&self, link: &Link, id: SeriesId) {
+        self.index.confirm(link, || self.is_confirmed(id));
     }
 
     /// Reserves what a change needs within the bounds, without making it known. To be called before a change
@@ -185,8 +206,8 @@ impl Catalogue {
 
     /// What an interned id names.
     pub fn key(&self, id: SeriesId) -> Option<SeriesKey> {
-        let word = SeriesWord::unpack(self.series.get(id.index())?.load(Ordering::Acquire))?;
-        let story = self.by_number.get(usize::try_from(word.story).ok()?)?.get()?;
+        let word = self.word(id)?;
+        let story = self.numbered(word.story)?;
         let metric = story.read().metric(word.counter)?;
         Some(SeriesKey { story: story.id(), source: word.source, metric })
     }
@@ -201,9 +222,17 @@ impl Catalogue {
         if *id < FIRST_STORY_SERIES || *id >= SERIES_ID_END {
             return;
         }
-        let Ok(story) = self.intern_story(key.story, usize::MAX) else { return };
+        let interned = self.word(*id).and_then(|word| Some((self.numbered(word.story)?, word.counter)));
+        let (story, counter) = match interned {
+            // Within a run an id has one key.
+            Some((story, counter)) => (Arc::clone(story), Some(counter)),
+            None => match self.intern_story(key.story, usize::MAX) {
+                Ok(story) => (story, None),
+                Err(_) => return,
+            },
+        };
         let mut inner = story.write();
-        let Some(counter) = inner.counter_or_add(key.metric, usize::MAX) else { return };
+        let Some(counter) = counter.or_else(|| inner.counter_or_add(key.metric, usize::MAX)) else { return };
         self.next_id.fetch_max(id.get() + 1, Ordering::AcqRel);
         match inner.interned(counter, key.source) {
             Some(there) if there == *id => {}
@@ -281,7 +310,7 @@ impl Catalogue {
 
     /// The story of that number, also after it was deleted.
     pub fn story_numbered(&self, number: u32) -> Option<Arc<Story>> {
-        self.by_number.get(usize::try_from(number).ok()?)?.get().map(Arc::clone)
+        self.numbered(number).map(Arc::clone)
     }
 
     /// Calls `f` with the number of the story, the source and the id of every confirmed series of a metric (not an
@@ -332,6 +361,10 @@ impl Catalogue {
         }
     }
 
+    fn numbered(&self, number: u32) -> Option<&Arc<Story>> {
+        self.by_number.get(usize::try_from(number).ok()?)?.get()
+    }
+
     fn interned_story(&self, id: StoryId) -> Option<Arc<Story>> {
         self.stories.get(&id).map(|story| Arc::clone(&story))
     }
@@ -356,6 +389,10 @@ impl Catalogue {
 
     fn next_id(&self) -> Option<SeriesId> {
         take_number(&self.next_id, TOTALS + self.limits.series).map(SeriesId::new)
+    }
+
+    fn word(&self, id: SeriesId) -> Option<SeriesWord> {
+        SeriesWord::unpack(self.series.get(id.index())?.load(Ordering::Acquire))
     }
 
     fn write_word(&self, id: SeriesId, word: SeriesWord) {
@@ -387,6 +424,11 @@ impl Catalogue {
         let taken_back = inner.forget();
         for &id in &taken_back {
             self.take_back(id);
+            if let Some(word) = self.word(id)
+                && let Some(metric) = inner.metric(word.counter)
+            {
+                self.index.take_back(&SeriesKey { story: story.id(), source: word.source, metric });
+            }
         }
         self.stories_known.fetch_sub(1, Ordering::Relaxed);
         // After the confirmations: whoever reads the new generation sees them gone.

@@ -9,6 +9,7 @@
 use std::hash::{BuildHasher, RandomState};
 
 use super::sink::Entry;
+use crate::hash::fold;
 use crate::limits::{HEAD_BYTES_MAX, HEAD_BYTES_MEAN_MAX, HEADS_MAX, HEADS_MIN};
 
 /// Slots that a look-up reads at most; an insert that finds no place among them empties the table.
@@ -220,16 +221,4 @@ fn hash(bytes: &[u8], seed: u64) -> u64 {
     let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let hash = fold(fold(state ^ odd, last ^ SECOND), length ^ FIRST);
     hash.max(1)
-}
-
-/// The two halves of the product, folded into one.
-#[inline]
-#[expect(
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    reason = "the halves of a 128-bit product"
-)]
-pub(super) fn fold(left: u64, right: u64) -> u64 {
-    let product = u128::from(left).wrapping_mul(u128::from(right));
-    (product as u64) ^ ((product >> 64) as u64)
 }

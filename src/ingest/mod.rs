@@ -4,8 +4,9 @@
 //!
 //! # The two paths
 //! `quick` reads the tail of a line (`count`, `paid`, timestamp) in the few spellings that clients send. Of a head of the
-//! usual `shape`, `rows` knows the series by story, source and node; any other head `heads` knows by its bytes. Together
-//! they are the fast path. Everything else goes through `wire`, the only complete grammar; only `sink` interns series.
+//! usual `shape`, the catalogue's index knows the series by story, source and node; any other head `heads` knows by its
+//! bytes. Together they are the fast path. Everything else goes through `wire`, the only complete grammar; only `sink`
+//! interns series.
 //!
 //! INVARIANT: the fast path counts a line exactly as the slow path would.
 //! INVARIANT (of [`Batch`]): every series of a batch is confirmed in the catalogue's generation that the batch names,
@@ -16,7 +17,7 @@ mod body;
 mod heads;
 mod names;
 mod quick;
-mod rows;
+mod run;
 mod shape;
 mod sink;
 #[cfg(test)]
@@ -27,23 +28,23 @@ use std::sync::Arc;
 
 use crate::batch::{Batch, SeriesId};
 use crate::catalogue::Catalogue;
+use crate::catalogue::index::Rows;
 use crate::limits::{LINE_BYTES_MAX, LINE_ERRORS_SHOWN_MAX, LINES_ABREAST};
 use crate::wire::block::{LineRule, first_line};
-use crate::wire::line::{self, TLS_HANDSHAKE};
+use crate::wire::line::TLS_HANDSHAKE;
 use crate::wire::{Arrival, LineError, LineErrorKind, Precision, TimeRules};
 
 use heads::Heads;
 use names::Names;
-use quick::{Front, Tail};
-use rows::Rows;
-use shape::Shape;
-use sink::{Entry, EventKind, Sink};
+use run::Run;
+use sink::{EventKind, Sink};
 
 /// Turns the bytes of one connection or request into batches. One per connection; not shared.
 #[derive(Debug)]
 pub struct Parser {
     catalogue: Arc<Catalogue>,
-    rows: Rows,
+    /// The tables of the catalogue's index as they were at the last run.
+    rows: Arc<Rows>,
     heads: Heads,
     names: Names,
     precision: Option<Precision>,
@@ -144,8 +145,8 @@ impl Parser {
     /// A parser that interns into `catalogue`, with the default precisions.
     pub fn new(catalogue: Arc<Catalogue>) -> Self {
         Self {
+            rows: catalogue.index().rows(),
             catalogue,
-            rows: Rows::new(),
             heads: Heads::new(),
             names: Names::default(),
             precision: None,
@@ -224,174 +225,10 @@ impl Parser {
     /// Begins to fill `parsed`.
     fn run<'p>(&'p mut self, times: TimeRules, parsed: &'p mut Parsed) -> Run<'p> {
         let sink = Sink::begin(&self.catalogue, &mut self.names, parsed);
-        self.rows.begin(sink.generation(), sink.is_mixed());
+        // After the generation was read, so that no confirmation of an older one is seen.
+        self.catalogue.index().refresh(&mut self.rows);
         self.heads.begin(sink.generation(), sink.is_mixed());
-        Run { rows: &mut self.rows, heads: &mut self.heads, sink, times, lines: self.lines }
-    }
-}
-
-/// One call of a parser: takes lines in blocks of `LINES_ABREAST`, in three steps over each block so that the
-/// look-ups of its lines overlap: find the lines and read their tails; fetch the cache's slots; compare and count.
-#[derive(Debug)]
-struct Run<'p> {
-    rows: &'p mut Rows,
-    heads: &'p mut Heads,
-    sink: Sink<'p>,
-    times: TimeRules,
-    /// Lines taken so far.
-    lines: u64,
-}
-
-/// A line of a block.
-#[derive(Clone, Copy, Default)]
-struct Abreast<'a> {
-    line: &'a [u8],
-    head: &'a [u8],
-    shape: Option<Shape<'a>>,
-    tail: Option<Tail>,
-    place: rows::Place,
-    probe: heads::Probe,
-    inner_line_feeds: u32,
-}
-
-impl Run<'_> {
-    /// Takes the lines of `bytes` until no whole one is left or, on a stream, one begins with `!` or the bad ones have
-    /// to be taken out; returns how many bytes were taken.
-    fn take_lines(&mut self, bytes: &[u8], rule: &mut LineRule) -> usize {
-        let mut block = [Abreast::default(); LINES_ABREAST];
-        let mut rest = bytes;
-        loop {
-            let (count, after) = self.gather(rest, rule, &mut block);
-            rest = after;
-            for abreast in block.iter_mut().take(count) {
-                match &abreast.shape {
-                    Some(shape) => self.rows.fetch_story(&mut abreast.place, shape),
-                    None => self.heads.fetch(&mut abreast.probe),
-                }
-            }
-            for abreast in block.iter_mut().take(count) {
-                match &abreast.shape {
-                    Some(shape) => self.rows.fetch_node(&mut abreast.place, shape),
-                    None => self.heads.peek(&mut abreast.probe, abreast.head),
-                }
-            }
-            for abreast in block.iter().take(count) {
-                self.count(abreast);
-            }
-            let is_full = matches!(rule, LineRule::Stream) && self.sink.parsed().is_full_of_rejections();
-            if count < LINES_ABREAST || is_full {
-                return bytes.len() - rest.len();
-            }
-        }
-    }
-
-    /// Fills the block with the next lines of `bytes`; returns how many there are, and what follows them.
-    #[inline]
-    fn gather<'a>(
-        &self,
-        bytes: &'a [u8],
-        rule: &mut LineRule,
-        block: &mut [Abreast<'a>; LINES_ABREAST],
-    ) -> (usize, &'a [u8]) {
-        let stops_at_commands = matches!(rule, LineRule::Stream);
-        let mut rest = bytes;
-        for (count, abreast) in block.iter_mut().enumerate() {
-            if stops_at_commands && rest.first() == Some(&b'!') {
-                return (count, rest);
-            }
-            if let Some(Front { head, shape, line, tail, after }) = quick::front(rest, &self.times) {
-                *abreast = Abreast { line, head, shape, tail: Some(tail), ..Abreast::default() };
-                match &shape {
-                    Some(shape) => abreast.place = self.rows.place(shape),
-                    None => abreast.probe = self.heads.probe(head),
-                }
-                rest = after;
-            } else {
-                let Some(extent) = first_line(rest, rule) else { return (count, rest) };
-                *abreast = Abreast {
-                    line: extent.line,
-                    inner_line_feeds: extent.inner_line_feeds,
-                    ..Abreast::default()
-                };
-                rest = rest.get(extent.consumed..).unwrap_or_default();
-            }
-        }
-        (LINES_ABREAST, rest)
-    }
-
-    /// Counts one line, by the cache if its head is there.
-    #[inline]
-    fn count(&mut self, abreast: &Abreast<'_>) {
-        let Some(tail) = abreast.tail else {
-            self.slow(abreast.line, None);
-            self.lines += u64::from(abreast.inner_line_feeds);
-            return;
-        };
-        if let Some(shape) = &abreast.shape {
-            if let Some((series, paid)) = self.rows.series(&abreast.place, shape)
-                && self.sink.quick_in(shape.kind, series, paid, tail)
-            {
-                self.lines += 1;
-                return;
-            }
-            self.new_shape(abreast.line, shape, tail);
-            return;
-        }
-        if let Some(entry) = self.heads.find(&abreast.probe, abreast.head)
-            && self.sink.quick(entry, tail)
-        {
-            self.lines += 1;
-            return;
-        }
-        self.slow(abreast.line, Some(abreast.head));
-    }
-
-    /// Counts one line whose head has the usual shape and is not in the cache.
-    #[cold]
-    #[inline(never)]
-    fn new_shape(&mut self, line: &[u8], shape: &Shape<'_>, tail: Tail) {
-        let Some(outcome) = self.sink.take_shape(shape, tail) else {
-            self.slow(line, None);
-            return;
-        };
-        self.lines += 1;
-        match outcome {
-            Ok(entry) => self.rows.put(shape, &entry),
-            Err(error) => self.sink.parsed().reject(self.lines, error),
-        }
-    }
-
-    /// Counts one line by the complete grammar. `head` is what the cache is to know the line by next time.
-    #[cold]
-    #[inline(never)]
-    fn slow(&mut self, line: &[u8], head: Option<&[u8]>) {
-        self.lines += 1;
-        match self.slow_outcome(line) {
-            Ok(None) => {}
-            Ok(Some(entry)) => {
-                if let Some(head) = head {
-                    self.heads.insert(head, entry);
-                }
-            }
-            Err(error) => self.sink.parsed().reject(self.lines, error),
-        }
-    }
-
-    /// What the cache may know of the line's head from now on; `None` where it must not know it.
-    fn slow_outcome(&mut self, text: &[u8]) -> Result<Option<Entry>, LineError> {
-        if LINE_BYTES_MAX < text.len() {
-            return Err(LineError::whole(LineErrorKind::TooLong));
-        }
-        match line::event(text, &self.times)? {
-            None => Ok(None),
-            Some(reading) => self.sink.take(reading),
-        }
-    }
-
-    /// Ends the run; the number of lines taken so far.
-    fn finish(self) -> u64 {
-        self.sink.finish();
-        self.lines
+        Run { rows: &self.rows, heads: &mut self.heads, sink, times, lines: self.lines }
     }
 }
 

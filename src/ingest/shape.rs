@@ -5,10 +5,8 @@
 //! ids; whether they are is not looked at here, for what is compared with known ones need not be checked again.
 
 use super::sink::EventKind;
+use crate::catalogue::index::IdText;
 use crate::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
-
-/// The text of an id, unchecked.
-pub(super) type IdText = [u8; ObjectId::LEN];
 
 /// What such a head says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

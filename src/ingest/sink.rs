@@ -9,6 +9,7 @@ use super::shape::Shape;
 use super::{Parsed, Tally};
 use crate::batch::{Definition, Increment, SeriesId};
 use crate::calendar::Hour;
+use crate::catalogue::index::{Indexed, Link};
 use crate::catalogue::{Catalogue, CatalogueFull};
 use crate::event::{Event, Metric, SeriesKey, What};
 use crate::wire::rules::NameIn;
@@ -70,11 +71,6 @@ impl IdBits {
 impl Known {
     fn new(id: SeriesId) -> Self {
         Self { bits: IdBits(id.get()) }
-    }
-
-    /// Whether there is an id.
-    pub(super) fn is_known(self) -> bool {
-        self.bits != IdBits::NONE
     }
 }
 
@@ -147,30 +143,36 @@ impl<'p> Sink<'p> {
     /// Adds an event of a head whose entry is known. `false`, with nothing done, where that does not say enough.
     #[inline]
     pub(super) fn quick(&mut self, entry: &mut Entry, tail: Tail) -> bool {
-        self.quick_in(entry.kind, &mut entry.series, Some(&mut entry.paid), tail)
-    }
-
-    /// Adds an event of a head whose series are known; `paid` is of conversations only. `false`, with nothing done,
-    /// where they are not.
-    #[inline]
-    pub(super) fn quick_in(
-        &mut self,
-        kind: EventKind,
-        known: &mut Known,
-        known_paid: Option<&mut Known>,
-        tail: Tail,
-    ) -> bool {
-        let Some(series) = known.bits.id() else { return false };
-        if kind == EventKind::Conversation && tail.paid == Paid::Yes {
-            let Some(known_paid) = known_paid else { return false };
-            let Some(paid) = known_paid.bits.id() else { return false };
-            self.define(known, series);
-            self.define(known_paid, paid);
+        let Some(series) = entry.series.bits.id() else { return false };
+        if entry.kind == EventKind::Conversation && tail.paid == Paid::Yes {
+            let Some(paid) = entry.paid.bits.id() else { return false };
+            self.define(&mut entry.series, series);
             self.increment(series, tail.hour, tail.count);
+            self.define(&mut entry.paid, paid);
             self.increment(paid, tail.hour, paid_count(tail.count));
         } else {
-            self.define(known, series);
+            self.define(&mut entry.series, series);
             self.increment(series, tail.hour, tail.count);
+        }
+        self.accept(entry.kind, tail.stamp);
+        true
+    }
+
+    /// Adds an event of a head whose series are in links of the index; `paid` is of conversations only. `false`, with
+    /// nothing done, where a link is empty.
+    #[inline]
+    pub(super) fn indexed(&mut self, kind: EventKind, link: &Link, paid: Option<&Link>, tail: Tail) -> bool {
+        let Some(series) = link.series() else { return false };
+        if kind == EventKind::Conversation && tail.paid == Paid::Yes {
+            let paid = paid.and_then(|link| Some((link, link.series()?)));
+            let Some((paid_link, paid)) = paid else { return false };
+            self.define_indexed(link, series);
+            self.increment(series.id, tail.hour, tail.count);
+            self.define_indexed(paid_link, paid);
+            self.increment(paid.id, tail.hour, paid_count(tail.count));
+        } else {
+            self.define_indexed(link, series);
+            self.increment(series.id, tail.hour, tail.count);
         }
         self.accept(kind, tail.stamp);
         true
@@ -180,11 +182,17 @@ impl<'p> Sink<'p> {
     ///
     /// # Errors
     /// `CatalogueFull`.
-    pub(super) fn take_shape(&mut self, shape: &Shape<'_>, tail: Tail) -> Option<Result<Entry, LineError>> {
+    pub(super) fn take_shape(&mut self, shape: &Shape<'_>, tail: Tail) -> Option<Result<(), LineError>> {
         let key = shape.series()?;
         let is_paid = shape.kind == EventKind::Conversation && tail.paid == Paid::Yes;
-        Some(self.add(shape.kind, &key, is_paid, (tail.hour, tail.count)).inspect(|_| {
+        Some(self.add(shape.kind, &key, is_paid, (tail.hour, tail.count)).map(|entry| {
             self.accept(shape.kind, tail.stamp);
+            let paid = SeriesKey { metric: Metric::PaidConversations, ..key };
+            for (key, known) in [(key, entry.series), (paid, entry.paid)] {
+                if let Some(id) = known.bits.id() {
+                    self.catalogue.index_series(&key, id);
+                }
+            }
         }))
     }
 
@@ -268,14 +276,41 @@ impl<'p> Sink<'p> {
     #[cold]
     #[inline(never)]
     fn define_unconfirmed(&mut self, known: &mut Known, id: SeriesId) {
+        if self.is_confirmed(id) {
+            known.bits = IdBits(id.get() | IdBits::CONFIRMED);
+        } else {
+            self.put_definition(id);
+        }
+    }
+
+    /// As [`Self::define`], for a series that is in a link of the index.
+    #[inline]
+    fn define_indexed(&mut self, link: &Link, Indexed { id, is_confirmed }: Indexed) {
+        let counts = is_confirmed && self.confirmation == Confirmation::Counts;
+        if !counts && !self.parsed.defined.contains(&id) {
+            self.define_unconfirmed_indexed(link, id);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn define_unconfirmed_indexed(&mut self, link: &Link, id: SeriesId) {
+        if self.is_confirmed(id) {
+            self.catalogue.index_confirmed(link, id);
+        } else {
+            self.put_definition(id);
+        }
+    }
+
+    /// Whether the series is confirmed in the generation that the batch names.
+    fn is_confirmed(&self, id: SeriesId) -> bool {
         // If the generation is still the same after the series was seen confirmed, it was confirmed in that one.
-        if self.confirmation == Confirmation::Counts
+        self.confirmation == Confirmation::Counts
             && self.catalogue.is_confirmed(id)
             && self.catalogue.generation() == self.generation
-        {
-            known.bits = IdBits(id.get() | IdBits::CONFIRMED);
-            return;
-        }
+    }
+
+    fn put_definition(&mut self, id: SeriesId) {
         // An id that has been interned has a key.
         if let Some(key) = self.catalogue.key(id) {
             self.parsed.batch.definitions.push(Definition { id, key });

@@ -12,6 +12,7 @@ use super::*;
 use crate::batch::{Change, Increment};
 use crate::catalogue::CatalogueLimits;
 use crate::event::{Metric, SeriesKey};
+use crate::wire::line;
 
 const ARRIVAL: Arrival =
     Arrival { unix_nanos: 1_552_824_000_000_000_000, max_future: Duration::from_hours(1) };
