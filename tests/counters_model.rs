@@ -18,12 +18,15 @@ use tallyd::catalogue::total_series;
 use tallyd::cells::{Cell, FrameError, Month, by_month, encode_frame};
 use tallyd::counters::{CheckedFrames, Counters, Writer};
 use tallyd::event::{Metric, Node, ObjectId, SeriesKey, Source, StoryId};
+use tallyd::limits::{TOTAL_HOURS_MAX, TOTALS};
 
 const METRICS: [Metric; 4] =
     [Metric::Conversations, Metric::PaidConversations, Metric::Messages, Metric::Interaction(Node::Welcome)];
 const SERIES: usize = 8;
 /// 2019-01-01.
 const START: u32 = 429_528;
+/// The first hour that totals keep as cells.
+const FAR: u32 = 1_572_864;
 
 fn key(index: usize) -> SeriesKey {
     let story = StoryId(ObjectId::parse(b"5b07ffafc2376e30306d9b16").unwrap());
@@ -89,12 +92,31 @@ impl Model {
                 }
             });
             assert_eq!(seen, of_range, "series {series} in {range:?}");
+            check_dense(counters, SeriesId::new(series), range, &of_range);
             assert_eq!(counters.sum(SeriesId::new(series), range), of_range.values().sum::<u64>());
             let span = cells.keys().next().zip(cells.keys().last());
             let span = span.map(|(first, last)| (Hour::new(*first), Hour::new(*last)));
             assert_eq!(counters.span(SeriesId::new(series)), span);
         }
         assert_eq!(counters.stats().undefined, 0);
+    }
+}
+
+/// A total is also told as counts of hours in a row, as far as it is kept so.
+fn check_dense(counters: &Counters, series: SeriesId, range: HourRange, of_range: &BTreeMap<u32, u64>) {
+    let mut seen: BTreeMap<u32, u64> = BTreeMap::new();
+    let mut sum = 0;
+    let is_told = counters.visit_total(series, range, &mut |first, counts| {
+        sum += counts.sum();
+        let hours = (first.get()..).zip(counts.iter());
+        assert!(seen.keys().all(|hour| *hour < first.get()), "hours ascend");
+        seen.extend(hours.filter(|(_, count)| *count > 0));
+    });
+    assert_eq!(usize::try_from(FAR).unwrap(), TOTAL_HOURS_MAX);
+    assert_eq!(is_told, series.index() < TOTALS && range.end <= Hour::new(FAR));
+    if is_told {
+        assert_eq!(&seen, of_range);
+        assert_eq!(sum, of_range.values().sum::<u64>());
     }
 }
 
@@ -111,7 +133,8 @@ enum Step {
 
 fn hours() -> impl Strategy<Value = u32> {
     // Mostly the present, now and then late, seldom long ago.
-    prop_oneof![6 => 9_000..9_003_u32, 3 => 7_000..9_000_u32, 1 => 0..20_000_u32]
+    let far = FAR - START;
+    prop_oneof![12 => 9_000..9_003_u32, 6 => 7_000..9_000_u32, 2 => 0..20_000_u32, 1 => far - 2..far + 3]
 }
 
 fn counts() -> impl Strategy<Value = u32> {

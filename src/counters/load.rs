@@ -5,7 +5,7 @@
 //! total; `sums` is what these frames add to the totals they feed.
 
 use super::series::{Entry, Feeds};
-use super::{Counters, Writer, totals_fed};
+use super::{Counters, Writer};
 use crate::batch::SeriesId;
 use crate::calendar::Hour;
 use crate::cells::{Cell, FrameError, Month, decode_frame, encode_frame};
@@ -84,21 +84,6 @@ impl CheckedFrames {
     }
 }
 
-impl MonthSums {
-    /// The sums as cells, ascending; what is past 32 bits makes several cells of an hour.
-    fn cells(&self, out: &mut Vec<Cell>) {
-        out.clear();
-        for (&sum, hour) in self.hours.iter().zip(self.start.get()..) {
-            let mut left = sum;
-            while left > 0 {
-                let count = u32::try_from(left).unwrap_or(u32::MAX);
-                out.push(Cell { hour: Hour::new(hour), count });
-                left -= u64::from(count);
-            }
-        }
-    }
-}
-
 impl Counters {
     /// Checks one packed frame (see [`crate::cells`]) of a series and puts it to the others, for
     /// [`Writer::load_checked`]. Any thread may; never blocks.
@@ -146,9 +131,10 @@ impl Writer {
             }
         }
         for sums in &frames.sums {
-            sums.cells(&mut frames.cells);
-            for entry in totals_fed(sums.total).filter_map(|index| self.counters.entries.get(index)) {
-                entry.add_cells(&frames.cells, &mut self.work);
+            for (&sum, hour) in sums.hours.iter().zip(sums.start.get()..) {
+                if sum > 0 {
+                    self.counters.add_to_totals(sums.total, Hour::new(hour), sum, &mut self.work);
+                }
             }
         }
         for _ in 0..frames.undefined {

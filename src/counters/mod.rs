@@ -2,7 +2,7 @@
 //! Knows nothing of files, sockets, text or names.
 //!
 //! One [`Writer`] changes the counts, any number of threads read them. Nearly every increment is one store to
-//! the cache line of its series, without a lock.
+//! the cache line of its series, without a lock. The totals are dense: every hour has its place.
 //!
 //! INVARIANT: a total is the sum of the series that feed it, once the writer's call has returned.
 
@@ -10,6 +10,7 @@ mod load;
 mod packed;
 mod recent;
 mod series;
+mod totals;
 
 use std::cmp::Ordering::{Equal, Greater, Less};
 use std::hint::black_box;
@@ -25,6 +26,8 @@ use crate::limits::{SERIES_MAX, TOTALS};
 use crate::table::{CHUNK_ENTRIES, Table};
 pub use load::CheckedFrames;
 use series::{Entry, Feeds, Work};
+pub use totals::HourlyCounts;
+use totals::Totals;
 
 /// Increments whose entries are fetched together, so that their cache misses overlap.
 const BLOCK: usize = 64;
@@ -34,7 +37,9 @@ const TOTALS_OF_METRIC: usize = Source::ALL.len() + 1;
 /// The live counts: read by any thread, written by the one [`Writer`].
 #[derive(Debug)]
 pub struct Counters {
+    /// The series; those with the ids of totals have only the hours that [`Totals`] does not keep.
     entries: Table<Entry>,
+    totals: Totals,
     series: AtomicU64,
     cells: AtomicU64,
     bytes: AtomicU64,
@@ -69,6 +74,7 @@ impl Counters {
     pub fn new() -> (Arc<Self>, Writer) {
         let counters = Arc::new(Self {
             entries: Table::new(TOTALS + SERIES_MAX),
+            totals: Totals::new(),
             series: AtomicU64::new(0),
             cells: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -78,19 +84,43 @@ impl Counters {
         for index in 0..TOTALS {
             writer.define_as(index, Feeds::IsTotal);
         }
+        writer.work.bytes_grown += Totals::FIXED_BYTES;
         writer.publish();
         (counters, writer)
     }
 
     /// Calls `f` with the cells of the series within the range, in slices each ascending by hour. The slices
     /// together are NOT ordered and may repeat an hour (cells of equal hour add up). An undefined series has no
-    /// cells. Blocks only for the moment in which the writer reorganises this one series.
+    /// cells. Blocks only for the moment in which the writer reorganises this one series; never for a total, of which
+    /// [`Self::visit_total`] tells more quickly.
     ///
     /// NOTE: a lock of the series is held meanwhile: `f` must be brief and must not call the counters.
     pub fn visit(&self, series: SeriesId, range: HourRange, f: &mut dyn FnMut(&[Cell])) {
-        if let Some(entry) = self.entries.get(series.index()) {
+        self.totals.visit(series.index(), range, &mut |first, counts| {
+            for (count, hour) in counts.iter().zip(first.get()..) {
+                each_cell(Hour::new(hour), count, &mut |cell| f(&[cell]));
+            }
+        });
+        if let Some(entry) = self.entry_beside_total(series, range) {
             entry.visit(range, f);
         }
+    }
+
+    /// Calls `f` with the hourly counts of a total within the range, and the first of their hours, in ascending order;
+    /// an hour that is not given has a count of 0. Whether all was told in this way: otherwise nothing was, since the
+    /// series is no total, or since the range reaches into a time of which the totals are kept as cells. Never blocks.
+    #[must_use]
+    pub fn visit_total(
+        &self,
+        series: SeriesId,
+        range: HourRange,
+        f: &mut dyn FnMut(Hour, HourlyCounts<'_>),
+    ) -> bool {
+        let is_told = series.index() < TOTALS && range.end <= Totals::END;
+        if is_told {
+            self.totals.visit(series.index(), range, f);
+        }
+        is_told
     }
 
     /// Begins to bring the series near, for somebody who will soon visit it after others. Never blocks.
@@ -100,12 +130,21 @@ impl Counters {
 
     /// Sum of all counts in the range; stays at `u64::MAX` where it would be more. Blocks as [`Self::visit`] does.
     pub fn sum(&self, series: SeriesId, range: HourRange) -> u64 {
-        self.entries.get(series.index()).map_or(0, |entry| entry.sum(range))
+        let beside = self.entry_beside_total(series, range).map_or(0, |entry| entry.sum(range));
+        self.totals.sum(series.index(), range).saturating_add(beside)
     }
 
     /// First and last hour with a cell. Blocks as [`Self::visit`] does.
     pub fn span(&self, series: SeriesId) -> Option<(Hour, Hour)> {
-        self.entries.get(series.index())?.span()
+        let beside = self.entries.get(series.index()).and_then(Entry::span);
+        let both = [self.totals.span(series.index()), beside];
+        both.into_iter().flatten().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    }
+
+    /// The entry of the series, unless it is of a total that has nothing of the range in it.
+    fn entry_beside_total(&self, series: SeriesId, range: HourRange) -> Option<&Entry> {
+        let is_dense = series.index() < TOTALS && range.end <= Totals::END;
+        if is_dense { None } else { self.entries.get(series.index()) }
     }
 
     /// How much there is. Never blocks; what the writer is adding at the moment is not in it.
@@ -180,9 +219,15 @@ impl Writer {
             return;
         };
         let cells = entry.take(&mut self.work);
+        // They ascend by hour, so what the totals keep as cells is last.
+        let dense = cells.partition_point(|cell| cell.hour < Totals::END);
+        let (dense, beside) = cells.split_at_checked(dense).unwrap_or_default();
         for index in totals_fed(total) {
-            if let Some(entry) = self.counters.entries.get(index) {
-                entry.subtract(&cells, &mut self.work);
+            for cell in dense {
+                self.counters.totals.subtract(index, cell.hour, u64::from(cell.count), &mut self.work);
+            }
+            if let (Some(entry), false) = (self.counters.entries.get(index), beside.is_empty()) {
+                entry.subtract(beside, &mut self.work);
             }
         }
         self.publish();
@@ -222,14 +267,24 @@ impl Counters {
         debug_assert!(false, "an increment or a frame is of a series that has not been defined");
     }
 
-    fn add_to_totals(&self, total: u8, hour: Hour, mut sum: u64, work: &mut Work) {
-        while sum > 0 {
-            let count = u32::try_from(sum).unwrap_or(u32::MAX);
-            for entry in totals_fed(total).filter_map(|index| self.entries.get(index)) {
-                entry.add(hour, count, work);
+    #[inline]
+    fn add_to_totals(&self, total: u8, hour: Hour, sum: u64, work: &mut Work) {
+        for index in totals_fed(total) {
+            if !self.totals.add(index, hour, sum, work)
+                && let Some(entry) = self.entries.get(index)
+            {
+                each_cell(hour, sum, &mut |cell| entry.add(cell.hour, cell.count, work));
             }
-            sum -= u64::from(count);
         }
+    }
+}
+
+/// Calls `f` with the cells that a count makes: several where it is past 32 bits, none where it is 0.
+fn each_cell(hour: Hour, mut count: u64, f: &mut dyn FnMut(Cell)) {
+    while count > 0 {
+        let of_cell = u32::try_from(count).unwrap_or(u32::MAX);
+        f(Cell { hour, count: of_cell });
+        count -= u64::from(of_cell);
     }
 }
 
@@ -257,7 +312,9 @@ impl PendingTotals {
 
     fn flush(&self, counters: &Counters, work: &mut Work) {
         for (&(hour, sum), total) in self.of.iter().zip(0..) {
-            counters.add_to_totals(total, hour, sum, work);
+            if sum > 0 {
+                counters.add_to_totals(total, hour, sum, work);
+            }
         }
     }
 }

@@ -7,7 +7,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::packed::{Change, merge_cells};
 use crate::calendar::{Hour, HourRange};
 use crate::cells::Cell;
 
@@ -90,19 +89,6 @@ impl Recent {
             self.words.reserve_exact(spare_cells(self.words.len()));
         }
         self.words.insert(at, AtomicU64::new(joined(cell)));
-    }
-
-    /// Adds many cells that ascend by hour. `old` and `merged` are buffers.
-    pub(super) fn merge(&mut self, cells: &[Cell], old: &mut Vec<Cell>, merged: &mut Vec<Cell>) {
-        old.clear();
-        self.copy_to(old);
-        merged.clear();
-        merge_cells(old, cells, Change::Add, merged);
-        self.words.clear();
-        if self.words.capacity() < merged.len() {
-            self.words.reserve_exact(merged.len() + merged.len() / 8);
-        }
-        self.words.extend(merged.iter().map(|&cell| AtomicU64::new(joined(cell))));
     }
 
     /// Appends every cell to `out`.

@@ -20,12 +20,8 @@ use crate::cells::Cell;
 const RECENT_MIN: usize = 16;
 /// Most cells in `recent` of a series of a story, unless very many are packed.
 const RECENT_MAX: usize = 64;
-/// Most cells in `recent` of a total. There are few totals and they get every story's late hours.
-const RECENT_OF_TOTAL_MAX: usize = 8 * 1024;
 /// A loaded series this small stays out of `packed`, which costs more than it saves.
 const LOADED_LOOSE_MAX: usize = 4;
-/// From this many cells on, those not found in `recent` are merged in at once.
-const BULK_MIN: usize = 16;
 
 /// What an entry feeds besides itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,7 +30,7 @@ pub(super) enum Feeds {
     Undefined,
     /// No total.
     Nothing,
-    /// It is a total.
+    /// It is a total, of which only far hours are here.
     IsTotal,
     /// The total of its metric and source, by number, and the one of all sources.
     Total(u8),
@@ -45,7 +41,6 @@ pub(super) enum Feeds {
 pub(super) struct Work {
     pub(super) scratch: Scratch,
     old: Vec<Cell>,
-    merged: Vec<Cell>,
     pub(super) cells_grown: i64,
     pub(super) bytes_grown: i64,
 }
@@ -159,29 +154,7 @@ impl Entry {
         }
         let mut run = self.write();
         self.put(&mut run, cell, work);
-        self.settle(&mut run, work);
-    }
-
-    /// Adds cells that ascend by hour.
-    pub(super) fn add_cells(&self, cells: &[Cell], work: &mut Work) {
-        let mut run = self.write();
-        let mut hint = 0;
-        let mut rest = cells;
-        while let Some((&cell, later)) = rest.split_first() {
-            let Some(index) = run.recent.add_where_found(cell, hint) else {
-                if rest.len() < BULK_MIN {
-                    self.put(&mut run, cell, work);
-                } else {
-                    run.add_in_bulk(rest, work);
-                    break;
-                }
-                rest = later;
-                continue;
-            };
-            hint = index + 1;
-            rest = later;
-        }
-        self.settle(&mut run, work);
+        Self::settle(&mut run, work);
     }
 
     /// Adds the cells of a frame that has passed `decode_frame` and has no count of 0; with it its first hour and how
@@ -265,15 +238,11 @@ impl Entry {
     }
 
     /// Merges `recent` into `packed` if it has become long.
-    fn settle(&self, run: &mut Run, work: &mut Work) {
-        let max = if self.feeds() == Feeds::IsTotal {
-            RECENT_OF_TOTAL_MAX
-        } else {
-            // A merge copies frames, so the more of them there are the rarer it should be. And cells that are not
-            // packed take four times the room, so few of them suit a series that has few.
-            let packed = run.packed.as_ref().map_or(0, |packed| packed.len());
-            RECENT_MAX.min(RECENT_MIN + packed / 16) + packed / 1024
-        };
+    fn settle(run: &mut Run, work: &mut Work) {
+        // A merge copies frames, so the more of them there are the rarer it should be. And cells that are not
+        // packed take four times the room, so few of them suit a series that has few.
+        let packed = run.packed.as_ref().map_or(0, |packed| packed.len());
+        let max = RECENT_MAX.min(RECENT_MIN + packed / 16) + packed / 1024;
         if run.recent.len() > max {
             run.pack(work);
         }
@@ -297,12 +266,6 @@ impl Run {
             work.cells_grown += 1;
             work.bytes_grown += signed(self.recent.capacity_bytes()) - signed(before);
         }
-    }
-
-    fn add_in_bulk(&mut self, cells: &[Cell], work: &mut Work) {
-        let before = self.weight();
-        self.recent.merge(cells, &mut work.old, &mut work.merged);
-        work.count_growth(before, self.weight());
     }
 
     /// Merges all of `recent` into `packed`.

@@ -6,7 +6,7 @@ use super::summary::{Figure, percent_hundredths, sum};
 use crate::calendar::{Hour, Span};
 use crate::catalogue::Catalogue;
 use crate::cells::Cell;
-use crate::counters::Counters;
+use crate::counters::{Counters, HourlyCounts};
 use crate::event::Metric;
 
 /// Hours of a week.
@@ -42,10 +42,39 @@ pub(super) fn answer(catalogue: &Catalogue, counters: &Counters, query: &Query) 
     let mut slots = vec![0; 7 * 24];
     let zone = query.range().zone();
     for series in series_of(catalogue, query, Metric::Conversations) {
-        counters.visit(series, query.hours(), &mut |cells| add_cells(cells, zone.spans(), &mut slots));
+        let is_told = counters.visit_total(series, query.hours(), &mut |first, counts| {
+            add_hours((first, counts), zone.spans(), &mut slots);
+        });
+        if !is_told {
+            counters.visit(series, query.hours(), &mut |cells| add_cells(cells, zone.spans(), &mut slots));
+        }
     }
     let total = sum(&slots);
     BusiestReport { slots, total }
+}
+
+/// Adds the counts of the hours from `first` on to the hours of the week that their starts are in.
+fn add_hours((first, counts): (Hour, HourlyCounts<'_>), spans: &[Span], slots: &mut [u64]) {
+    let start = spans.partition_point(|span| span.end.get() <= first.unix_seconds());
+    let (mut at, mut rest) = (first.get(), counts);
+    for span in spans.get(start..).unwrap_or_default() {
+        if rest.is_empty() {
+            return;
+        }
+        let end = span.end.first_hour().get();
+        let (mut of_span, later) =
+            rest.split_at(usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX));
+        let mut slot = usize::try_from(at.wrapping_add(slot_shift(span)) % SLOTS).unwrap_or(0);
+        while !of_span.is_empty() {
+            let slots = slots.get_mut(slot..).unwrap_or_default();
+            let (of_week, next) = of_span.split_at(slots.len().max(1));
+            for (value, count) in slots.iter_mut().zip(of_week.iter()) {
+                *value = value.saturating_add(count);
+            }
+            (of_span, slot) = (next, 0);
+        }
+        (at, rest) = (end, later);
+    }
 }
 
 /// Adds a slice of cells that ascends by hour to the hours of the week that their starts are in.

@@ -7,7 +7,7 @@ use super::query::Query;
 use crate::calendar::{Hour, HourRange, Units};
 use crate::catalogue::{Catalogue, Story, total_series};
 use crate::cells::Cell;
-use crate::counters::Counters;
+use crate::counters::{Counters, HourlyCounts};
 use crate::event::{Metric, SeriesId, Source};
 
 /// The series to add up for a metric (not an interaction) and the stories and sources of the query.
@@ -50,9 +50,14 @@ pub(super) fn add_series(
 ) -> Range<usize> {
     let mut touched = 0..0;
     for id in series {
-        counters.visit(id, range, &mut |cells| {
-            touched = hull(&touched, &add_cells(cells, units.bounds(), column));
+        let is_told = counters.visit_total(id, range, &mut |first, counts| {
+            touched = hull(&touched, &add_hours((first, counts), units.bounds(), column));
         });
+        if !is_told {
+            counters.visit(id, range, &mut |cells| {
+                touched = hull(&touched, &add_cells(cells, units.bounds(), column));
+            });
+        }
     }
     touched
 }
@@ -64,6 +69,25 @@ pub(super) fn hull(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
         (true, false) => b.clone(),
         (false, false) => a.start.min(b.start)..a.end.max(b.end),
     }
+}
+
+/// Adds the counts of the hours from `first` on to the values of the units between `bounds`. Returns the units that
+/// these hours are in.
+fn add_hours((first, counts): (Hour, HourlyCounts<'_>), bounds: &[Hour], column: &mut [u64]) -> Range<usize> {
+    // The last unit that begins at or before the first hour.
+    let Some(start) = bounds.partition_point(|bound| *bound <= first).checked_sub(1) else { return 0..0 };
+    let ends = bounds.get(start.saturating_add(1)..).unwrap_or_default();
+    let (mut rest, mut at, mut end_unit) = (counts, first.get(), start);
+    for (value, end) in column.get_mut(start..).unwrap_or_default().iter_mut().zip(ends) {
+        if rest.is_empty() {
+            break;
+        }
+        let hours = end.get().saturating_sub(at);
+        let (of_unit, later) = rest.split_at(usize::try_from(hours).unwrap_or(usize::MAX));
+        *value = value.saturating_add(of_unit.sum());
+        (rest, at, end_unit) = (later, end.get(), end_unit.saturating_add(1));
+    }
+    start..end_unit
 }
 
 /// Adds a slice of cells that ascends by hour to the values of the units between `bounds`. Returns the units between

@@ -1,0 +1,278 @@
+//! The totals over all stories: a count for every hour, in place, so that an increment is one addition and a report
+//! sums up slices. There are few totals, nearly every event feeds two, and nearly every report reads them.
+//!
+//! The hours of a total are allocated a chunk at a time, when the first of a chunk is counted. The hours from
+//! [`Totals::END`] on, which no event has before that year, are not kept here.
+//!
+//! INVARIANT: only the one writer changes a count; chunks come and stay. So readers need no lock, and see of every
+//! hour a count that was true at some moment of the call.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::series::Work;
+use crate::calendar::{Hour, HourRange};
+use crate::limits::{TOTAL_HOURS_MAX, TOTALS};
+
+/// Hours of a chunk: 32 days.
+const CHUNK_HOURS: usize = 32 * 24;
+/// Chunks that one step of the directory names: five years.
+const ROW_CHUNKS: usize = 64;
+const ROWS: usize = TOTAL_HOURS_MAX / (ROW_CHUNKS * CHUNK_HOURS);
+
+const _: () = assert!(ROWS * ROW_CHUNKS * CHUNK_HOURS == TOTAL_HOURS_MAX, "every hour has its place");
+
+type Chunk = [AtomicU64; CHUNK_HOURS];
+type Row = [OnceLock<Box<Chunk>>; ROW_CHUNKS];
+
+/// All totals, by number.
+#[derive(Debug)]
+pub(super) struct Totals(Box<[Total]>);
+
+#[derive(Debug)]
+struct Total([OnceLock<Box<Row>>; ROWS]);
+
+/// The counts of hours that follow each other.
+#[derive(Clone, Copy, Debug)]
+pub struct HourlyCounts<'a>(&'a [AtomicU64]);
+
+impl<'a> HourlyCounts<'a> {
+    /// How many hours these are.
+    #[inline]
+    pub fn len(self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    #[inline]
+    pub fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The first `hours` of them, or all, and the rest.
+    #[inline]
+    #[must_use]
+    pub fn split_at(self, hours: usize) -> (Self, Self) {
+        let (first, rest) = self.0.split_at_checked(hours).unwrap_or((self.0, &[]));
+        (Self(first), Self(rest))
+    }
+
+    /// The count of each hour.
+    #[inline]
+    pub fn iter(self) -> impl Iterator<Item = u64> + use<'a> {
+        self.0.iter().map(count)
+    }
+
+    /// The sum of the counts; stays at `u64::MAX` where it would be more.
+    #[inline]
+    pub fn sum(self) -> u64 {
+        // Four at a time: the processor adds them side by side. What is past 63 bits is looked for once, after.
+        let (fours, rest) = self.0.as_chunks::<4>();
+        let mut sums = [0_u64; 4];
+        let mut bits = 0;
+        for four in fours {
+            for (sum, word) in sums.iter_mut().zip(four) {
+                let count = count(word);
+                bits |= count;
+                *sum = sum.wrapping_add(count);
+            }
+        }
+        if bits >> SUMMED_BITS != 0 {
+            return self.iter().fold(0, u64::saturating_add);
+        }
+        let sum = sums.into_iter().fold(0, u64::saturating_add);
+        rest.iter().map(count).fold(sum, u64::saturating_add)
+    }
+}
+
+/// Counts below two to this power can be added up over a whole chunk.
+const SUMMED_BITS: u32 = u64::BITS - CHUNK_HOURS.ilog2() - 1;
+
+#[inline]
+fn count(word: &AtomicU64) -> u64 {
+    word.load(Ordering::Relaxed)
+}
+
+impl Totals {
+    /// The hours before this one are kept; it is in the year 2149.
+    #[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "try_from is not const")]
+    pub(super) const END: Hour = {
+        assert!(TOTAL_HOURS_MAX < u32::MAX as usize, "an hour has 32 bits");
+        Hour::new(TOTAL_HOURS_MAX as u32)
+    };
+
+    pub(super) fn new() -> Self {
+        Self((0..TOTALS).map(|_| Total([const { OnceLock::new() }; ROWS])).collect())
+    }
+
+    /// Bytes that are allocated from the beginning.
+    #[expect(clippy::as_conversions, clippy::cast_possible_wrap, reason = "kibibytes; try_from is not const")]
+    pub(super) const FIXED_BYTES: i64 = (TOTALS * size_of::<Total>()) as i64;
+
+    // ---- reading, by any thread ----
+
+    /// Calls `f` with the counts of hours in the range, and the first of these hours, in ascending order, as far as
+    /// they are before [`Totals::END`]. Hours that are not given have a count of 0.
+    pub(super) fn visit(&self, total: usize, range: HourRange, f: &mut dyn FnMut(Hour, HourlyCounts<'_>)) {
+        let Some(Total(rows)) = self.0.get(total) else { return };
+        let (mut at, end) = (index(range.start), index(range.end.min(Self::END)));
+        while at < end {
+            let (chunk, within) = (at / CHUNK_HOURS, at % CHUNK_HOURS);
+            let Some(row) = rows.get(chunk / ROW_CHUNKS).and_then(OnceLock::get) else {
+                at = (chunk / ROW_CHUNKS + 1) * ROW_CHUNKS * CHUNK_HOURS;
+                continue;
+            };
+            let chunk_end = (chunk + 1) * CHUNK_HOURS;
+            if let Some(hours) = row.get(chunk % ROW_CHUNKS).and_then(OnceLock::get) {
+                let last = within + (chunk_end.min(end) - at);
+                f(hour(at), HourlyCounts(hours.get(within..last).unwrap_or_default()));
+            }
+            at = chunk_end;
+        }
+    }
+
+    /// Sum of the counts within the range.
+    pub(super) fn sum(&self, total: usize, range: HourRange) -> u64 {
+        let mut sum = 0_u64;
+        self.visit(total, range, &mut |_, counts| sum = sum.saturating_add(counts.sum()));
+        sum
+    }
+
+    /// The first and the last hour with a count.
+    pub(super) fn span(&self, total: usize) -> Option<(Hour, Hour)> {
+        let mut span: Option<(Hour, Hour)> = None;
+        self.visit(total, HourRange::ALL, &mut |first, counts| {
+            for (count, at) in counts.iter().zip(first.get()..) {
+                if count > 0 {
+                    let at = Hour::new(at);
+                    span = Some((span.map_or(at, |(first, _)| first), at));
+                }
+            }
+        });
+        span
+    }
+
+    // ---- writing, by the writer alone ----
+
+    /// Adds to the count of an hour; whether it is an hour that is kept. A count stays at `u64::MAX` where it would be
+    /// more.
+    #[inline]
+    pub(super) fn add(&self, total: usize, hour: Hour, more: u64, work: &mut Work) -> bool {
+        if hour >= Self::END {
+            return false;
+        }
+        let Some(place) = self.place(total, hour).or_else(|| self.make(total, hour, work)) else {
+            return false;
+        };
+        let before = count(place);
+        if before == 0 && more > 0 {
+            work.cells_grown += 1;
+        }
+        // There is one writer, so nothing can have come between the load and the store.
+        place.store(before.saturating_add(more), Ordering::Relaxed);
+        true
+    }
+
+    /// Takes away from the count of an hour what was added before.
+    pub(super) fn subtract(&self, total: usize, hour: Hour, less: u64, work: &mut Work) {
+        if let Some(place) = self.place(total, hour) {
+            let before = count(place);
+            let after = before.saturating_sub(less);
+            if before > 0 && after == 0 {
+                work.cells_grown -= 1;
+            }
+            place.store(after, Ordering::Relaxed);
+        }
+    }
+
+    #[inline]
+    fn place(&self, total: usize, hour: Hour) -> Option<&AtomicU64> {
+        let Total(rows) = self.0.get(total)?;
+        let (chunk, within) = (index(hour) / CHUNK_HOURS, index(hour) % CHUNK_HOURS);
+        let row = rows.get(chunk / ROW_CHUNKS)?.get()?;
+        row.get(chunk % ROW_CHUNKS)?.get()?.get(within)
+    }
+
+    /// Makes the chunk of an hour.
+    #[cold]
+    fn make(&self, total: usize, hour: Hour, work: &mut Work) -> Option<&AtomicU64> {
+        let Total(rows) = self.0.get(total)?;
+        let chunk = index(hour) / CHUNK_HOURS;
+        let row = rows.get(chunk / ROW_CHUNKS)?.get_or_init(|| {
+            work.bytes_grown += ROW_BYTES;
+            Box::new([const { OnceLock::new() }; ROW_CHUNKS])
+        });
+        row.get(chunk % ROW_CHUNKS)?.get_or_init(|| {
+            work.bytes_grown += CHUNK_BYTES;
+            Box::new([const { AtomicU64::new(0) }; CHUNK_HOURS])
+        });
+        self.place(total, hour)
+    }
+}
+
+#[expect(clippy::as_conversions, clippy::cast_possible_wrap, reason = "kibibytes; try_from is not const")]
+const ROW_BYTES: i64 = size_of::<Row>() as i64;
+#[expect(clippy::as_conversions, clippy::cast_possible_wrap, reason = "kibibytes; try_from is not const")]
+const CHUNK_BYTES: i64 = size_of::<Chunk>() as i64;
+
+#[inline]
+fn index(hour: Hour) -> usize {
+    usize::try_from(hour.get()).unwrap_or(usize::MAX)
+}
+
+/// The hour at an index before [`Totals::END`].
+fn hour(index: usize) -> Hour {
+    Hour::new(u32::try_from(index).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sum_of(totals: &Totals, range: HourRange) -> u64 {
+        let mut sums = Vec::new();
+        totals.visit(3, range, &mut |_, counts| {
+            sums.push((counts.sum(), counts.iter().fold(0, u64::saturating_add)));
+        });
+        assert!(sums.iter().all(|(sum, plain)| sum == plain), "{sums:?}");
+        sums.iter().fold(0, |sum, (more, _)| sum.saturating_add(*more))
+    }
+
+    #[test]
+    fn sums_of_great_counts_stay_at_the_greatest_number() {
+        let (totals, mut work) = (Totals::new(), Work::default());
+        for (counts, expected) in [
+            (vec![1, 2, 3, 4, 5, 6, 7], 28),
+            (vec![u64::MAX / 4; 4], u64::MAX - 3),
+            (vec![u64::MAX / 4; 5], u64::MAX),
+            (vec![u64::MAX, 1, 0, 0, 9, u64::MAX], u64::MAX),
+            (vec![u64::MAX], u64::MAX),
+            (vec![(1 << SUMMED_BITS) - 1; CHUNK_HOURS], ((1 << SUMMED_BITS) - 1) * 768),
+        ] {
+            let start = Hour::new(768 * 7);
+            for (hour, count) in (start.get()..).zip(&counts) {
+                assert!(totals.add(3, Hour::new(hour), *count, &mut work));
+            }
+            assert_eq!(sum_of(&totals, HourRange::ALL), expected, "{counts:?}");
+            assert_eq!(totals.sum(3, HourRange { start, end: start }), 0);
+            for (hour, count) in (start.get()..).zip(&counts) {
+                totals.subtract(3, Hour::new(hour), *count, &mut work);
+            }
+            assert_eq!((sum_of(&totals, HourRange::ALL), work.cells_grown), (0, 0));
+        }
+    }
+
+    #[test]
+    fn an_hour_past_the_end_is_not_kept_and_one_before_it_is() {
+        let (totals, mut work) = (Totals::new(), Work::default());
+        let last = hour(TOTAL_HOURS_MAX - 1);
+        assert!(totals.add(3, last, 5, &mut work));
+        let bytes = work.bytes_grown;
+        for far in [Totals::END, Hour::MAX] {
+            assert!(!totals.add(3, far, 5, &mut work));
+            totals.subtract(3, far, 5, &mut work);
+        }
+        assert_eq!((totals.span(3), totals.span(4)), (Some((last, last)), None));
+        assert_eq!((bytes, work.bytes_grown), (ROW_BYTES + CHUNK_BYTES, bytes));
+    }
+}
