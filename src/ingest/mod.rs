@@ -160,6 +160,11 @@ impl Parser {
         self.precision = Some(precision);
     }
 
+    /// Lines of the stream that were taken so far: of every kind, and one that is too long as soon as that shows.
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
     /// A TCP stream: takes whole lines from the front of `bytes` (a line feed always ends a line, even within quotes)
     /// until there is no whole line left or a command line comes. Appends to `parsed`, so several calls can make one
     /// batch. Returns how many bytes were consumed and why it stopped.

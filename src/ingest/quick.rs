@@ -12,7 +12,7 @@ use crate::wire::TimeRules;
 
 /// A line whose tail was understood.
 pub(super) struct Front<'a> {
-    /// The bytes up to the first unescaped space; none of a JSON object.
+    /// The bytes up to the first unescaped space; none where there is a shape.
     pub(super) head: &'a [u8],
     /// What the head says, where it has the usual shape.
     pub(super) shape: Option<Shape<'a>>,
@@ -62,38 +62,42 @@ impl Stamp {
 /// The first line of `bytes`, if it is whole and its tail is one of those known here.
 #[inline]
 pub(super) fn front<'a>(bytes: &'a [u8], times: &TimeRules) -> Option<Front<'a>> {
-    if let Some((shape, rest)) = shape::of_line(bytes) {
-        return finish(bytes, rest, Some(shape), times);
-    }
-    if bytes.first() == Some(&b'{') {
-        return json(bytes, times);
-    }
-    // A line feed before the first space is a line without fields.
-    let head_end = memchr::memchr2(b' ', b'\n', bytes)?;
-    let (head, rest) = bytes.split_at_checked(head_end)?;
-    if matches!(head.last(), None | Some(b'\\')) {
-        return None;
-    }
-    finish(bytes, rest, None, times)
+    let (head, shape, rest) = match shape::of_line(bytes) {
+        Some((shape, rest)) => (&[][..], Some(shape), rest),
+        None if bytes.first() == Some(&b'{') => return json(bytes, times),
+        None => {
+            let (head, rest) = head(bytes)?;
+            (head, None, rest)
+        }
+    };
+    let (tail, rest) = tail(rest, times)?;
+    let line = bytes.get(..bytes.len() - rest.len())?;
+    let after = line_feed(rest)?;
+    Some(Front { head, shape, line, tail, after })
 }
 
-/// The line of which `rest` is what follows the head.
+/// A head of any shape, up to the first unescaped space.
+fn head(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    // A line feed before the first space is a line without fields.
+    let end = memchr::memchr2(b' ', b'\n', bytes)?;
+    bytes.split_at_checked(end).filter(|(head, _)| !matches!(head.last(), None | Some(b'\\')))
+}
+
+/// The line ending at the front; what follows it.
 #[inline]
-fn finish<'a>(
-    bytes: &'a [u8],
-    rest: &'a [u8],
-    shape: Option<Shape<'a>>,
-    times: &TimeRules,
-) -> Option<Front<'a>> {
-    let head = bytes.get(..bytes.len() - rest.len())?;
-    let rest = rest.strip_prefix(b" count=")?;
-    let (count, rest) = match rest {
-        [b'1', b'i', rest @ ..] => (1, rest),
-        _ => count(rest)?,
-    };
-    let (paid, rest) = match rest {
-        [b',', rest @ ..] => paid(rest)?,
-        _ => (Paid::No, rest),
+fn line_feed(rest: &[u8]) -> Option<&[u8]> {
+    match rest {
+        [b'\n', after @ ..] | [b'\r', b'\n', after @ ..] => Some(after),
+        _ => None,
+    }
+}
+
+/// What follows a head, up to the line ending.
+#[inline]
+fn tail<'a>(rest: &'a [u8], times: &TimeRules) -> Option<(Tail, &'a [u8])> {
+    let (count, paid, rest) = match rest.split_first_chunk() {
+        Some((b" count=1i ", _)) => (1, Paid::No, rest.get(9..)?),
+        _ => fields(rest)?,
     };
     let (hour, stamp, rest) = match rest {
         [b' ', digits @ ..] => {
@@ -103,9 +107,16 @@ fn finish<'a>(
         }
         _ => (times.arrival_hour()?, Stamp::Coarse, rest),
     };
-    let ([b'\n', after @ ..] | [b'\r', b'\n', after @ ..]) = rest else { return None };
-    let line = bytes.get(..bytes.len() - rest.len())?;
-    Some(Front { head, shape, line, tail: Tail { count, paid, hour, stamp }, after })
+    Some((Tail { count, paid, hour, stamp }, rest))
+}
+
+/// Count and paid.
+fn fields(rest: &[u8]) -> Option<(u32, Paid, &[u8])> {
+    let (count, rest) = count(rest.strip_prefix(b" count=")?)?;
+    match rest {
+        [b',', rest @ ..] => paid(rest).map(|(paid, rest)| (count, paid, rest)),
+        _ => Some((count, Paid::No, rest)),
+    }
 }
 
 /// A JSON object of the keys that events have, each once, without spaces or escapes, and its line feed.
@@ -156,7 +167,7 @@ fn json<'a>(bytes: &'a [u8], times: &TimeRules) -> Option<Front<'a>> {
             _ => return None,
         };
     };
-    let ([b'\n', after @ ..] | [b'\r', b'\n', after @ ..]) = rest else { return None };
+    let after = line_feed(rest)?;
     let shape = parts.join()?;
     if is_paid.is_some() && shape.kind != EventKind::Conversation {
         return None;

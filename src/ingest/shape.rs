@@ -57,6 +57,44 @@ impl<'a> Parts<'a> {
 /// The head at the front of a line of line protocol, and what follows it, which begins with a space.
 #[inline]
 pub(super) fn of_line(line: &[u8]) -> Option<(Shape<'_>, &[u8])> {
+    match in_usual_order(line) {
+        Some(found) => Some(found),
+        None => in_any_order(line),
+    }
+}
+
+/// A head whose tags come as the contract writes them: the words are compared as numbers, and little branches.
+#[inline]
+fn in_usual_order(line: &[u8]) -> Option<(Shape<'_>, &[u8])> {
+    let (&first, rest) = line.split_first_chunk::<8>()?;
+    let (kind, rest) = match &first {
+        b"message," => (EventKind::Message, rest),
+        b"interact" => (EventKind::Interaction, rest.strip_prefix(b"ion,")?),
+        b"conversa" => (EventKind::Conversation, rest.strip_prefix(b"tion,")?),
+        _ => return None,
+    };
+    let (story_id, rest) = rest.split_first_chunk::<8>()?;
+    let (story, rest) = id(rest)?;
+    let (source_is, rest) = rest.split_first_chunk::<8>()?;
+    if story_id != b"storyId=" || source_is != b",source=" {
+        return None;
+    }
+    let (source, rest) = source(rest)?;
+    let (node, rest) = if kind == EventKind::Interaction {
+        let (node_id, rest) = rest.split_first_chunk::<4>()?;
+        let (node, rest) = id(rest)?;
+        if node_id != b",id=" {
+            return None;
+        }
+        (Some(node), rest)
+    } else {
+        (None, rest)
+    };
+    (rest.first() == Some(&b' ')).then_some((Shape { kind, source, story, node }, rest))
+}
+
+/// A head whose tags come in any order.
+fn in_any_order(line: &[u8]) -> Option<(Shape<'_>, &[u8])> {
     let (kind, mut rest) = kind(line)?;
     let mut parts = Parts { kind: Some(kind), ..Parts::default() };
     loop {
@@ -103,20 +141,70 @@ pub(super) fn id(bytes: &[u8]) -> Option<(&IdText, &[u8])> {
     bytes.split_first_chunk()
 }
 
-/// The source at the front. What follows it shows whether it was the whole word.
+/// The source at the front. What follows it shows whether it was the whole word. Looked up by its first letter, of which
+/// no processor can guess what comes next.
 #[inline]
 pub(super) fn source(bytes: &[u8]) -> Option<(Source, &[u8])> {
-    match bytes {
-        [b'm', ..] => Some((Source::Messenger, bytes.strip_prefix(b"messenger")?)),
-        [b'l', ..] => match bytes.strip_prefix(b"livechat")? {
-            [b'3', rest @ ..] => Some((Source::Livechat3, rest)),
-            rest => Some((Source::Livechat, rest)),
-        },
-        [b'w', ..] => Some((Source::Widget, bytes.strip_prefix(b"widget")?)),
-        [b's', ..] => Some((Source::Slack, bytes.strip_prefix(b"slack")?)),
-        [b'a', ..] => Some((Source::App, bytes.strip_prefix(b"app")?)),
-        _ => Some((Source::Custom, bytes.strip_prefix(b"custom")?)),
+    let Some((&word, [ninth, ..])) = bytes.split_first_chunk::<8>() else { return short_source(bytes) };
+    let spelling = SPELLINGS.get(usize::from(word[0]) % SPELLINGS.len())?;
+    let is_long = usize::from(spelling.ninth == u16::from(*ninth));
+    let source = spelling.sources.get(is_long).copied().flatten()?;
+    let is_it = (u64::from_le_bytes(word) ^ spelling.word) & spelling.mask == 0;
+    let rest = bytes.get(spelling.length + is_long..)?;
+    is_it.then_some((source, rest))
+}
+
+/// The same where so little follows that it can be no whole line.
+#[cold]
+fn short_source(bytes: &[u8]) -> Option<(Source, &[u8])> {
+    let longest_first = [Source::Livechat3].into_iter().chain(Source::ALL);
+    longest_first
+        .into_iter()
+        .find_map(|source| Some((source, bytes.strip_prefix(source.as_str().as_bytes())?)))
+}
+
+/// The sources that begin with a letter: what their first eight bytes are, and what a ninth one makes of them.
+#[derive(Clone, Copy)]
+struct Spelling {
+    word: u64,
+    mask: u64,
+    length: usize,
+    /// The ninth byte of the longer source; no byte where there is none.
+    ninth: u16,
+    /// The source without that byte, and with it.
+    sources: [Option<Source>; 2],
+}
+
+/// By the low five bits of the first letter.
+static SPELLINGS: [Spelling; 32] = spellings();
+
+#[expect(clippy::indexing_slicing, clippy::as_conversions, reason = "runs when it is compiled")]
+const fn spellings() -> [Spelling; 32] {
+    let none = Spelling { word: 0, mask: 0, length: 8, ninth: u16::MAX, sources: [None; 2] };
+    let mut spellings = [none; 32];
+    let mut number = 0;
+    while number < Source::ALL.len() {
+        let source = Source::ALL[number];
+        let name = source.as_str().as_bytes();
+        let (mut word, mut mask, mut index) = (0, 0, 0);
+        while index < name.len() && index < 8 {
+            word |= (name[index] as u64) << (8 * index);
+            mask |= 0xFF << (8 * index);
+            index += 1;
+        }
+        let spelling = &mut spellings[name[0] as usize % 32];
+        assert!(spelling.mask == 0 || spelling.word == word, "one letter stands for one beginning");
+        (spelling.word, spelling.mask, spelling.length) = (word, mask, index);
+        if name.len() == 9 {
+            spelling.ninth = name[8] as u16;
+            spelling.sources[1] = Some(source);
+        } else {
+            assert!(name.len() < 9, "a source has at most nine letters");
+            spelling.sources[0] = Some(source);
+        }
+        number += 1;
     }
+    spellings
 }
 
 #[cfg(test)]
