@@ -11,6 +11,7 @@
 
 pub(crate) mod index;
 mod story;
+mod word;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -24,9 +25,10 @@ use crate::batch::{Change, Definition, SeriesId};
 use crate::event::{Metric, Node, SeriesKey, Source, StoryId};
 use crate::limits::{NODES_PER_STORY_MAX, SERIES_MAX, STORIES_MAX, TOTALS};
 use crate::table::Table;
-use index::{Index, Link};
+use index::{Index, Known, Link, Rows};
 use story::Counter;
 pub use story::{NodeEntry, Story};
+use word::SeriesWord;
 
 /// The first id that [`Catalogue::intern`] gives; those below are the totals'.
 pub const FIRST_STORY_SERIES: SeriesId = SeriesId::new(24);
@@ -41,8 +43,9 @@ const ID_END: u32 = (TOTALS + SERIES_MAX) as u32;
 #[derive(Debug)]
 pub struct Catalogue {
     limits: CatalogueLimits,
-    stories: DashMap<StoryId, Arc<Story>, RandomState>,
-    /// The stories by their number, interned or known.
+    /// The number of each story, interned or known.
+    stories: DashMap<StoryId, u32, RandomState>,
+    /// The stories by their number.
     by_number: Table<std::sync::OnceLock<Arc<Story>>>,
     /// What each id names, see [`SeriesWord`].
     series: Table<AtomicU64>,
@@ -137,33 +140,57 @@ impl Catalogue {
     /// Which bound does not allow a new story, interaction or series.
     pub fn intern(&self, key: &SeriesKey) -> Result<SeriesId, CatalogueFull> {
         let story = self.intern_story(key.story, self.limits.stories)?;
-        if let Some(id) = interned(&story, key) {
+        if let Some(id) = interned(story, key) {
             return Ok(id);
         }
+        self.intern_in(story, None, key).map(|(id, _)| id)
+    }
+
+    /// As [`Self::intern`], for the series of a usual head: what the index, of which these are rows, knows of its story and
+    /// node need not be searched for, and the index then has the series.
+    ///
+    /// # Errors
+    /// As [`Self::intern`].
+    pub(crate) fn intern_indexed(&self, rows: &Rows, key: &SeriesKey) -> Result<SeriesId, CatalogueFull> {
+        let known = rows.known(key);
+        let story = match known.and_then(|known| self.numbered(known.story)) {
+            Some(story) => story,
+            None => self.intern_story(key.story, self.limits.stories)?,
+        };
+        let counter = match known.and_then(|known| known.node) {
+            Some(place) => Some(Counter::OfNode(place)),
+            None => Counter::of_story(key.metric),
+        };
+        let (id, counter) = self.intern_in(story, counter, key)?;
+        let place = if let Counter::OfNode(place) = counter { place } else { 0 };
+        self.index.put(key, Known { story: story.number(), node: Some(place) }, id);
+        Ok(id)
+    }
+
+    /// The id of a series of that story, whose counter may be known.
+    fn intern_in(
+        &self,
+        story: &Story,
+        counter: Option<Counter>,
+        key: &SeriesKey,
+    ) -> Result<(SeriesId, Counter), CatalogueFull> {
         let mut inner = story.write();
         let max = self.limits.nodes_per_story;
         let nodes_full = CatalogueFull::Nodes { story: key.story, max };
-        let counter = inner.counter_or_add(key.metric, max).ok_or(nodes_full)?;
-        // Another thread may have been here between the locks.
+        let counter = counter.or_else(|| inner.counter_or_add(key.metric, max)).ok_or(nodes_full)?;
+        // Another thread may have been here before.
         if let Some(id) = inner.interned(counter, key.source) {
-            return Ok(id);
+            return Ok((id, counter));
         }
         let id = self.next_id().ok_or(CatalogueFull::Series(self.limits.series))?;
         self.write_word(id, SeriesWord { story: story.number(), counter, source: key.source });
         inner.bind(counter, key.source, id);
-        Ok(id)
+        Ok((id, counter))
     }
 
     /// Where parsers find the usual series.
     pub(crate) fn index(&self) -> &Index {
         &self.index
-    }
-
-    /// Puts an interned series into the index. Blocks while another thread writes there.
-    pub(crate) fn index_series(&self, key: &SeriesKey, id: SeriesId) {
-        if let Some(word) = self.word(id) {
-            self.index.put(key, word.story, id);
-        }
     }
 
     /// Notes in a link of the index that its series is confirmed, unless that has been taken back meanwhile.
@@ -223,17 +250,16 @@ impl Catalogue {
             return;
         }
         let interned = self.word(*id).and_then(|word| Some((self.numbered(word.story)?, word.counter)));
-        let (story, counter) = match interned {
+        let (story, counter) = if let Some((story, counter)) = interned {
             // Within a run an id has one key.
-            Some((story, counter)) => (Arc::clone(story), Some(counter)),
-            None => match self.intern_story(key.story, usize::MAX) {
-                Ok(story) => (story, None),
-                Err(_) => return,
-            },
+            (story, Some(counter))
+        } else {
+            let Ok(story) = self.intern_story(key.story, usize::MAX) else { return };
+            self.next_id.fetch_max(id.get() + 1, Ordering::AcqRel);
+            (story, None)
         };
         let mut inner = story.write();
         let Some(counter) = counter.or_else(|| inner.counter_or_add(key.metric, usize::MAX)) else { return };
-        self.next_id.fetch_max(id.get() + 1, Ordering::AcqRel);
         match inner.interned(counter, key.source) {
             Some(there) if there == *id => {}
             there => {
@@ -286,7 +312,7 @@ impl Catalogue {
 
     /// The story, if it is known.
     pub fn story(&self, id: StoryId) -> Option<Arc<Story>> {
-        self.interned_story(id).filter(|story| story.read().is_known)
+        self.interned_story(id).filter(|story| story.read().is_known).map(Arc::clone)
     }
 
     /// Every known story, in the order in which they were first seen.
@@ -365,26 +391,26 @@ impl Catalogue {
         self.by_number.get(usize::try_from(number).ok()?)?.get()
     }
 
-    fn interned_story(&self, id: StoryId) -> Option<Arc<Story>> {
-        self.stories.get(&id).map(|story| Arc::clone(&story))
+    fn interned_story(&self, id: StoryId) -> Option<&Arc<Story>> {
+        let number = *self.stories.get(&id)?;
+        self.numbered(number)
     }
 
-    fn intern_story(&self, id: StoryId, max: usize) -> Result<Arc<Story>, CatalogueFull> {
+    fn intern_story(&self, id: StoryId, max: usize) -> Result<&Arc<Story>, CatalogueFull> {
         if let Some(story) = self.interned_story(id) {
             return Ok(story);
         }
-        match self.stories.entry(id) {
-            Entry::Occupied(story) => Ok(Arc::clone(story.get())),
+        let number = match self.stories.entry(id) {
+            Entry::Occupied(number) => *number.get(),
             Entry::Vacant(vacant) => {
                 let number = take_number(&self.stories_interned, max).ok_or(CatalogueFull::Stories(max))?;
-                let story = Arc::new(Story::new(id, number));
                 let place = usize::try_from(number).ok().and_then(|number| self.by_number.ensure(number));
-                // The number is new, so nobody has set its place before.
-                place.ok_or(CatalogueFull::Stories(max))?.get_or_init(|| Arc::clone(&story));
-                vacant.insert(Arc::clone(&story));
-                Ok(story)
+                // The number is new, so nobody has set its place before; and nobody sees it before it is set.
+                place.ok_or(CatalogueFull::Stories(max))?.get_or_init(|| Arc::new(Story::new(id, number)));
+                *vacant.insert(number)
             }
-        }
+        };
+        self.numbered(number).ok_or(CatalogueFull::Stories(max))
     }
 
     fn next_id(&self) -> Option<SeriesId> {
@@ -449,47 +475,4 @@ fn take_number(next: &AtomicU32, max: usize) -> Option<u32> {
         below_max(number).then(|| number.checked_add(1)).flatten()
     })
     .ok()
-}
-
-/// What an id names, in eight bytes: story in the low 32 bits, then 24 of counter, 3 of source, 2 of flags.
-#[derive(Clone, Copy, Debug)]
-struct SeriesWord {
-    story: u32,
-    counter: Counter,
-    source: Source,
-}
-
-impl SeriesWord {
-    const CONFIRMED: u64 = 1 << 63;
-    const INTERNED: u64 = 1 << 62;
-    const SOURCE_SHIFT: u32 = 56;
-    const COUNTER_SHIFT: u32 = 32;
-    /// Counter numbers from here on are nodes, those below are of the story.
-    const FIRST_NODE: u32 = 3;
-
-    fn pack(self) -> u64 {
-        let counter = match self.counter {
-            Counter::OfStory(metric) => u32::from(metric),
-            Counter::OfNode(place) => place.saturating_add(Self::FIRST_NODE),
-        };
-        let source = u64::try_from(self.source.index()).unwrap_or_default();
-        Self::INTERNED
-            | source << Self::SOURCE_SHIFT
-            | u64::from(counter) << Self::COUNTER_SHIFT
-            | u64::from(self.story)
-    }
-
-    fn unpack(word: u64) -> Option<Self> {
-        if word & Self::INTERNED == 0 {
-            return None;
-        }
-        let bits = |shift: u32, width: u32| u32::try_from((word >> shift) & ((1 << width) - 1)).ok();
-        let source = Source::ALL.get(usize::try_from(bits(Self::SOURCE_SHIFT, 3)?).ok()?)?;
-        let counter = bits(Self::COUNTER_SHIFT, 24)?;
-        let counter = match counter.checked_sub(Self::FIRST_NODE) {
-            Some(place) => Counter::OfNode(place),
-            None => Counter::OfStory(u8::try_from(counter).ok()?),
-        };
-        Some(Self { story: bits(0, 32)?, counter, source: *source })
-    }
 }

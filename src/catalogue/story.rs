@@ -161,10 +161,12 @@ impl Inner {
 
     /// The counter of a metric, its node added where need be; `None` if there are `nodes_max` nodes already.
     pub(super) fn counter_or_add(&mut self, metric: Metric, nodes_max: usize) -> Option<Counter> {
-        if let Metric::Interaction(node) = metric {
-            self.place_or_add(node, nodes_max)?;
+        match metric {
+            Metric::Interaction(node) => {
+                u32::try_from(self.place_or_add(node, nodes_max)?).ok().map(Counter::OfNode)
+            }
+            of_story => Counter::of_story(of_story),
         }
-        self.counter(metric)
     }
 
     /// What the counter counts.
@@ -211,13 +213,15 @@ impl Inner {
 
     /// Where the node stands, if it has been seen.
     pub(super) fn place(&self, node: Node) -> Option<usize> {
-        let at = self.find(node).ok()?;
-        usize::try_from(*self.by_node.get(at)?).ok()
+        self.place_at(self.find(node).ok()?)
     }
 
     /// Where the node stands, added where need be; `None` if there are `nodes_max` already.
     pub(super) fn place_or_add(&mut self, node: Node, nodes_max: usize) -> Option<usize> {
-        let Err(at) = self.find(node) else { return self.place(node) };
+        let at = match self.find(node) {
+            Ok(at) => return self.place_at(at),
+            Err(at) => at,
+        };
         let place = self.nodes.len();
         if place >= nodes_max {
             return None;
@@ -242,6 +246,10 @@ impl Inner {
             slot.series.take_back(&mut taken_back);
         }
         taken_back
+    }
+
+    fn place_at(&self, at: usize) -> Option<usize> {
+        usize::try_from(*self.by_node.get(at)?).ok()
     }
 
     fn find(&self, node: Node) -> Result<usize, usize> {

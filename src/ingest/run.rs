@@ -157,7 +157,7 @@ impl Run<'_> {
     #[cold]
     #[inline(never)]
     fn new_shape(&mut self, line: &[u8], shape: &Shape<'_>, tail: Tail) {
-        let Some(outcome) = self.sink.take_shape(shape, tail) else {
+        let Some(outcome) = self.sink.take_shape(self.rows, shape, tail) else {
             self.slow(line, None);
             return;
         };

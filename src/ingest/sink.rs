@@ -9,7 +9,7 @@ use super::shape::Shape;
 use super::{Parsed, Tally};
 use crate::batch::{Definition, Increment, SeriesId};
 use crate::calendar::Hour;
-use crate::catalogue::index::{Indexed, Link};
+use crate::catalogue::index::{Indexed, Link, Rows};
 use crate::catalogue::{Catalogue, CatalogueFull};
 use crate::event::{Event, Metric, SeriesKey, What};
 use crate::wire::rules::NameIn;
@@ -182,18 +182,17 @@ impl<'p> Sink<'p> {
     ///
     /// # Errors
     /// `CatalogueFull`.
-    pub(super) fn take_shape(&mut self, shape: &Shape<'_>, tail: Tail) -> Option<Result<(), LineError>> {
+    pub(super) fn take_shape(
+        &mut self,
+        rows: &Rows,
+        shape: &Shape<'_>,
+        tail: Tail,
+    ) -> Option<Result<(), LineError>> {
         let key = shape.series()?;
         let is_paid = shape.kind == EventKind::Conversation && tail.paid == Paid::Yes;
-        Some(self.add(shape.kind, &key, is_paid, (tail.hour, tail.count)).map(|entry| {
-            self.accept(shape.kind, tail.stamp);
-            let paid = SeriesKey { metric: Metric::PaidConversations, ..key };
-            for (key, known) in [(key, entry.series), (paid, entry.paid)] {
-                if let Some(id) = known.bits.id() {
-                    self.catalogue.index_series(&key, id);
-                }
-            }
-        }))
+        let intern = |catalogue: &Catalogue, key: &SeriesKey| catalogue.intern_indexed(rows, key);
+        let added = self.add(&key, is_paid, (tail.hour, tail.count), intern);
+        Some(added.map(|_| self.accept(shape.kind, tail.stamp)))
     }
 
     /// Adds an event. Returns what the cache may keep for its head, or `None` where the head says more than the
@@ -210,7 +209,9 @@ impl<'p> Sink<'p> {
             What::Interaction { node, .. } => (EventKind::Interaction, Metric::Interaction(*node)),
         };
         let is_paid = matches!(what, What::Conversation { paid: true });
-        let entry = self.add(kind, &SeriesKey { story, source, metric }, is_paid, (hour, count))?;
+        let key = SeriesKey { story, source, metric };
+        let (series, paid) = self.add(&key, is_paid, (hour, count), Catalogue::intern)?;
+        let entry = Entry { series, paid, kind };
         if let Some(name) = story_name {
             self.rename(Named::Story(story), &name);
         }
@@ -225,31 +226,39 @@ impl<'p> Sink<'p> {
     /// Adds to a series, and to the paid one beside it.
     fn add(
         &mut self,
-        kind: EventKind,
         key: &SeriesKey,
         is_paid: bool,
         (hour, count): (Hour, u32),
-    ) -> Result<Entry, LineError> {
+        intern: impl Fn(&Catalogue, &SeriesKey) -> Result<SeriesId, CatalogueFull>,
+    ) -> Result<(Known, Known), LineError> {
+        let catalogue = self.catalogue;
         let intern = |key: &SeriesKey| {
-            self.catalogue.intern(key).map_err(|full: CatalogueFull| {
+            intern(catalogue, key).map_err(|full| {
                 LineError::whole(LineErrorKind::CatalogueFull { what: full.to_string().into() })
             })
         };
         let series = intern(key)?;
-        let paid = if is_paid {
-            Some(intern(&SeriesKey { metric: Metric::PaidConversations, ..*key })?)
-        } else {
-            None
-        };
-        let mut entry = Entry { series: Known::new(series), paid: Known::default(), kind };
-        self.define(&mut entry.series, series);
+        let paid_key = SeriesKey { metric: Metric::PaidConversations, ..*key };
+        let paid = if is_paid { Some(intern(&paid_key)?) } else { None };
+        let known = self.define_as(series, key);
         self.increment(series, hour, count);
-        if let Some(paid) = paid {
-            entry.paid = Known::new(paid);
-            self.define(&mut entry.paid, paid);
+        let known_paid = paid.map_or_else(Known::default, |paid| {
+            let known = self.define_as(paid, &paid_key);
             self.increment(paid, hour, paid_count(count));
+            known
+        });
+        Ok((known, known_paid))
+    }
+
+    /// Puts the definition of a series that was just interned into the batch if it is needed and not there yet.
+    fn define_as(&mut self, id: SeriesId, key: &SeriesKey) -> Known {
+        let mut known = Known::new(id);
+        if self.is_confirmed(id) {
+            known.bits = IdBits(id.get() | IdBits::CONFIRMED);
+        } else if self.parsed.defined.insert(id) {
+            self.parsed.batch.definitions.push(Definition { id, key: *key });
         }
-        Ok(entry)
+        known
     }
 
     #[inline]

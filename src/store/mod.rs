@@ -171,7 +171,7 @@ impl Store {
             reserve,
             closing: door.closing(),
             refusals_logged: OncePerMinute::new(options.clock.clone()),
-            defining: HashSet::new(),
+            defining: HashSet::default(),
         };
         let context = worker::Context { status, lock };
         let store = Self {

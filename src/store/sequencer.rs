@@ -41,7 +41,7 @@ pub(super) struct Sequencer {
     pub(super) closing: Arc<AtomicBool>,
     pub(super) refusals_logged: OncePerMinute,
     /// Series whose definition is staged in this turn.
-    pub(super) defining: HashSet<SeriesId>,
+    pub(super) defining: HashSet<SeriesId, foldhash::fast::RandomState>,
 }
 
 /// A submission of this turn.
