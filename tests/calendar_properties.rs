@@ -7,7 +7,9 @@ use std::collections::HashSet;
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Offset, TimeZone};
 use chrono_tz::Tz;
 use proptest::prelude::*;
-use tallyd::calendar::{DateValue, End, Hour, LocalRange, Unit, Units, UnixSeconds, Zone, write_instant};
+use tallyd::calendar::{
+    DateValue, End, Hour, Instants, LocalRange, Unit, Units, UnixSeconds, Zone, write_instant,
+};
 
 /// 1974-01-01 and 2100-01-01, in seconds since the epoch.
 const YEARS: (i64, i64) = (126_230_400, 4_102_444_800);
@@ -190,6 +192,41 @@ proptest! {
         write_instant(UnixSeconds::new(at), &mut text);
         let expected = DateTime::from_timestamp(at, 0).unwrap().format("%Y-%m-%dT%H:%M:%S.000Z").to_string();
         prop_assert_eq!(String::from_utf8(text.to_vec()).unwrap(), expected);
+    }
+
+    #[test]
+    fn instants_in_a_row_are_written_as_each_alone(
+        at in -100_000_000_i64..253_402_300_800,
+        steps in prop::collection::vec(prop_oneof![Just(86_400_i64), Just(3_600), -90_000_i64..9_000_000], 0..300),
+    ) {
+        let (mut at, mut instants) = (at, Instants::default());
+        for step in steps {
+            at += step;
+            let mut alone = [0; 24];
+            write_instant(UnixSeconds::new(at), &mut alone);
+            prop_assert_eq!(instants.text(UnixSeconds::new(at)), &alone);
+        }
+    }
+
+    #[test]
+    fn days_of_a_short_range_are_those_of_a_long_one(
+        index in 0_usize..597,
+        from in YEARS.0..YEARS.1,
+        days in 1_i64..120,
+    ) {
+        let zone = Zone::named(Zone::names().nth(index).unwrap()).unwrap();
+        let range = |from: i64, to: i64| {
+            LocalRange::widened(zone, UnixSeconds::new(from), End::Before(UnixSeconds::new(to)))
+        };
+        let short = range(from, from + days * 86_400);
+        let long = range(from - 500 * 86_400, from + 620 * 86_400);
+        let (short_days, long_days) = (Units::new(Unit::Day, &short), Units::new(Unit::Day, &long));
+        let first = long_days.starts().iter().rposition(|start| *start <= short.start()).unwrap();
+        let of_long = &long_days.starts()[first..first + short_days.len()];
+        prop_assert_eq!(short_days.starts(), of_long);
+        prop_assert_eq!(&short_days.bounds()[1..short_days.len()], &long_days.bounds()[first + 1..first + short_days.len()]);
+        let next = long_days.starts()[first + short_days.len()];
+        prop_assert!(next >= short.end());
     }
 
     #[test]

@@ -36,6 +36,13 @@ impl Hour {
         i64::from(self.0).saturating_mul(Self::SECONDS)
     }
 
+    /// The hour so many later; at most `Hour::MAX`.
+    #[inline]
+    #[must_use]
+    pub const fn plus(self, hours: u32) -> Self {
+        Self(self.0.saturating_add(hours))
+    }
+
     /// The next hour; `Hour::MAX` stays itself.
     #[inline]
     #[must_use]

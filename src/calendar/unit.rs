@@ -96,20 +96,11 @@ impl Units {
         let starts = match unit {
             _ if range.is_empty() => Vec::new(),
             Unit::Hour => hour_starts(range),
-            Unit::Day => {
-                let first = range.zone().day_number(range.start()).get();
-                starts_of_days(range, (first.saturating_sub(1)..).map(DayNumber::new))
-            }
+            Unit::Day => day_starts(range),
             Unit::Month => starts_of_days(range, first_days(range, 1)),
             Unit::Year => starts_of_days(range, first_days(range, 12)),
         };
-        let HourRange { start, end } = range.hours();
-        let mut bounds = Vec::with_capacity(starts.len().saturating_add(1));
-        bounds.push(start);
-        bounds.extend(starts.iter().skip(1).map(|start| start.first_hour()));
-        if !starts.is_empty() {
-            bounds.push(end);
-        }
+        let bounds = bounds_of(&starts, range.hours());
         Self { unit, starts, bounds }
     }
 
@@ -138,6 +129,27 @@ impl Units {
     pub fn bounds(&self) -> &[Hour] {
         &self.bounds
     }
+}
+
+/// The bounds of the units that start so.
+fn bounds_of(starts: &[UnixSeconds], range: HourRange) -> Vec<Hour> {
+    let mut bounds = Vec::with_capacity(starts.len().saturating_add(1));
+    bounds.push(range.start);
+    // Mostly each start is whole hours after the one before, and a division costs more than all the rest.
+    let (mut last, mut bound) = (UnixSeconds::MIN, Hour::MIN);
+    bounds.extend(starts.iter().skip(1).map(|start| {
+        bound = match start.since(last) {
+            Hour::SECONDS => bound.plus(1),
+            UnixSeconds::DAY => bound.plus(24),
+            _ => start.first_hour(),
+        };
+        last = *start;
+        bound
+    }));
+    if !starts.is_empty() {
+        bounds.push(range.end);
+    }
+    bounds
 }
 
 /// Hours of equal offset within a range: at `first`, then at `second` and every 3,600 seconds, before `end`.
@@ -173,6 +185,26 @@ fn hour_starts(range: &LocalRange) -> Vec<UnixSeconds> {
             next = next.plus(Hour::SECONDS);
         }
     }
+    starts
+}
+
+fn day_starts(range: &LocalRange) -> Vec<UnixSeconds> {
+    let zone = range.zone();
+    let day = zone.day_number(range.start());
+    // Where the clocks do not change, nor have within two days, each day is as long as the other.
+    let span = zone.span_at(range.start());
+    let first = span.moment(LocalSeconds::midnight(day));
+    if first < span.start.plus(UnixSeconds::DAY.saturating_mul(2)) || range.end() > span.end {
+        return starts_of_days(range, (day.get().saturating_sub(1)..).map(DayNumber::new));
+    }
+    let days = Unit::Day.count_in(range);
+    let mut next = first;
+    let mut starts = Vec::with_capacity(usize::try_from(days).unwrap_or(0));
+    starts.extend((0..days).map(|_| {
+        let start = next;
+        next = next.plus(UnixSeconds::DAY);
+        start
+    }));
     starts
 }
 

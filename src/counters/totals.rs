@@ -8,7 +8,7 @@
 //! hour a count that was true at some moment of the call.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 use super::series::Work;
 use crate::calendar::{Hour, HourRange};
@@ -27,66 +27,71 @@ type Row = [OnceLock<Box<Chunk>>; ROW_CHUNKS];
 
 /// All totals, by number.
 #[derive(Debug)]
-pub(super) struct Totals(Box<[Total]>);
+pub(super) struct Totals {
+    of: Box<[Total]>,
+    /// Whether a count has ever been so great that a sum of them could be past 64 bits. Set before such a count is.
+    has_great: AtomicBool,
+}
 
 #[derive(Debug)]
 struct Total([OnceLock<Box<Row>>; ROWS]);
 
 /// The counts of hours that follow each other.
 #[derive(Clone, Copy, Debug)]
-pub struct HourlyCounts<'a>(&'a [AtomicU64]);
+pub struct HourlyCounts<'a> {
+    counts: &'a [AtomicU64],
+    has_great: &'a AtomicBool,
+}
 
 impl<'a> HourlyCounts<'a> {
     /// How many hours these are.
     #[inline]
     pub fn len(self) -> usize {
-        self.0.len()
+        self.counts.len()
     }
 
     /// Whether there is none.
     #[inline]
     pub fn is_empty(self) -> bool {
-        self.0.is_empty()
+        self.counts.is_empty()
     }
 
     /// The first `hours` of them, or all, and the rest.
     #[inline]
     #[must_use]
     pub fn split_at(self, hours: usize) -> (Self, Self) {
-        let (first, rest) = self.0.split_at_checked(hours).unwrap_or((self.0, &[]));
-        (Self(first), Self(rest))
+        let (first, rest) = self.counts.split_at_checked(hours).unwrap_or((self.counts, &[]));
+        (Self { counts: first, ..self }, Self { counts: rest, ..self })
     }
 
     /// The count of each hour.
     #[inline]
     pub fn iter(self) -> impl Iterator<Item = u64> + use<'a> {
-        self.0.iter().map(count)
+        self.counts.iter().map(count)
     }
 
     /// The sum of the counts; stays at `u64::MAX` where it would be more.
     #[inline]
     pub fn sum(self) -> u64 {
-        // Four at a time: the processor adds them side by side. What is past 63 bits is looked for once, after.
-        let (fours, rest) = self.0.as_chunks::<4>();
-        let mut sums = [0_u64; 4];
-        let mut bits = 0;
-        for four in fours {
-            for (sum, word) in sums.iter_mut().zip(four) {
-                let count = count(word);
-                bits |= count;
-                *sum = sum.wrapping_add(count);
-            }
+        // Four at a time: the processor adds them side by side.
+        let (fours, rest) = self.counts.as_chunks::<4>();
+        let (mut a, mut b, mut c, mut d) = (0_u64, 0_u64, 0_u64, 0_u64);
+        for [first, second, third, fourth] in fours {
+            a = a.wrapping_add(count(first));
+            b = b.wrapping_add(count(second));
+            c = c.wrapping_add(count(third));
+            d = d.wrapping_add(count(fourth));
         }
-        if bits >> SUMMED_BITS != 0 {
-            return self.iter().fold(0, u64::saturating_add);
-        }
-        let sum = sums.into_iter().fold(0, u64::saturating_add);
-        rest.iter().map(count).fold(sum, u64::saturating_add)
+        let sum = rest.iter().map(count).chain([a, b, c, d]).fold(0, u64::wrapping_add);
+        // Whoever has seen a great count sees here that there is one.
+        fence(Ordering::Acquire);
+        if self.has_great.load(Ordering::Relaxed) { self.iter().fold(0, u64::saturating_add) } else { sum }
     }
 }
 
-/// Counts below two to this power can be added up over a whole chunk.
-const SUMMED_BITS: u32 = u64::BITS - CHUNK_HOURS.ilog2() - 1;
+/// Counts below this can be added up over a whole chunk.
+#[expect(clippy::as_conversions, reason = "try_from is not const")]
+const GREAT: u64 = u64::MAX / (CHUNK_HOURS as u64);
 
 #[inline]
 fn count(word: &AtomicU64) -> u64 {
@@ -102,7 +107,8 @@ impl Totals {
     };
 
     pub(super) fn new() -> Self {
-        Self((0..TOTALS).map(|_| Total([const { OnceLock::new() }; ROWS])).collect())
+        let of = (0..TOTALS).map(|_| Total([const { OnceLock::new() }; ROWS])).collect();
+        Self { of, has_great: AtomicBool::new(false) }
     }
 
     /// Bytes that are allocated from the beginning.
@@ -114,7 +120,7 @@ impl Totals {
     /// Calls `f` with the counts of hours in the range, and the first of these hours, in ascending order, as far as
     /// they are before [`Totals::END`]. Hours that are not given have a count of 0.
     pub(super) fn visit(&self, total: usize, range: HourRange, f: &mut dyn FnMut(Hour, HourlyCounts<'_>)) {
-        let Some(Total(rows)) = self.0.get(total) else { return };
+        let Some(Total(rows)) = self.of.get(total) else { return };
         let (mut at, end) = (index(range.start), index(range.end.min(Self::END)));
         while at < end {
             let (chunk, within) = (at / CHUNK_HOURS, at % CHUNK_HOURS);
@@ -125,7 +131,8 @@ impl Totals {
             let chunk_end = (chunk + 1) * CHUNK_HOURS;
             if let Some(hours) = row.get(chunk % ROW_CHUNKS).and_then(OnceLock::get) {
                 let last = within + (chunk_end.min(end) - at);
-                f(hour(at), HourlyCounts(hours.get(within..last).unwrap_or_default()));
+                let counts = hours.get(within..last).unwrap_or_default();
+                f(hour(at), HourlyCounts { counts, has_great: &self.has_great });
             }
             at = chunk_end;
         }
@@ -169,7 +176,12 @@ impl Totals {
             work.cells_grown += 1;
         }
         // There is one writer, so nothing can have come between the load and the store.
-        place.store(before.saturating_add(more), Ordering::Relaxed);
+        let after = before.saturating_add(more);
+        if after >= GREAT {
+            self.has_great.store(true, Ordering::Relaxed);
+        }
+        // With what was stored before it, for the fence of a reader.
+        place.store(after, Ordering::Release);
         true
     }
 
@@ -187,7 +199,7 @@ impl Totals {
 
     #[inline]
     fn place(&self, total: usize, hour: Hour) -> Option<&AtomicU64> {
-        let Total(rows) = self.0.get(total)?;
+        let Total(rows) = self.of.get(total)?;
         let (chunk, within) = (index(hour) / CHUNK_HOURS, index(hour) % CHUNK_HOURS);
         let row = rows.get(chunk / ROW_CHUNKS)?.get()?;
         row.get(chunk % ROW_CHUNKS)?.get()?.get(within)
@@ -196,7 +208,7 @@ impl Totals {
     /// Makes the chunk of an hour.
     #[cold]
     fn make(&self, total: usize, hour: Hour, work: &mut Work) -> Option<&AtomicU64> {
-        let Total(rows) = self.0.get(total)?;
+        let Total(rows) = self.of.get(total)?;
         let chunk = index(hour) / CHUNK_HOURS;
         let row = rows.get(chunk / ROW_CHUNKS)?.get_or_init(|| {
             work.bytes_grown += ROW_BYTES;
@@ -247,7 +259,7 @@ mod tests {
             (vec![u64::MAX / 4; 5], u64::MAX),
             (vec![u64::MAX, 1, 0, 0, 9, u64::MAX], u64::MAX),
             (vec![u64::MAX], u64::MAX),
-            (vec![(1 << SUMMED_BITS) - 1; CHUNK_HOURS], ((1 << SUMMED_BITS) - 1) * 768),
+            (vec![GREAT - 1; CHUNK_HOURS], (GREAT - 1) * 768),
         ] {
             let start = Hour::new(768 * 7);
             for (hour, count) in (start.get()..).zip(&counts) {

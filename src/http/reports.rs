@@ -9,14 +9,15 @@ use super::answer::{self, Answer, Detail, Failure};
 use crate::limits::{FAULTS_SHOWN_MAX, HEAVY_QUERY_WAIT_MAX};
 use crate::report::{self, JsonParts, Query, ReportName};
 
-/// What a report of a month takes as JSON, so that the usual one is written without growing.
-const JSON_BYTES_EXPECTED: usize = 4 * 1024;
+/// Parameters of the usual report, so that they are gathered without growing.
+const PAIRS_EXPECTED: usize = 4;
 
 /// Answers a report.
 pub(super) async fn report(shared: &Arc<Shared>, name: ReportName, query: &str) -> Result<Answer, Failure> {
     let context = &shared.context;
     let started = context.clock.monotonic();
-    let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let mut pairs = Vec::with_capacity(PAIRS_EXPECTED);
+    pairs.extend(form_urlencoded::parse(query.as_bytes()));
     let (now, stories_known) = (context.clock.unix_ms(), context.catalogue.story_count());
     let query = Query::parse(name, &pairs, now, stories_known).map_err(|errors| {
         let details = errors.into_iter().take(FAULTS_SHOWN_MAX);
@@ -36,7 +37,7 @@ pub(super) async fn report(shared: &Arc<Shared>, name: ReportName, query: &str) 
             Text::Parts(parts, place) => answer::json_parts(*parts, place),
         }
     } else {
-        let mut json = Vec::with_capacity(JSON_BYTES_EXPECTED);
+        let mut json = Vec::new();
         report::answer(&context.catalogue, &context.counters, &query).write_json(&mut json);
         answer::json(json)
     };

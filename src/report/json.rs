@@ -14,18 +14,18 @@ use super::groups::{Group, GroupKey};
 use super::popularity::PopularityReport;
 use super::series::{Points, SeriesReport};
 use super::summary::{Figure, Scale};
-use crate::calendar::{UnixSeconds, write_instant};
+use crate::calendar::{Instants, UnixSeconds};
 use crate::event::Node;
 
 /// What stands between two values: `},{"date":"2019-03-17T00:00:00.000Z","value":`.
 type Separator = [u8; SEPARATOR_BYTES];
 const SEPARATOR_BYTES: usize = 45;
-/// A separator, the 20 digits of the greatest number, a decimal point, and some to spare.
-const POINT_BYTES_MAX: usize = SEPARATOR_BYTES + 24;
-/// Points that are made ready at a time, in a buffer that stays in the fastest cache.
+/// Points after which it is looked whether a part is full.
 const ROW_POINTS_MAX: usize = 64;
 /// A separator and a zero.
 const ZERO_BYTES: usize = SEPARATOR_BYTES + 1;
+/// Where in a separator the date is.
+const DATE_PLACE: Range<usize> = 11..35;
 /// Bytes of the first separator that close what is not there.
 const BEFORE_FIRST: usize = 2;
 /// Bytes of a part after which the next begins.
@@ -35,7 +35,9 @@ const SHARED_BYTES_MIN: usize = 4 * 1024;
 
 pub(super) fn write_series(report: &SeriesReport, out: &mut Vec<u8>) {
     let dates = Dates::of(report);
-    out.reserve(dates.separators.len().saturating_mul(SEPARATOR_BYTES + 4).saturating_add(256));
+    let series = report.groups.as_ref().map_or(0, |groups| groups.list.len()).saturating_add(1);
+    let points = report.units.len().saturating_mul(series);
+    out.reserve_exact(points.saturating_mul(SEPARATOR_BYTES + 4).saturating_add(series.saturating_mul(256)));
     for piece in Piece::all(report) {
         piece.write(report, &dates, out);
     }
@@ -137,47 +139,39 @@ impl Sink for Parts {
     }
 }
 
-/// The texts around the values of a report.
+/// The texts around the values of a report with groups, which each of them repeats; none where there are no groups.
 #[derive(Debug)]
 struct Dates {
     separators: Vec<Separator>,
-    /// Each separator with a zero behind it; empty where there are no groups.
+    /// Each separator with a zero behind it.
     zeros: Bytes,
 }
 
 impl Dates {
     fn of(report: &SeriesReport) -> Self {
-        let separators: Vec<Separator> =
-            report.units.starts().iter().map(|start| separator(*start)).collect();
-        let mut zeros = Vec::new();
-        if report.groups.is_some() {
-            zeros.reserve_exact(separators.len().saturating_mul(ZERO_BYTES));
-            for separator in &separators {
-                zeros.extend_from_slice(separator);
-                zeros.push(b'0');
-            }
+        if report.groups.is_none() {
+            return Self { separators: Vec::new(), zeros: Bytes::new() };
+        }
+        let mut instants = Instants::default();
+        let starts = report.units.starts().iter();
+        let separators: Vec<Separator> = starts.map(|start| separator(instants.text(*start))).collect();
+        let mut zeros = Vec::with_capacity(separators.len().saturating_mul(ZERO_BYTES));
+        for separator in &separators {
+            zeros.extend_from_slice(separator);
+            zeros.push(b'0');
         }
         Self { separators, zeros: zeros.into() }
     }
 
     /// Writes zeros in these units.
     fn write_zeros(&self, units: Range<usize>, out: &mut impl Sink) {
-        // The first value has nothing before it to close.
-        let mut skipped = if units.start == 0 { BEFORE_FIRST } else { 0 };
         if units.is_empty() {
             return;
         }
-        if !self.zeros.is_empty() {
-            let at = |unit: usize| unit.saturating_mul(ZERO_BYTES).min(self.zeros.len());
-            out.share(self.zeros.slice(at(units.start).saturating_add(skipped)..at(units.end)));
-            return;
-        }
-        for separator in self.separators.get(units).unwrap_or_default() {
-            let text = out.text();
-            text.extend_from_slice(separator.get(skipped..).unwrap_or_default());
-            text.push(b'0');
-            skipped = 0;
-        }
+        // The first value has nothing before it to close.
+        let skipped = if units.start == 0 { BEFORE_FIRST } else { 0 };
+        let at = |unit: usize| unit.saturating_mul(ZERO_BYTES).min(self.zeros.len());
+        out.share(self.zeros.slice(at(units.start).saturating_add(skipped)..at(units.end)));
     }
 }
 
@@ -212,7 +206,7 @@ impl Piece {
         match self {
             Self::Whole => {
                 out.text().push(b'{');
-                write_points(&report.points, dates, out);
+                write_points(&report.points, report.units.starts(), dates, out);
                 if groups.is_some() {
                     out.text().extend_from_slice(b",\"groups\":[");
                 }
@@ -221,7 +215,7 @@ impl Piece {
                 let Some(group) = groups.and_then(|groups| groups.list.get(place)) else { return };
                 out.text().extend_from_slice(if place == 0 { b"{" } else { b",{" });
                 write_group_head(group, out.text());
-                write_points(&group.points, dates, out);
+                write_points(&group.points, report.units.starts(), dates, out);
                 out.text().push(b'}');
             }
             Self::Rest => {
@@ -240,21 +234,29 @@ impl Piece {
 }
 
 pub(super) fn write_busiest(report: &BusiestReport, out: &mut Vec<u8>) {
-    out.reserve(8 * 1024);
+    out.reserve_exact(8 * 1024);
     for (day, hours) in (0_u64..).zip(report.days()) {
-        out.extend_from_slice(if day == 0 { b"[[" } else { b",[" });
+        let day = digit(day);
+        out.extend_from_slice(if day == b'0' { b"[[" } else { b",[" });
         for (hour, value) in (0_u64..).zip(hours) {
-            out.extend_from_slice(if hour == 0 { b"{\"day\":" } else { b",{\"day\":" });
-            write_whole(day, out);
-            out.extend_from_slice(b",\"hour\":");
-            write_whole(hour, out);
+            // Of known lengths each, so that they are copied in a few steps.
+            if hour == 0 {
+                out.extend_from_slice(b"{\"day\":");
+            } else {
+                out.extend_from_slice(b"},{\"day\":");
+            }
+            if hour < 10 {
+                out.extend_from_slice(&[day, b',', b'"', b'h', b'o', b'u', b'r', b'"', b':', digit(hour)]);
+            } else {
+                let (tens, ones) = (digit(hour / 10), digit(hour));
+                out.extend_from_slice(&[day, b',', b'"', b'h', b'o', b'u', b'r', b'"', b':', tens, ones]);
+            }
             out.extend_from_slice(b",\"value\":");
             write_whole(*value, out);
             out.extend_from_slice(b",\"usage\":");
             write_figure(report.usage(*value), out);
-            out.push(b'}');
         }
-        out.push(b']');
+        out.extend_from_slice(b"}]");
     }
     out.push(b']');
 }
@@ -297,12 +299,11 @@ pub(super) fn write_popularity(report: &PopularityReport, out: &mut Vec<u8>) {
     out.push(b']');
 }
 
-fn separator(start: UnixSeconds) -> Separator {
-    let mut date = [0; 24];
-    write_instant(start, &mut date);
+#[inline]
+fn separator(date: &[u8; 24]) -> Separator {
     let mut separator = *b"},{\"date\":\"0000-00-00T00:00:00.000Z\",\"value\":";
-    if let Some(place) = separator.get_mut(11..35) {
-        place.copy_from_slice(&date);
+    if let Some(place) = separator.get_mut(DATE_PLACE) {
+        place.copy_from_slice(date);
     }
     separator
 }
@@ -322,20 +323,32 @@ fn write_group_head(group: &Group, out: &mut Vec<u8>) {
 }
 
 /// Writes `"data":[…],"summary":{…}` and, in the averages, `,"overall":…`.
-fn write_points(points: &Points, dates: &Dates, out: &mut impl Sink) {
+fn write_points(points: &Points, starts: &[UnixSeconds], dates: &Dates, out: &mut impl Sink) {
     out.text().extend_from_slice(b"\"data\":[");
     let (start, units) = (points.start, points.units);
-    let end = start.saturating_add(points.values.len());
-    dates.write_zeros(0..start, out);
-    let separators = dates.separators.get(start..).unwrap_or_default();
-    let mut row = [0; ROW_POINTS_MAX * POINT_BYTES_MAX];
-    let mut skipped = if start == 0 { BEFORE_FIRST } else { 0 };
-    for (values, separators) in points.values.chunks(ROW_POINTS_MAX).zip(separators.chunks(ROW_POINTS_MAX)) {
-        let written = fill_row((values, points.scale), separators, &mut row);
-        out.text().extend_from_slice(row.get(skipped..written).unwrap_or_default());
-        skipped = 0;
+    if dates.separators.is_empty() {
+        write_only_series(points, starts, out.text());
+    } else {
+        let end = start.saturating_add(points.values.len());
+        dates.write_zeros(0..start, out);
+        let separators = dates.separators.get(start..).unwrap_or_default();
+        let rows = points.values.chunks(ROW_POINTS_MAX).zip(separators.chunks(ROW_POINTS_MAX));
+        let mut skipped = if start == 0 { BEFORE_FIRST } else { 0 };
+        for (values, separators) in rows {
+            let text = out.text();
+            for (value, separator) in values.iter().zip(separators) {
+                // The first value of all has nothing before it to close.
+                if skipped > 0 {
+                    text.extend_from_slice(separator.get(skipped..).unwrap_or_default());
+                    skipped = 0;
+                } else {
+                    text.extend_from_slice(separator);
+                }
+                write_value(*value, points.scale, text);
+            }
+        }
+        dates.write_zeros(end..units, out);
     }
-    dates.write_zeros(end..units, out);
     let out = out.text();
     if units > 0 {
         out.push(b'}');
@@ -355,63 +368,20 @@ fn write_points(points: &Points, dates: &Dates, out: &mut impl Sink) {
     }
 }
 
-/// Writes each value behind its separator to the front of `row`; returns the bytes written.
-///
-/// A row has room for the longest values, so that a point costs one copy of known length and its digits, and nothing
-/// has to be asked of a growing vector.
-fn fill_row((values, scale): (&[u64], Scale), separators: &[Separator], row: &mut [u8]) -> usize {
-    let mut at = 0_usize;
-    for (value, separator) in values.iter().zip(separators) {
-        let Some(place) = row.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<POINT_BYTES_MAX>) else {
-            break;
-        };
-        let Some((text, digits)) = place.split_first_chunk_mut() else { break };
-        *text = *separator;
-        let length = match scale {
-            Scale::Whole => write_digits(*value, digits),
-            Scale::Hundredths => {
-                let mut length = write_digits(*value / 100, digits);
-                let (tenths, hundredths) = (*value / 10 % 10, *value % 10);
-                let decimals = digits.get_mut(length..).unwrap_or_default();
-                if let ([point, tenth, rest @ ..], true) = (decimals, tenths != 0 || hundredths != 0) {
-                    *point = b'.';
-                    write_digits(tenths, std::slice::from_mut(tenth));
-                    length = length.saturating_add(2);
-                    if hundredths != 0 {
-                        length = length.saturating_add(write_digits(hundredths, rest));
-                    }
-                }
-                length
-            }
-        };
-        at = at.saturating_add(SEPARATOR_BYTES).saturating_add(length);
+/// Writes the points of a series that is the only one of its report.
+fn write_only_series(points: &Points, starts: &[UnixSeconds], text: &mut Vec<u8>) {
+    let mut instants = Instants::default();
+    let mut point = separator(&[b'0'; 24]);
+    let begin = text.len();
+    for (value, start) in points.values().zip(starts) {
+        if let Some(place) = point.get_mut(DATE_PLACE) {
+            place.copy_from_slice(instants.text(*start));
+        }
+        text.extend_from_slice(&point);
+        write_value(value, points.scale, text);
     }
-    at
-}
-
-/// Writes a whole number to the front of `place`; returns how many digits it has.
-#[inline]
-fn write_digits(value: u64, place: &mut [u8]) -> usize {
-    let digit = |number: u64| u8::try_from(number % 10).unwrap_or(0) | b'0';
-    // Nearly all values of nearly all reports are this small.
-    match place {
-        [one, ..] if value < 10 => {
-            *one = digit(value);
-            1
-        }
-        [ten, one, ..] if value < 100 => {
-            (*ten, *one) = (digit(value / 10), digit(value));
-            2
-        }
-        _ => {
-            let mut buffer = itoa::Buffer::new();
-            let text = buffer.format(value).as_bytes();
-            if let Some(front) = place.get_mut(..text.len()) {
-                front.copy_from_slice(text);
-            }
-            text.len()
-        }
-    }
+    // The first value has nothing before it to close.
+    text.drain(begin..text.len().min(begin.saturating_add(BEFORE_FIRST)));
 }
 
 fn write_figure(figure: Figure, out: &mut Vec<u8>) {
@@ -421,20 +391,43 @@ fn write_figure(figure: Figure, out: &mut Vec<u8>) {
     }
 }
 
-fn write_hundredths(value: u64, out: &mut Vec<u8>) {
-    write_whole(value / 100, out);
-    let (tenths, hundredths) = (value / 10 % 10, value % 10);
-    if tenths != 0 || hundredths != 0 {
-        out.push(b'.');
-        write_whole(tenths, out);
-    }
-    if hundredths != 0 {
-        write_whole(hundredths, out);
+#[inline]
+fn write_value(value: u64, scale: Scale, out: &mut Vec<u8>) {
+    match scale {
+        Scale::Whole => write_whole(value, out),
+        Scale::Hundredths => write_hundredths(value, out),
     }
 }
 
+fn write_hundredths(value: u64, out: &mut Vec<u8>) {
+    write_whole(value / 100, out);
+    let (tenths, hundredths) = (value / 10 % 10, value % 10);
+    match (tenths, hundredths) {
+        (0, 0) => {}
+        (_, 0) => out.extend_from_slice(&[b'.', digit(tenths)]),
+        _ => out.extend_from_slice(&[b'.', digit(tenths), digit(hundredths)]),
+    }
+}
+
+/// Writes a whole number. Nearly all of nearly all reports are small; each length is a copy of its own.
+#[inline]
 fn write_whole(value: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    let (thousands, hundreds, tens) = (value / 1_000, value / 100, value / 10);
+    match value {
+        0..10 => out.push(digit(value)),
+        10..100 => out.extend_from_slice(&[digit(tens), digit(value)]),
+        100..1_000 => out.extend_from_slice(&[digit(hundreds), digit(tens), digit(value)]),
+        1_000..10_000 => {
+            out.extend_from_slice(&[digit(thousands), digit(hundreds), digit(tens), digit(value)]);
+        }
+        _ => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+    }
+}
+
+/// The last digit of a number.
+#[inline]
+fn digit(number: u64) -> u8 {
+    u8::try_from(number % 10).unwrap_or(0) | b'0'
 }
 
 /// Writes a JSON string. Names come from clients and can hold anything but invalid UTF-8.

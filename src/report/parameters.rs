@@ -86,14 +86,14 @@ pub(super) struct Given<'a>(Vec<(Parameter, &'a str)>);
 impl<'a> Given<'a> {
     /// Sorts the pairs by parameter; pairs that belong to no parameter, or repeat one with a single value, become
     /// faults.
-    pub(super) fn collect(
+    pub(super) fn collect<T: AsRef<str>>(
         report: ReportName,
-        pairs: &'a [(String, String)],
+        pairs: &'a [(T, T)],
         faults: &mut Vec<QueryError>,
     ) -> Self {
-        let mut given: Vec<(Parameter, &str)> = Vec::new();
+        let mut given: Vec<(Parameter, &str)> = Vec::with_capacity(pairs.len());
         let takes = || Parameter::names_of(report).collect::<Vec<_>>().join(", ");
-        for (name, value) in pairs {
+        for (name, value) in pairs.iter().map(|(name, value)| (name.as_ref(), value.as_ref())) {
             let Some(parameter) = Parameter::parse(name) else {
                 let bare = name.strip_suffix("[]").unwrap_or(name);
                 let nearest = nearest(bare, Parameter::names_of(report));

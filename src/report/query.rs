@@ -49,9 +49,9 @@ impl Query {
     ///
     /// # Errors
     /// Every fault that was found, at least one, at most [`QUERY_FAULTS_SHOWN_MAX`].
-    pub fn parse(
+    pub fn parse<T: AsRef<str>>(
         report: ReportName,
-        pairs: &[(String, String)],
+        pairs: &[(T, T)],
         now_unix_ms: i64,
         stories_known: usize,
     ) -> Result<Self, Vec<QueryError>> {

@@ -61,10 +61,12 @@ pub struct Summary {
 impl Summary {
     /// The summary of the values, which are all in one scale, and of as many zeros as make them `count`.
     pub fn of(values: &[u64], count: usize, scale: Scale) -> Self {
-        let total = sum(values);
-        let least = values.iter().copied().min().unwrap_or(0);
-        let min = if count > values.len() { 0 } else { least };
-        let max = values.iter().copied().max().unwrap_or(0);
+        let zeros = count > values.len() || values.is_empty();
+        let (mut total, mut min, mut max) = (0_u64, if zeros { 0 } else { u64::MAX }, 0);
+        for value in values {
+            total = total.saturating_add(*value);
+            (min, max) = (min.min(*value), max.max(*value));
+        }
         let count = u64::try_from(count.max(values.len())).unwrap_or(u64::MAX);
         let avg = match scale {
             Scale::Whole => ratio_hundredths(total, count),
