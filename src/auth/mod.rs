@@ -7,6 +7,7 @@ mod parse;
 mod tests;
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use sha2::{Digest as _, Sha256};
@@ -112,6 +113,8 @@ impl fmt::Debug for Token {
 #[derive(Debug)]
 pub struct Auth {
     tokens: RwLock<Arc<[Token]>>,
+    /// How many tokens there are; what most requests ask first.
+    count: AtomicUsize,
     anonymous: Arc<str>,
 }
 
@@ -145,7 +148,8 @@ impl Default for Auth {
 
 impl Auth {
     fn with(tokens: Vec<Token>) -> Self {
-        Self { tokens: RwLock::new(tokens.into()), anonymous: Arc::from("anonymous") }
+        let count = AtomicUsize::new(tokens.len());
+        Self { tokens: RwLock::new(tokens.into()), count, anonymous: Arc::from("anonymous") }
     }
 
     /// The tokens of a tokens file, which is TOML:
@@ -186,7 +190,9 @@ impl Auth {
     /// Takes over the tokens of `other`, for every later [`check`](Self::check).
     pub fn replace(&self, other: &Self) {
         let tokens = other.tokens();
-        *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = tokens;
+        let mut place = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
+        self.count.store(tokens.len(), Ordering::Release);
+        *place = tokens;
     }
 
     /// Whether no tokens are configured, so that everything is allowed.
@@ -196,7 +202,7 @@ impl Auth {
 
     /// How many tokens are configured.
     pub fn token_count(&self) -> usize {
-        self.tokens.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.count.load(Ordering::Acquire)
     }
 
     /// Checks a presented token against a scope; `None` = nothing was presented. Every configured digest is

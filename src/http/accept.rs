@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioTimer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 
+use super::alarm::Alarm;
 use super::answer::raw_refusal;
 use super::guarded_io::{GuardedIo, Order};
 use super::service;
@@ -122,12 +122,14 @@ async fn converse(
     }
     let order = Arc::new(Order::new());
     let stream = GuardedIo::new(stream, Arc::clone(&order), shared.context.clock.clone());
+    // Of each connection: a count that the threads of all connections share would go from core to core.
+    let shared = Arc::new(shared);
     let service = service_fn(move |request| {
         let (shared, begun) = (Arc::clone(&shared), order.begin());
         async move { Ok::<_, Infallible>(service::answer(&shared, request, begun).await) }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(Alarm::default())
         .header_read_timeout(limits.head_timeout)
         .max_headers(limits::HTTP_HEADERS_MAX)
         .max_buf_size(limits::HTTP_HEAD_BYTES_MAX)
@@ -135,9 +137,11 @@ async fn converse(
         .half_close(true)
         .serve_connection(TimedIo::new(stream, limits.write_timeout), service);
     let mut connection = std::pin::pin!(connection);
+    let mut stopping = std::pin::pin!(shutdown::WhenWoken::new(shutdown.stopping()));
     let ended = tokio::select! {
+        biased;
         ended = connection.as_mut() => ended,
-        () = shutdown.stopping() => {
+        () = stopping.as_mut() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

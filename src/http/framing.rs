@@ -79,6 +79,9 @@ impl Framing {
     fn take_line<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let end = memchr::memchr(b'\n', bytes);
         let (line, rest) = bytes.split_at_checked(end.map_or(bytes.len(), |end| end + 1)).unwrap_or_default();
+        if self.line.is_empty() && end.is_some() && self.place == Place::Headers && says_no_length(line) {
+            return rest;
+        }
         for byte in line.iter().take(end.unwrap_or(line.len())) {
             if self.line.len() > LINE_KEPT_BYTES {
                 break;
@@ -151,6 +154,12 @@ impl Said {
             self.is_chunked = true;
         }
     }
+}
+
+/// Whether a whole header line begins with a letter that neither of the two headers of interest begins with.
+fn says_no_length(line: &[u8]) -> bool {
+    line.first()
+        .is_some_and(|first| first.is_ascii_alphabetic() && !matches!(first, b'c' | b'C' | b't' | b'T'))
 }
 
 /// The size that the line before a chunk says.

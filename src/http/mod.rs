@@ -4,6 +4,7 @@
 
 mod accept;
 mod access;
+mod alarm;
 mod answer;
 mod body;
 mod framing;

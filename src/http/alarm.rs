@@ -1,0 +1,114 @@
+//! The deadlines of one connection, of which one runs at a time and nearly none is ever reached. A timer that is set
+//! and taken back for each request costs two turns with the lock of all timers; this one stays set, and looks when it
+//! goes off whether the deadline has moved on meanwhile.
+//!
+//! INVARIANT: a deadline that is waited for is never missed: what is set goes off at or before it.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::{Duration, Instant};
+
+use hyper::rt::Timer;
+use hyper_util::rt::TokioTimer;
+use tokio::time::Sleep;
+
+/// The alarm of one connection, for hyper as a timer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Alarm(Arc<Mutex<Option<Armed>>>);
+
+/// A timer that is set.
+#[derive(Debug)]
+struct Armed {
+    sleep: Pin<Box<Sleep>>,
+    /// Whom it wakes.
+    waker: Waker,
+}
+
+impl Alarm {
+    /// Waits for the deadline. One task may, and for one deadline at a time.
+    fn poll(&self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let mut armed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let armed = armed.get_or_insert_with(|| Armed {
+            sleep: Box::pin(tokio::time::sleep_until(deadline.into())),
+            waker: Waker::noop().clone(),
+        });
+        if armed.sleep.deadline() > deadline.into() {
+            armed.sleep.as_mut().reset(deadline.into());
+            armed.waker.clone_from(Waker::noop());
+        }
+        if !armed.sleep.is_elapsed() && armed.waker.will_wake(cx.waker()) {
+            return Poll::Pending;
+        }
+        loop {
+            armed.waker.clone_from(cx.waker());
+            ready!(armed.sleep.as_mut().poll(cx));
+            if armed.sleep.deadline() >= deadline.into() {
+                return Poll::Ready(());
+            }
+            armed.sleep.as_mut().reset(deadline.into());
+        }
+    }
+}
+
+impl Timer for Alarm {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        self.sleep_until(self.now() + duration)
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        Box::pin(Deadline { alarm: self.clone(), deadline })
+    }
+
+    fn now(&self) -> Instant {
+        TokioTimer::new().now()
+    }
+}
+
+/// A deadline of hyper's.
+#[derive(Debug)]
+struct Deadline {
+    alarm: Alarm,
+    deadline: Instant,
+}
+
+impl Future for Deadline {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.alarm.poll(self.deadline, cx)
+    }
+}
+
+impl hyper::rt::Sleep for Deadline {}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    async fn poll_once(alarm: &Alarm, after: Duration) {
+        let mut sleep = alarm.sleep(after);
+        poll_fn(|cx| {
+            assert!(sleep.as_mut().poll(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn an_alarm_goes_off_at_the_last_deadline_whether_sooner_or_later_than_one_before() {
+        let (short, long) = (Duration::from_millis(20), Duration::from_hours(1));
+        let alarm = Alarm::default();
+        for before in [long, Duration::from_millis(1), long] {
+            poll_once(&alarm, before).await;
+            let begun = alarm.now();
+            alarm.sleep(short).await;
+            let took = alarm.now() - begun;
+            assert!(short <= took && took < long, "{took:?} after one of {before:?}");
+            // A deadline that has passed is told at once.
+            alarm.sleep_until(begun).await;
+        }
+    }
+}
