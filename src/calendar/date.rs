@@ -79,58 +79,50 @@ fn rfc3339_ms(text: &str) -> Option<i64> {
 
 /// Writes moments as `2019-03-17T00:00:00.000Z`, one after the other: fast where each comes a day or an hour after the
 /// one before.
+///
+/// What changes from one to the next is kept beside the text, which so is not stored and loaded again each time.
 #[derive(Debug)]
 pub struct Instants {
-    /// The moment that `text` tells.
     at: UnixSeconds,
     text: [u8; 24],
+    /// The day of the month and the hour of `at`; that of the text may be an earlier one.
+    day: [u8; 2],
+    hour: [u8; 2],
 }
 
 impl Default for Instants {
     fn default() -> Self {
-        Self { at: UnixSeconds::new(0), text: *b"1970-01-01T00:00:00.000Z" }
+        let text = *b"1970-01-01T00:00:00.000Z";
+        Self { at: UnixSeconds::new(0), text, day: *b"01", hour: *b"00" }
     }
 }
 
 impl Instants {
-    /// The text of the moment.
+    /// Writes the moment.
     #[inline]
-    pub fn text(&mut self, at: UnixSeconds) -> &[u8; 24] {
-        let is_stepped = match at.since(self.at) {
-            UnixSeconds::DAY => self.step_day(),
-            Hour::SECONDS => self.step_hour(),
-            _ => false,
+    pub fn write(&mut self, at: UnixSeconds, out: &mut [u8; 24]) {
+        // Every month has these days, and every day these hours.
+        let next = match at.since(self.at) {
+            UnixSeconds::DAY if self.day < *b"28" => Some((next(self.day), self.hour)),
+            Hour::SECONDS if self.hour < *b"23" => Some((self.day, next(self.hour))),
+            _ => None,
         };
-        if !is_stepped {
-            write_instant(at, &mut self.text);
-        }
         self.at = at;
-        &self.text
+        (self.day, self.hour) = next.unwrap_or_else(|| {
+            write_instant(at, &mut self.text);
+            let [_, _, _, _, _, _, _, _, d1, d2, _, h1, h2, ..] = self.text;
+            ([d1, d2], [h1, h2])
+        });
+        *out = self.text;
+        let [_, _, _, _, _, _, _, _, d1, d2, _, h1, h2, ..] = out;
+        ([*d1, *d2], [*h1, *h2]) = (self.day, self.hour);
     }
+}
 
-    /// Counts the day of the month up by one; whether that is a day of each month.
-    #[inline]
-    fn step_day(&mut self) -> bool {
-        let [_, _, _, _, _, _, _, _, tens, ones, ..] = &mut self.text;
-        match (*tens, *ones) {
-            (b'2', b'8'..) | (b'3', _) => return false,
-            (_, b'9') => (*tens, *ones) = (tens.wrapping_add(1), b'0'),
-            _ => *ones = ones.wrapping_add(1),
-        }
-        true
-    }
-
-    /// Counts the hour up by one, unless it is the last of the day.
-    #[inline]
-    fn step_hour(&mut self) -> bool {
-        let [_, _, _, _, _, _, _, _, _, _, _, tens, ones, ..] = &mut self.text;
-        match (*tens, *ones) {
-            (b'2', b'3'..) => return false,
-            (_, b'9') => (*tens, *ones) = (tens.wrapping_add(1), b'0'),
-            _ => *ones = ones.wrapping_add(1),
-        }
-        true
-    }
+/// The number after one of two digits that is below 99.
+#[inline]
+fn next([tens, ones]: [u8; 2]) -> [u8; 2] {
+    if ones == b'9' { [tens.wrapping_add(1), b'0'] } else { [tens, ones.wrapping_add(1)] }
 }
 
 /// Writes a moment as `2019-03-17T00:00:00.000Z`. Years are held within 0 … 9999, so that the width is always 24.

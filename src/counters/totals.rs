@@ -6,6 +6,7 @@
 //!
 //! INVARIANT: only the one writer changes a count; chunks come and stay. So readers need no lock, and see of every
 //! hour a count that was true at some moment of the call.
+//! INVARIANT: once the writer's call has returned, the sum of a day is what its hours come to.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
@@ -14,15 +15,23 @@ use super::series::Work;
 use crate::calendar::{Hour, HourRange};
 use crate::limits::{TOTAL_HOURS_MAX, TOTALS};
 
-/// Hours of a chunk: 32 days.
-const CHUNK_HOURS: usize = 32 * 24;
+/// Days and hours of a chunk.
+const CHUNK_DAYS: usize = 32;
+const CHUNK_HOURS: usize = CHUNK_DAYS * DAY_HOURS;
+const DAY_HOURS: usize = 24;
 /// Chunks that one step of the directory names: five years.
 const ROW_CHUNKS: usize = 64;
 const ROWS: usize = TOTAL_HOURS_MAX / (ROW_CHUNKS * CHUNK_HOURS);
 
 const _: () = assert!(ROWS * ROW_CHUNKS * CHUNK_HOURS == TOTAL_HOURS_MAX, "every hour has its place");
 
-type Chunk = [AtomicU64; CHUNK_HOURS];
+/// Hours of 32 days from 00:00Z on, and the sums of these days, which most reports are after.
+#[derive(Debug)]
+struct Chunk {
+    days: [AtomicU64; CHUNK_DAYS],
+    hours: [AtomicU64; CHUNK_HOURS],
+}
+
 type Row = [OnceLock<Box<Chunk>>; ROW_CHUNKS];
 
 /// All totals, by number.
@@ -39,7 +48,9 @@ struct Total([OnceLock<Box<Row>>; ROWS]);
 /// The counts of hours that follow each other.
 #[derive(Clone, Copy, Debug)]
 pub struct HourlyCounts<'a> {
-    counts: &'a [AtomicU64],
+    chunk: &'a Chunk,
+    start: usize,
+    end: usize,
     has_great: &'a AtomicBool,
 }
 
@@ -47,46 +58,76 @@ impl<'a> HourlyCounts<'a> {
     /// How many hours these are.
     #[inline]
     pub fn len(self) -> usize {
-        self.counts.len()
+        self.end.saturating_sub(self.start)
     }
 
     /// Whether there is none.
     #[inline]
     pub fn is_empty(self) -> bool {
-        self.counts.is_empty()
+        self.end <= self.start
     }
 
     /// The first `hours` of them, or all, and the rest.
     #[inline]
     #[must_use]
     pub fn split_at(self, hours: usize) -> (Self, Self) {
-        let (first, rest) = self.counts.split_at_checked(hours).unwrap_or((self.counts, &[]));
-        (Self { counts: first, ..self }, Self { counts: rest, ..self })
+        let middle = self.start.saturating_add(hours).min(self.end);
+        (Self { end: middle, ..self }, Self { start: middle, ..self })
     }
 
     /// The count of each hour.
     #[inline]
     pub fn iter(self) -> impl Iterator<Item = u64> + use<'a> {
-        self.counts.iter().map(count)
+        self.hours(self.start, self.end).iter().map(count)
     }
 
     /// The sum of the counts; stays at `u64::MAX` where it would be more.
     #[inline]
     pub fn sum(self) -> u64 {
-        // Four at a time: the processor adds them side by side.
-        let (fours, rest) = self.counts.as_chunks::<4>();
-        let (mut a, mut b, mut c, mut d) = (0_u64, 0_u64, 0_u64, 0_u64);
-        for [first, second, third, fourth] in fours {
-            a = a.wrapping_add(count(first));
-            b = b.wrapping_add(count(second));
-            c = c.wrapping_add(count(third));
-            d = d.wrapping_add(count(fourth));
-        }
-        let sum = rest.iter().map(count).chain([a, b, c, d]).fold(0, u64::wrapping_add);
+        let (first_day, end_day) = (self.start.div_ceil(DAY_HOURS), self.end / DAY_HOURS);
+        let sum = if first_day < end_day {
+            let days = self.chunk.days.get(first_day..end_day).unwrap_or_default();
+            let before = self.hours(self.start, first_day * DAY_HOURS);
+            let after = self.hours(end_day * DAY_HOURS, self.end);
+            add_up(before).wrapping_add(add_up(days)).wrapping_add(add_up(after))
+        } else {
+            add_up(self.hours(self.start, self.end))
+        };
+        if self.has_great() { self.sum_of_hours() } else { sum }
+    }
+
+    /// The same, hour by hour.
+    fn sum_of_hours(self) -> u64 {
+        let sum = add_up(self.hours(self.start, self.end));
+        if self.has_great() { self.iter().fold(0, u64::saturating_add) } else { sum }
+    }
+
+    #[inline]
+    fn hours(self, start: usize, end: usize) -> &'a [AtomicU64] {
+        self.chunk.hours.get(start..end).unwrap_or_default()
+    }
+
+    /// Whether what has been read before could be a great count.
+    #[inline]
+    fn has_great(self) -> bool {
         // Whoever has seen a great count sees here that there is one.
         fence(Ordering::Acquire);
-        if self.has_great.load(Ordering::Relaxed) { self.iter().fold(0, u64::saturating_add) } else { sum }
+        self.has_great.load(Ordering::Relaxed)
     }
+}
+
+/// The sum of the counts, four at a time, which the processor adds side by side.
+#[inline]
+fn add_up(counts: &[AtomicU64]) -> u64 {
+    let (fours, rest) = counts.as_chunks::<4>();
+    let (mut a, mut b, mut c, mut d) = (0_u64, 0_u64, 0_u64, 0_u64);
+    for [first, second, third, fourth] in fours {
+        a = a.wrapping_add(count(first));
+        b = b.wrapping_add(count(second));
+        c = c.wrapping_add(count(third));
+        d = d.wrapping_add(count(fourth));
+    }
+    rest.iter().map(count).chain([a, b, c, d]).fold(0, u64::wrapping_add)
 }
 
 /// Counts below this can be added up over a whole chunk.
@@ -129,10 +170,10 @@ impl Totals {
                 continue;
             };
             let chunk_end = (chunk + 1) * CHUNK_HOURS;
-            if let Some(hours) = row.get(chunk % ROW_CHUNKS).and_then(OnceLock::get) {
+            if let Some(chunk) = row.get(chunk % ROW_CHUNKS).and_then(OnceLock::get) {
                 let last = within + (chunk_end.min(end) - at);
-                let counts = hours.get(within..last).unwrap_or_default();
-                f(hour(at), HourlyCounts { counts, has_great: &self.has_great });
+                let counts = HourlyCounts { chunk, start: within, end: last, has_great: &self.has_great };
+                f(hour(at), counts);
             }
             at = chunk_end;
         }
@@ -141,7 +182,7 @@ impl Totals {
     /// Sum of the counts within the range.
     pub(super) fn sum(&self, total: usize, range: HourRange) -> u64 {
         let mut sum = 0_u64;
-        self.visit(total, range, &mut |_, counts| sum = sum.saturating_add(counts.sum()));
+        self.visit(total, range, &mut |_, counts| sum = sum.saturating_add(counts.sum_of_hours()));
         sum
     }
 
@@ -168,10 +209,13 @@ impl Totals {
         if hour >= Self::END {
             return false;
         }
-        let Some(place) = self.place(total, hour).or_else(|| self.make(total, hour, work)) else {
+        let Some((chunk, at)) = self.chunk(total, hour).or_else(|| self.make(total, hour, work)) else {
             return false;
         };
-        let before = count(place);
+        let (Some(of_hour), Some(of_day)) = (chunk.hours.get(at), chunk.days.get(at / DAY_HOURS)) else {
+            return false;
+        };
+        let before = count(of_hour);
         if before == 0 && more > 0 {
             work.cells_grown += 1;
         }
@@ -181,33 +225,38 @@ impl Totals {
             self.has_great.store(true, Ordering::Relaxed);
         }
         // With what was stored before it, for the fence of a reader.
-        place.store(after, Ordering::Release);
+        of_hour.store(after, Ordering::Release);
+        of_day.store(count(of_day).wrapping_add(more), Ordering::Release);
         true
     }
 
     /// Takes away from the count of an hour what was added before.
     pub(super) fn subtract(&self, total: usize, hour: Hour, less: u64, work: &mut Work) {
-        if let Some(place) = self.place(total, hour) {
-            let before = count(place);
+        if let Some((chunk, at)) = self.chunk(total, hour)
+            && let (Some(of_hour), Some(of_day)) = (chunk.hours.get(at), chunk.days.get(at / DAY_HOURS))
+        {
+            let before = count(of_hour);
             let after = before.saturating_sub(less);
             if before > 0 && after == 0 {
                 work.cells_grown -= 1;
             }
-            place.store(after, Ordering::Relaxed);
+            of_hour.store(after, Ordering::Relaxed);
+            of_day.store(count(of_day).wrapping_sub(less), Ordering::Relaxed);
         }
     }
 
+    /// The chunk of an hour, and the hour's place in it.
     #[inline]
-    fn place(&self, total: usize, hour: Hour) -> Option<&AtomicU64> {
+    fn chunk(&self, total: usize, hour: Hour) -> Option<(&Chunk, usize)> {
         let Total(rows) = self.of.get(total)?;
         let (chunk, within) = (index(hour) / CHUNK_HOURS, index(hour) % CHUNK_HOURS);
         let row = rows.get(chunk / ROW_CHUNKS)?.get()?;
-        row.get(chunk % ROW_CHUNKS)?.get()?.get(within)
+        Some((row.get(chunk % ROW_CHUNKS)?.get()?, within))
     }
 
     /// Makes the chunk of an hour.
     #[cold]
-    fn make(&self, total: usize, hour: Hour, work: &mut Work) -> Option<&AtomicU64> {
+    fn make(&self, total: usize, hour: Hour, work: &mut Work) -> Option<(&Chunk, usize)> {
         let Total(rows) = self.of.get(total)?;
         let chunk = index(hour) / CHUNK_HOURS;
         let row = rows.get(chunk / ROW_CHUNKS)?.get_or_init(|| {
@@ -216,9 +265,12 @@ impl Totals {
         });
         row.get(chunk % ROW_CHUNKS)?.get_or_init(|| {
             work.bytes_grown += CHUNK_BYTES;
-            Box::new([const { AtomicU64::new(0) }; CHUNK_HOURS])
+            Box::new(Chunk {
+                days: [const { AtomicU64::new(0) }; CHUNK_DAYS],
+                hours: [const { AtomicU64::new(0) }; CHUNK_HOURS],
+            })
         });
-        self.place(total, hour)
+        self.chunk(total, hour)
     }
 }
 

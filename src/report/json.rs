@@ -25,7 +25,7 @@ const ROW_POINTS_MAX: usize = 64;
 /// A separator and a zero.
 const ZERO_BYTES: usize = SEPARATOR_BYTES + 1;
 /// Where in a separator the date is.
-const DATE_PLACE: Range<usize> = 11..35;
+const DATE_PLACE: usize = 11;
 /// Bytes of the first separator that close what is not there.
 const BEFORE_FIRST: usize = 2;
 /// Bytes of a part after which the next begins.
@@ -154,7 +154,7 @@ impl Dates {
         }
         let mut instants = Instants::default();
         let starts = report.units.starts().iter();
-        let separators: Vec<Separator> = starts.map(|start| separator(instants.text(*start))).collect();
+        let separators: Vec<Separator> = starts.map(|start| separator(&mut instants, *start)).collect();
         let mut zeros = Vec::with_capacity(separators.len().saturating_mul(ZERO_BYTES));
         for separator in &separators {
             zeros.extend_from_slice(separator);
@@ -299,13 +299,20 @@ pub(super) fn write_popularity(report: &PopularityReport, out: &mut Vec<u8>) {
     out.push(b']');
 }
 
+const SEPARATOR: Separator = *b"},{\"date\":\"0000-00-00T00:00:00.000Z\",\"value\":";
+
 #[inline]
-fn separator(date: &[u8; 24]) -> Separator {
-    let mut separator = *b"},{\"date\":\"0000-00-00T00:00:00.000Z\",\"value\":";
-    if let Some(place) = separator.get_mut(DATE_PLACE) {
-        place.copy_from_slice(date);
-    }
+fn separator(instants: &mut Instants, start: UnixSeconds) -> Separator {
+    let mut separator = SEPARATOR;
+    date_in(&mut separator, instants, start);
     separator
+}
+
+#[inline]
+fn date_in(separator: &mut Separator, instants: &mut Instants, start: UnixSeconds) {
+    if let Some(place) = separator.get_mut(DATE_PLACE..).and_then(<[u8]>::first_chunk_mut) {
+        instants.write(start, place);
+    }
 }
 
 fn write_group_head(group: &Group, out: &mut Vec<u8>) {
@@ -371,14 +378,24 @@ fn write_points(points: &Points, starts: &[UnixSeconds], dates: &Dates, out: &mu
 /// Writes the points of a series that is the only one of its report.
 fn write_only_series(points: &Points, starts: &[UnixSeconds], text: &mut Vec<u8>) {
     let mut instants = Instants::default();
-    let mut point = separator(&[b'0'; 24]);
     let begin = text.len();
-    for (value, start) in points.values().zip(starts) {
-        if let Some(place) = point.get_mut(DATE_PLACE) {
-            place.copy_from_slice(instants.text(*start));
+    let mut write = |start: &UnixSeconds, value: u64| {
+        text.extend_from_slice(&SEPARATOR);
+        if let Some(point) = text.last_chunk_mut() {
+            date_in(point, &mut instants, *start);
         }
-        text.extend_from_slice(&point);
         write_value(value, points.scale, text);
+    };
+    let (before, rest) = starts.split_at_checked(points.start).unwrap_or_default();
+    for start in before {
+        write(start, 0);
+    }
+    let (within, after) = rest.split_at_checked(points.values.len()).unwrap_or_default();
+    for (start, value) in within.iter().zip(&points.values) {
+        write(start, *value);
+    }
+    for start in after {
+        write(start, 0);
     }
     // The first value has nothing before it to close.
     text.drain(begin..text.len().min(begin.saturating_add(BEFORE_FIRST)));
