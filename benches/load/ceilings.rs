@@ -98,7 +98,7 @@ fn through_loopback(bytes: &[u8]) {
 
 /// The smallest server that HTTP can be answered with, in a process of its own.
 pub(crate) struct BareHttp {
-    _server: Server,
+    pub(crate) server: Server,
     pub(crate) address: SocketAddr,
 }
 
@@ -113,13 +113,19 @@ impl BareHttp {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = address(line.trim_end(), "http=").expect("the bare server says where it listens");
-        Self { _server: Server::new(child), address }
+        Self { server: Server::new(child), address }
     }
 }
 
-/// Answers every request with a short text, on as many threads as the daemon uses.
+/// Answers every request with a short text, or with as many bytes as its path says, on as many threads as the daemon
+/// uses.
 pub(crate) fn serve_bare_http() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.max(2))
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         println!("http={}", listener.local_addr().unwrap());
@@ -129,11 +135,13 @@ pub(crate) fn serve_bare_http() {
             tokio::spawn(async move {
                 let service =
                     hyper::service::service_fn(|request: hyper::Request<hyper::body::Incoming>| async {
+                        let bytes = request.uri().path().strip_prefix('/').and_then(|path| path.parse().ok());
                         http_body_util::BodyExt::collect(request.into_body()).await?;
-                        let body = http_body_util::Full::new(bytes::Bytes::from_static(
-                            b"{\"accepted\":1,\"rejected\":0}",
-                        ));
-                        Ok::<_, hyper::Error>(hyper::Response::new(body))
+                        let body = match bytes {
+                            Some(bytes) => vec![b'0'; bytes].into(),
+                            None => bytes::Bytes::from_static(b"{\"accepted\":1,\"rejected\":0}"),
+                        };
+                        Ok::<_, hyper::Error>(hyper::Response::new(http_body_util::Full::new(body)))
                     });
                 let connection = hyper::server::conn::http1::Builder::new()
                     .serve_connection(hyper_util::rt::TokioIo::new(stream), service);

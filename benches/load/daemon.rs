@@ -25,6 +25,26 @@ impl Server {
         ticks / rustix::param::clock_ticks_per_second() as f64
     }
 
+    /// Nanoseconds of processor time that all threads together have used so far.
+    pub(crate) fn cpu_nanoseconds(&self) -> f64 {
+        let of_thread = |thread: i32| {
+            let path = format!("/proc/{}/task/{thread}/schedstat", self.child.id());
+            // A thread may have ended since.
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            text.split(' ').next().and_then(|nanoseconds| nanoseconds.parse::<f64>().ok()).unwrap_or(0.0)
+        };
+        self.threads().into_iter().map(of_thread).sum()
+    }
+
+    /// The ids of all threads.
+    pub(crate) fn threads(&self) -> Vec<i32> {
+        std::fs::read_dir(format!("/proc/{}/task", self.child.id()))
+            .expect("the server runs")
+            .map_while(Result::ok)
+            .filter_map(|thread| thread.file_name().to_str()?.parse().ok())
+            .collect()
+    }
+
     /// Largest resident memory so far, in MB.
     pub(crate) fn peak_memory_mb(&self) -> f64 {
         self.status_kb("VmHWM:") * 1_024.0 / 1e6

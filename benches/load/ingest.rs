@@ -4,8 +4,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
+use super::ceilings::BareHttp;
 use super::daemon::Tallyd;
 use super::http::{self, Connection};
+use super::placement::Placement;
 use super::table::{Table, median};
 use super::workload::{Text, Workload};
 
@@ -167,21 +169,47 @@ pub(crate) fn measure_single_events(workload: &Workload, table: &mut Table) {
     let singles: Vec<Vec<u8>> = (0..events)
         .map(|line| http::post("/events?precision=ms", None, workload.lines.lines(line, 1)))
         .collect();
-    let bare = super::ceilings::BareHttp::start();
+    let bare = BareHttp::start();
     let daemon = Tallyd::start(&[]);
-    let (mut ratios, mut rates) = (vec![], vec![]);
-    for _ in 0..3 {
-        let of_bare = requests_per_second(bare.address, &singles);
-        let of_tallyd = requests_per_second(daemon.http, &singles);
-        rates.push(of_tallyd);
-        ratios.push(of_tallyd / of_bare);
+    compare_rates("HTTP, one event a request, 32 connections", (&bare, &singles), (&daemon, &singles), table);
+}
+
+/// How many requests a second the daemon answers over 32 connections, beside the bare server: where the system likes,
+/// and with all threads of a server on one core and the client on the other, where the server alone is what binds.
+pub(crate) fn compare_rates(
+    what: &str,
+    (bare, of_bare): (&BareHttp, &[Vec<u8>]),
+    (daemon, of_tallyd): (&Tallyd, &[Vec<u8>]),
+    table: &mut Table,
+) {
+    for placement in [Placement::Anywhere, Placement::TwoCores] {
+        let (mut rates, mut ratios, mut cpu) = (vec![], vec![], [vec![], vec![]]);
+        placement.with(&[&bare.server, &daemon.server], || {
+            for _ in 0..3 {
+                let sides = [(&bare.server, bare.address, of_bare), (&daemon.server, daemon.http, of_tallyd)];
+                let [of_bare, of_tallyd] = [0, 1].map(|side| {
+                    let (server, address, requests) = sides[side];
+                    let before = server.cpu_nanoseconds();
+                    let rate = requests_per_second(address, requests);
+                    let microseconds = (server.cpu_nanoseconds() - before) / 1e3;
+                    cpu[side].push(microseconds / requests.len() as f64);
+                    rate
+                });
+                rates.push(of_tallyd);
+                ratios.push(of_tallyd / of_bare);
+            }
+        });
+        let [bare_cpu, tallyd_cpu] = cpu.map(|mut taken| median(&mut taken));
+        table.row(
+            &format!("{what}, {}", placement.name()),
+            format!("{:.0}", median(&mut rates) / 1e3),
+            "k/s",
+            &format!(
+                "{:.2} of the bare HTTP answer; server CPU {tallyd_cpu:.1} µs, bare {bare_cpu:.1}",
+                median(&mut ratios)
+            ),
+        );
     }
-    table.row(
-        "HTTP, one event a request, 32 connections",
-        format!("{:.0}", median(&mut rates) / 1e3),
-        "k events/s",
-        &format!("{:.2} of the bare HTTP answer", median(&mut ratios)),
-    );
 }
 
 /// Requests per second over 32 connections, all driven by one thread: each round writes to every connection, then reads.

@@ -24,7 +24,9 @@ mod daemon;
 mod fold;
 mod http;
 mod ingest;
+mod peer_reports;
 mod peers;
+mod placement;
 #[path = "../support/random.rs"]
 mod random;
 mod reports;
@@ -40,7 +42,7 @@ use workload::{Shape, Workload};
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Parts to run; all where none is named: ceilings, ingest, fsync, single, reports, busy, peers,
-    /// fold, cells.
+    /// peer-reports, fold, cells.
     parts: Vec<String>,
     /// Events of the workload.
     #[arg(long, default_value_t = 2_000_000)]
@@ -96,6 +98,9 @@ fn main() {
     }
     if wanted("peers") {
         peers::measure(&workload, arguments.runs, &mut table);
+    }
+    if wanted("peer-reports") {
+        peer_reports::measure(&workload, &mut table);
     }
     if wanted("fold") {
         fold::measure(&workload, arguments.runs, &mut table);

@@ -64,17 +64,23 @@ fn victoria_metrics(workload: &Workload) -> [f64; 3] {
     passes(workload, &server, || ingest::push_http(address, &requests, 4))
 }
 
-fn redis(workload: &Workload) -> [f64; 3] {
-    let data = tempfile::tempdir().unwrap();
+/// A Redis that keeps what it is told in that directory, and where it listens.
+pub(crate) fn start_redis(data: &Path) -> (Server, SocketAddr) {
     let address = free_address();
     let server = start(
         Command::new("redis-server")
             .args(["--port", &address.port().to_string(), "--bind", "127.0.0.1", "--save", ""])
             .args(["--appendonly", "yes", "--appendfsync", "everysec", "--dir"])
-            .arg(data.path()),
-        data.path(),
+            .arg(data),
+        data,
         address,
     );
+    (server, address)
+}
+
+fn redis(workload: &Workload) -> [f64; 3] {
+    let data = tempfile::tempdir().unwrap();
+    let (server, address) = start_redis(data.path());
     let commands = redis_commands(&workload.lines.bytes);
     passes(workload, &server, || push_redis(address, &commands, workload.shape.events))
 }
@@ -94,7 +100,8 @@ fn redis_commands(lines: &[u8]) -> Vec<u8> {
     commands
 }
 
-fn push_redis(address: SocketAddr, commands: &[u8], events: usize) {
+/// Sends the commands in one go; returns when so many answers have come.
+pub(crate) fn push_redis(address: SocketAddr, commands: &[u8], events: usize) {
     let stream = TcpStream::connect(address).unwrap();
     let mut reader = stream.try_clone().unwrap();
     std::thread::scope(|scope| {

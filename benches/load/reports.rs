@@ -8,6 +8,7 @@ use super::ceilings::BareHttp;
 use super::daemon::Tallyd;
 use super::http::{self, Connection};
 use super::ingest;
+use super::placement::Placement;
 use super::table::{Table, median, percentile};
 use super::workload::{Workload, story_id};
 
@@ -91,37 +92,34 @@ pub(crate) fn measure_idle(workload: &Workload, table: &mut Table) {
     let daemon = Tallyd::start(&[]);
     ingest::push_tcp(daemon.tcp, &workload.lines, 4);
     let bare = BareHttp::start();
+    let servers = [&daemon.server, &bare.server];
     for target in targets(workload) {
-        let [of_bare, of_tallyd] = latencies(&target, bare.address, daemon.http);
+        let at =
+            |placement: Placement| placement.with(&servers, || latencies(&target, bare.address, daemon.http));
+        let [of_bare, of_tallyd] = at(Placement::Anywhere);
+        let placed = [Placement::OneCore, Placement::TwoCores].map(|placement| {
+            let [bare, tallyd] = at(placement).map(|taken| percentile(&taken, 0.5));
+            format!("{}: {tallyd:.3} = {:.2} × {bare:.3}", placement.name(), tallyd / bare)
+        });
         table.row(
             target.what,
             format!("{:.3}", percentile(&of_tallyd, 0.5)),
             "ms p50",
             &format!(
-                "p99 {:.3}, p99.9 {:.3}; {:.2} × the bare HTTP answer ({:.3} ms, p99 {:.3}); peak {:.0} MB",
+                "p99 {:.3}, p99.9 {:.3}; {:.2} × the bare HTTP answer ({:.3} ms, p99 {:.3}); {}; peak {:.0} MB",
                 percentile(&of_tallyd, 0.99),
                 percentile(&of_tallyd, 0.999),
                 percentile(&of_tallyd, 0.5) / percentile(&of_bare, 0.5),
                 percentile(&of_bare, 0.5),
                 percentile(&of_bare, 0.99),
+                placed.join("; "),
                 daemon.server.peak_memory_mb(),
             ),
         );
     }
-    let path = targets(workload)[0].path.clone();
-    let (mut rates, mut ratios) = (vec![], vec![]);
-    for _ in 0..3 {
-        let of_bare = ingest::requests_per_second(bare.address, &vec![http::get("/"); 50_000]);
-        let of_tallyd = ingest::requests_per_second(daemon.http, &vec![http::get(&path); 50_000]);
-        rates.push(of_tallyd);
-        ratios.push(of_tallyd / of_bare);
-    }
-    table.row(
-        "reports/s, 32 connections",
-        format!("{:.0}", median(&mut rates) / 1e3),
-        "k/s",
-        &format!("{:.2} of the bare HTTP answer", median(&mut ratios)),
-    );
+    let request = http::get(&targets(workload)[0].path);
+    let [of_bare, of_tallyd] = [&http::get("/"), &request].map(|request| vec![request.clone(); 50_000]);
+    ingest::compare_rates("reports/s, 32 connections", (&bare, &of_bare), (&daemon, &of_tallyd), table);
 }
 
 /// Milliseconds of each request on one keep-alive connection, sorted: of the bare server, and of the daemon.
@@ -140,13 +138,20 @@ fn latencies(target: &Target, bare: SocketAddr, daemon: SocketAddr) -> [Vec<f64>
 }
 
 fn timed_exchange(connection: &mut Connection, request: &[u8]) -> f64 {
+    timed(|| {
+        let (status, _) = connection.exchange(request);
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(request));
+    })
+}
+
+/// Milliseconds that the work takes.
+pub(crate) fn timed(work: impl FnOnce()) -> f64 {
     let start = Instant::now();
-    let (status, _) = connection.exchange(request);
-    assert_eq!(status, 200, "{}", String::from_utf8_lossy(request));
+    work();
     start.elapsed().as_secs_f64() * 1e3
 }
 
-fn sorted(mut taken: Vec<f64>) -> Vec<f64> {
+pub(crate) fn sorted(mut taken: Vec<f64>) -> Vec<f64> {
     taken.sort_by(f64::total_cmp);
     taken
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::random::Random;
 
-const SOURCES: [(&str, u64); 7] = [
+pub(crate) const SOURCES: [(&str, u64); 7] = [
     ("messenger", 40),
     ("livechat", 20),
     ("widget", 15),
