@@ -12,7 +12,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, StatusCode, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Shared;
 use super::answer::Failure;
@@ -145,8 +145,7 @@ pub(super) async fn read(shared: &Shared, head: &Parts, body: &mut Incoming) -> 
         return Err(BodyError::TooLong);
     }
     let mut budget = Budget::new(&shared.body_bytes);
-    let reading = collect(body, limits.body_pause, &mut budget);
-    let sent = timeout(limits.body_timeout, reading).await.map_err(|_elapsed| BodyError::TooSlow)??;
+    let sent = collect(body, (limits.body_pause, limits.body_timeout), &mut budget).await?;
     let received = sent.len();
     if encoding == Encoding::Identity || sent.is_empty() {
         return Ok(Held { bytes: sent, _budget: budget, received });
@@ -155,11 +154,21 @@ pub(super) async fn read(shared: &Shared, head: &Parts, body: &mut Incoming) -> 
     Ok(Held { bytes, _budget: budget, received })
 }
 
-async fn collect(body: &mut Incoming, pause_max: Duration, budget: &mut Budget) -> Result<Bytes, BodyError> {
+/// Reads a body with no longer pause than the first duration, and in no longer time than the second.
+async fn collect(
+    body: &mut Incoming,
+    (pause_max, time_max): (Duration, Duration),
+    budget: &mut Budget,
+) -> Result<Bytes, BodyError> {
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();
-    loop {
-        let frame = timeout(pause_max, body.frame()).await.map_err(|_elapsed| BodyError::TooSlow)?;
+    let mut deadline = None;
+    while !body.is_end_stream() {
+        // One timer for both, since most bodies are there already and a timer costs as much as reading them.
+        let now = Instant::now();
+        let end = *deadline.get_or_insert(now + time_max);
+        let frame = timeout_at(end.min(now + pause_max), body.frame());
+        let frame = frame.await.map_err(|_elapsed| BodyError::TooSlow)?;
         let data = match frame {
             None => break,
             Some(Err(_)) => return Err(BodyError::Cut),
