@@ -41,6 +41,7 @@
 //! | accepted, rejected, refused | counted; bad, and never to be counted; good but not taken, to be sent again |
 //! | moment | one second on the time line; an hour, a day, a month is a range of them |
 //! | period, unit, data point | a named range of dates; an hour, day, month or year of a report; its value |
+//! | alarm | the one timer of a connection, for whichever deadline it has at the moment |
 //! | echo | a client's own text in a message of ours, bounded and printable |
 
 pub mod app;

@@ -130,8 +130,11 @@ impl Counters {
 
     /// Sum of all counts in the range; stays at `u64::MAX` where it would be more. Blocks as [`Self::visit`] does.
     pub fn sum(&self, series: SeriesId, range: HourRange) -> u64 {
-        let beside = self.entry_beside_total(series, range).map_or(0, |entry| entry.sum(range));
-        self.totals.sum(series.index(), range).saturating_add(beside)
+        let of_entry = self.entry_beside_total(series, range).map_or(0, |entry| entry.sum(range));
+        if series.index() < TOTALS {
+            return self.totals.sum(series.index(), range).saturating_add(of_entry);
+        }
+        of_entry
     }
 
     /// First and last hour with a cell. Blocks as [`Self::visit`] does.

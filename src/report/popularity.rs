@@ -7,7 +7,7 @@
 //! INVARIANT: at most about [`POPULARITY_NODES_MAX`] nodes are held at any time, and twice as many rows as are asked
 //! for: where there are more nodes, those of one part after the other are gathered, by a hash that nobody can foresee.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
@@ -73,14 +73,19 @@ impl PopularityRow {
     }
 
     /// Value descending, then kind, name and id.
-    fn order(&self) -> (Reverse<u64>, u8, &str, &Node) {
-        let kind = match self.node {
-            Node::Interaction(_) => 0,
+    fn order(&self, other: &Self) -> Ordering {
+        let value = other.value.cmp(&self.value);
+        // Names are asked for only where they decide.
+        let kind = |row: &Self| match row.node {
+            Node::Interaction(_) => 0_u8,
             Node::ContextFallback(_) => 1,
             Node::Fallback => 2,
             Node::Welcome => 3,
         };
-        (Reverse(self.value), kind, self.name(), &self.node)
+        value
+            .then_with(|| kind(self).cmp(&kind(other)))
+            .then_with(|| self.name().cmp(other.name()))
+            .then_with(|| self.node.cmp(&other.node))
     }
 }
 
@@ -181,21 +186,25 @@ impl Gathering {
     fn cut(&mut self) {
         if self.rows.len() > self.rows_max {
             let last = self.rows_max.saturating_sub(1);
-            self.rows.select_nth_unstable_by(last, |a, b| a.order().cmp(&b.order()));
+            self.rows.select_nth_unstable_by(last, PopularityRow::order);
             self.rows.truncate(self.rows_max);
         }
     }
 
     fn into_report(mut self) -> PopularityReport {
         self.cut();
-        self.rows.sort_unstable_by(|a, b| a.order().cmp(&b.order()));
+        self.rows.sort_unstable_by(PopularityRow::order);
         PopularityReport { rows: self.rows, total: self.total }
     }
 }
 
 /// Takes the uses and makes them one row per node, with the name of the use that has one and the greatest value.
 fn merged(uses: &mut Vec<Use>) -> impl Iterator<Item = PopularityRow> {
-    uses.sort_unstable_by_key(|used| (used.node, used.name.is_none(), Reverse(used.value), used.story));
+    // Stories come one after the other, and the nodes of one are distinct.
+    let are_of_one_story = uses.first().map(|used| used.story) == uses.last().map(|used| used.story);
+    if !are_of_one_story {
+        uses.sort_unstable_by_key(|used| (used.node, used.name.is_none(), Reverse(used.value), used.story));
+    }
     let mut uses = uses.drain(..).peekable();
     std::iter::from_fn(move || {
         let Use { node, mut value, name, .. } = uses.next()?;
@@ -259,7 +268,7 @@ mod tests {
             let scope = (&catalogue, &*counters, &query);
             let whole = answer_within(usize::MAX, scope);
             assert_eq!(whole.rows().len(), 56.min(limit.parse().unwrap()));
-            assert!(whole.total() > 0 && whole.rows().is_sorted_by(|a, b| a.order() < b.order()));
+            assert!(whole.total() > 0 && whole.rows().is_sorted_by(|a, b| a.order(b).is_lt()));
             for nodes_max in [1, 7, 64, 199, 200] {
                 assert_eq!(answer_within(nodes_max, scope), whole, "{nodes_max} nodes at a time");
             }
