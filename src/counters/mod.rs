@@ -140,6 +140,9 @@ impl Counters {
     /// First and last hour with a cell. Blocks as [`Self::visit`] does.
     pub fn span(&self, series: SeriesId) -> Option<(Hour, Hour)> {
         let beside = self.entries.get(series.index()).and_then(Entry::span);
+        if series.index() >= TOTALS {
+            return beside;
+        }
         let both = [self.totals.span(series.index()), beside];
         both.into_iter().flatten().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
