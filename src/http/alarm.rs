@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     async fn poll_once(alarm: &Alarm, after: Duration) {
-        let mut sleep = alarm.sleep(after);
+        let mut sleep = alarm.sleep_until(alarm.now() + after);
         poll_fn(|cx| {
             assert!(sleep.as_mut().poll(cx).is_pending());
             Poll::Ready(())
@@ -104,7 +104,7 @@ mod tests {
         for before in [long, Duration::from_millis(1), long] {
             poll_once(&alarm, before).await;
             let begun = alarm.now();
-            alarm.sleep(short).await;
+            alarm.sleep_until(begun + short).await;
             let took = alarm.now() - begun;
             assert!(short <= took && took < long, "{took:?} after one of {before:?}");
             // A deadline that has passed is told at once.
