@@ -80,20 +80,22 @@ fn rfc3339_ms(text: &str) -> Option<i64> {
 /// Writes moments as `2019-03-17T00:00:00.000Z`, one after the other: fast where each comes a day or an hour after the
 /// one before.
 ///
-/// What changes from one to the next is kept beside the text, which so is not stored and loaded again each time.
+/// The text is kept as three numbers, so that a step is an addition and what is written is not loaded again.
 #[derive(Debug)]
 pub struct Instants {
     at: UnixSeconds,
-    text: [u8; 24],
-    /// The day of the month and the hour of `at`; that of the text may be an earlier one.
-    day: [u8; 2],
-    hour: [u8; 2],
+    /// Eight characters each, the first in the lowest byte: `2019-03-`, `17T00:00` and `:00.000Z`.
+    words: [u64; 3],
+    /// The day of the month and the hour.
+    day: u8,
+    hour: u8,
 }
 
 impl Default for Instants {
     fn default() -> Self {
-        let text = *b"1970-01-01T00:00:00.000Z";
-        Self { at: UnixSeconds::new(0), text, day: *b"01", hour: *b"00" }
+        let mut instants = Self { at: UnixSeconds::MIN, words: [0; 3], day: 0, hour: 0 };
+        instants.jump(UnixSeconds::new(0));
+        instants
     }
 }
 
@@ -101,28 +103,45 @@ impl Instants {
     /// Writes the moment.
     #[inline]
     pub fn write(&mut self, at: UnixSeconds, out: &mut [u8; 24]) {
+        let step = at.get().wrapping_sub(self.at.get());
+        let [_, second, _] = &mut self.words;
         // Every month has these days, and every day these hours.
-        let next = match at.since(self.at) {
-            UnixSeconds::DAY if self.day < *b"28" => Some((next(self.day), self.hour)),
-            Hour::SECONDS if self.hour < *b"23" => Some((self.day, next(self.hour))),
-            _ => None,
-        };
+        if step == UnixSeconds::DAY && self.day < 28 {
+            self.day = self.day.wrapping_add(1);
+            *second = *second & !0xFFFF | pair_word(self.day);
+            self.at = at;
+        } else if step == Hour::SECONDS && self.hour < 23 {
+            self.hour = self.hour.wrapping_add(1);
+            *second = *second & !(0xFFFF << 24) | pair_word(self.hour) << 24;
+            self.at = at;
+        } else {
+            self.jump(at);
+        }
+        let (words, _) = out.as_chunks_mut::<8>();
+        for (place, word) in words.iter_mut().zip(self.words) {
+            *place = word.to_le_bytes();
+        }
+    }
+
+    #[cold]
+    fn jump(&mut self, at: UnixSeconds) {
+        let mut text = [0; 24];
+        write_instant(at, &mut text);
+        let (words, _) = text.as_chunks::<8>();
+        self.words =
+            std::array::from_fn(|place| words.get(place).map_or(0, |word| u64::from_le_bytes(*word)));
+        let local = LocalSeconds::new(at.get());
+        self.day = u8::try_from(local.day().date().day()).unwrap_or(31);
+        self.hour =
+            u8::try_from(local.get().rem_euclid(UnixSeconds::DAY).div_euclid(Hour::SECONDS)).unwrap_or(23);
         self.at = at;
-        (self.day, self.hour) = next.unwrap_or_else(|| {
-            write_instant(at, &mut self.text);
-            let [_, _, _, _, _, _, _, _, d1, d2, _, h1, h2, ..] = self.text;
-            ([d1, d2], [h1, h2])
-        });
-        *out = self.text;
-        let [_, _, _, _, _, _, _, _, d1, d2, _, h1, h2, ..] = out;
-        ([*d1, *d2], [*h1, *h2]) = (self.day, self.hour);
     }
 }
 
-/// The number after one of two digits that is below 99.
+/// Two digits, the first in the lower byte.
 #[inline]
-fn next([tens, ones]: [u8; 2]) -> [u8; 2] {
-    if ones == b'9' { [tens.wrapping_add(1), b'0'] } else { [tens, ones.wrapping_add(1)] }
+fn pair_word(number: u8) -> u64 {
+    u64::from(u16::from_le_bytes(pair(u32::from(number))))
 }
 
 /// Writes a moment as `2019-03-17T00:00:00.000Z`. Years are held within 0 … 9999, so that the width is always 24.
@@ -155,6 +174,12 @@ pub fn http_date(unix_seconds: i64) -> String {
 
 fn utc(unix_ms: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(unix_ms).unwrap_or(DateTime::UNIX_EPOCH)
+}
+
+/// The two last digits of a number, as text.
+#[inline]
+pub fn two_digits(number: u64) -> [u8; 2] {
+    pair(u32::try_from(number.rem_euclid(100)).unwrap_or(0))
 }
 
 /// The two last digits of a number.

@@ -13,7 +13,7 @@ mod range;
 mod unit;
 mod zone;
 
-pub use date::{DATE_TAKES, DateValue, Instants, http_date, rfc3339, write_instant};
+pub use date::{DATE_TAKES, DateValue, Instants, http_date, rfc3339, two_digits, write_instant};
 pub use hour::{Hour, HourRange};
 pub use moment::UnixSeconds;
 pub use period::Period;

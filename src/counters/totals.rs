@@ -96,6 +96,20 @@ impl<'a> HourlyCounts<'a> {
         if self.has_great() { self.sum_of_hours() } else { sum }
     }
 
+    /// The sums of the whole days (from 00:00Z on) at the front. None where the first hour is another one, or where a sum could
+    /// be past 64 bits: then the hours tell.
+    #[inline]
+    pub fn days(self) -> impl Iterator<Item = u64> {
+        let (first_day, end_day) = (self.start / DAY_HOURS, self.end / DAY_HOURS);
+        let is_aligned = first_day * DAY_HOURS == self.start;
+        let days = self.chunk.days.get(first_day..end_day).filter(|_| is_aligned).unwrap_or_default();
+        let mut sums = [0; CHUNK_DAYS];
+        for (sum, day) in sums.iter_mut().zip(days) {
+            *sum = count(day);
+        }
+        sums.into_iter().take(if self.has_great() { 0 } else { days.len() })
+    }
+
     /// The same, hour by hour.
     fn sum_of_hours(self) -> u64 {
         let sum = add_up(self.hours(self.start, self.end));

@@ -14,7 +14,7 @@ use super::groups::{Group, GroupKey};
 use super::popularity::PopularityReport;
 use super::series::{Points, SeriesReport};
 use super::summary::{Figure, Scale};
-use crate::calendar::{Instants, UnixSeconds};
+use crate::calendar::{Instants, UnixSeconds, two_digits};
 use crate::event::Node;
 
 /// What stands between two values: `},{"date":"2019-03-17T00:00:00.000Z","value":`.
@@ -338,21 +338,23 @@ fn write_points(points: &Points, starts: &[UnixSeconds], dates: &Dates, out: &mu
     } else {
         let end = start.saturating_add(points.values.len());
         dates.write_zeros(0..start, out);
-        let separators = dates.separators.get(start..).unwrap_or_default();
-        let rows = points.values.chunks(ROW_POINTS_MAX).zip(separators.chunks(ROW_POINTS_MAX));
-        let mut skipped = if start == 0 { BEFORE_FIRST } else { 0 };
-        for (values, separators) in rows {
+        let mut separators = dates.separators.get(start..).unwrap_or_default().iter();
+        let (row, mut values) = (Row::of(points), points.values.iter().copied());
+        let mut at = start;
+        while at < end {
+            // The first value of all has nothing before it to close.
+            let units = if at == 0 { 1 } else { ROW_POINTS_MAX.min(end.saturating_sub(at)) };
             let text = out.text();
-            for (value, separator) in values.iter().zip(separators) {
-                // The first value of all has nothing before it to close.
-                if skipped > 0 {
-                    text.extend_from_slice(separator.get(skipped..).unwrap_or_default());
-                    skipped = 0;
-                } else {
-                    text.extend_from_slice(separator);
+            let begin = text.len();
+            row.write(units, &mut values, text, |place| {
+                if let Some(separator) = separators.next() {
+                    *place = *separator;
                 }
-                write_value(*value, points.scale, text);
+            });
+            if at == 0 {
+                text.drain(begin..text.len().min(begin.saturating_add(BEFORE_FIRST)));
             }
+            at = at.saturating_add(units);
         }
         dates.write_zeros(end..units, out);
     }
@@ -378,27 +380,59 @@ fn write_points(points: &Points, starts: &[UnixSeconds], dates: &Dates, out: &mu
 /// Writes the points of a series that is the only one of its report.
 fn write_only_series(points: &Points, starts: &[UnixSeconds], text: &mut Vec<u8>) {
     let mut instants = Instants::default();
-    let begin = text.len();
-    let mut write = |start: &UnixSeconds, value: u64| {
-        text.extend_from_slice(&SEPARATOR);
-        if let Some(point) = text.last_chunk_mut() {
-            date_in(point, &mut instants, *start);
+    let mut starts = starts.iter();
+    let mut values = points.values();
+    let row = Row::of(points);
+    let mut separate = |place: &mut Separator| {
+        *place = SEPARATOR;
+        if let Some(start) = starts.next() {
+            date_in(place, &mut instants, *start);
         }
-        write_value(value, points.scale, text);
     };
-    let (before, rest) = starts.split_at_checked(points.start).unwrap_or_default();
-    for start in before {
-        write(start, 0);
-    }
-    let (within, after) = rest.split_at_checked(points.values.len()).unwrap_or_default();
-    for (start, value) in within.iter().zip(&points.values) {
-        write(start, *value);
-    }
-    for start in after {
-        write(start, 0);
-    }
+    let begin = text.len();
+    row.write(1, &mut values, text, &mut separate);
     // The first value has nothing before it to close.
     text.drain(begin..text.len().min(begin.saturating_add(BEFORE_FIRST)));
+    row.write(points.units.saturating_sub(1), &mut values, text, separate);
+}
+
+/// How points of a series are written: into room that is made for many of them at once, so that none asks whether there is
+/// some.
+#[derive(Clone, Copy)]
+struct Row {
+    scale: Scale,
+    value_bytes_max: usize,
+}
+
+impl Row {
+    fn of(points: &Points) -> Self {
+        let digits = usize::try_from(points.summary.max.digits()).unwrap_or(VALUE_BYTES_MAX);
+        // Hundredths have a point, and a zero where there is nothing before it.
+        Self { scale: points.scale, value_bytes_max: digits.saturating_add(3).min(VALUE_BYTES_MAX) }
+    }
+
+    /// Appends so many points: the separator that `separate` makes, then the next of the values.
+    #[inline]
+    fn write(
+        self,
+        units: usize,
+        values: &mut impl Iterator<Item = u64>,
+        text: &mut Vec<u8>,
+        mut separate: impl FnMut(&mut Separator),
+    ) {
+        let begin = text.len();
+        let room = units.saturating_mul(SEPARATOR_BYTES.saturating_add(self.value_bytes_max));
+        text.resize(begin.saturating_add(room), 0);
+        let mut end = begin;
+        for value in values.take(units) {
+            let Some((point, rest)) = text.get_mut(end..).and_then(<[u8]>::split_first_chunk_mut) else {
+                break;
+            };
+            separate(point);
+            end = end.saturating_add(SEPARATOR_BYTES).saturating_add(put_value(value, self.scale, rest));
+        }
+        text.truncate(end);
+    }
 }
 
 fn write_figure(figure: Figure, out: &mut Vec<u8>) {
@@ -410,34 +444,78 @@ fn write_figure(figure: Figure, out: &mut Vec<u8>) {
 
 #[inline]
 fn write_value(value: u64, scale: Scale, out: &mut Vec<u8>) {
-    match scale {
-        Scale::Whole => write_whole(value, out),
-        Scale::Hundredths => write_hundredths(value, out),
-    }
+    let begin = out.len();
+    out.extend_from_slice(&[0; VALUE_BYTES_MAX]);
+    let written = put_value(value, scale, out.get_mut(begin..).unwrap_or_default());
+    out.truncate(begin.saturating_add(written));
 }
 
 fn write_hundredths(value: u64, out: &mut Vec<u8>) {
-    write_whole(value / 100, out);
-    let (tenths, hundredths) = (value / 10 % 10, value % 10);
-    match (tenths, hundredths) {
-        (0, 0) => {}
-        (_, 0) => out.extend_from_slice(&[b'.', digit(tenths)]),
-        _ => out.extend_from_slice(&[b'.', digit(tenths), digit(hundredths)]),
+    write_value(value, Scale::Hundredths, out);
+}
+
+fn write_whole(value: u64, out: &mut Vec<u8>) {
+    write_value(value, Scale::Whole, out);
+}
+
+/// The longest value: twenty digits, a point among them.
+const VALUE_BYTES_MAX: usize = 21;
+
+/// Puts a value at the front of `out`, which has room for it; the bytes that it takes.
+#[inline]
+fn put_value(value: u64, scale: Scale, out: &mut [u8]) -> usize {
+    match scale {
+        Scale::Whole => put_whole(value, out),
+        Scale::Hundredths => {
+            let whole = put_whole(value / 100, out);
+            let rest = out.get_mut(whole..).unwrap_or_default();
+            let (tenths, hundredths) = (digit(value / 10), digit(value));
+            let decimals: usize = match (tenths, hundredths) {
+                (b'0', b'0') => 0,
+                (_, b'0') => put([b'.', tenths], rest),
+                _ => put([b'.', tenths, hundredths], rest),
+            };
+            whole.saturating_add(decimals)
+        }
     }
 }
 
-/// Writes a whole number. Nearly all of nearly all reports are small; each length is a copy of its own.
+/// Puts a whole number. Nearly all of nearly all reports are small; each length is a store of its own.
 #[inline]
-fn write_whole(value: u64, out: &mut Vec<u8>) {
-    let (thousands, hundreds, tens) = (value / 1_000, value / 100, value / 10);
+fn put_whole(value: u64, out: &mut [u8]) -> usize {
     match value {
-        0..10 => out.push(digit(value)),
-        10..100 => out.extend_from_slice(&[digit(tens), digit(value)]),
-        100..1_000 => out.extend_from_slice(&[digit(hundreds), digit(tens), digit(value)]),
-        1_000..10_000 => {
-            out.extend_from_slice(&[digit(thousands), digit(hundreds), digit(tens), digit(value)]);
+        0..10 => put([digit(value)], out),
+        10..100 => put(two_digits(value), out),
+        100..1_000 => {
+            let [tens, ones] = two_digits(value);
+            put([digit(value / 100), tens, ones], out)
         }
-        _ => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+        1_000..10_000 => {
+            let ([thousands, hundreds], [tens, ones]) = (two_digits(value / 100), two_digits(value));
+            put([thousands, hundreds, tens, ones], out)
+        }
+        _ => put_great(value, out),
+    }
+}
+
+#[inline(never)]
+fn put_great(value: u64, out: &mut [u8]) -> usize {
+    let mut buffer = itoa::Buffer::new();
+    let text = buffer.format(value).as_bytes();
+    out.get_mut(..text.len()).map_or(0, |place| {
+        place.copy_from_slice(text);
+        text.len()
+    })
+}
+
+#[inline]
+fn put<const N: usize>(bytes: [u8; N], out: &mut [u8]) -> usize {
+    match out.first_chunk_mut() {
+        Some(place) => {
+            *place = bytes;
+            N
+        }
+        None => 0,
     }
 }
 

@@ -77,17 +77,35 @@ fn add_hours((first, counts): (Hour, HourlyCounts<'_>), bounds: &[Hour], column:
     // The last unit that begins at or before the first hour.
     let Some(start) = bounds.partition_point(|bound| *bound <= first).checked_sub(1) else { return 0..0 };
     let ends = bounds.get(start.saturating_add(1)..).unwrap_or_default();
-    let (mut rest, mut at, mut end_unit) = (counts, first.get(), start);
-    for (value, end) in column.get_mut(start..).unwrap_or_default().iter_mut().zip(ends) {
-        if rest.is_empty() {
-            break;
+    let values = column.get_mut(start..).unwrap_or_default();
+    let (mut rest, mut at, mut unit) = (counts, first.get(), 0_usize);
+    while !rest.is_empty() {
+        let (from, first_unit) = (at, unit);
+        let places =
+            values.get_mut(unit..).unwrap_or_default().iter_mut().zip(ends.get(unit..).unwrap_or_default());
+        // Nearly all units of nearly all reports are whole days of UTC.
+        for ((value, end), sum) in places.zip(rest.days()) {
+            if end.get().wrapping_sub(at) != DAY_HOURS {
+                break;
+            }
+            *value = value.saturating_add(sum);
+            (at, unit) = (end.get(), unit.saturating_add(1));
         }
-        let hours = end.get().saturating_sub(at);
-        let (of_unit, later) = rest.split_at(usize::try_from(hours).unwrap_or(usize::MAX));
-        *value = value.saturating_add(of_unit.sum());
-        (rest, at, end_unit) = (later, end.get(), end_unit.saturating_add(1));
+        (_, rest) = rest.split_at(hours_between(from, at));
+        if unit == first_unit {
+            let (Some(value), Some(end)) = (values.get_mut(unit), ends.get(unit)) else { break };
+            let (of_unit, later) = rest.split_at(hours_between(at, end.get()));
+            *value = value.saturating_add(of_unit.sum());
+            (rest, at, unit) = (later, end.get(), unit.saturating_add(1));
+        }
     }
-    start..end_unit
+    start..start.saturating_add(unit)
+}
+
+const DAY_HOURS: u32 = 24;
+
+fn hours_between(from: u32, to: u32) -> usize {
+    usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX)
 }
 
 /// Adds a slice of cells that ascends by hour to the values of the units between `bounds`. Returns the units between

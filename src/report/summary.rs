@@ -30,6 +30,12 @@ impl Figure {
             Scale::Hundredths => Self::Hundredths(value),
         }
     }
+
+    /// Digits of the number in its scale.
+    pub(super) fn digits(self) -> u32 {
+        let (Self::Whole(value) | Self::Hundredths(value)) = self;
+        value.checked_ilog10().map_or(1, |tens| tens.saturating_add(1))
+    }
 }
 
 impl fmt::Display for Figure {
