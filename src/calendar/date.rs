@@ -89,11 +89,13 @@ pub struct Instants {
     /// The day of the month and the hour.
     day: u8,
     hour: u8,
+    /// The last day of the month.
+    last_day: u8,
 }
 
 impl Default for Instants {
     fn default() -> Self {
-        let mut instants = Self { at: UnixSeconds::MIN, words: [0; 3], day: 0, hour: 0 };
+        let mut instants = Self { at: UnixSeconds::MIN, words: [0; 3], day: 0, hour: 0, last_day: 0 };
         instants.jump(UnixSeconds::new(0));
         instants
     }
@@ -105,8 +107,7 @@ impl Instants {
     pub fn write(&mut self, at: UnixSeconds, out: &mut [u8; 24]) {
         let step = at.get().wrapping_sub(self.at.get());
         let [_, second, _] = &mut self.words;
-        // Every month has these days, and every day these hours.
-        if step == UnixSeconds::DAY && self.day < 28 {
+        if step == UnixSeconds::DAY && self.day < self.last_day {
             self.day = self.day.wrapping_add(1);
             *second = *second & !0xFFFF | pair_word(self.day);
             self.at = at;
@@ -131,7 +132,9 @@ impl Instants {
         self.words =
             std::array::from_fn(|place| words.get(place).map_or(0, |word| u64::from_le_bytes(*word)));
         let local = LocalSeconds::new(at.get());
-        self.day = u8::try_from(local.day().date().day()).unwrap_or(31);
+        let date = local.day().date();
+        self.day = u8::try_from(date.day()).unwrap_or(31);
+        self.last_day = date.num_days_in_month();
         self.hour =
             u8::try_from(local.get().rem_euclid(UnixSeconds::DAY).div_euclid(Hour::SECONDS)).unwrap_or(23);
         self.at = at;

@@ -2,7 +2,7 @@
 
 use super::query::Query;
 use super::roll::series_of;
-use super::summary::{Figure, percent_hundredths, sum};
+use super::summary::{Figure, Percents, percent_hundredths, sum};
 use crate::calendar::{Hour, Span};
 use crate::catalogue::Catalogue;
 use crate::cells::Cell;
@@ -30,6 +30,11 @@ impl BusiestReport {
     /// Everything together.
     pub fn total(&self) -> u64 {
         self.total
+    }
+
+    /// The shares of the total, for many values.
+    pub(super) fn usages(&self) -> Percents {
+        Percents::of(self.total)
     }
 
     /// The share that `value` is of the total, in percent.

@@ -234,31 +234,47 @@ impl Piece {
 }
 
 pub(super) fn write_busiest(report: &BusiestReport, out: &mut Vec<u8>) {
+    let usage = report.usages();
     out.reserve_exact(8 * 1024);
     for (day, hours) in (0_u64..).zip(report.days()) {
         let day = digit(day);
         out.extend_from_slice(if day == b'0' { b"[[" } else { b",[" });
+        let begin = out.len();
+        out.resize(begin.saturating_add(hours.len().saturating_mul(BUSY_BYTES_MAX)), 0);
+        let mut end = begin;
         for (hour, value) in (0_u64..).zip(hours) {
-            // Of known lengths each, so that they are copied in a few steps.
-            if hour == 0 {
-                out.extend_from_slice(b"{\"day\":");
-            } else {
-                out.extend_from_slice(b"},{\"day\":");
-            }
-            if hour < 10 {
-                out.extend_from_slice(&[day, b',', b'"', b'h', b'o', b'u', b'r', b'"', b':', digit(hour)]);
-            } else {
-                let (tens, ones) = (digit(hour / 10), digit(hour));
-                out.extend_from_slice(&[day, b',', b'"', b'h', b'o', b'u', b'r', b'"', b':', tens, ones]);
-            }
-            out.extend_from_slice(b",\"value\":");
-            write_whole(*value, out);
-            out.extend_from_slice(b",\"usage\":");
-            write_figure(report.usage(*value), out);
+            let Some(place) = out.get_mut(end..).and_then(<[u8]>::first_chunk_mut) else { break };
+            end = end.saturating_add(put_busy(place, (day, hour), *value, usage.of_part(*value)));
         }
-        out.extend_from_slice(b"}]");
+        // No comma after the last hour.
+        out.truncate(end.saturating_sub(1));
+        out.push(b']');
     }
     out.push(b']');
+}
+
+/// The longest hour of the week, with two values of twenty digits.
+const BUSY_BYTES_MAX: usize = 88;
+
+/// Puts an hour of the week and a comma; the bytes that they take. Every piece has its place, or stands after a number.
+#[inline]
+fn put_busy(place: &mut [u8; BUSY_BYTES_MAX], (day, hour): (u8, u64), value: u64, usage: u64) -> usize {
+    let (tens, ones) = (digit(hour / 10), digit(hour));
+    let head = [
+        b'{', b'"', b'd', b'a', b'y', b'"', b':', day, b',', b'"', b'h', b'o', b'u', b'r', b'"', b':', tens,
+        ones,
+    ];
+    // A first digit of 0 is written over by the second.
+    let mut at = put(head, place);
+    if hour < 10 {
+        at = at.saturating_sub(2);
+        at = at.saturating_add(put([ones], place.get_mut(at..).unwrap_or_default()));
+    }
+    at = at.saturating_add(put(*b",\"value\":", place.get_mut(at..).unwrap_or_default()));
+    at = at.saturating_add(put_whole(value, place.get_mut(at..).unwrap_or_default()));
+    at = at.saturating_add(put(*b",\"usage\":", place.get_mut(at..).unwrap_or_default()));
+    at = at.saturating_add(put_value(usage, Scale::Hundredths, place.get_mut(at..).unwrap_or_default()));
+    at.saturating_add(put(*b"},", place.get_mut(at..).unwrap_or_default()))
 }
 
 pub(super) fn write_popularity(report: &PopularityReport, out: &mut Vec<u8>) {
