@@ -4,6 +4,8 @@
 //! Where most of them are zeros, as stories mostly are in a long range, whole runs of them are one text that all groups
 //! share, and a large report is written part by part, at the pace of whoever reads it.
 
+mod value;
+
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -13,9 +15,10 @@ use super::busiest::BusiestReport;
 use super::groups::{Group, GroupKey};
 use super::popularity::PopularityReport;
 use super::series::{Points, SeriesReport};
-use super::summary::{Figure, Scale};
-use crate::calendar::{Instants, UnixSeconds, two_digits};
+use super::summary::Scale;
+use crate::calendar::{Instants, UnixSeconds};
 use crate::event::Node;
+use value::{VALUE_ROOM, digit, put, put_value, put_whole, write_figure, write_whole};
 
 /// What stands between two values: `},{"date":"2019-03-17T00:00:00.000Z","value":`.
 type Separator = [u8; SEPARATOR_BYTES];
@@ -240,7 +243,7 @@ pub(super) fn write_busiest(report: &BusiestReport, out: &mut Vec<u8>) {
         let day = digit(day);
         out.extend_from_slice(if day == b'0' { b"[[" } else { b",[" });
         let begin = out.len();
-        out.resize(begin.saturating_add(hours.len().saturating_mul(BUSY_BYTES_MAX)), 0);
+        out.resize(begin.saturating_add(hours.len().saturating_mul(BUSY_ROOM)), 0);
         let mut end = begin;
         for (hour, value) in (0_u64..).zip(hours) {
             let Some(place) = out.get_mut(end..).and_then(<[u8]>::first_chunk_mut) else { break };
@@ -253,12 +256,12 @@ pub(super) fn write_busiest(report: &BusiestReport, out: &mut Vec<u8>) {
     out.push(b']');
 }
 
-/// The longest hour of the week, with two values of twenty digits.
-const BUSY_BYTES_MAX: usize = 88;
+/// Bytes of the longest hour of the week, with two values of twenty digits.
+const BUSY_ROOM: usize = 88;
 
 /// Puts an hour of the week and a comma; the bytes that they take. Every piece has its place, or stands after a number.
 #[inline]
-fn put_busy(place: &mut [u8; BUSY_BYTES_MAX], (day, hour): (u8, u64), value: u64, usage: u64) -> usize {
+fn put_busy(place: &mut [u8; BUSY_ROOM], (day, hour): (u8, u64), value: u64, usage: u64) -> usize {
     let (tens, ones) = (digit(hour / 10), digit(hour));
     let head = [
         b'{', b'"', b'd', b'a', b'y', b'"', b':', day, b',', b'"', b'h', b'o', b'u', b'r', b'"', b':', tens,
@@ -417,14 +420,14 @@ fn write_only_series(points: &Points, starts: &[UnixSeconds], text: &mut Vec<u8>
 #[derive(Clone, Copy)]
 struct Row {
     scale: Scale,
-    value_bytes_max: usize,
+    value_room: usize,
 }
 
 impl Row {
     fn of(points: &Points) -> Self {
-        let digits = usize::try_from(points.summary.max.digits()).unwrap_or(VALUE_BYTES_MAX);
+        let digits = usize::try_from(points.summary.max.digits()).unwrap_or(VALUE_ROOM);
         // Hundredths have a point, and a zero where there is nothing before it.
-        Self { scale: points.scale, value_bytes_max: digits.saturating_add(3).min(VALUE_BYTES_MAX) }
+        Self { scale: points.scale, value_room: digits.saturating_add(3).min(VALUE_ROOM) }
     }
 
     /// Appends so many points: the separator that `separate` makes, then the next of the values.
@@ -437,7 +440,7 @@ impl Row {
         mut separate: impl FnMut(&mut Separator),
     ) {
         let begin = text.len();
-        let room = units.saturating_mul(SEPARATOR_BYTES.saturating_add(self.value_bytes_max));
+        let room = units.saturating_mul(SEPARATOR_BYTES.saturating_add(self.value_room));
         text.resize(begin.saturating_add(room), 0);
         let mut end = begin;
         for value in values.take(units) {
@@ -449,96 +452,6 @@ impl Row {
         }
         text.truncate(end);
     }
-}
-
-fn write_figure(figure: Figure, out: &mut Vec<u8>) {
-    match figure {
-        Figure::Whole(value) => write_whole(value, out),
-        Figure::Hundredths(value) => write_hundredths(value, out),
-    }
-}
-
-#[inline]
-fn write_value(value: u64, scale: Scale, out: &mut Vec<u8>) {
-    let begin = out.len();
-    out.extend_from_slice(&[0; VALUE_BYTES_MAX]);
-    let written = put_value(value, scale, out.get_mut(begin..).unwrap_or_default());
-    out.truncate(begin.saturating_add(written));
-}
-
-fn write_hundredths(value: u64, out: &mut Vec<u8>) {
-    write_value(value, Scale::Hundredths, out);
-}
-
-fn write_whole(value: u64, out: &mut Vec<u8>) {
-    write_value(value, Scale::Whole, out);
-}
-
-/// The longest value: twenty digits, a point among them.
-const VALUE_BYTES_MAX: usize = 21;
-
-/// Puts a value at the front of `out`, which has room for it; the bytes that it takes.
-#[inline]
-fn put_value(value: u64, scale: Scale, out: &mut [u8]) -> usize {
-    match scale {
-        Scale::Whole => put_whole(value, out),
-        Scale::Hundredths => {
-            let whole = put_whole(value / 100, out);
-            let rest = out.get_mut(whole..).unwrap_or_default();
-            let (tenths, hundredths) = (digit(value / 10), digit(value));
-            let decimals: usize = match (tenths, hundredths) {
-                (b'0', b'0') => 0,
-                (_, b'0') => put([b'.', tenths], rest),
-                _ => put([b'.', tenths, hundredths], rest),
-            };
-            whole.saturating_add(decimals)
-        }
-    }
-}
-
-/// Puts a whole number. Nearly all of nearly all reports are small; each length is a store of its own.
-#[inline]
-fn put_whole(value: u64, out: &mut [u8]) -> usize {
-    match value {
-        0..10 => put([digit(value)], out),
-        10..100 => put(two_digits(value), out),
-        100..1_000 => {
-            let [tens, ones] = two_digits(value);
-            put([digit(value / 100), tens, ones], out)
-        }
-        1_000..10_000 => {
-            let ([thousands, hundreds], [tens, ones]) = (two_digits(value / 100), two_digits(value));
-            put([thousands, hundreds, tens, ones], out)
-        }
-        _ => put_great(value, out),
-    }
-}
-
-#[inline(never)]
-fn put_great(value: u64, out: &mut [u8]) -> usize {
-    let mut buffer = itoa::Buffer::new();
-    let text = buffer.format(value).as_bytes();
-    out.get_mut(..text.len()).map_or(0, |place| {
-        place.copy_from_slice(text);
-        text.len()
-    })
-}
-
-#[inline]
-fn put<const N: usize>(bytes: [u8; N], out: &mut [u8]) -> usize {
-    match out.first_chunk_mut() {
-        Some(place) => {
-            *place = bytes;
-            N
-        }
-        None => 0,
-    }
-}
-
-/// The last digit of a number.
-#[inline]
-fn digit(number: u64) -> u8 {
-    u8::try_from(number % 10).unwrap_or(0) | b'0'
 }
 
 /// Writes a JSON string. Names come from clients and can hold anything but invalid UTF-8.
