@@ -171,6 +171,7 @@ impl Store {
             reserve,
             closing: door.closing(),
             refusals_logged: OncePerMinute::new(options.clock.clone()),
+            cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             defining: HashSet::default(),
         };
         let context = worker::Context { status, lock };
