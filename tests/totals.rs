@@ -41,6 +41,18 @@ fn counted(events: &[Event]) -> (Catalogue, std::sync::Arc<Counters>) {
     (catalogue, counters)
 }
 
+#[test]
+fn an_event_makes_room_for_the_hours_around_it_and_no_others() {
+    let empty = Counters::new().0.stats().bytes;
+    let [one, same, other] = [vec![5], vec![5, 5], vec![5, 40_000]].map(|hours: Vec<u32>| {
+        let events: Vec<Event> = hours.into_iter().map(|hour| (0, 0, 0, hour, 1)).collect();
+        counted(&events).1.stats().bytes - empty
+    });
+    assert_eq!(one, same);
+    // Both totals that the event feeds have the rows and chunks of one time, or of two.
+    assert!(one * 3 / 2 < other, "{one} bytes, and {other} for two times far apart");
+}
+
 fn events(stories: usize) -> impl Strategy<Value = Vec<Event>> {
     let last = u32::try_from(TOTAL_HOURS_MAX).unwrap() - START;
     let hours = prop_oneof![8 => 0..9_000_u32, 1 => last - 3..last + 3];

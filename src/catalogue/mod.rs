@@ -149,6 +149,8 @@ impl Catalogue {
     /// As [`Self::intern`], for the series of a usual head: what the index, of which these are rows, knows of its story and
     /// node need not be searched for, and the index then has the series.
     ///
+    /// Blocks while another thread writes to the index, which takes longest while that doubles a table.
+    ///
     /// # Errors
     /// As [`Self::intern`].
     pub(crate) fn intern_indexed(&self, rows: &Rows, key: &SeriesKey) -> Result<SeriesId, CatalogueFull> {
@@ -174,6 +176,11 @@ impl Catalogue {
         counter: Option<Counter>,
         key: &SeriesKey,
     ) -> Result<(SeriesId, Counter), CatalogueFull> {
+        if let Some(counter) = counter
+            && let Some(id) = story.read().interned(counter, key.source)
+        {
+            return Ok((id, counter));
+        }
         let mut inner = story.write();
         let max = self.limits.nodes_per_story;
         let nodes_full = CatalogueFull::Nodes { story: key.story, max };
@@ -251,7 +258,7 @@ impl Catalogue {
         }
         let interned = self.word(*id).and_then(|word| Some((self.numbered(word.story)?, word.counter)));
         let (story, counter) = if let Some((story, counter)) = interned {
-            // Within a run an id has one key.
+            debug_assert_eq!(story.id(), key.story, "within a run an id has one key");
             (story, Some(counter))
         } else {
             let Ok(story) = self.intern_story(key.story, usize::MAX) else { return };

@@ -275,6 +275,9 @@ impl Counters {
 
     #[inline]
     fn add_to_totals(&self, total: u8, hour: Hour, sum: u64, work: &mut Work) {
+        if sum == 0 {
+            return;
+        }
         for index in totals_fed(total) {
             if !self.totals.add(index, hour, sum, work)
                 && let Some(entry) = self.entries.get(index)
@@ -318,9 +321,7 @@ impl PendingTotals {
 
     fn flush(&self, counters: &Counters, work: &mut Work) {
         for (&(hour, sum), total) in self.of.iter().zip(0..) {
-            if sum > 0 {
-                counters.add_to_totals(total, hour, sum, work);
-            }
+            counters.add_to_totals(total, hour, sum, work);
         }
     }
 }

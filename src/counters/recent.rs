@@ -67,19 +67,11 @@ impl Recent {
         self.within(range).iter().map(|word| u64::from(cell(word).count)).sum()
     }
 
-    /// Adds to a cell of the hour, if there is one with room; its index. Looks at `hint` first, then where the
-    /// hour would stand if every hour had one cell, then for the last cell of the hour. For the writer alone.
-    pub(super) fn add_where_found(&self, cell: Cell, hint: usize) -> Option<usize> {
-        if self.add_at(hint, cell) {
-            return Some(hint);
-        }
-        if let Some(index) = self.dense_index(cell.hour)
-            && self.add_at(index, cell)
-        {
-            return Some(index);
-        }
-        let index = self.end_of(cell.hour).checked_sub(1)?;
-        self.add_at(index, cell).then_some(index)
+    /// Adds to a cell of the hour, if there is one with room; whether there was. Looks where the hour would stand if every
+    /// hour had one cell, then for the last cell of the hour. For the writer alone.
+    pub(super) fn add_where_found(&self, cell: Cell) -> bool {
+        let dense = self.dense_index(cell.hour).is_some_and(|index| self.add_at(index, cell));
+        dense || self.end_of(cell.hour).checked_sub(1).is_some_and(|index| self.add_at(index, cell))
     }
 
     /// Puts a cell after those of its hour and before.

@@ -149,7 +149,7 @@ impl Entry {
     #[cold]
     fn add_beside_tail(&self, cell: Cell, work: &mut Work) {
         // A late hour that has been hit before. Readers go on meanwhile.
-        if cell.hour < self.tail().hour && self.read().recent.add_where_found(cell, usize::MAX).is_some() {
+        if cell.hour < self.tail().hour && self.read().recent.add_where_found(cell) {
             return;
         }
         let mut run = self.write();
@@ -260,7 +260,7 @@ impl Entry {
 impl Run {
     /// Adds a cell to `recent`. What does not fit into the hour's cell makes another cell of that hour.
     fn add(&mut self, cell: Cell, work: &mut Work) {
-        if self.recent.add_where_found(cell, usize::MAX).is_none() {
+        if !self.recent.add_where_found(cell) {
             let before = self.recent.capacity_bytes();
             self.recent.insert(cell);
             work.cells_grown += 1;

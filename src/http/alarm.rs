@@ -4,13 +4,14 @@
 //!
 //! INVARIANT: a deadline that is waited for is never missed: what is set goes off at or before it.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use hyper::rt::Timer;
 use hyper_util::rt::TokioTimer;
+use tokio::task::unconstrained;
 use tokio::time::Sleep;
 
 /// The alarm of one connection, for hyper as a timer.
@@ -42,7 +43,8 @@ impl Alarm {
         }
         loop {
             armed.waker.clone_from(cx.waker());
-            ready!(armed.sleep.as_mut().poll(cx));
+            // A timer that is polled when the task has used up its turn is not set; nobody would poll it again.
+            ready!(pin!(unconstrained(armed.sleep.as_mut())).poll(cx));
             if armed.sleep.deadline() >= deadline.into() {
                 return Poll::Ready(());
             }
@@ -95,6 +97,20 @@ mod tests {
             Poll::Ready(())
         })
         .await;
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn an_alarm_goes_off_that_was_set_when_its_task_had_used_up_its_turn() {
+        let alarm = Alarm::default();
+        let mut sleep = alarm.sleep_until(alarm.now() + Duration::from_millis(20));
+        let mut is_first = true;
+        let waited = poll_fn(|cx| {
+            if std::mem::take(&mut is_first) {
+                while pin!(tokio::task::consume_budget()).poll(cx).is_ready() {}
+            }
+            sleep.as_mut().poll(cx)
+        });
+        assert!(tokio::time::timeout(Duration::from_secs(10), waited).await.is_ok());
     }
 
     #[tokio::test(flavor = "current_thread")]

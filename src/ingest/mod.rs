@@ -230,10 +230,8 @@ impl Parser {
     /// Begins to fill `parsed`.
     fn run<'p>(&'p mut self, times: TimeRules, parsed: &'p mut Parsed) -> Run<'p> {
         let sink = Sink::begin(&self.catalogue, &mut self.names, parsed);
-        // After the generation was read, so that no confirmation of an older one is seen.
-        self.catalogue.index().refresh(&mut self.rows);
         self.heads.begin(sink.generation(), sink.is_mixed());
-        Run { rows: &self.rows, heads: &mut self.heads, sink, times, lines: self.lines }
+        Run { rows: &mut self.rows, heads: &mut self.heads, sink, times, lines: self.lines }
     }
 }
 

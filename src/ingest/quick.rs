@@ -196,11 +196,15 @@ fn count(bytes: &[u8]) -> Option<(u32, &[u8])> {
         count = count.checked_mul(10)?.checked_add(u32::from(digit - b'0'))?;
         rest = after;
     }
-    if rest.len() == bytes.len() {
+    // With many zeros in front it could be too long a line.
+    if !(1..=COUNT_DIGITS).contains(&(bytes.len() - rest.len())) {
         return None;
     }
     Some((count, rest.strip_prefix(b"i").unwrap_or(rest)))
 }
+
+/// Most digits of a count without zeros in front.
+const COUNT_DIGITS: usize = 10;
 
 /// `paid=` and a boolean.
 #[inline]

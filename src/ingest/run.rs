@@ -1,6 +1,8 @@
 //! One call of a parser: takes lines in blocks, in steps over each block so that the look-ups of its lines overlap. Decides
 //! which path a line takes; knows neither syntax nor series.
 
+use std::sync::Arc;
+
 use super::heads::{self, Heads};
 use super::quick::{self, Front, Tail};
 use super::shape::Shape;
@@ -13,7 +15,7 @@ use crate::wire::{LineError, LineErrorKind, TimeRules, line};
 /// Takes the lines of one call of a parser.
 #[derive(Debug)]
 pub(super) struct Run<'p> {
-    pub(super) rows: &'p Rows,
+    pub(super) rows: &'p mut Arc<Rows>,
     pub(super) heads: &'p mut Heads,
     pub(super) sink: Sink<'p>,
     pub(super) times: TimeRules,
@@ -45,6 +47,8 @@ impl Run<'_> {
         let mut block = [Abreast::default(); LINES_ABREAST];
         let mut rest = bytes;
         loop {
+            // A large body can have new stories by the thousand.
+            self.sink.refresh(self.rows);
             let (count, after) = self.gather(rest, rule, &mut block);
             rest = after;
             let block = block.get_mut(..count).unwrap_or_default();

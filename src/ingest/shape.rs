@@ -135,10 +135,19 @@ pub(super) fn kind(bytes: &[u8]) -> Option<(EventKind, &[u8])> {
     }
 }
 
-/// As many bytes as an id has.
+/// As many bytes as an id has, unless one of them is below `0`, as a line feed is.
 #[inline]
 pub(super) fn id(bytes: &[u8]) -> Option<(&IdText, &[u8])> {
-    bytes.split_first_chunk()
+    const TOPS: u64 = 0x8080_8080_8080_8080;
+    // Sets the top bit of a byte from `0` on.
+    const TO_TOP: u64 = 0x5050_5050_5050_5050;
+    let (text, rest) = bytes.split_first_chunk::<{ ObjectId::LEN }>()?;
+    let (words, _) = text.as_chunks::<8>();
+    let tops = words.iter().fold(TOPS, |tops, word| {
+        let word = u64::from_le_bytes(*word);
+        tops & ((word & !TOPS).wrapping_add(TO_TOP) | word)
+    });
+    (tops == TOPS).then_some((text, rest))
 }
 
 /// The source at the front. What follows it shows whether it was the whole word. Looked up by its first letter, of which
@@ -154,13 +163,10 @@ pub(super) fn source(bytes: &[u8]) -> Option<(Source, &[u8])> {
     is_it.then_some((source, rest))
 }
 
-/// The same where so little follows that it can be no whole line.
+/// The same where fewer than nine bytes are left, which the longest names have.
 #[cold]
 fn short_source(bytes: &[u8]) -> Option<(Source, &[u8])> {
-    let longest_first = [Source::Livechat3].into_iter().chain(Source::ALL);
-    longest_first
-        .into_iter()
-        .find_map(|source| Some((source, bytes.strip_prefix(source.as_str().as_bytes())?)))
+    Source::ALL.into_iter().find_map(|source| Some((source, bytes.strip_prefix(source.as_str().as_bytes())?)))
 }
 
 /// The sources that begin with a letter: what their first eight bytes are, and what a ninth one makes of them.

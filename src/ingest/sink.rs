@@ -3,6 +3,8 @@
 //!
 //! INVARIANT: an event is taken whole or not at all; nothing of it is in the batch when interning is refused.
 
+use std::sync::Arc;
+
 use super::names::{Named, Names};
 use super::quick::{Paid, Stamp, Tail};
 use super::shape::Shape;
@@ -132,6 +134,12 @@ impl<'p> Sink<'p> {
     /// What is being filled.
     pub(super) fn parsed(&mut self) -> &mut Parsed {
         self.parsed
+    }
+
+    /// Takes over newer tables of the index. The generation was read before, so no confirmation of an older one is seen.
+    #[inline]
+    pub(super) fn refresh(&self, rows: &mut Arc<Rows>) {
+        self.catalogue.index().refresh(rows);
     }
 
     /// Ends the run.

@@ -9,9 +9,9 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use super::*;
-use crate::batch::{Change, Increment};
+use crate::batch::{Change, Definition, Increment};
 use crate::catalogue::CatalogueLimits;
-use crate::event::{Metric, SeriesKey};
+use crate::event::{Metric, ObjectId, SeriesKey, StoryId};
 use crate::wire::line;
 
 const ARRIVAL: Arrival =
@@ -87,8 +87,7 @@ fn lines_of_each_kind_become_increments_and_definitions() {
             .into_iter()
             .map(|(metric, _, hour, count)| (metric, hour, count))
             .collect();
-        let node =
-            crate::event::InteractionId(crate::event::ObjectId::parse(NODE.as_bytes()).expect("an id"));
+        let node = crate::event::InteractionId(ObjectId::parse(NODE.as_bytes()).expect("an id"));
         assert_eq!(
             metrics,
             [
@@ -205,6 +204,37 @@ fn stream_stops_before_there_are_more_bad_lines_than_it_can_describe() {
     assert_eq!((stop, taken), (Stop::Command("sync".to_owned()), text.len()));
     assert_eq!(numbers, (1..=1_000).collect::<Vec<u64>>());
     assert_eq!((parsed.tally.accepted(), parsed.tally.rejected), (1, 1_000));
+}
+
+#[test]
+fn line_that_ends_within_an_id_costs_its_neighbours_nothing() {
+    let good = line("message", " count=1i 1552813201000000000");
+    let cut = &NODE[..16];
+    for (bad, lines) in [
+        (format!("interaction,id={cut}\n"), 1),
+        (format!("message,storyId={cut}\n"), 1),
+        (format!("{{\"event\":\"message\",\"storyId\":\"{cut}\n"), 1),
+        (format!("interaction,storyId={STORY},source=slack,id={cut}\n#comment count=1i\n"), 2),
+    ] {
+        let text = format!("{bad}{good}bad\n");
+        let mut parser = Parser::new(catalogue());
+        let streamed = stream(&mut parser, &text);
+        let whole = Parser::new(catalogue()).parse_body(text.as_bytes(), ARRIVAL, None);
+        for parsed in [streamed, whole] {
+            let numbers: Vec<u64> = parsed.rejections.iter().map(|rejection| rejection.line).collect();
+            assert_eq!((parsed.tally.accepted(), numbers), (1, vec![1, lines + 2]), "{bad:?}");
+        }
+        assert_eq!(parser.lines(), lines + 2);
+    }
+}
+
+#[test]
+fn line_that_is_too_long_for_its_zeros_is_refused_as_any_other() {
+    let mut parser = Parser::new(catalogue());
+    let text = line("message", &format!(" count={}1i", "0".repeat(LINE_BYTES_MAX)));
+    assert_eq!(errors(&stream(&mut parser, &text)), ["1: the line is longer than 65536 bytes"]);
+    let text = line("message", " count=0000000000000000007i");
+    assert_eq!(stream(&mut parser, &text).batch.increments[0].count, 7);
 }
 
 #[test]
@@ -329,6 +359,58 @@ fn cache_grows_with_the_lines_that_came_and_stays_right() {
             );
         }
     }
+}
+
+/// What the sequencer does with a batch, as far as the catalogue is concerned.
+fn journal(catalogue: &Catalogue, batch: &Batch) {
+    for definition in &batch.definitions {
+        catalogue.confirm(definition);
+    }
+    for increment in &batch.increments {
+        let id = increment.series;
+        if batch.generation != catalogue.generation() && !catalogue.is_confirmed(id) {
+            catalogue.confirm(&Definition { id, key: catalogue.key(id).expect("interned") });
+        }
+        assert!(catalogue.is_confirmed(id), "a batch lacks a definition of {id:?}");
+    }
+}
+
+#[test]
+fn parsers_of_several_threads_define_what_is_not_confirmed_while_the_index_grows_and_stories_go() {
+    const STORIES_MORE_EACH_ROUND: usize = 40;
+    let catalogue = catalogue();
+    let order = std::sync::Mutex::new(());
+    let work = |seed: usize| {
+        let mut parser = Parser::new(catalogue.clone());
+        for round in 1..120 {
+            let (mut text, mut wanted) = (String::new(), Vec::new());
+            for step in 0..200 {
+                let story = (seed + step * (7 + round)) % (round * STORIES_MORE_EACH_ROUND);
+                let head = match step % 3 {
+                    0 => format!("message,storyId={story:024},source=app"),
+                    node => format!("interaction,storyId={story:024},source=app,id={node:024}"),
+                };
+                writeln!(text, "{head} count=1i").expect("a string");
+                let story = ObjectId::parse(format!("{story:024}").as_bytes()).expect("an id");
+                wanted.push((StoryId(story), step % 3 == 0));
+            }
+            let parsed = stream(&mut parser, &text);
+            let _turn = order.lock().expect("no thread has panicked");
+            journal(&catalogue, &parsed.batch);
+            let key = |id| catalogue.key(id).expect("interned");
+            let got = parsed.batch.increments.iter().map(|increment| key(increment.series));
+            let got: Vec<_> = got.map(|key| (key.story, key.metric == Metric::Messages)).collect();
+            assert_eq!(got, wanted, "thread {seed}, round {round}");
+            if round % 4 == 0 {
+                catalogue.apply(&Change::DeleteStory { story: wanted[round % 200].0 });
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for seed in 0..4 {
+            scope.spawn(move || work(seed));
+        }
+    });
 }
 
 /// A line as clients might send it, or nearly.

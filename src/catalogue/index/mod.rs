@@ -5,9 +5,12 @@
 //!
 //! INVARIANT: a series is found only under the very ids that it was put under, and is what the catalogue has interned
 //! for them. A row, once there, stays as long as its table; only its links change.
-//! INVARIANT: a link says *confirmed* only while the catalogue does: it is set and taken back under the lock alone, and
-//! taken back before the catalogue's generation goes up. Whoever reads the generation, then [`Index::refresh`]es, sees no
-//! confirmation of an older one.
+//! INVARIANT: a link of the newest tables says *confirmed* only while the catalogue does: it is set and taken back under the
+//! lock alone, and taken back before the catalogue's generation goes up. Whoever reads the generation, then
+//! [`Index::refresh`]es, sees no confirmation of an older one.
+//!
+//! Tables that were replaced stay while a parser has them: at most as much again as the newest, since each is half of the
+//! next.
 
 mod row;
 mod slots;
