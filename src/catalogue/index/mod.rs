@@ -84,9 +84,7 @@ impl Rows {
         let wanted = Words::of(id);
         self.nodes.find(probe.node, |row| row.is(&wanted, story))
     }
-}
 
-impl Rows {
     /// What the rows say of a key; `None` where its story has none.
     pub(super) fn known(&self, key: &SeriesKey) -> Option<Known> {
         let (story, node) = (key.story.0.as_bytes(), node_text(&key.metric));
