@@ -110,7 +110,7 @@ impl<'a> HourlyCounts<'a> {
         sums.into_iter().take(if self.has_great() { 0 } else { days.len() })
     }
 
-    /// The same, hour by hour.
+    /// As [`Self::sum`], hour by hour.
     fn sum_of_hours(self) -> u64 {
         let sum = add_up(self.hours(self.start, self.end));
         if self.has_great() { self.iter().fold(0, u64::saturating_add) } else { sum }

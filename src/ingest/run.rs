@@ -154,7 +154,7 @@ impl Run<'_> {
                 (row.and_then(|row| row.link(source)), None)
             }
         };
-        link.is_some_and(|link| self.sink.indexed(shape.kind, link, paid, tail))
+        link.is_some_and(|link| self.sink.quick_in(shape.kind, link, paid, tail))
     }
 
     /// Counts one line whose head has the usual shape and is not in the index.

@@ -58,21 +58,45 @@ const _: () = assert!(crate::limits::SERIES_MAX < 1 << 31, "the highest bit of a
 impl IdBits {
     const NONE: Self = Self(u32::MAX);
     const CONFIRMED: u32 = 1 << 31;
-
-    #[inline]
-    fn id(self) -> Option<SeriesId> {
-        (self != Self::NONE).then(|| SeriesId::new(self.0 & !Self::CONFIRMED))
-    }
-
-    #[inline]
-    fn is_confirmed(self) -> bool {
-        self.0 & Self::CONFIRMED != 0
-    }
 }
 
 impl Known {
     fn new(id: SeriesId) -> Self {
         Self { bits: IdBits(id.get()) }
+    }
+}
+
+/// Where a series was found, which remembers whether it is confirmed.
+pub(super) trait Place {
+    /// The series, if there is one.
+    fn series(&self) -> Option<Indexed>;
+    /// Remembers that it is confirmed.
+    fn confirm(&mut self, catalogue: &Catalogue, id: SeriesId);
+}
+
+impl Place for &mut Known {
+    #[inline]
+    fn series(&self) -> Option<Indexed> {
+        let IdBits(bits) = self.bits;
+        (self.bits != IdBits::NONE).then(|| Indexed {
+            id: SeriesId::new(bits & !IdBits::CONFIRMED),
+            is_confirmed: bits & IdBits::CONFIRMED != 0,
+        })
+    }
+
+    fn confirm(&mut self, _catalogue: &Catalogue, id: SeriesId) {
+        self.bits = IdBits(id.get() | IdBits::CONFIRMED);
+    }
+}
+
+impl Place for &Link {
+    #[inline]
+    fn series(&self) -> Option<Indexed> {
+        Link::series(self)
+    }
+
+    fn confirm(&mut self, catalogue: &Catalogue, id: SeriesId) {
+        catalogue.index_confirmed(self, id);
     }
 }
 
@@ -151,35 +175,29 @@ impl<'p> Sink<'p> {
     /// Adds an event of a head whose entry is known. `false`, with nothing done, where that does not say enough.
     #[inline]
     pub(super) fn quick(&mut self, entry: &mut Entry, tail: Tail) -> bool {
-        let Some(series) = entry.series.bits.id() else { return false };
-        if entry.kind == EventKind::Conversation && tail.paid == Paid::Yes {
-            let Some(paid) = entry.paid.bits.id() else { return false };
-            self.define(&mut entry.series, series);
-            self.increment(series, tail.hour, tail.count);
-            self.define(&mut entry.paid, paid);
-            self.increment(paid, tail.hour, paid_count(tail.count));
-        } else {
-            self.define(&mut entry.series, series);
-            self.increment(series, tail.hour, tail.count);
-        }
-        self.accept(entry.kind, tail.stamp);
-        true
+        self.quick_in(entry.kind, &mut entry.series, Some(&mut entry.paid), tail)
     }
 
-    /// Adds an event of a head whose series are in links of the index; `paid` is of conversations only. `false`, with
-    /// nothing done, where a link is empty.
+    /// Adds an event of a head whose series are in those places; `paid` is of conversations only. `false`, with nothing
+    /// done, where a place is empty.
     #[inline]
-    pub(super) fn indexed(&mut self, kind: EventKind, link: &Link, paid: Option<&Link>, tail: Tail) -> bool {
-        let Some(series) = link.series() else { return false };
+    pub(super) fn quick_in<P: Place>(
+        &mut self,
+        kind: EventKind,
+        mut place: P,
+        paid_place: Option<P>,
+        tail: Tail,
+    ) -> bool {
+        let Some(series) = place.series() else { return false };
         if kind == EventKind::Conversation && tail.paid == Paid::Yes {
-            let paid = paid.and_then(|link| Some((link, link.series()?)));
-            let Some((paid_link, paid)) = paid else { return false };
-            self.define_indexed(link, series);
+            let paid = paid_place.and_then(|place| place.series().map(|paid| (place, paid)));
+            let Some((mut paid_place, paid)) = paid else { return false };
+            self.define(&mut place, series);
             self.increment(series.id, tail.hour, tail.count);
-            self.define_indexed(paid_link, paid);
+            self.define(&mut paid_place, paid);
             self.increment(paid.id, tail.hour, paid_count(tail.count));
         } else {
-            self.define_indexed(link, series);
+            self.define(&mut place, series);
             self.increment(series.id, tail.hour, tail.count);
         }
         self.accept(kind, tail.stamp);
@@ -262,7 +280,7 @@ impl<'p> Sink<'p> {
     fn define_as(&mut self, id: SeriesId, key: &SeriesKey) -> Known {
         let mut known = Known::new(id);
         if self.is_confirmed(id) {
-            known.bits = IdBits(id.get() | IdBits::CONFIRMED);
+            (&mut known).confirm(self.catalogue, id);
         } else if self.parsed.defined.insert(id) {
             self.parsed.batch.definitions.push(Definition { id, key: *key });
         }
@@ -284,38 +302,22 @@ impl<'p> Sink<'p> {
 
     /// Puts the series' definition into the batch if it is needed and not there yet.
     #[inline]
-    fn define(&mut self, known: &mut Known, id: SeriesId) {
-        if !known.bits.is_confirmed() && !self.parsed.defined.contains(&id) {
-            self.define_unconfirmed(known, id);
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn define_unconfirmed(&mut self, known: &mut Known, id: SeriesId) {
-        if self.is_confirmed(id) {
-            known.bits = IdBits(id.get() | IdBits::CONFIRMED);
-        } else {
-            self.put_definition(id);
-        }
-    }
-
-    /// As [`Self::define`], for a series that is in a link of the index.
-    #[inline]
-    fn define_indexed(&mut self, link: &Link, Indexed { id, is_confirmed }: Indexed) {
+    fn define(&mut self, place: &mut impl Place, Indexed { id, is_confirmed }: Indexed) {
         let counts = is_confirmed && self.confirmation == Confirmation::Counts;
         if !counts && !self.parsed.defined.contains(&id) {
-            self.define_unconfirmed_indexed(link, id);
+            self.define_unconfirmed(place, id);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn define_unconfirmed_indexed(&mut self, link: &Link, id: SeriesId) {
+    fn define_unconfirmed(&mut self, place: &mut impl Place, id: SeriesId) {
         if self.is_confirmed(id) {
-            self.catalogue.index_confirmed(link, id);
-        } else {
-            self.put_definition(id);
+            place.confirm(self.catalogue, id);
+        } else if let Some(key) = self.catalogue.key(id) {
+            // An id that has been interned has a key.
+            self.parsed.batch.definitions.push(Definition { id, key });
+            self.parsed.defined.insert(id);
         }
     }
 
@@ -325,14 +327,6 @@ impl<'p> Sink<'p> {
         self.confirmation == Confirmation::Counts
             && self.catalogue.is_confirmed(id)
             && self.catalogue.generation() == self.generation
-    }
-
-    fn put_definition(&mut self, id: SeriesId) {
-        // An id that has been interned has a key.
-        if let Some(key) = self.catalogue.key(id) {
-            self.parsed.batch.definitions.push(Definition { id, key });
-            self.parsed.defined.insert(id);
-        }
     }
 
     fn rename(&mut self, named: Named, name: &str) {
