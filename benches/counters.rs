@@ -14,12 +14,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use tallyd::batch::{Definition, Increment, SeriesId};
-use tallyd::calendar::{Hour, HourRange};
-use tallyd::catalogue::{Catalogue, CatalogueLimits, total_series};
-use tallyd::cells::{Cell, by_month, encode_frame};
-use tallyd::counters::{Counters, Writer};
-use tallyd::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
+use tallyd::model::batch::{Definition, Increment, SeriesId};
+use tallyd::model::calendar::{Hour, HourRange};
+use tallyd::model::catalogue::{Catalogue, CatalogueLimits, total_series};
+use tallyd::model::cells::{Cell, by_month, encode_frame};
+use tallyd::model::counters::{Counters, Writer};
+use tallyd::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
 
 use random::Random;
 
@@ -228,8 +228,9 @@ fn load(bencher: Bencher<'_, '_>, of_month: u32) {
                     count: random.below_u32(200) + 1,
                 })
                 .collect();
-            cells
-                .retain(|cell| tallyd::cells::Month::containing(cell.hour).range().start.get() <= start + 23);
+            cells.retain(|cell| {
+                tallyd::model::cells::Month::containing(cell.hour).range().start.get() <= start + 23
+            });
             for (_, of_month) in by_month(&cells) {
                 let mut frame = Vec::new();
                 encode_frame(of_month, &mut frame);

@@ -14,11 +14,11 @@ use std::time::Duration;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use tallyd::batch::Batch;
-use tallyd::catalogue::{Catalogue, CatalogueLimits};
-use tallyd::ingest::{Parsed, Parser};
+use tallyd::intake::batching::{Parsed, Parser};
+use tallyd::intake::wire::Arrival;
 use tallyd::limits::BLOCK_BYTES_MAX;
-use tallyd::wire::Arrival;
+use tallyd::model::batch::Batch;
+use tallyd::model::catalogue::{Catalogue, CatalogueLimits};
 
 use random::Random;
 

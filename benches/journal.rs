@@ -3,13 +3,13 @@
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use tallyd::batch::{Batch, Definition, Increment, SeriesId};
-use tallyd::calendar::Hour;
-use tallyd::catalogue::Catalogue;
-use tallyd::clock::Clock;
-use tallyd::disk::Disk;
-use tallyd::event::{Metric, ObjectId, SeriesKey, Source, StoryId};
-use tallyd::journal::{Epoch, Record, Replay, Sequence, Staged, Writer, record};
+use tallyd::model::batch::{Batch, Definition, Increment, SeriesId};
+use tallyd::model::calendar::Hour;
+use tallyd::model::catalogue::Catalogue;
+use tallyd::model::event::{Metric, ObjectId, SeriesKey, Source, StoryId};
+use tallyd::platform::clock::Clock;
+use tallyd::platform::disk::Disk;
+use tallyd::store::journal::{Epoch, Record, Replay, Sequence, Staged, Writer, record};
 use tallyd::store::{Fsync, Store, StoreOptions};
 
 fn main() {
@@ -89,7 +89,7 @@ fn store_64_batches(bencher: Bencher<'_, '_>) {
     let door = store.door();
     let defined = define(store.catalogue());
     runtime.block_on(async { door.submit(defined).await.unwrap().outcome().await.unwrap() });
-    let first = tallyd::catalogue::FIRST_STORY_SERIES.get();
+    let first = tallyd::model::catalogue::FIRST_STORY_SERIES.get();
     let mut batch = Batch { generation: store.catalogue().generation(), ..Batch::default() };
     batch.increments = increments();
     for increment in &mut batch.increments {

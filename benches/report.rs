@@ -9,11 +9,11 @@ use divan::{
     Bencher, black_box,
     counter::{BytesCount, ItemsCount},
 };
-use tallyd::batch::{Definition, Increment};
-use tallyd::calendar::Hour;
-use tallyd::catalogue::{Catalogue, CatalogueLimits};
-use tallyd::counters::Counters;
-use tallyd::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
+use tallyd::model::batch::{Definition, Increment};
+use tallyd::model::calendar::Hour;
+use tallyd::model::catalogue::{Catalogue, CatalogueLimits};
+use tallyd::model::counters::Counters;
+use tallyd::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
 use tallyd::report::{Query, Report, ReportName, answer};
 
 /// 2019-01-01 … 2023-12-31, and a moment after.

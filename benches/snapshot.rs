@@ -5,11 +5,11 @@ use std::path::Path;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use tallyd::batch::{Change, Definition, Increment};
-use tallyd::calendar::Hour;
-use tallyd::disk::Disk;
-use tallyd::event::{Metric, ObjectId, SeriesKey, Source, StoryId};
-use tallyd::journal::{self, Sequence, record};
+use tallyd::model::batch::{Change, Definition, Increment};
+use tallyd::model::calendar::Hour;
+use tallyd::model::event::{Metric, ObjectId, SeriesKey, Source, StoryId};
+use tallyd::platform::disk::Disk;
+use tallyd::store::journal::{self, Sequence, record};
 use tallyd::store::recover::{Recovered, recover};
 use tempfile::TempDir;
 
@@ -70,7 +70,7 @@ fn random(count: u32) -> impl Iterator<Item = u32> {
 }
 
 fn increment(series: u32, hour: u32) -> Increment {
-    Increment { series: tallyd::batch::SeriesId::new(series), hour: Hour::new(hour), count: 1 }
+    Increment { series: tallyd::model::batch::SeriesId::new(series), hour: Hour::new(hour), count: 1 }
 }
 
 /// A minute at full speed in one hour, as it mostly is.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
-use tallyd::wire::block::{LineRule, first_line};
-use tallyd::wire::{Arrival, TimeRules, line};
+use tallyd::intake::wire::block::{LineRule, first_line};
+use tallyd::intake::wire::{Arrival, TimeRules, line};
 
 const ARRIVAL: Arrival =
     Arrival { unix_nanos: 1_552_824_000_000_000_000, max_future: Duration::from_hours(1) };

@@ -2,7 +2,7 @@
 //! reported on. This page is the map; `ARCHITECTURE.md` says which room may use which.
 //!
 //! # The path of an event
-//! bytes → [`wire`] (whole lines, then an [`event::Event`]) → [`ingest`] (a [`batch::Batch`] of increments)
+//! bytes → [`intake::wire`] (whole lines, then an [`model::event::Event`]) → [`intake::batching`] (a [`model::batch::Batch`] of increments)
 //! → [`store`] (the sequencer: journal, counters, acknowledgement) → [`report`] (a query rolled up).
 //!
 //! # Words
@@ -17,7 +17,7 @@
 //! | batch | the increments of one read or one request; atomic: one journal record |
 //! | definition | binds a series id to its key; stands in the first record that needs it |
 //! | change | what a batch does to the catalogue: make known, name, delete |
-//! | series | (story, source, metric); named by an [`event::SeriesId`] |
+//! | series | (story, source, metric); named by an [`model::event::SeriesId`] |
 //! | total | the series of a metric over all stories, by source or over all sources; kept, not added up when asked |
 //! | hour | whole hours since 1970-01-01T00:00Z; a bucket of the counters |
 //! | cell | (hour, count) of one series |
@@ -44,32 +44,12 @@
 //! | alarm | the one timer of a connection, for whichever deadline it has at the moment |
 //! | echo | a client's own text in a message of ours, bounded and printable |
 
-pub mod app;
-pub mod auth;
-pub mod batch;
-pub mod calendar;
-pub mod catalogue;
-pub mod cells;
 pub mod cli;
-pub mod clock;
-pub mod config;
-pub mod counters;
-pub mod disk;
-mod echo;
-pub mod event;
-mod hash;
-pub mod http;
-pub mod ingest;
-pub mod journal;
+pub mod daemon;
+pub mod intake;
 pub mod limits;
-pub mod logging;
-pub mod metrics;
-mod pause;
+pub mod model;
+pub mod net;
+pub mod platform;
 pub mod report;
-pub mod shutdown;
-pub mod snapshot;
 pub mod store;
-pub mod systemd;
-mod table;
-pub mod tcp;
-pub mod wire;

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Offset, TimeZone};
 use chrono_tz::Tz;
 use proptest::prelude::*;
-use tallyd::calendar::{
+use tallyd::model::calendar::{
     DateValue, End, Hour, Instants, LocalRange, Unit, Units, UnixSeconds, Zone, write_instant,
 };
 

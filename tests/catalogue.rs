@@ -4,11 +4,11 @@
 
 use std::collections::BTreeSet;
 
-use tallyd::batch::{Change, Definition, SeriesId};
-use tallyd::catalogue::{
+use tallyd::model::batch::{Change, Definition, SeriesId};
+use tallyd::model::catalogue::{
     Catalogue, CatalogueFull, CatalogueLimits, FIRST_STORY_SERIES, SERIES_ID_END, total_series,
 };
-use tallyd::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
+use tallyd::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
 
 fn object(number: usize) -> ObjectId {
     ObjectId::parse(format!("{number:024x}").as_bytes()).unwrap()

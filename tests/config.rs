@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tallyd::config::options::{Key, OPTIONS};
-use tallyd::config::{Config, ConfigError, Given};
-use tallyd::logging::LogFormat;
+use tallyd::daemon::config::options::{Key, OPTIONS};
+use tallyd::daemon::config::{Config, ConfigError, Given};
+use tallyd::platform::logging::LogFormat;
 use tallyd::store::Fsync;
 
 /// What a run of the program would find.
@@ -213,7 +213,7 @@ fn tokens_come_from_file_credential_and_variable_together() {
         .variable("TALLYD_TOKENS", "bots:write:0123456789abcdefghij")
         .good();
     assert_eq!(config.auth.token_count(), 3);
-    assert!(config.auth.check(Some("0123456789abcdefghij"), tallyd::auth::Scope::Write).is_ok());
+    assert!(config.auth.check(Some("0123456789abcdefghij"), tallyd::net::auth::Scope::Write).is_ok());
 }
 
 #[test]

@@ -12,13 +12,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use proptest::prelude::*;
-use tallyd::batch::{Increment, SeriesId};
-use tallyd::calendar::{Hour, HourRange};
-use tallyd::catalogue::total_series;
-use tallyd::cells::{Cell, FrameError, Month, by_month, encode_frame};
-use tallyd::counters::{CheckedFrames, Counters, Writer};
-use tallyd::event::{Metric, Node, ObjectId, SeriesKey, Source, StoryId};
 use tallyd::limits::{TOTAL_HOURS_MAX, TOTALS};
+use tallyd::model::batch::{Increment, SeriesId};
+use tallyd::model::calendar::{Hour, HourRange};
+use tallyd::model::catalogue::total_series;
+use tallyd::model::cells::{Cell, FrameError, Month, by_month, encode_frame};
+use tallyd::model::counters::{CheckedFrames, Counters, Writer};
+use tallyd::model::event::{Metric, Node, ObjectId, SeriesKey, Source, StoryId};
 
 const METRICS: [Metric; 4] =
     [Metric::Conversations, Metric::PaidConversations, Metric::Messages, Metric::Interaction(Node::Welcome)];

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rustix::io::Errno;
-use tallyd::disk::{Disk, Fault, Operation};
+use tallyd::platform::disk::{Disk, Fault, Operation};
 
 #[test]
 fn replace_leaves_the_old_or_the_new_content_wherever_it_fails() {

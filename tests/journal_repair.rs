@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tallyd::batch::{Batch, Increment, SeriesId};
-use tallyd::calendar::Hour;
-use tallyd::disk::Disk;
-use tallyd::journal::{
+use tallyd::model::batch::{Batch, Increment, SeriesId};
+use tallyd::model::calendar::Hour;
+use tallyd::platform::disk::Disk;
+use tallyd::store::journal::{
     Epoch, JournalError, Record, Replay, Sequence, Staged, TornTail, Writer, find_torn_tail, record,
     repair_tail,
 };

@@ -11,9 +11,9 @@ use std::path::Path;
 
 use base64::Engine as _;
 use serde_json::{Value as Json, json};
-use tallyd::wire::block::{LineRule, first_line};
-use tallyd::wire::line::{Part, Parts};
-use tallyd::wire::{Precision, Value};
+use tallyd::intake::wire::block::{LineRule, first_line};
+use tallyd::intake::wire::line::{Part, Parts};
+use tallyd::intake::wire::{Precision, Value};
 
 /// Cases on which tallyd differs on purpose: how the key begins, and why.
 const DIFFERING: [(&str, &str); 3] = [

@@ -13,11 +13,11 @@ use std::sync::Arc;
 use chrono::{DateTime, Datelike, TimeZone, Timelike};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tallyd::batch::{Change, Definition, Increment};
-use tallyd::calendar::Hour;
-use tallyd::catalogue::{Catalogue, CatalogueLimits};
-use tallyd::counters::{Counters, Writer};
-use tallyd::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
+use tallyd::model::batch::{Change, Definition, Increment};
+use tallyd::model::calendar::Hour;
+use tallyd::model::catalogue::{Catalogue, CatalogueLimits};
+use tallyd::model::counters::{Counters, Writer};
+use tallyd::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
 use tallyd::report::{Query, Report, ReportName, answer};
 
 const STORY: &str = "5b07ffafc2376e30306d9b16";

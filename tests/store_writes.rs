@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use rustix::io::Errno;
-use tallyd::batch::{Batch, Change, Definition, Increment};
-use tallyd::calendar::{Hour, HourRange};
-use tallyd::catalogue::{Catalogue, total_series};
-use tallyd::clock::Clock;
-use tallyd::disk::{Disk, Fault, Operation};
-use tallyd::event::{Metric, ObjectId, SeriesKey, Source, StoryId};
+use tallyd::model::batch::{Batch, Change, Definition, Increment};
+use tallyd::model::calendar::{Hour, HourRange};
+use tallyd::model::catalogue::{Catalogue, total_series};
+use tallyd::model::event::{Metric, ObjectId, SeriesKey, Source, StoryId};
+use tallyd::platform::clock::Clock;
+use tallyd::platform::disk::{Disk, Fault, Operation};
 use tallyd::store::{CloseError, Door, Fsync, OpenError, Pending, Receipt, Refusal, Store, StoreOptions};
 
 const LONG: Duration = Duration::from_hours(1);

@@ -16,14 +16,15 @@ use std::thread;
 use std::time::Duration;
 
 use support::{LINE, connect, conversations, talk};
-use tallyd::app::{self, Running};
-use tallyd::auth::Auth;
-use tallyd::clock::Clock;
-use tallyd::config::options::Key;
-use tallyd::config::{Config, Given};
-use tallyd::metrics::Metrics;
+use tallyd::daemon::config::options::Key;
+use tallyd::daemon::config::{Config, Given};
+use tallyd::daemon::{self, Running};
+use tallyd::net::auth::Auth;
+use tallyd::net::metrics::Metrics;
+use tallyd::net::tcp;
+use tallyd::platform::clock::Clock;
+use tallyd::platform::shutdown;
 use tallyd::store::{Fsync, Store, StoreOptions};
-use tallyd::{shutdown, tcp};
 
 struct Served {
     running: Running,
@@ -53,7 +54,7 @@ fn start(dir: &tempfile::TempDir, environment: &[(&str, &str)]) -> Running {
     let variable =
         |name: &str| environment.iter().find(|(of, _)| *of == name).map(|(_, value)| (*value).into());
     let config = Config::read(&Given { options, config: None }, &variable).expect("a configuration");
-    app::start(config).expect("a daemon")
+    daemon::start(config).expect("a daemon")
 }
 
 #[test]

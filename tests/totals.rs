@@ -3,12 +3,12 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "noise in tests")]
 
 use proptest::prelude::*;
-use tallyd::batch::{Definition, Increment};
-use tallyd::calendar::Hour;
-use tallyd::catalogue::{Catalogue, CatalogueLimits};
-use tallyd::counters::Counters;
-use tallyd::event::{Metric, ObjectId, SeriesKey, Source, StoryId};
 use tallyd::limits::TOTAL_HOURS_MAX;
+use tallyd::model::batch::{Definition, Increment};
+use tallyd::model::calendar::Hour;
+use tallyd::model::catalogue::{Catalogue, CatalogueLimits};
+use tallyd::model::counters::Counters;
+use tallyd::model::event::{Metric, ObjectId, SeriesKey, Source, StoryId};
 use tallyd::report::{Query, ReportName, answer};
 
 const STORIES: [&str; 2] = ["5b07ffafc2376e30306d9b16", "5b07ff77c2376e30306d9b12"];

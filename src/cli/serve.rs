@@ -8,10 +8,10 @@ use std::process::ExitCode;
 use clap::{Arg, ArgMatches, Command};
 
 use super::{Exit, complain, explain};
-use crate::app::{self, AppError, Running};
-use crate::config::options::{CONFIG_VARIABLE, OPTIONS, TOKENS_VARIABLE};
-use crate::config::{Config, Given};
-use crate::logging;
+use crate::daemon::config::options::{CONFIG_VARIABLE, OPTIONS, TOKENS_VARIABLE};
+use crate::daemon::config::{Config, Given};
+use crate::daemon::{self, AppError, Running};
+use crate::platform::logging;
 use crate::store::OpenError;
 
 /// What the command line says about the daemon. Values are still text: they are checked together with those of
@@ -102,7 +102,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Ok(Exit::Done.into());
     }
     logging::init(&config.log, config.log_format, &environment)?;
-    match app::run(config, greet) {
+    match daemon::run(config, greet) {
         Ok(()) => Ok(Exit::Done.into()),
         Err(error) => {
             let exit = exit_of(&error);

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::{Exit, output};
-use crate::auth::{self, Scope};
+use crate::net::auth::{self, Scope};
 
 /// Make a new access token.
 ///

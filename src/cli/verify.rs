@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::{Exit, complain, explain, output};
-use crate::disk::Disk;
+use crate::platform::disk::Disk;
 use crate::store::OpenError;
 use crate::store::verify::verify;
 

@@ -3,11 +3,11 @@
 use super::query::Query;
 use super::roll::series_of;
 use super::summary::{Figure, Percents, percent_hundredths, sum};
-use crate::calendar::{Hour, Span};
-use crate::catalogue::Catalogue;
-use crate::cells::Cell;
-use crate::counters::{Counters, HourlyCounts};
-use crate::event::Metric;
+use crate::model::calendar::{Hour, Span};
+use crate::model::catalogue::Catalogue;
+use crate::model::cells::Cell;
+use crate::model::counters::{Counters, HourlyCounts};
+use crate::model::event::Metric;
 
 /// Hours of a week.
 const SLOTS: u32 = 7 * 24;

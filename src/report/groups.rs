@@ -8,11 +8,11 @@ use std::sync::Arc;
 use super::query::{GroupBy, Query};
 use super::roll::series_of_story;
 use super::series::{Columns, Points};
-use crate::calendar::Units;
-use crate::catalogue::{Catalogue, Story, total_series};
-use crate::counters::Counters;
-use crate::event::{Metric, SeriesId, Source, StoryId};
 use crate::limits::STORIES_GATHERED_MAX;
+use crate::model::calendar::Units;
+use crate::model::catalogue::{Catalogue, Story, total_series};
+use crate::model::counters::Counters;
+use crate::model::event::{Metric, SeriesId, Source, StoryId};
 
 /// The groups that counted anything in the range, greatest total first, then by key.
 #[derive(Clone, PartialEq, Debug)]
@@ -249,10 +249,10 @@ impl Top {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{Change, Definition, Increment};
-    use crate::calendar::Hour;
-    use crate::catalogue::CatalogueLimits;
-    use crate::event::{ObjectId, SeriesKey};
+    use crate::model::batch::{Change, Definition, Increment};
+    use crate::model::calendar::Hour;
+    use crate::model::catalogue::CatalogueLimits;
+    use crate::model::event::{ObjectId, SeriesKey};
     use crate::report::{ReportName, answer};
 
     #[test]

@@ -28,9 +28,9 @@ pub use query::{GroupBy, Query};
 pub use series::{Points, SeriesReport};
 pub use summary::{Figure, Scale, Summary};
 
-use crate::catalogue::Catalogue;
-use crate::counters::Counters;
 use crate::limits::WHOLE_TEXT_POINTS_MAX;
+use crate::model::catalogue::Catalogue;
+use crate::model::counters::Counters;
 
 /// The six reports.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

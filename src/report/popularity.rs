@@ -15,10 +15,10 @@ use foldhash::fast::RandomState;
 
 use super::query::Query;
 use super::summary::{Figure, percent_hundredths};
-use crate::catalogue::{Catalogue, NodeEntry, Story};
-use crate::counters::Counters;
-use crate::event::{Node, SeriesId, Source, StoryId};
 use crate::limits::POPULARITY_NODES_MAX;
+use crate::model::catalogue::{Catalogue, NodeEntry, Story};
+use crate::model::counters::Counters;
+use crate::model::event::{Node, SeriesId, Source, StoryId};
 
 /// Every known interaction, by use.
 #[derive(Clone, PartialEq, Debug)]
@@ -218,10 +218,10 @@ fn merged(uses: &mut Vec<Use>) -> impl Iterator<Item = PopularityRow> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{Change, Definition, Increment};
-    use crate::calendar::Hour;
-    use crate::catalogue::CatalogueLimits;
-    use crate::event::{InteractionId, Metric, ObjectId, SeriesKey};
+    use crate::model::batch::{Change, Definition, Increment};
+    use crate::model::calendar::Hour;
+    use crate::model::catalogue::CatalogueLimits;
+    use crate::model::event::{InteractionId, Metric, ObjectId, SeriesKey};
     use crate::report::ReportName;
 
     const HOUR: u32 = 430_000;

@@ -5,14 +5,14 @@ use super::ReportName;
 use super::fault::{Echo, QueryError, QueryFault, nearest};
 use super::parameters::{Given, Parameter, Values};
 use super::window::{self, Window};
-use crate::calendar::{HourRange, LocalRange, Unit};
-use crate::catalogue::Catalogue;
-use crate::event::{ObjectId, Source, StoryId};
 use crate::limits::{
     DATA_POINTS_MAX, GROUPED_POINTS_MAX, LIGHT_REPORT_NODES_MAX, LIGHT_REPORT_POINTS_MAX,
     LIGHT_REPORT_STORIES_MAX, QUERY_FAULTS_SHOWN_MAX, REPORT_ROWS_DEFAULT, REPORT_ROWS_MAX,
     WHOLE_TEXT_POINTS_MAX,
 };
+use crate::model::calendar::{HourRange, LocalRange, Unit};
+use crate::model::catalogue::Catalogue;
+use crate::model::event::{ObjectId, Source, StoryId};
 
 /// What a series is split by.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

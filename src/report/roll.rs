@@ -4,11 +4,11 @@
 use std::ops::Range;
 
 use super::query::Query;
-use crate::calendar::{Hour, HourRange, Units};
-use crate::catalogue::{Catalogue, Story, total_series};
-use crate::cells::Cell;
-use crate::counters::{Counters, HourlyCounts};
-use crate::event::{Metric, SeriesId, Source};
+use crate::model::calendar::{Hour, HourRange, Units};
+use crate::model::catalogue::{Catalogue, Story, total_series};
+use crate::model::cells::Cell;
+use crate::model::counters::{Counters, HourlyCounts};
+use crate::model::event::{Metric, SeriesId, Source};
 
 /// The series to add up for a metric (not an interaction) and the stories and sources of the query.
 pub(super) fn series_of(catalogue: &Catalogue, query: &Query, metric: Metric) -> Vec<SeriesId> {

@@ -8,10 +8,10 @@ use super::groups::{self, Groups};
 use super::query::Query;
 use super::roll::{add_series, hull, series_of};
 use super::summary::{Figure, Scale, Summary, ratio_hundredths, sum};
-use crate::calendar::{Units, UnixSeconds};
-use crate::catalogue::Catalogue;
-use crate::counters::Counters;
-use crate::event::{Metric, SeriesId};
+use crate::model::calendar::{Units, UnixSeconds};
+use crate::model::catalogue::Catalogue;
+use crate::model::counters::Counters;
+use crate::model::event::{Metric, SeriesId};
 
 /// One of the four series: the units, their values, and groups where they were asked for.
 #[derive(Clone, PartialEq, Debug)]

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use super::roll::add_cells;
 use super::summary::{Figure, Scale, Summary, percent_hundredths, ratio_hundredths};
 use super::{Query, ReportName};
-use crate::calendar::{Hour, Unit, UnixSeconds, write_instant};
-use crate::cells::Cell;
+use crate::model::calendar::{Hour, Unit, UnixSeconds, write_instant};
+use crate::model::cells::Cell;
 
 const NOW: &str = "2019-05-31T12:34:56Z";
 /// More than any `limit`.

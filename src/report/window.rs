@@ -5,7 +5,7 @@ use chrono::NaiveDate;
 
 use super::fault::{Echo, QueryError, QueryFault, nearest};
 use super::parameters::{Given, Parameter};
-use crate::calendar::{DATE_TAKES, DateValue, End, LocalRange, Period, UnixSeconds, Zone};
+use crate::model::calendar::{DATE_TAKES, DateValue, End, LocalRange, Period, UnixSeconds, Zone};
 
 /// The range of a query: as asked for, and widened to whole local hours.
 #[derive(Clone, Copy, Debug)]

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::OpenError;
 use super::fold::JOURNAL_FOLDER;
 use super::recover::{self, Chosen};
-use crate::catalogue::Catalogue;
-use crate::counters::Counters;
-use crate::disk::Disk;
-use crate::journal::{self, JournalError};
+use crate::model::catalogue::Catalogue;
+use crate::model::counters::Counters;
+use crate::platform::disk::Disk;
+use crate::store::journal::{self, JournalError};
 
 /// Everything that is counted and known.
 #[derive(Debug)]

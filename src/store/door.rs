@@ -8,9 +8,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::error::Refusal;
 use super::status::Status;
-use crate::batch::{Batch, Change, Definition, Increment};
-use crate::journal::{Sequence, record};
 use crate::limits::{BATCHES_QUEUED_MAX, QUEUED_BYTES_MAX};
+use crate::model::batch::{Batch, Change, Definition, Increment};
+use crate::store::journal::{Sequence, record};
 
 /// The unit in which bytes that wait are counted: small enough for 32-bit permits, large enough to be few.
 const PERMIT_BYTES: usize = 1024;

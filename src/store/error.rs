@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::disk::DiskError;
-use crate::journal::JournalError;
+use crate::platform::disk::DiskError;
+use crate::store::journal::JournalError;
 
 /// Why a data directory cannot be opened. Nothing in it was changed, but for a torn tail that was cut before.
 #[derive(Debug, thiserror::Error)]

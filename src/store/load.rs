@@ -11,17 +11,17 @@ use std::thread;
 use crossbeam::channel;
 
 use super::fold::JOURNAL_FOLDER;
-use crate::batch::{Batch, Change, Definition, SeriesId};
-use crate::catalogue::{Catalogue, CatalogueLimits, FIRST_STORY_SERIES};
-use crate::counters::{self, CheckedFrames, Counters};
-use crate::disk::{Disk, DiskError, Operation};
-use crate::journal::{Epoch, JournalError, Record, Replay, Sequence};
 use crate::limits::{LOAD_BLOCKS_AHEAD, SERIES_MAX};
-use crate::snapshot::dictionary::{self, Cleared, Entry};
-use crate::snapshot::manifest::Manifest;
-use crate::snapshot::names;
-use crate::snapshot::part::PartReader;
-use crate::snapshot::{FileRef, Frames, SnapshotError};
+use crate::model::batch::{Batch, Change, Definition, SeriesId};
+use crate::model::catalogue::{Catalogue, CatalogueLimits, FIRST_STORY_SERIES};
+use crate::model::counters::{self, CheckedFrames, Counters};
+use crate::platform::disk::{Disk, DiskError, Operation};
+use crate::store::journal::{Epoch, JournalError, Record, Replay, Sequence};
+use crate::store::snapshot::dictionary::{self, Cleared, Entry};
+use crate::store::snapshot::manifest::Manifest;
+use crate::store::snapshot::names;
+use crate::store::snapshot::part::PartReader;
+use crate::store::snapshot::{FileRef, Frames, SnapshotError};
 
 /// Records between two reports of progress.
 const RECORDS_PER_PROGRESS: u64 = 1024;

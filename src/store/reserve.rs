@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::disk::{Disk, DiskError};
 use crate::limits::RESERVE_BYTES;
+use crate::platform::disk::{Disk, DiskError};
 
 const FILE_NAME: &str = "reserve";
 

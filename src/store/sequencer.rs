@@ -20,11 +20,11 @@ use super::error::Refusal;
 use super::reserve::Reserve;
 use super::status::{OncePerMinute, Status};
 use super::syncer::{Ack, SyncGate, SyncJob};
-use crate::batch::{Batch, Change, Definition, SeriesId};
-use crate::catalogue::Catalogue;
-use crate::counters;
-use crate::journal::{self, AppendError, JournalError, SealError, Sequence, Staged};
 use crate::limits::{BATCHES_QUEUED_MAX, GROUP_BYTES_MAX, SEGMENT_BYTES_MAX};
+use crate::model::batch::{Batch, Change, Definition, SeriesId};
+use crate::model::catalogue::Catalogue;
+use crate::model::counters;
+use crate::store::journal::{self, AppendError, JournalError, SealError, Sequence, Staged};
 
 /// What the sequencer owns and talks to.
 pub(super) struct Sequencer {

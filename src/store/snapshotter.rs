@@ -14,9 +14,9 @@ use super::fold::{FoldDone, FoldError, Folder};
 use super::reserve::Reserve;
 use super::status::Status;
 use super::syncer::SyncGate;
-use crate::clock::Clock;
-use crate::journal::Sequence;
 use crate::limits::SNAPSHOT_NICENESS;
+use crate::platform::clock::Clock;
+use crate::store::journal::Sequence;
 
 /// What the snapshotter is told.
 #[derive(Debug)]

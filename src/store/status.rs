@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::clock::Clock;
-use crate::journal::Sequence;
+use crate::platform::clock::Clock;
+use crate::store::journal::Sequence;
 
 /// Journal and snapshot figures: totals since the start, unless they say otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

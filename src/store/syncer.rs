@@ -14,8 +14,8 @@ use super::door::{Outcome, Receipt};
 use super::error::Refusal;
 use super::sequencer::answer;
 use super::status::Status;
-use crate::disk::DiskFile;
-use crate::journal::Sequence;
+use crate::platform::disk::DiskFile;
+use crate::store::journal::Sequence;
 
 /// An answer that waits for a sync.
 pub(super) struct Ack {

@@ -8,7 +8,7 @@ use crossbeam::channel::{self, Receiver, RecvTimeoutError};
 
 use super::error::{CloseError, OpenError};
 use super::status::Status;
-use crate::disk::Lock;
+use crate::platform::disk::Lock;
 
 /// A running thread and what it will give.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Who gets in, and what comes before that question.
 
-use tallyd::auth::Auth;
-use tallyd::http::Limits;
+use tallyd::net::auth::Auth;
+use tallyd::net::http::Limits;
 
 use crate::support::{LINE, Port, STORY};
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use tallyd::auth::Auth;
-use tallyd::http::Limits;
+use tallyd::net::auth::Auth;
+use tallyd::net::http::Limits;
 
 use crate::support::{LINE, Port, STORY};
 

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tallyd::auth::Auth;
-use tallyd::clock::Clock;
-use tallyd::http::{self, Context, Limits};
-use tallyd::metrics::Metrics;
-use tallyd::shutdown::{self, Trigger};
+use tallyd::net::auth::Auth;
+use tallyd::net::http::{self, Context, Limits};
+use tallyd::net::metrics::Metrics;
+use tallyd::platform::clock::Clock;
+use tallyd::platform::shutdown::{self, Trigger};
 use tallyd::store::{Fsync, Store, StoreOptions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};

@@ -8,8 +8,8 @@ use std::time::Duration;
 use chrono::DateTime;
 
 use super::{Answer, Call, Client, ClientError};
-use crate::clock::Clock;
 use crate::limits::{CLIENT_ATTEMPTS_MAX, CLIENT_BACKOFF_MS_MAX};
+use crate::platform::clock::Clock;
 
 /// The first wait; it doubles with every attempt.
 const FIRST_WAIT_MS: u64 = 250;

@@ -12,11 +12,11 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::{Exit, complain, explain, output, serve};
-use crate::app::{self, Running};
-use crate::clock::Clock;
-use crate::config::options::Key;
-use crate::config::{Config, Given};
-use crate::logging;
+use crate::daemon::config::options::Key;
+use crate::daemon::config::{Config, Given};
+use crate::daemon::{self, Running};
+use crate::platform::clock::Clock;
+use crate::platform::logging;
 use platform::STORIES;
 use sender::Sender;
 
@@ -94,7 +94,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     };
     logging::init(&config.log, config.log_format, &|_| None)?;
-    let outcome = app::start(config).and_then(|mut running| {
+    let outcome = daemon::start(config).and_then(|mut running| {
         let platform = Platform::start(&running, days, args.seed, clock);
         let ended = running.until_signal();
         output::note("stopping");

@@ -4,8 +4,8 @@
 use std::io::Write as _;
 
 use super::random::Random;
-use crate::calendar::Hour;
-use crate::event::Source;
+use crate::model::calendar::Hour;
+use crate::model::event::Source;
 
 /// One bot of the platform.
 #[derive(Debug)]
@@ -202,7 +202,7 @@ fn write(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::ObjectId;
+    use crate::model::event::ObjectId;
 
     /// 2019-03-18T12:00Z, a Monday.
     const NOON: Hour = Hour::new(431_388);

@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 use super::platform::Platform;
-use crate::calendar::Hour;
-use crate::clock::Clock;
+use crate::model::calendar::Hour;
+use crate::platform::clock::Clock;
 
 /// Time between two sets of live events.
 const TICK: Duration = Duration::from_millis(250);

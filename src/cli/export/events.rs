@@ -7,10 +7,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::calendar::{Hour, HourRange};
-use crate::catalogue::{Catalogue, NodeEntry, Story};
-use crate::counters::Counters;
-use crate::event::{Event, Metric, SeriesId, Source, What};
+use crate::model::calendar::{Hour, HourRange};
+use crate::model::catalogue::{Catalogue, NodeEntry, Story};
+use crate::model::counters::Counters;
+use crate::model::event::{Event, Metric, SeriesId, Source, What};
 
 /// Calls `f` with every event, and stops at its first error. Returns how many events there were.
 ///

@@ -8,7 +8,7 @@ use std::io::Write as _;
 use chrono::DateTime;
 use serde_json::{Map, Value};
 
-use crate::event::{Event, Node, What};
+use crate::model::event::{Event, Node, What};
 
 /// How events are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -129,8 +129,8 @@ fn json(event: &Event<'_>) -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calendar::Hour;
-    use crate::event::{InteractionId, ObjectId, Source, StoryId};
+    use crate::model::calendar::Hour;
+    use crate::model::event::{InteractionId, ObjectId, Source, StoryId};
 
     fn id(text: &str) -> ObjectId {
         ObjectId::parse(text.as_bytes()).expect("an id")

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::{Exit, input, output, verify};
-use crate::disk::Disk;
+use crate::platform::disk::Disk;
 use crate::store::contents::{Contents, load_read_only};
 use line::Format;
 

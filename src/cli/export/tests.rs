@@ -6,11 +6,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::batch::Batch;
-use crate::catalogue::{Catalogue, CatalogueLimits};
-use crate::counters::{Counters, Writer};
-use crate::ingest::Parser;
-use crate::wire::Arrival;
+use crate::intake::batching::Parser;
+use crate::intake::wire::Arrival;
+use crate::model::batch::Batch;
+use crate::model::catalogue::{Catalogue, CatalogueLimits};
+use crate::model::counters::{Counters, Writer};
 
 /// A daemon's memory without the daemon.
 struct Memory {

@@ -18,7 +18,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::client::retry;
 use super::client::{Call, Client, ConnectionArgs};
 use super::{Exit, input, output};
-use crate::clock::Clock;
+use crate::platform::clock::Clock;
 use batches::{Batches, LineBatch};
 use outcome::Outcome;
 

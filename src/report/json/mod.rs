@@ -16,8 +16,8 @@ use super::groups::{Group, GroupKey};
 use super::popularity::PopularityReport;
 use super::series::{Points, SeriesReport};
 use super::summary::Scale;
-use crate::calendar::{Instants, UnixSeconds};
-use crate::event::Node;
+use crate::model::calendar::{Instants, UnixSeconds};
+use crate::model::event::Node;
 use value::{VALUE_ROOM, digit, put, put_value, put_whole, write_figure, write_whole};
 
 /// What stands between two values: `},{"date":"2019-03-17T00:00:00.000Z","value":`.

@@ -8,9 +8,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hint::black_box;
 
-use crate::batch::{Increment, SeriesId};
-use crate::calendar::Hour;
-use crate::cells::Month;
+use crate::model::batch::{Increment, SeriesId};
+use crate::model::calendar::Hour;
+use crate::model::cells::Month;
 
 /// Series per page of the table, as a power of two. Pages are made when first touched, so that few busy series of a
 /// large catalogue cost little.

@@ -3,10 +3,10 @@
 
 use super::gather::Gather;
 use super::{FoldError, Folder};
-use crate::batch::{Batch, Change};
 use crate::limits::FOLD_ENTRIES_MAX;
-use crate::snapshot::Generation;
-use crate::snapshot::dictionary::{Cleared, Entry, SeriesOfStories};
+use crate::model::batch::{Batch, Change};
+use crate::store::snapshot::Generation;
+use crate::store::snapshot::dictionary::{Cleared, Entry, SeriesOfStories};
 
 /// What the records of one snapshot add.
 #[derive(Debug)]

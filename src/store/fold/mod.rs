@@ -19,17 +19,17 @@ use std::path::{Path, PathBuf};
 
 use intake::Intake;
 
-use crate::batch::Increment;
-use crate::cells::Month;
-use crate::disk::{self, Disk};
-use crate::journal::{self, JournalError, Record, Replay, Sequence};
 use crate::limits::FOLD_CELLS_MAX;
-use crate::snapshot::block::Header;
-use crate::snapshot::dictionary::{self, Cleared, Entry, SeriesOfStories};
-use crate::snapshot::manifest::Manifest;
-use crate::snapshot::merge::{self, Sources};
-use crate::snapshot::names::{self, FileName};
-use crate::snapshot::{FileRef, Generation, SnapshotError};
+use crate::model::batch::Increment;
+use crate::model::cells::Month;
+use crate::platform::disk::{self, Disk};
+use crate::store::journal::{self, JournalError, Record, Replay, Sequence};
+use crate::store::snapshot::block::Header;
+use crate::store::snapshot::dictionary::{self, Cleared, Entry, SeriesOfStories};
+use crate::store::snapshot::manifest::Manifest;
+use crate::store::snapshot::merge::{self, Sources};
+use crate::store::snapshot::names::{self, FileName};
+use crate::store::snapshot::{FileRef, Generation, SnapshotError};
 
 /// Folder of the journal's segments, within the data directory.
 pub(super) const JOURNAL_FOLDER: &str = "journal";

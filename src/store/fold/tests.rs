@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use super::super::recover::testing::{House, State, Write, copy, delete, key, messages};
 use super::super::verify;
 use super::gather::Gather;
-use crate::batch::{Increment, SeriesId};
-use crate::calendar::Hour;
-use crate::disk::{Disk, Fault, Operation};
-use crate::event::Metric;
+use crate::model::batch::{Increment, SeriesId};
+use crate::model::calendar::Hour;
+use crate::model::event::Metric;
+use crate::platform::disk::{Disk, Fault, Operation};
 
 const HOUR: u32 = 431_000;
 const MONTH_HOURS: u32 = 744;

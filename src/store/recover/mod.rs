@@ -23,12 +23,12 @@ use std::sync::Arc;
 use super::fold::{Folder, JOURNAL_FOLDER};
 use super::load::{self, Loaded};
 use super::{LOCK_NAME, OpenError, Recovery};
-use crate::catalogue::Catalogue;
-use crate::counters::{self, Counters};
-use crate::disk::{Disk, Lock};
-use crate::journal::{self, Epoch, JournalError, SegmentReader, Sequence, TornTail};
-use crate::snapshot::manifest::Manifest;
-use crate::snapshot::{Generation, SnapshotError, names};
+use crate::model::catalogue::Catalogue;
+use crate::model::counters::{self, Counters};
+use crate::platform::disk::{Disk, Lock};
+use crate::store::journal::{self, Epoch, JournalError, SegmentReader, Sequence, TornTail};
+use crate::store::snapshot::manifest::Manifest;
+use crate::store::snapshot::{Generation, SnapshotError, names};
 
 /// What the sequencer goes on from.
 #[derive(Debug)]

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use super::super::fold::{FoldDone, JOURNAL_FOLDER};
 use super::super::{OpenError, load};
 use super::{Recovered, recover};
-use crate::batch::{Batch, Change, Definition, Increment};
-use crate::calendar::{Hour, HourRange};
-use crate::catalogue::{Catalogue, total_series};
-use crate::counters::Counters;
-use crate::disk::Disk;
-use crate::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
-use crate::journal::{self, Sequence, record};
+use crate::model::batch::{Batch, Change, Definition, Increment};
+use crate::model::calendar::{Hour, HourRange};
+use crate::model::catalogue::{Catalogue, total_series};
+use crate::model::counters::Counters;
+use crate::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
+use crate::platform::disk::Disk;
+use crate::store::journal::{self, Sequence, record};
 
 /// Everything that can be asked of catalogue and counters.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -8,10 +8,10 @@ use proptest::prelude::*;
 use super::super::{OpenError, verify};
 use super::recover;
 use super::testing::{House, State, Write, copy, delete, key, messages, node, story};
-use crate::batch::Change;
-use crate::calendar::Hour;
-use crate::disk::Disk;
-use crate::event::{Metric, Node, SeriesKey, Source};
+use crate::model::batch::Change;
+use crate::model::calendar::Hour;
+use crate::model::event::{Metric, Node, SeriesKey, Source};
+use crate::platform::disk::Disk;
 
 const HOUR: u32 = 431_000;
 const MONTH_HOURS: u32 = 744;

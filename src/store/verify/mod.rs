@@ -16,15 +16,15 @@ use super::OpenError;
 use super::fold::JOURNAL_FOLDER;
 use super::load::{self, Loaded};
 use super::recover::{self, Chosen, Snapshots};
-use crate::calendar::HourRange;
-use crate::catalogue::total_series;
-use crate::disk::Disk;
-use crate::event::Metric;
-use crate::journal::{self, Epoch, JournalError, Record, SegmentReader, TornTail};
-use crate::snapshot::manifest::Manifest;
-use crate::snapshot::names::{self, FileName};
-use crate::snapshot::part::PartReader;
-use crate::snapshot::{Frames, SnapshotError, dictionary};
+use crate::model::calendar::HourRange;
+use crate::model::catalogue::total_series;
+use crate::model::event::Metric;
+use crate::platform::disk::Disk;
+use crate::store::journal::{self, Epoch, JournalError, Record, SegmentReader, TornTail};
+use crate::store::snapshot::manifest::Manifest;
+use crate::store::snapshot::names::{self, FileName};
+use crate::store::snapshot::part::PartReader;
+use crate::store::snapshot::{Frames, SnapshotError, dictionary};
 
 const SNAPSHOT_HELP: &str =
     "a restart takes the snapshot before it, if that one and the journal are whole; else restore a backup";
@@ -93,7 +93,7 @@ fn check_file(
     disk: &Disk,
     folder: &Path,
     manifest: &Manifest,
-    file: &crate::snapshot::FileRef,
+    file: &crate::store::snapshot::FileRef,
 ) -> Result<(), SnapshotError> {
     if file.name.month().is_none() {
         return dictionary::read(disk, folder, (manifest.epoch, file), |_| Ok(()));

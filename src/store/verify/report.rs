@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::journal::TornTail;
+use crate::store::journal::TornTail;
 
 /// Something that is wrong.
 #[derive(Clone, PartialEq, Eq, Debug)]

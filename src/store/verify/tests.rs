@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use super::super::OpenError;
 use super::super::recover::testing::{House, State, Write, key, messages};
 use super::{VerifyReport, verify};
-use crate::calendar::Hour;
-use crate::disk::Disk;
-use crate::event::{Metric, Node};
+use crate::model::calendar::Hour;
+use crate::model::event::{Metric, Node};
+use crate::platform::disk::Disk;
 
 const HOUR: u32 = 431_000;
 

@@ -1,0 +1,241 @@
+//! The configuration: from text of three origins to values that are in range. Everything is checked before
+//! anything is reported, and everything is reported before anything is bound.
+//!
+//! INVARIANT: a [`Config`] listens on loopback only, or has tokens.
+
+mod duration;
+pub mod options;
+mod raw;
+mod tokens;
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::limits::{MAX_FUTURE_MAX, SNAPSHOT_INTERVAL_RANGE};
+use crate::net::auth::Auth;
+use crate::platform::logging::{LogFilter, LogFormat};
+use crate::store::Fsync;
+use options::{Key, OPTIONS};
+pub use raw::{Environment, Given};
+use raw::{Origin, Raw, Value};
+pub use tokens::TokenSources;
+
+/// One thing that is wrong with the configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fault {
+    place: String,
+    what: String,
+}
+
+impl Fault {
+    fn new(place: impl fmt::Display, what: impl fmt::Display) -> Self {
+        Self { place: place.to_string(), what: what.to_string() }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.what)
+    }
+}
+
+/// Everything that is wrong with the configuration, one fault a line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfigError {
+    faults: Vec<Fault>,
+}
+
+impl ConfigError {
+    /// The faults, at least one.
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the configuration is wrong")?;
+        self.faults.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// The daemon's configuration; every value is in its range.
+#[derive(Debug)]
+pub struct Config {
+    /// Where to listen for HTTP; `None` for not at all.
+    pub http_listen: Option<SocketAddr>,
+    /// Where to listen for lines over TCP; `None` for not at all.
+    pub tcp_listen: Option<SocketAddr>,
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// How often a snapshot is made, within [`SNAPSHOT_INTERVAL_RANGE`].
+    pub snapshot_interval: Duration,
+    /// What an acknowledged event survives.
+    pub fsync: Fsync,
+    /// How far ahead of the clock an event may be, up to [`MAX_FUTURE_MAX`].
+    pub max_future: Duration,
+    /// The tokens as they were when the configuration was read.
+    pub auth: Arc<Auth>,
+    /// Where to read the tokens again.
+    pub token_sources: TokenSources,
+    /// What is logged.
+    pub log: LogFilter,
+    /// How it is logged.
+    pub log_format: LogFormat,
+}
+
+impl Config {
+    /// Reads and checks the configuration. Blocks, while it reads files.
+    ///
+    /// # Errors
+    /// Every fault of every origin.
+    pub fn read(given: &Given, environment: Environment<'_>) -> Result<Self, ConfigError> {
+        let mut faults = Vec::new();
+        let raw = Raw::collect(given, environment, &mut faults);
+        let mut check = Check { raw: &raw, faults: &mut faults };
+        let http_listen = check.value(Key::HttpListen, Listen::parse).and_then(Listen::address);
+        let tcp_listen = check.value(Key::TcpListen, Listen::parse).and_then(Listen::address);
+        let data_dir = check.value(Key::DataDir, path);
+        let (shortest, longest) = SNAPSHOT_INTERVAL_RANGE;
+        let snapshot_interval =
+            check.value(Key::SnapshotInterval, |text| duration_within(text, shortest, longest));
+        let fsync = check.value(Key::Fsync, fsync);
+        let max_future =
+            check.value(Key::MaxFuture, |text| duration_within(text, Duration::ZERO, MAX_FUTURE_MAX));
+        let tokens_file = check.value(Key::TokensFile, path);
+        let log = check.value(Key::Log, LogFilter::parse);
+        let log_format = check.value(Key::LogFormat, LogFormat::parse);
+
+        let token_sources = TokenSources::find(tokens_file.as_deref(), environment, &mut faults);
+        let auth = token_sources.load().unwrap_or_else(|more| {
+            faults.extend(more);
+            Auth::default()
+        });
+        // Where the tokens or addresses are wrong themselves, what they would mean together is guesswork.
+        if faults.is_empty() {
+            check_listeners(&raw, [http_listen, tcp_listen], &auth, &mut faults);
+        }
+        let complete = (|| {
+            Some(Self {
+                http_listen,
+                tcp_listen,
+                data_dir: data_dir?,
+                snapshot_interval: snapshot_interval?,
+                fsync: fsync?,
+                max_future: max_future?,
+                auth: Arc::new(auth),
+                token_sources,
+                log: log?,
+                log_format: log_format?,
+            })
+        })();
+        complete.filter(|_| faults.is_empty()).ok_or(ConfigError { faults })
+    }
+
+    /// Whether somebody on another machine could reach a listener.
+    pub fn is_public(&self) -> bool {
+        [self.http_listen, self.tcp_listen].into_iter().flatten().any(|address| !address.ip().is_loopback())
+    }
+}
+
+/// Turns values into what they mean, and collects what is wrong with them.
+struct Check<'a> {
+    raw: &'a Raw,
+    faults: &'a mut Vec<Fault>,
+}
+
+impl Check<'_> {
+    /// What the option's value means; `None` where there is no value or it is wrong.
+    fn value<T>(&mut self, key: Key, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let Value { text, origin } = self.raw.get(key)?;
+        let parsed = parse(text);
+        if parsed.is_none() {
+            let takes = OPTIONS.iter().find(|option| option.key == key).map_or("", |option| option.takes);
+            let range = range_of(key);
+            let what = format!("takes {takes}{range}; got `{}`", text.escape_debug());
+            self.faults.push(Fault::new(origin, what));
+        }
+        parsed
+    }
+}
+
+/// The range of an option, in the words of an error message.
+fn range_of(key: Key) -> &'static str {
+    match key {
+        Key::SnapshotInterval => ", from 1s to 24h",
+        Key::MaxFuture => ", up to 366d",
+        _ => "",
+    }
+}
+
+/// What the value of a listener means.
+enum Listen {
+    Off,
+    On(SocketAddr),
+}
+
+impl Listen {
+    fn parse(text: &str) -> Option<Self> {
+        if matches!(text, "off" | "none") {
+            return Some(Self::Off);
+        }
+        if let Some(port) = text.strip_prefix("localhost:") {
+            return Some(Self::On(SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().ok()?))));
+        }
+        text.parse().ok().map(Self::On)
+    }
+
+    fn address(self) -> Option<SocketAddr> {
+        match self {
+            Self::Off => None,
+            Self::On(address) => Some(address),
+        }
+    }
+}
+
+fn path(text: &str) -> Option<PathBuf> {
+    (!text.is_empty() && !text.contains('\0')).then(|| Path::new(text).to_owned())
+}
+
+fn duration_within(text: &str, shortest: Duration, longest: Duration) -> Option<Duration> {
+    duration::parse(text).filter(|duration| (shortest..=longest).contains(duration))
+}
+
+fn fsync(text: &str) -> Option<Fsync> {
+    match text {
+        "always" => Some(Fsync::Always),
+        "interval" => Some(Fsync::Interval),
+        "never" => Some(Fsync::Never),
+        _ => None,
+    }
+}
+
+/// Faults of the two listeners together, and with the tokens.
+fn check_listeners(raw: &Raw, listeners: [Option<SocketAddr>; 2], auth: &Auth, faults: &mut Vec<Fault>) {
+    let origin = |key| raw.get(key).map_or(Origin::Default(""), |value| value.origin.clone());
+    if let [None, None] = listeners {
+        faults.push(Fault::new(origin(Key::HttpListen), "both listeners are off, so there is nothing to do"));
+    }
+    if let [Some(http), Some(tcp)] = listeners
+        && http == tcp
+        && http.port() != 0
+    {
+        let what = format!("{tcp} is where HTTP is listened for; the two need addresses of their own");
+        faults.push(Fault::new(origin(Key::TcpListen), what));
+    }
+    for (key, address) in [Key::HttpListen, Key::TcpListen].into_iter().zip(listeners) {
+        if let Some(address) = address.filter(|address| !address.ip().is_loopback() && auth.is_open()) {
+            let what = format!(
+                "{address} can be reached from other machines, and no access tokens are configured, so anybody \
+                 could read and write; make a token with `tallyd token` and give --tokens-file, or listen on \
+                 127.0.0.1"
+            );
+            faults.push(Fault::new(origin(key), what));
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The one table of the daemon's options: flags, variables, keys of the file, `--help` and their defaults are
+//! all read from here. Knows nothing of what the values mean.
+//!
+//! INVARIANT: an option has one name. `max-future` is the flag `--max-future`, the variable `TALLYD_MAX_FUTURE`
+//! and the key `max-future` of the file.
+
+/// Names one option; a position in [`OPTIONS`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Key {
+    /// Where HTTP is listened for.
+    HttpListen,
+    /// Where lines over TCP are listened for.
+    TcpListen,
+    /// Where everything is kept.
+    DataDir,
+    /// How often a snapshot is made.
+    SnapshotInterval,
+    /// What an acknowledged event survives.
+    Fsync,
+    /// How far ahead of the clock an event may be.
+    MaxFuture,
+    /// The file of access tokens.
+    TokensFile,
+    /// What is logged.
+    Log,
+    /// How it is logged.
+    LogFormat,
+}
+
+/// One option of the daemon.
+#[derive(Debug)]
+pub struct OptionSpec {
+    /// Which one.
+    pub key: Key,
+    /// Its name as a flag without the dashes, and as a key of the file.
+    pub name: &'static str,
+    /// What stands for its value in `--help`.
+    pub value_name: &'static str,
+    /// The value where none is given; `None` where that means "none".
+    pub default: Option<&'static str>,
+    /// What it takes, in the words of an error message.
+    pub takes: &'static str,
+    /// What it is for, in one sentence.
+    pub help: &'static str,
+}
+
+impl OptionSpec {
+    /// The environment variable of the option.
+    pub fn variable(&self) -> String {
+        format!("TALLYD_{}", self.name.replace('-', "_").to_ascii_uppercase())
+    }
+}
+
+/// The environment variable that names the configuration file, as `--config` does.
+pub const CONFIG_VARIABLE: &str = "TALLYD_CONFIG";
+/// The environment variable that holds tokens themselves; see `auth`.
+pub const TOKENS_VARIABLE: &str = "TALLYD_TOKENS";
+
+const ADDRESS: &str =
+    "an address and a port such as 127.0.0.1:8780 or [::1]:8780 (port 0 takes a free one), or `off`";
+const DURATION: &str = "a whole number and a unit such as 500ms, 60s, 5m or 1h; without a unit it is seconds";
+
+/// Every option, in the order of [`Key`] and of `--help`.
+pub const OPTIONS: [OptionSpec; 9] = [
+    OptionSpec {
+        key: Key::HttpListen,
+        name: "http-listen",
+        value_name: "ADDRESS",
+        default: Some("127.0.0.1:8780"),
+        takes: ADDRESS,
+        help: "Where to listen for HTTP; `off` for not at all",
+    },
+    OptionSpec {
+        key: Key::TcpListen,
+        name: "tcp-listen",
+        value_name: "ADDRESS",
+        default: Some("127.0.0.1:8781"),
+        takes: ADDRESS,
+        help: "Where to listen for lines of events over TCP; `off` for not at all",
+    },
+    OptionSpec {
+        key: Key::DataDir,
+        name: "data-dir",
+        value_name: "DIR",
+        default: Some("./tallyd-data"),
+        takes: "the path of a directory; it is made where it does not exist",
+        help: "Where journal and snapshots are kept",
+    },
+    OptionSpec {
+        key: Key::SnapshotInterval,
+        name: "snapshot-interval",
+        value_name: "DURATION",
+        default: Some("60s"),
+        takes: DURATION,
+        help: "How often a snapshot is made, 1s to 24h; a restart replays the journal since the last one",
+    },
+    OptionSpec {
+        key: Key::Fsync,
+        name: "fsync",
+        value_name: "WHEN",
+        default: Some("interval"),
+        takes: "`always`, `interval` or `never`",
+        help: "What an acknowledged event survives: power loss (always), the daemon's death and power loss but \
+               for the last second (interval), the daemon's death (never)",
+    },
+    OptionSpec {
+        key: Key::MaxFuture,
+        name: "max-future",
+        value_name: "DURATION",
+        default: Some("1h"),
+        takes: DURATION,
+        help: "How far ahead of this machine's clock an event may be, 0s to 366d",
+    },
+    OptionSpec {
+        key: Key::TokensFile,
+        name: "tokens-file",
+        value_name: "FILE",
+        default: None,
+        takes: "the path of a file of access tokens, as `tallyd token` prints them",
+        help: "The access tokens, read again on SIGHUP; without any, tallyd listens on loopback only",
+    },
+    OptionSpec {
+        key: Key::Log,
+        name: "log",
+        value_name: "FILTER",
+        default: Some("info"),
+        takes: "`error`, `warn`, `info`, `debug` or `trace`, also by part: `warn,tallyd::net::tcp=debug`",
+        help: "What is logged to standard error",
+    },
+    OptionSpec {
+        key: Key::LogFormat,
+        name: "log-format",
+        value_name: "FORMAT",
+        default: Some("text"),
+        takes: "`text` or `json`",
+        help: "How it is logged",
+    },
+];
+
+/// The option of that name.
+pub fn by_name(name: &str) -> Option<&'static OptionSpec> {
+    OPTIONS.iter().find(|option| option.name == name)
+}

@@ -1,0 +1,74 @@
+//! Proves now and then that ingest and reports go on, and only then tells the watchdog so. Knows nothing of how
+//! either works.
+//!
+//! INVARIANT: no proof, no word to the watchdog: whatever hangs on the way of an event or a query keeps this from
+//! coming round, and the service manager restarts the daemon.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::error;
+
+use crate::limits::PROBE_INTERVAL;
+use crate::model::batch::Batch;
+use crate::model::calendar::{Hour, HourRange};
+use crate::model::catalogue::total_series;
+use crate::model::counters::Counters;
+use crate::model::event::Metric;
+use crate::platform::clock::Clock;
+use crate::platform::shutdown::Watch;
+use crate::platform::systemd;
+use crate::store::{Door, Refusal};
+
+/// What is probed.
+pub(super) struct Probe {
+    door: Door,
+    counters: Arc<Counters>,
+    clock: Clock,
+}
+
+impl Probe {
+    pub(super) fn new(door: Door, counters: Arc<Counters>, clock: Clock) -> Self {
+        Self { door, counters, clock }
+    }
+
+    /// Probes until the daemon stops. Ends before only where the journal takes nothing any more, not even to
+    /// refuse it.
+    pub(super) async fn run(self, watchdog: Option<Duration>, mut watch: Watch) {
+        let interval = watchdog.map_or(PROBE_INTERVAL, |longest| PROBE_INTERVAL.min(longest / 2));
+        while !watch.is_stopping() {
+            let ingest_lives = self.prove_ingest().await;
+            if !ingest_lives {
+                if !watch.is_stopping() {
+                    error!("the journal has ended by itself");
+                }
+                return;
+            }
+            self.prove_reports();
+            systemd::alive();
+            tokio::select! {
+                () = watch.stopping() => {}
+                () = tokio::time::sleep(interval) => {}
+            }
+        }
+    }
+
+    /// An empty batch goes all the way and changes nothing. Whether it came back; a refusal is an answer too: while
+    /// the disk is full, a restart would not help.
+    async fn prove_ingest(&self) -> bool {
+        let outcome = match self.door.submit(Batch::default()).await {
+            Ok(pending) => pending.outcome().await,
+            Err(refusal) => Err(refusal),
+        };
+        !matches!(outcome, Err(Refusal::Closing))
+    }
+
+    /// A sum over the present hour; comes back unless somebody holds on to the counters.
+    fn prove_reports(&self) {
+        let range = Hour::containing(self.clock.unix_seconds())
+            .map_or(HourRange::ALL, |now| HourRange { start: now, end: now.next() });
+        if let Some(series) = total_series(Metric::Conversations, None) {
+            std::hint::black_box(self.counters.sum(series, range));
+        }
+    }
+}

@@ -1,0 +1,668 @@
+//! The parser as its callers see it: batches, numbers of lines, definitions, names; and that its fast path says what
+//! its slow path says, and a bad line costs no neighbour, for random lines.
+#![expect(clippy::string_slice, reason = "a test that slices wrongly fails, which is what it should do")]
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+
+use super::*;
+use crate::intake::wire::line;
+use crate::model::batch::{Change, Definition, Increment};
+use crate::model::catalogue::CatalogueLimits;
+use crate::model::event::{Metric, ObjectId, SeriesKey, StoryId};
+
+const ARRIVAL: Arrival =
+    Arrival { unix_nanos: 1_552_824_000_000_000_000, max_future: Duration::from_hours(1) };
+/// Of the random lines; a failure names its smallest case.
+const SEED: u64 = 20_190_317;
+const STORY: &str = "5b07ffafc2376e30306d9b16";
+const NODE: &str = "5b07ffafc2376e30306d9b17";
+
+fn catalogue() -> Arc<Catalogue> {
+    Arc::new(Catalogue::new(CatalogueLimits::default()))
+}
+
+fn stream(parser: &mut Parser, text: &str) -> Parsed {
+    let mut parsed = Parsed::default();
+    assert_eq!(
+        parser.parse_stream(text.as_bytes(), ARRIVAL, &mut parsed),
+        (text.len(), Stop::NeedMore),
+        "{text:?}"
+    );
+    parsed
+}
+
+/// All of the stream, its bad lines taken out as often as the parser asks for it; the first of them are kept.
+fn take_all(parser: &mut Parser, bytes: &[u8], parsed: &mut Parsed) -> (usize, Stop) {
+    let mut taken = 0;
+    let mut rejections = std::mem::take(&mut parsed.rejections);
+    loop {
+        let (more, stop) = parser.parse_stream(&bytes[taken..], ARRIVAL, parsed);
+        taken += more;
+        rejections.append(&mut parsed.rejections);
+        if stop != Stop::BadLines {
+            rejections.truncate(LINE_ERRORS_SHOWN_MAX);
+            parsed.rejections = rejections;
+            return (taken, stop);
+        }
+    }
+}
+
+/// The increments with the names of their series, in a form that does not depend on the order of interning.
+fn increments(catalogue: &Catalogue, parsed: &Parsed) -> Vec<(Metric, String, u32, u32)> {
+    let named = |increment: &Increment| {
+        let SeriesKey { story, source, metric } = catalogue.key(increment.series).expect("interned");
+        (metric, format!("{story} {}", source.as_str()), increment.hour.get(), increment.count)
+    };
+    parsed.batch.increments.iter().map(named).collect()
+}
+
+fn line(kind: &str, rest: &str) -> String {
+    format!("{kind},storyId={STORY},source=slack{rest}\n")
+}
+
+fn errors(parsed: &Parsed) -> Vec<String> {
+    parsed.rejections.iter().map(|rejection| format!("{}: {}", rejection.line, rejection.error)).collect()
+}
+
+#[test]
+fn lines_of_each_kind_become_increments_and_definitions() {
+    let catalogue = catalogue();
+    let mut parser = Parser::new(catalogue.clone());
+    let text = [
+        line("conversation", " count=2i,paid=true 1552813200000000001"),
+        line("conversation", " count=0i,paid=t"),
+        line("message", " count=3 1552813200000000001"),
+        line("interaction", &format!(",id={NODE} x=1")),
+        line("interaction", ",type=welcome count=0i"),
+    ]
+    .concat();
+    // The second time the heads are known.
+    for definitions in [5, 5] {
+        let parsed = stream(&mut parser, &text);
+        let metrics: Vec<_> = increments(&catalogue, &parsed)
+            .into_iter()
+            .map(|(metric, _, hour, count)| (metric, hour, count))
+            .collect();
+        let node = crate::model::event::InteractionId(ObjectId::parse(NODE.as_bytes()).expect("an id"));
+        assert_eq!(
+            metrics,
+            [
+                (Metric::Conversations, 431_337, 2),
+                (Metric::PaidConversations, 431_337, 2),
+                (Metric::Conversations, 431_340, 0),
+                (Metric::PaidConversations, 431_340, 1),
+                (Metric::Messages, 431_337, 3),
+                (Metric::Interaction(crate::model::event::Node::Interaction(node)), 431_340, 1),
+                (Metric::Interaction(crate::model::event::Node::Welcome), 431_340, 0),
+            ]
+        );
+        assert_eq!(parsed.batch.definitions.len(), definitions);
+        assert_eq!(parsed.tally, Tally { conversations: 2, messages: 1, interactions: 2, rejected: 0 });
+        assert!(!parsed.all_finer_than_millisecond);
+    }
+}
+
+#[test]
+fn definitions_stop_once_confirmed_and_come_back_with_a_new_generation() {
+    let catalogue = catalogue();
+    let mut parser = Parser::new(catalogue.clone());
+    let text = line("message", " count=1i");
+    let first = stream(&mut parser, &text);
+    assert_eq!(first.batch.definitions.len(), 1);
+    let again = stream(&mut parser, &text);
+    assert_eq!(again.batch.definitions, first.batch.definitions, "still not confirmed");
+    catalogue.confirm(&first.batch.definitions[0]);
+    assert!(stream(&mut parser, &text).batch.definitions.is_empty());
+    // Deleted between two calls that fill one batch: the older generation stays, and the definition comes.
+    let mut parsed = stream(&mut parser, &text);
+    let before = parsed.batch.generation;
+    let story = first.batch.definitions[0].key.story;
+    catalogue.apply(&Change::DeleteStory { story });
+    parser.parse_stream(text.as_bytes(), ARRIVAL, &mut parsed);
+    parser.parse_stream(text.as_bytes(), ARRIVAL, &mut parsed);
+    assert_eq!((parsed.batch.generation, parsed.batch.definitions.len()), (before, 1));
+    assert_eq!(parsed.batch.increments.len(), 3);
+    // The next batch is of the new generation and may leave the definition out once it is confirmed again.
+    let next = stream(&mut parser, &text);
+    assert_eq!((next.batch.generation, next.batch.definitions.len()), (before + 1, 1));
+    catalogue.confirm(&next.batch.definitions[0]);
+    assert!(stream(&mut parser, &text).batch.definitions.is_empty());
+}
+
+#[test]
+fn definitions_follow_a_batch_that_was_taken_out() {
+    let mut parser = Parser::new(catalogue());
+    let text = line("message", " count=1i");
+    let mut parsed = stream(&mut parser, &text);
+    let taken = std::mem::take(&mut parsed.batch);
+    parser.parse_stream(text.as_bytes(), ARRIVAL, &mut parsed);
+    assert_eq!(parsed.batch.definitions, taken.definitions);
+}
+
+#[test]
+fn names_become_changes_unless_sent_and_shown() {
+    let catalogue = catalogue();
+    let mut parser = Parser::new(catalogue.clone());
+    let named =
+        |name: &str| line("interaction", &format!(",id={NODE} count=1i,name=\"{name}\",storyName=\"s\""));
+    let first = stream(&mut parser, &named("bar"));
+    assert_eq!(first.batch.changes.len(), 2);
+    // Sent, but not shown yet.
+    assert_eq!(stream(&mut parser, &named("bar")).batch.changes, first.batch.changes);
+    catalogue.confirm(&first.batch.definitions[0]);
+    for change in &first.batch.changes {
+        assert!(catalogue.apply(change).is_empty());
+    }
+    assert!(stream(&mut parser, &named("bar")).batch.changes.is_empty());
+    // Renamed and back before the first of them is shown.
+    let back = stream(&mut parser, &[named("foo"), named("bar")].concat());
+    assert_eq!(back.batch.changes.len(), 2);
+    assert_eq!(back.batch.changes.last(), first.batch.changes.last());
+    // A name in a tag is in the head, and is not lost when the head repeats.
+    let tagged = line("interaction", &format!(",id={NODE},name=baz count=1i"));
+    for _ in 0..2 {
+        assert_eq!(stream(&mut parser, &tagged).batch.changes.len(), 1, "a name in a tag");
+    }
+}
+
+#[test]
+fn stream_numbers_its_lines_and_stops_at_commands() {
+    let mut parser = Parser::new(catalogue());
+    let good = line("message", " count=1i");
+    let text = format!("{good}\n# c\nbad\n!sync\r\n{good}mess\n!a b");
+    let mut parsed = Parsed::default();
+    let (taken, stop) = parser.parse_stream(text.as_bytes(), ARRIVAL, &mut parsed);
+    assert_eq!(stop, Stop::Command("sync".to_owned()));
+    let (more, stop) = parser.parse_stream(&text.as_bytes()[taken..], ARRIVAL, &mut parsed);
+    assert_eq!((stop, &text[taken + more..]), (Stop::NeedMore, "!a b"));
+    let numbers: Vec<u64> = parsed.rejections.iter().map(|rejection| rejection.line).collect();
+    assert_eq!((numbers, parsed.tally.accepted()), (vec![4, 7], 2));
+    parser.finish_stream(b"message", ARRIVAL, &mut parsed);
+    assert_eq!(parsed.rejections.last().map(|rejection| rejection.line), Some(8));
+}
+
+#[test]
+fn stream_stops_before_there_are_more_bad_lines_than_it_can_describe() {
+    let mut parser = Parser::new(catalogue());
+    let good = line("message", " count=1i");
+    let text = format!("{}{good}!sync\n", "bad\n".repeat(1_000));
+    let mut parsed = Parsed::default();
+    let mut numbers = Vec::new();
+    let mut taken = 0;
+    let stop = loop {
+        let (more, stop) = parser.parse_stream(&text.as_bytes()[taken..], ARRIVAL, &mut parsed);
+        taken += more;
+        numbers.extend(parsed.rejections.drain(..).map(|rejection| rejection.line));
+        if stop != Stop::BadLines {
+            break stop;
+        }
+    };
+    assert_eq!((stop, taken), (Stop::Command("sync".to_owned()), text.len()));
+    assert_eq!(numbers, (1..=1_000).collect::<Vec<u64>>());
+    assert_eq!((parsed.tally.accepted(), parsed.tally.rejected), (1, 1_000));
+}
+
+#[test]
+fn line_that_ends_within_an_id_costs_its_neighbours_nothing() {
+    let good = line("message", " count=1i 1552813201000000000");
+    let cut = &NODE[..16];
+    for (bad, lines) in [
+        (format!("interaction,id={cut}\n"), 1),
+        (format!("message,storyId={cut}\n"), 1),
+        (format!("{{\"event\":\"message\",\"storyId\":\"{cut}\n"), 1),
+        (format!("interaction,storyId={STORY},source=slack,id={cut}\n#comment count=1i\n"), 2),
+    ] {
+        let text = format!("{bad}{good}bad\n");
+        let mut parser = Parser::new(catalogue());
+        let streamed = stream(&mut parser, &text);
+        let whole = Parser::new(catalogue()).parse_body(text.as_bytes(), ARRIVAL, None);
+        for parsed in [streamed, whole] {
+            let numbers: Vec<u64> = parsed.rejections.iter().map(|rejection| rejection.line).collect();
+            assert_eq!((parsed.tally.accepted(), numbers), (1, vec![1, lines + 2]), "{bad:?}");
+        }
+        assert_eq!(parser.lines(), lines + 2);
+    }
+}
+
+#[test]
+fn line_that_is_too_long_for_its_zeros_is_refused_as_any_other() {
+    let mut parser = Parser::new(catalogue());
+    let text = line("message", &format!(" count={}1i", "0".repeat(LINE_BYTES_MAX)));
+    assert_eq!(errors(&stream(&mut parser, &text)), ["1: the line is longer than 65536 bytes"]);
+    let text = line("message", " count=0000000000000000007i");
+    assert_eq!(stream(&mut parser, &text).batch.increments[0].count, 7);
+}
+
+#[test]
+fn stream_skips_an_over_long_line_with_one_rejection() {
+    let good = line("message", " count=1i");
+    let exact = format!("{}{}\r\n", &good[..good.len() - 1], " ".repeat(LINE_BYTES_MAX - good.len() + 1));
+    assert_eq!(exact.len(), LINE_BYTES_MAX + 2);
+    let mut parser = Parser::new(catalogue());
+    assert_eq!(stream(&mut parser, &exact).tally.accepted(), 1);
+    assert_eq!(
+        errors(&stream(&mut parser, &format!(" {exact}"))),
+        ["2: the line is longer than 65536 bytes"]
+    );
+    // In pieces, without a line feed for long.
+    let mut parsed = Parsed::default();
+    let piece = vec![b'x'; LINE_BYTES_MAX];
+    assert_eq!(parser.parse_stream(&piece, ARRIVAL, &mut parsed), (0, Stop::NeedMore));
+    for _ in 0..5 {
+        let piece = vec![b'x'; LINE_BYTES_MAX + 1];
+        assert_eq!(parser.parse_stream(&piece, ARRIVAL, &mut parsed), (piece.len(), Stop::NeedMore));
+    }
+    let tail = format!("xx\n{good}!{}\n{good}", "x".repeat(LINE_BYTES_MAX));
+    assert_eq!(parser.parse_stream(tail.as_bytes(), ARRIVAL, &mut parsed), (tail.len(), Stop::NeedMore));
+    let numbers: Vec<u64> = parsed.rejections.iter().map(|rejection| rejection.line).collect();
+    assert_eq!((numbers, parsed.tally.accepted()), (vec![3, 5], 2));
+    // A handshake is seen without a line feed.
+    let (taken, _) = parser.parse_stream(&[0x16, 0x03, 0x01], ARRIVAL, &mut parsed);
+    assert_eq!((taken, parsed.rejections[2].error.is_tls()), (3, true));
+}
+
+#[test]
+fn body_tells_lines_objects_and_arrays_apart() {
+    let mut parser = Parser::new(catalogue());
+    let object =
+        format!("{{\"event\":\"message\",\"storyId\":\"{STORY}\",\"source\":\"app\",\"n\":[1,{{}}]}}");
+    let pretty = object.replace(',', ",\n  ");
+    let lines = line("message", " count=1i,x=\"a\nb\" 1552813200000000001");
+    for (body, accepted, wanted) in [
+        (format!("{object}\n{lines}\r\n{object}"), 3, vec![]),
+        (format!("\n \n{pretty}\n"), 1, vec![]),
+        (format!("\u{feff}{object}\n{lines}"), 2, vec![]),
+        (format!("\u{feff}{lines}\u{feff}{lines}"), 1, vec![(3, "got `\u{feff}message`")]),
+        (format!("\u{feff}[{object}]"), 1, vec![]),
+        (format!("[{object} ,\n{pretty}\n]\n"), 2, vec![]),
+        ("[]".to_owned(), 0, vec![]),
+        (String::new(), 0, vec![]),
+        (
+            format!("{object}\n{{\"event\":1}}\nx"),
+            1,
+            vec![(2, "`event` must be a string in double quotes; got 1"), (3, "fields")],
+        ),
+        (
+            format!("[{object},\n\n7,{{\"event\":\"x\"}}]"),
+            1,
+            vec![(3, "element 2: an event"), (3, "element 3: the event must")],
+        ),
+        (format!("[{object},\n{object}"), 0, vec![(2, "not valid JSON")]),
+        (format!("bad\n{lines}bad"), 1, vec![(1, "fields"), (4, "fields")]),
+    ] {
+        let parsed = parser.parse_body(body.as_bytes(), ARRIVAL, None);
+        assert_eq!(
+            (parsed.tally.accepted(), parsed.rejections.len()),
+            (accepted, wanted.len()),
+            "{body}\n{parsed:?}"
+        );
+        for (rejection, (line, words)) in parsed.rejections.iter().zip(wanted) {
+            assert_eq!(rejection.line, line, "{body}");
+            assert!(rejection.error.to_string().contains(words), "{} of {body}", rejection.error);
+        }
+    }
+}
+
+#[test]
+fn retry_window_asks_for_a_fine_stamp_on_every_line() {
+    let mut parser = Parser::new(catalogue());
+    let fine = line("message", " count=1i 1552813200000000001");
+    let whole = line("message", " count=1i 1552813200001000000");
+    let absent = line("message", " count=1i");
+    for (text, wanted) in [
+        (fine.clone(), true),
+        (format!("{fine}bad\n\n{fine}"), true),
+        (format!("{fine}{whole}"), false),
+        (format!("{absent}{fine}"), false),
+        ("bad\n".to_owned(), false),
+        (String::new(), false),
+    ] {
+        assert_eq!(stream(&mut parser, &text).all_finer_than_millisecond, wanted, "{text}");
+    }
+    let mut parsed = stream(&mut parser, &whole);
+    parser.parse_stream(fine.as_bytes(), ARRIVAL, &mut parsed);
+    assert!(!parsed.all_finer_than_millisecond, "one coarse call is enough");
+}
+
+#[test]
+fn full_catalogue_refuses_what_is_new_and_counts_what_is_known() {
+    let limits = CatalogueLimits { stories: 1, ..CatalogueLimits::default() };
+    let mut parser = Parser::new(Arc::new(Catalogue::new(limits)));
+    let known = line("message", " count=1i");
+    let text = format!("{known}{}{known}", known.replace(STORY, NODE));
+    let parsed = stream(&mut parser, &text);
+    assert_eq!((parsed.tally.accepted(), parsed.rejections.len()), (2, 1));
+    assert!(matches!(parsed.rejections[0].error.kind(), LineErrorKind::CatalogueFull { .. }));
+}
+
+#[test]
+fn cache_grows_with_the_lines_that_came_and_stays_right() {
+    let catalogue = catalogue();
+    let mut parser = Parser::new(catalogue.clone());
+    let mut text = String::new();
+    for round in 0..3 {
+        text.clear();
+        for story in 0..5_000 {
+            writeln!(text, "message,storyId={story:024},source=app count={story}i").expect("a string");
+        }
+        let parsed = stream(&mut parser, &text);
+        let got = increments(&catalogue, &parsed);
+        for (story, (_, name, _, count)) in got.iter().enumerate() {
+            assert_eq!(
+                (name, usize::try_from(*count)),
+                (&format!("{story:024} app"), Ok(story)),
+                "round {round}"
+            );
+        }
+    }
+}
+
+/// What the sequencer does with a batch, as far as the catalogue is concerned.
+fn journal(catalogue: &Catalogue, batch: &Batch) {
+    for definition in &batch.definitions {
+        catalogue.confirm(definition);
+    }
+    for increment in &batch.increments {
+        let id = increment.series;
+        if batch.generation != catalogue.generation() && !catalogue.is_confirmed(id) {
+            catalogue.confirm(&Definition { id, key: catalogue.key(id).expect("interned") });
+        }
+        assert!(catalogue.is_confirmed(id), "a batch lacks a definition of {id:?}");
+    }
+}
+
+#[test]
+fn parsers_of_several_threads_define_what_is_not_confirmed_while_the_index_grows_and_stories_go() {
+    const STORIES_MORE_EACH_ROUND: usize = 40;
+    let catalogue = catalogue();
+    let order = std::sync::Mutex::new(());
+    let work = |seed: usize| {
+        let mut parser = Parser::new(catalogue.clone());
+        for round in 1..120 {
+            let (mut text, mut wanted) = (String::new(), Vec::new());
+            for step in 0..200 {
+                let story = (seed + step * (7 + round)) % (round * STORIES_MORE_EACH_ROUND);
+                let head = match step % 3 {
+                    0 => format!("message,storyId={story:024},source=app"),
+                    node => format!("interaction,storyId={story:024},source=app,id={node:024}"),
+                };
+                writeln!(text, "{head} count=1i").expect("a string");
+                let story = ObjectId::parse(format!("{story:024}").as_bytes()).expect("an id");
+                wanted.push((StoryId(story), step % 3 == 0));
+            }
+            let parsed = stream(&mut parser, &text);
+            let _turn = order.lock().expect("no thread has panicked");
+            journal(&catalogue, &parsed.batch);
+            let key = |id| catalogue.key(id).expect("interned");
+            let got = parsed.batch.increments.iter().map(|increment| key(increment.series));
+            let got: Vec<_> = got.map(|key| (key.story, key.metric == Metric::Messages)).collect();
+            assert_eq!(got, wanted, "thread {seed}, round {round}");
+            if round % 4 == 0 {
+                catalogue.apply(&Change::DeleteStory { story: wanted[round % 200].0 });
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for seed in 0..4 {
+            scope.spawn(move || work(seed));
+        }
+    });
+}
+
+/// A line as clients might send it, or nearly.
+fn any_line() -> impl Strategy<Value = Vec<u8>> {
+    let head = prop::sample::select(vec![
+        format!("conversation,storyId={STORY},source=slack"),
+        format!("conversation,source=slack,storyId={STORY}"),
+        format!("message,storyId={STORY},source=app,host=a\\ b"),
+        format!("message,storyId={NODE},source=widget"),
+        format!("interaction,storyId={STORY},source=app,id={NODE}"),
+        format!("interaction,id={STORY},source=livechat3,storyId={NODE}"),
+        format!("interaction,storyId={STORY},source=app,id=,id={NODE}"),
+        format!("message,storyId={STORY},source=livechat,storyId={STORY}"),
+        format!("message,storyId={STORY},source=livechat2"),
+        format!("interaction,storyId={STORY},source=app,type=fallback"),
+        format!("interaction,storyId={STORY},source=app,id={NODE},name=n"),
+        format!("message,storyId={STORY},source=nowhere"),
+        format!("  message,storyId={STORY},source=app"),
+        "# comment".to_owned(),
+        "message\\".to_owned(),
+        String::new(),
+    ]);
+    let tail = prop::sample::select(vec![
+        " count=1i",
+        " count=17i,paid=true",
+        " count=0i,paid=T",
+        " count=2,paid=f",
+        " count=3.0",
+        " count=1.5",
+        " count=-1i",
+        " count=4294967295i",
+        " count=4294967296i",
+        " count=1u",
+        " paid=t",
+        " count=1i,name=\"a b\"",
+        " count=",
+        " count=1i,paid=maybe",
+        " count=1i,count=1i",
+        "  count=1i",
+        " count=1i,paid=true,paid=true",
+        " x=\"",
+        "",
+    ]);
+    let mutation = prop::option::weighted(0.3, (any::<prop::sample::Index>(), any::<u8>()));
+    let line = prop_oneof![
+        3 => (head, tail, any_time()).prop_map(|(head, tail, time)| format!("{head}{tail}{time}")),
+        1 => any_object(),
+    ];
+    (line, mutation).prop_map(|(line, mutation)| {
+        let mut line = line.into_bytes();
+        if let Some((place, byte)) = mutation
+            && !line.is_empty()
+            && byte != b'\n'
+        {
+            let place = place.index(line.len());
+            line[place] = byte;
+        }
+        if line.first() == Some(&b'!') {
+            line[0] = b'?';
+        }
+        line
+    })
+}
+
+/// The end of a line: a timestamp, or nearly.
+fn any_time() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "",
+        " 1552813200000000000",
+        " 1552813200000000001",
+        " 1552813200000",
+        " 126230400000000000",
+        " 126230399999999999",
+        " 1552827600000000000",
+        " 1552827600000000001",
+        " 9223372036854775807",
+        " 9223372036854775808",
+        " 99999999999999999999",
+        " -1",
+        "  1552813200000000000 ",
+        " 0001552813200000000000",
+        " 1552813200000000000x",
+        " ",
+        "\r",
+        " 1552813200000000000\r",
+    ])
+}
+
+/// A JSON object as clients might send it, or nearly.
+fn any_object() -> impl Strategy<Value = String> {
+    let members = prop::sample::subsequence(
+        vec![
+            "\"event\":\"conversation\"".to_owned(),
+            "\"event\":\"interaction\"".to_owned(),
+            "\"event\":\"message\"".to_owned(),
+            format!("\"storyId\":\"{STORY}\""),
+            format!("\"storyId\":\"{NODE}\""),
+            "\"source\":\"livechat\"".to_owned(),
+            "\"source\":\"livechat3\"".to_owned(),
+            format!("\"id\":\"{NODE}\""),
+            "\"count\":7".to_owned(),
+            "\"count\":0".to_owned(),
+            "\"count\":1e3".to_owned(),
+            "\"paid\":true".to_owned(),
+            "\"paid\":false".to_owned(),
+            "\"timestamp\":1552813200000".to_owned(),
+            "\"timestamp\":1552813200000000001".to_owned(),
+            "\"timestamp\":01552813200000".to_owned(),
+            "\"name\":\"n\"".to_owned(),
+            " \"host\":1".to_owned(),
+        ],
+        3..8,
+    );
+    let usual = prop::sample::subsequence(
+        vec![
+            format!("\"id\":\"{NODE}\""),
+            "\"count\":4294967295".to_owned(),
+            "\"paid\":true".to_owned(),
+            "\"timestamp\":1552813200000".to_owned(),
+        ],
+        0..=4,
+    );
+    let kind = prop::sample::select(vec!["conversation", "interaction", "message"]);
+    let usual = (kind, usual).prop_map(|(kind, more)| {
+        let needed = [
+            format!("\"event\":\"{kind}\""),
+            format!("\"storyId\":\"{STORY}\""),
+            "\"source\":\"slack\"".to_owned(),
+        ];
+        [needed.to_vec(), more].concat()
+    });
+    prop_oneof![members, usual].prop_shuffle().prop_map(|members| format!("{{{}}}", members.join(",")))
+}
+
+/// What a parser that knows no head says of each line.
+fn slowly(catalogue: &Arc<Catalogue>, lines: &[Vec<u8>]) -> Parsed {
+    let mut parsed = Parsed::default();
+    let mut parser = Parser::new(catalogue.clone());
+    let times = TimeRules::new(ARRIVAL, None);
+    let mut run = parser.run(times, &mut parsed);
+    for line in lines {
+        run.slow(line.strip_suffix(b"\r").unwrap_or(line), None);
+    }
+    run.finish();
+    parsed
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, rng_seed: RngSeed::Fixed(SEED), ..ProptestConfig::default() })]
+
+    /// Known heads, blocks and bodies change nothing: neither what is counted nor what is refused.
+    #[test]
+    fn fast_path_says_what_the_slow_path_says(lines in prop::collection::vec(any_line(), 1..120)) {
+        let catalogue = catalogue();
+        let wanted = slowly(&catalogue, &lines);
+        let mut text = lines.join(&b'\n');
+        text.push(b'\n');
+        let mut parser = Parser::new(catalogue.clone());
+        let mut first = Parsed::default();
+        take_all(&mut parser, &text, &mut first);
+        parser.lines = 0;
+        let mut second = Parsed::default();
+        let (taken, _) = take_all(&mut parser, &text, &mut second);
+        prop_assert_eq!(taken, text.len());
+        for got in [first, second] {
+            prop_assert_eq!(&got.batch.increments, &wanted.batch.increments);
+            prop_assert_eq!(&got.batch.definitions, &wanted.batch.definitions);
+            prop_assert_eq!(got.tally, wanted.tally);
+            prop_assert_eq!(&got.rejections, &wanted.rejections);
+            prop_assert_eq!(got.all_finer_than_millisecond, wanted.all_finer_than_millisecond);
+        }
+    }
+
+    /// `parse(a + bad + b) == [a, error, b]`, on a stream and in a body.
+    #[test]
+    fn bad_line_costs_no_neighbour(bad in bad_line(), quote in any::<bool>()) {
+        let name = if quote { ",storyName=\"a b\"" } else { "" };
+        let before = line("message", &format!(" count=5i{name}"));
+        let after = line("conversation", &format!(" count=7i{name}"));
+        let text = [before.as_bytes(), &bad, b"\n", after.as_bytes()].concat();
+        let catalogue = catalogue();
+        let mut parser = Parser::new(catalogue.clone());
+        let mut streamed = Parsed::default();
+        parser.parse_stream(&text, ARRIVAL, &mut streamed);
+        let whole = parser.parse_body(&text, ARRIVAL, None);
+        for parsed in [streamed, whole] {
+            let counts: Vec<u32> = parsed.batch.increments.iter().map(|increment| increment.count).collect();
+            prop_assert_eq!(counts, vec![5, 7]);
+            prop_assert_eq!(parsed.rejections.iter().map(|rejection| rejection.line).collect::<Vec<_>>(), vec![2]);
+        }
+    }
+
+    /// Any cutting of a stream into reads gives the same, and no bytes at all can panic.
+    #[test]
+    fn stream_does_not_depend_on_the_reads(
+        lines in prop::collection::vec(any_line(), 0..20),
+        junk in prop::collection::vec(any::<u8>(), 0..200),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut text = lines.join(&b'\n');
+        text.extend(junk.iter().filter(|byte| **byte != b'!'));
+        let catalogue = catalogue();
+        let cut = cut.index(text.len() + 1);
+        let mut whole = Parsed::default();
+        let mut parser = Parser::new(catalogue.clone());
+        let (taken, _) = take_all(&mut parser, &text, &mut whole);
+        parser.finish_stream(&text[taken..], ARRIVAL, &mut whole);
+        let mut pieces = Parsed::default();
+        let mut parser = Parser::new(catalogue.clone());
+        let (taken, _) = take_all(&mut parser, &text[..cut], &mut pieces);
+        let (more, _) = take_all(&mut parser, &text[taken..], &mut pieces);
+        parser.finish_stream(&text[taken + more..], ARRIVAL, &mut pieces);
+        prop_assert_eq!(&whole.batch, &pieces.batch);
+        prop_assert_eq!(whole.tally, pieces.tally);
+        drop(parser.parse_body(&text, ARRIVAL, None));
+    }
+}
+
+/// A line that is wrong in one way or another, quotes and all.
+fn bad_line() -> impl Strategy<Value = Vec<u8>> {
+    let mutated = any_line().prop_filter("only bad lines", |line| {
+        let times = TimeRules::new(ARRIVAL, None);
+        !line.contains(&b'\n') && line::event(line.strip_suffix(b"\r").unwrap_or(line), &times).is_err()
+    });
+    let chosen = prop::sample::select(vec![
+        "m v=\"a",
+        "m v=\"a\"b",
+        "m v=\"",
+        "message v=\"a,b=\"c",
+        "{",
+        "{\"event\":\"message",
+        "[",
+        "m",
+        "m,a=\"b",
+        "\u{1}",
+        "\"",
+        "m v=1,w=\"\\",
+        "m v=a\"",
+        "!",
+    ])
+    .prop_map(|text| text.as_bytes().to_vec());
+    let noise = prop::collection::vec(any::<u8>().prop_filter("one line", |byte| *byte != b'\n'), 1..80)
+        .prop_map(|mut bytes| {
+            // No comment, no blank line, nothing that could be good.
+            bytes.insert(0, b'x');
+            bytes
+        });
+    // On a stream `!` begins a command.
+    prop_oneof![mutated, chosen, noise].prop_map(|mut bytes| {
+        if bytes.first() == Some(&b'!') {
+            bytes.insert(0, b'x');
+        }
+        bytes
+    })
+}

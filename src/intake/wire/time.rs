@@ -1,0 +1,232 @@
+//! Timestamps: their unit, and which instants an event may have. Owns the arithmetic from a client's integer to an
+//! hour; knows no clock, the instant of arrival is an argument.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use super::error::{Echo, LineError, LineErrorKind};
+use crate::limits::EVENT_UNIX_SECONDS_MIN;
+use crate::model::calendar::Hour;
+
+/// Nanoseconds of a second.
+const NANOS_PER_SECOND: i64 = 1_000_000_000;
+/// Nanoseconds of an hour.
+const NANOS_PER_HOUR: u64 = 3_600_000_000_000;
+/// The earliest instant of an event, in nanoseconds since the epoch.
+const EARLIEST_NANOS: i64 = EVENT_UNIX_SECONDS_MIN * NANOS_PER_SECOND;
+
+/// Unit of the integer timestamps of a request or connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Precision {
+    /// 10⁻⁹ s.
+    #[default]
+    Nanoseconds,
+    /// 10⁻⁶ s.
+    Microseconds,
+    /// 10⁻³ s.
+    Milliseconds,
+    /// 1 s.
+    Seconds,
+    /// 60 s.
+    Minutes,
+    /// 3600 s.
+    Hours,
+}
+
+impl Precision {
+    /// The precision that `name` stands for in `InfluxDB` 1 (`n`, `ns`, `u`, `us`, `µ`, `ms`, `s`, `m`, `h`).
+    pub fn parse_v1(name: &str) -> Option<Self> {
+        match name {
+            "n" => Some(Self::Nanoseconds),
+            // U+00B5 is the micro sign, U+03BC the Greek letter that looks like it.
+            "u" | "\u{b5}" | "\u{3bc}" => Some(Self::Microseconds),
+            "m" => Some(Self::Minutes),
+            "h" => Some(Self::Hours),
+            other => Self::parse_v2(other),
+        }
+    }
+
+    /// The precision that `name` stands for in `InfluxDB` 2 and in `!precision` (`ns`, `us`, `ms`, `s`).
+    pub fn parse_v2(name: &str) -> Option<Self> {
+        match name {
+            "ns" => Some(Self::Nanoseconds),
+            "us" => Some(Self::Microseconds),
+            "ms" => Some(Self::Milliseconds),
+            "s" => Some(Self::Seconds),
+            _ => None,
+        }
+    }
+
+    /// Nanoseconds in one unit.
+    pub const fn nanos(self) -> u64 {
+        match self {
+            Self::Nanoseconds => 1,
+            Self::Microseconds => 1_000,
+            Self::Milliseconds => 1_000_000,
+            Self::Seconds => 1_000_000_000,
+            Self::Minutes => 60_000_000_000,
+            Self::Hours => NANOS_PER_HOUR,
+        }
+    }
+
+    /// The unit in words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nanoseconds => "nanoseconds",
+            Self::Microseconds => "microseconds",
+            Self::Milliseconds => "milliseconds",
+            Self::Seconds => "seconds",
+            Self::Minutes => "minutes",
+            Self::Hours => "hours",
+        }
+    }
+}
+
+/// What the time-dependent rules need: the daemon's clock when the bytes arrived, and the future bound.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Arrival {
+    /// The instant of arrival, in nanoseconds since 1970-01-01T00:00Z.
+    pub unix_nanos: i64,
+    /// How far ahead of the arrival a timestamp may be.
+    pub max_future: Duration,
+}
+
+/// The rules for the timestamps of one read or request, ready to apply: units, bounds, and the hour of arrival.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TimeRules {
+    line_precision: Precision,
+    json_precision: Precision,
+    line_nanos_per_unit: u64,
+    /// The arrival as an instant of an event; `None` where the clock stands before 1974.
+    arrival_hour: Option<Hour>,
+    latest_nanos: i64,
+    /// `latest_nanos`, or 0 where that is negative.
+    latest_nanos_unsigned: u64,
+    max_future: Duration,
+}
+
+impl TimeRules {
+    /// The rules for bytes of that arrival. `precision` is what the client asked for; where it did not ask, line
+    /// protocol is in nanoseconds and JSON in milliseconds.
+    pub fn new(arrival: Arrival, precision: Option<Precision>) -> Self {
+        let line_precision = precision.unwrap_or(Precision::Nanoseconds);
+        let ahead_nanos = i64::try_from(arrival.max_future.as_nanos()).unwrap_or(i64::MAX);
+        let latest_nanos = arrival.unix_nanos.saturating_add(ahead_nanos);
+        Self {
+            line_precision,
+            json_precision: precision.unwrap_or(Precision::Milliseconds),
+            line_nanos_per_unit: line_precision.nanos(),
+            arrival_hour: (arrival.unix_nanos >= EARLIEST_NANOS)
+                .then(|| hour_of(arrival.unix_nanos))
+                .flatten(),
+            latest_nanos,
+            latest_nanos_unsigned: u64::try_from(latest_nanos).unwrap_or(0),
+            max_future: arrival.max_future,
+        }
+    }
+
+    /// The unit of line protocol's timestamps.
+    pub fn line_precision(&self) -> Precision {
+        self.line_precision
+    }
+
+    /// The unit of JSON's integer timestamps.
+    pub fn json_precision(&self) -> Precision {
+        self.json_precision
+    }
+
+    /// The hour of an event without a timestamp; `None` where the daemon's clock stands before 1974.
+    #[inline]
+    pub fn arrival_hour(&self) -> Option<Hour> {
+        self.arrival_hour
+    }
+
+    /// The hour and instant (nanoseconds since the epoch) of line protocol's timestamp `units`, or `None` where it has
+    /// to be refused; [`TimeRules::check`] then says why.
+    #[inline]
+    pub fn quick(&self, units: u64) -> Option<(Hour, u64)> {
+        self.quick_nanos(units.checked_mul(self.line_nanos_per_unit)?)
+    }
+
+    /// The same of JSON's integer timestamp.
+    #[inline]
+    pub fn quick_json(&self, units: u64) -> Option<(Hour, u64)> {
+        self.quick_nanos(units.checked_mul(self.json_precision.nanos())?)
+    }
+
+    #[inline]
+    fn quick_nanos(&self, nanos: u64) -> Option<(Hour, u64)> {
+        if nanos < EARLIEST_NANOS.unsigned_abs() || self.latest_nanos_unsigned < nanos {
+            return None;
+        }
+        let hour = u32::try_from(nanos / NANOS_PER_HOUR).ok()?;
+        Some((Hour::new(hour), nanos))
+    }
+
+    /// The hour and instant (nanoseconds since the epoch) of the timestamp `units`.
+    ///
+    /// # Errors
+    /// `TimestampRange` where the instant does not fit 64-bit nanoseconds, `TooEarly` before 1974-01-01, `TooLate`
+    /// more than `max_future` after the arrival.
+    pub fn check(&self, units: i64, precision: Precision) -> Result<(Hour, i64), LineErrorKind> {
+        i64::try_from(precision.nanos())
+            .ok()
+            .and_then(|nanos_per_unit| units.checked_mul(nanos_per_unit))
+            .ok_or(LineErrorKind::TimestampRange { given: units, unit: precision.as_str() })
+            .and_then(|nanos| self.check_instant(nanos, precision.as_str()))
+    }
+
+    /// The hour and instant of an RFC 3339 date and time.
+    ///
+    /// # Errors
+    /// `JsonTimestamp` where it is none, else as [`TimeRules::check`]; what is past the range of 64-bit nanoseconds is
+    /// too early or too late as well.
+    pub fn check_text(&self, text: &str) -> Result<(Hour, i64), LineErrorKind> {
+        const UNIT: &str = "RFC 3339";
+        let instant = DateTime::parse_from_rfc3339(text).map_err(|_none| LineErrorKind::JsonTimestamp {
+            got: Echo::new(&format!("the text `{text}`")),
+        })?;
+        match instant.timestamp_nanos_opt() {
+            Some(nanos) => self.check_instant(nanos, UNIT),
+            None if instant.timestamp() < 0 => {
+                Err(LineErrorKind::TooEarly { instant: Echo::new(text), unit: UNIT })
+            }
+            None => Err(self.too_late(Echo::new(text), UNIT)),
+        }
+    }
+
+    fn too_late(&self, instant: Echo, unit: &'static str) -> LineErrorKind {
+        LineErrorKind::TooLate { instant, max_future_seconds: self.max_future.as_secs(), unit }
+    }
+
+    /// The hour of the arrival, for an event without a timestamp.
+    ///
+    /// # Errors
+    /// `NoUsableClock` where the daemon's clock stands before 1974.
+    pub fn check_absent(&self) -> Result<Hour, LineError> {
+        self.arrival_hour.ok_or(LineError::whole(LineErrorKind::NoUsableClock))
+    }
+
+    fn check_instant(&self, nanos: i64, unit: &'static str) -> Result<(Hour, i64), LineErrorKind> {
+        let instant = || {
+            Echo::new(
+                &DateTime::<Utc>::from_timestamp_nanos(nanos).to_rfc3339_opts(SecondsFormat::AutoSi, true),
+            )
+        };
+        if nanos < EARLIEST_NANOS {
+            return Err(LineErrorKind::TooEarly { instant: instant(), unit });
+        }
+        if self.latest_nanos < nanos {
+            return Err(self.too_late(instant(), unit));
+        }
+        // 64-bit nanoseconds end in 2262, long before the hours do.
+        let hour = hour_of(nanos).ok_or_else(|| LineErrorKind::TooEarly { instant: instant(), unit })?;
+        Ok((hour, nanos))
+    }
+}
+
+/// The hour that an instant, in nanoseconds since the epoch, is in; `None` before 1970.
+fn hour_of(unix_nanos: i64) -> Option<Hour> {
+    Hour::containing(unix_nanos.div_euclid(NANOS_PER_SECOND))
+}

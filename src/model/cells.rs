@@ -1,0 +1,489 @@
+//! The cell (hour, count) and the frame: the cells of one series in one calendar month, packed.
+//! Knows nothing of series, files or the live counters.
+//!
+//! # The frame
+//! Used in memory and on disk alike, so its bytes are frozen (a golden test says so):
+//!
+//! | part | bytes |
+//! | --- | --- |
+//! | control | 1: bits 0–1 width of the steps, bits 2–3 width of the counts, bits 4–7 number of cells, 0 if over 15 |
+//! | number of cells | a varint (7 bits a byte, low ones first), only where the control byte has 0 |
+//! | first hour | a varint |
+//! | steps | from each hour to the next, one fewer than there are cells |
+//! | counts | one for each cell |
+//!
+//! Widths are 0, 1, 2 or 4 bytes, little-endian, and the same for all steps and all counts of a frame. Width 0
+//! says that every one is 1. So a busy month costs a byte or two a cell, a single cell about five bytes, and the
+//! length of a frame follows from its first bytes.
+//!
+//! INVARIANT: the hours of a frame ascend (equal ones allowed) and are of one UTC month.
+
+use std::iter::repeat_n;
+
+use crate::model::calendar::{Hour, HourRange};
+
+/// Hours of the longest month, and so the most cells of a frame whose hours are all distinct.
+const MONTH_HOURS_MAX: usize = 31 * 24;
+/// Most cells that the control byte itself can tell.
+const INLINE_CELLS_MAX: usize = 15;
+
+/// The count of one series in one hour.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cell {
+    /// The hour.
+    pub hour: Hour,
+    /// The count, or a part of it: cells of equal hour add up.
+    pub count: u32,
+}
+
+/// Why bytes are not a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// The bytes end before the frame does.
+    #[error("the frame is cut short")]
+    Truncated,
+    /// The first bytes are not ones that a frame can begin with.
+    #[error("the frame has a bad header")]
+    Header,
+    /// An hour is past the end of the frame's month.
+    #[error("the frame's hours leave its month")]
+    OutOfOrder,
+    /// Something follows the frame where nothing may.
+    #[error("bytes follow the frame")]
+    TrailingBytes,
+}
+
+/// A calendar month in UTC, as months since 1970-01.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Month(u32);
+
+impl Month {
+    /// The month of that number.
+    pub const fn new(months_since_epoch: u32) -> Self {
+        Self(months_since_epoch)
+    }
+
+    /// Whole months since 1970-01.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+
+    /// The month that an hour is in.
+    pub fn containing(hour: Hour) -> Self {
+        // Years begin in March here, so that the leap day is the last of its year; an era is 400 years.
+        let days = hour.get() / 24 + 719_468;
+        let (era, day_of_era) = (days / 146_097, days % 146_097);
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let months_from_march = (5 * day_of_year + 2) / 153;
+        let months_since_year_0 = (era * 400 + year_of_era) * 12 + months_from_march + 2;
+        Self(months_since_year_0 - 1970 * 12)
+    }
+
+    /// The hours of the month. Months past the range of [`Hour`] are empty.
+    pub fn range(self) -> HourRange {
+        let hour = |number| u32::try_from(number).map_or(Hour::MAX, Hour::new);
+        HourRange { start: hour(Self::start(u64::from(self.0))), end: hour(self.end()) }
+    }
+
+    /// The month as `yyyy-mm`.
+    pub fn name(self) -> String {
+        format!("{:04}-{:02}", 1970 + self.0 / 12, self.0 % 12 + 1)
+    }
+
+    /// The first hour after the month, which may be past the range of [`Hour`].
+    fn end(self) -> u64 {
+        Self::start(u64::from(self.0) + 1)
+    }
+
+    fn start(months_since_epoch: u64) -> u64 {
+        let months_since_year_0 = months_since_epoch + 1970 * 12 - 2;
+        let (year, months_from_march) = (months_since_year_0 / 12, months_since_year_0 % 12);
+        let day_of_year = (153 * months_from_march + 2) / 5;
+        (year * 365 + year / 4 - year / 100 + year / 400 + day_of_year - 719_468) * 24
+    }
+}
+
+/// Cuts cells that ascend by hour into the stretches of each calendar month, as [`encode_frame`] wants them.
+pub fn by_month(cells: &[Cell]) -> impl Iterator<Item = (Month, &[Cell])> {
+    let mut rest = cells;
+    std::iter::from_fn(move || {
+        let month = Month::containing(rest.first()?.hour);
+        let end = month.end();
+        let length = rest.partition_point(|cell| u64::from(cell.hour.get()) < end);
+        let (of_month, later) = rest.split_at_checked(length)?;
+        rest = later;
+        Some((month, of_month))
+    })
+}
+
+/// Appends the frame of `cells` to `out`; nothing if there are none.
+///
+/// # Panics
+/// If the hours do not ascend (equal ones are allowed) or are not all of one month.
+pub fn encode_frame(cells: &[Cell], out: &mut Vec<u8>) {
+    let (Some(first), Some(last)) = (cells.first(), cells.last()) else { return };
+    assert!(cells.is_sorted_by_key(|cell| cell.hour), "the cells of a frame ascend by hour");
+    assert!(Month::containing(first.hour) == Month::containing(last.hour), "a frame is of one month");
+
+    let steps = || cells.iter().zip(cells.iter().skip(1)).map(|(a, b)| b.hour.get() - a.hour.get());
+    // More cells than a month has hours cannot all be an hour apart; the decoder relies on it.
+    let step_width = Width::of(steps());
+    let count_width = Width::of(cells.iter().map(|cell| cell.count));
+    let control = step_width.code() | count_width.code() << 2;
+    match u8::try_from(cells.len()) {
+        Ok(number) if cells.len() <= INLINE_CELLS_MAX => out.push(control | number << 4),
+        _ => {
+            out.push(control);
+            put_varint(u32::try_from(cells.len()).unwrap_or(u32::MAX), out);
+        }
+    }
+    put_varint(first.hour.get(), out);
+    step_width.put(steps(), out);
+    count_width.put(cells.iter().map(|cell| cell.count), out);
+}
+
+/// Decodes one frame from the front of `bytes` onto `out`; returns the bytes read. Takes any input: it neither
+/// panics nor allocates more than the frame can hold.
+///
+/// # Errors
+/// [`FrameError::Truncated`], [`FrameError::Header`] or [`FrameError::OutOfOrder`]; `out` is then unchanged.
+pub fn decode_frame(bytes: &[u8], out: &mut Vec<Cell>) -> Result<usize, FrameError> {
+    let frame = FrameRef::read(bytes)?;
+    frame.check_hours()?;
+    frame.decode(out);
+    Ok(frame.bytes_len)
+}
+
+/// A frame whose header has been read, not yet its cells.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FrameRef<'a> {
+    first: Hour,
+    cells: usize,
+    step_width: Width,
+    count_width: Width,
+    steps: &'a [u8],
+    counts: &'a [u8],
+    bytes_len: usize,
+}
+
+impl<'a> FrameRef<'a> {
+    /// Reads the header of the frame at the front of `bytes`, and that the frame is whole.
+    ///
+    /// # Errors
+    /// [`FrameError::Truncated`] or [`FrameError::Header`].
+    pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, FrameError> {
+        let (&control, mut rest) = bytes.split_first().ok_or(FrameError::Truncated)?;
+        let (step_width, count_width) = (Width::from_code(control), Width::from_code(control >> 2));
+        let cells = match usize::from(control >> 4) {
+            0 => usize::try_from(take_varint(&mut rest)?).unwrap_or(usize::MAX),
+            number => number,
+        };
+        let first = Hour::new(take_varint(&mut rest)?);
+        // Cells that take no bytes are bounded by the month, all others by the bytes there are.
+        if cells == 0 || (step_width == Width::Ones && cells > MONTH_HOURS_MAX) {
+            return Err(FrameError::Header);
+        }
+        let steps_len = (cells - 1).saturating_mul(step_width.bytes());
+        let counts_len = cells.saturating_mul(count_width.bytes());
+        let (steps, rest) = rest.split_at_checked(steps_len).ok_or(FrameError::Truncated)?;
+        let (counts, rest) = rest.split_at_checked(counts_len).ok_or(FrameError::Truncated)?;
+        let bytes_len = bytes.len() - rest.len();
+        Ok(Self { first, cells, step_width, count_width, steps, counts, bytes_len })
+    }
+
+    /// The first hour.
+    pub(crate) fn first(&self) -> Hour {
+        self.first
+    }
+
+    /// Length of the whole frame in bytes.
+    pub(crate) fn bytes_len(&self) -> usize {
+        self.bytes_len
+    }
+
+    /// The last hour, which a damaged frame may have past every month.
+    pub(crate) fn last(&self) -> u64 {
+        let steps: u64 = match self.step_width {
+            Width::Ones => u64::try_from(self.cells - 1).unwrap_or(u64::MAX),
+            Width::One => ones(self.steps).map(u64::from).sum(),
+            Width::Two => twos(self.steps).map(u64::from).sum(),
+            Width::Four => fours(self.steps).map(u64::from).sum(),
+        };
+        steps.saturating_add(u64::from(self.first.get()))
+    }
+
+    /// Sum of all counts.
+    pub(crate) fn total(&self) -> u64 {
+        match self.count_width {
+            Width::Ones => u64::try_from(self.cells).unwrap_or(u64::MAX),
+            Width::One => ones(self.counts).map(u64::from).sum(),
+            Width::Two => twos(self.counts).map(u64::from).sum(),
+            Width::Four => fours(self.counts).map(u64::from).sum(),
+        }
+    }
+
+    /// Appends the cells to `out`. The hours are right if the frame is one that [`encode_frame`] wrote or
+    /// [`decode_frame`] took.
+    pub(crate) fn decode(&self, out: &mut Vec<Cell>) {
+        match self.step_width {
+            Width::Ones => self.decode_counts(repeat_n(1, self.cells - 1), out),
+            Width::One => self.decode_counts(ones(self.steps), out),
+            Width::Two => self.decode_counts(twos(self.steps), out),
+            Width::Four => self.decode_counts(fours(self.steps), out),
+        }
+    }
+
+    fn decode_counts(&self, steps: impl Iterator<Item = u32>, out: &mut Vec<Cell>) {
+        match self.count_width {
+            Width::Ones => self.emit(steps, repeat_n(1, self.cells), out),
+            Width::One => self.emit(steps, ones(self.counts), out),
+            Width::Two => self.emit(steps, twos(self.counts), out),
+            Width::Four => self.emit(steps, fours(self.counts), out),
+        }
+    }
+
+    /// One loop for each pair of widths, so that the compiler can make the most of every one.
+    #[inline]
+    fn emit(
+        &self,
+        steps: impl Iterator<Item = u32>,
+        mut counts: impl Iterator<Item = u32>,
+        out: &mut Vec<Cell>,
+    ) {
+        let mut hour = self.first.get();
+        out.reserve(self.cells);
+        out.extend(counts.next().map(|count| Cell { hour: self.first, count }));
+        out.extend(steps.zip(counts).map(|(step, count)| {
+            hour = hour.wrapping_add(step);
+            Cell { hour: Hour::new(hour), count }
+        }));
+    }
+
+    fn check_hours(&self) -> Result<(), FrameError> {
+        let of_one_month = self.cells == 1 || self.last() < Month::containing(self.first).end();
+        if of_one_month { Ok(()) } else { Err(FrameError::OutOfOrder) }
+    }
+}
+
+/// Bytes that each step or each count of a frame takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Width {
+    /// None: every number is 1.
+    Ones,
+    One,
+    Two,
+    Four,
+}
+
+impl Width {
+    /// The least that holds all the numbers.
+    fn of(numbers: impl Iterator<Item = u32>) -> Self {
+        let (least, greatest) = numbers
+            .fold((u32::MAX, 1), |(least, greatest), number| (least.min(number), greatest.max(number)));
+        match greatest {
+            1 if least >= 1 => Self::Ones,
+            0..=0xFF => Self::One,
+            0x100..=0xFFFF => Self::Two,
+            _ => Self::Four,
+        }
+    }
+
+    /// The width that the low two bits name.
+    fn from_code(bits: u8) -> Self {
+        match bits & 3 {
+            0 => Self::Ones,
+            1 => Self::One,
+            2 => Self::Two,
+            _ => Self::Four,
+        }
+    }
+
+    fn code(self) -> u8 {
+        match self {
+            Self::Ones => 0,
+            Self::One => 1,
+            Self::Two => 2,
+            Self::Four => 3,
+        }
+    }
+
+    fn bytes(self) -> usize {
+        match self {
+            Self::Ones => 0,
+            Self::One => 1,
+            Self::Two => 2,
+            Self::Four => 4,
+        }
+    }
+
+    fn put(self, numbers: impl Iterator<Item = u32>, out: &mut Vec<u8>) {
+        match self {
+            Self::Ones => {}
+            // Little-endian, so the low bytes come first.
+            Self::One => out.extend(numbers.map(|number| number.to_le_bytes()[0])),
+            Self::Two => out.extend(numbers.flat_map(|number| {
+                let [low, high, ..] = number.to_le_bytes();
+                [low, high]
+            })),
+            Self::Four => out.extend(numbers.flat_map(u32::to_le_bytes)),
+        }
+    }
+}
+
+fn ones(bytes: &[u8]) -> impl Iterator<Item = u32> {
+    bytes.iter().map(|&byte| u32::from(byte))
+}
+
+fn twos(bytes: &[u8]) -> impl Iterator<Item = u32> {
+    bytes.as_chunks().0.iter().map(|&chunk| u32::from(u16::from_le_bytes(chunk)))
+}
+
+fn fours(bytes: &[u8]) -> impl Iterator<Item = u32> {
+    bytes.as_chunks().0.iter().map(|&chunk| u32::from_le_bytes(chunk))
+}
+
+fn put_varint(mut number: u32, out: &mut Vec<u8>) {
+    while number >= 0x80 {
+        out.push(number.to_le_bytes()[0] | 0x80);
+        number >>= 7;
+    }
+    out.push(number.to_le_bytes()[0]);
+}
+
+fn take_varint(bytes: &mut &[u8]) -> Result<u32, FrameError> {
+    let mut number = 0_u64;
+    for shift in [0, 7, 14, 21, 28] {
+        let (&byte, rest) = bytes.split_first().ok_or(FrameError::Truncated)?;
+        *bytes = rest;
+        number |= u64::from(byte & 0x7F) << shift;
+        if byte < 0x80 {
+            return u32::try_from(number).ok().ok_or(FrameError::Header);
+        }
+    }
+    Err(FrameError::Header)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cell, FrameError, Month, by_month, decode_frame, encode_frame};
+    use crate::model::calendar::Hour;
+    use proptest::prelude::*;
+
+    fn cells(of: &[(u32, u32)]) -> Vec<Cell> {
+        of.iter().map(|&(hour, count)| Cell { hour: Hour::new(hour), count }).collect()
+    }
+
+    fn check_frame(of: &[(u32, u32)], expected: &[u8]) {
+        let (mut bytes, mut back) = (Vec::new(), Vec::new());
+        encode_frame(&cells(of), &mut bytes);
+        assert_eq!(bytes, expected, "{of:?}");
+        assert_eq!(decode_frame(&bytes, &mut back), Ok(bytes.len()));
+        assert_eq!(back, cells(of));
+    }
+
+    /// The bytes are on disk: a change here is a new format.
+    #[test]
+    fn frame_bytes_are_frozen() {
+        check_frame(&[(431_328, 1)], &[0x10, 0xE0, 0xA9, 0x1A]);
+        check_frame(&[(431_328, 7)], &[0x14, 0xE0, 0xA9, 0x1A, 7]);
+        check_frame(&[(431_328, 0)], &[0x14, 0xE0, 0xA9, 0x1A, 0]);
+        check_frame(&[(0, 1), (1, 1), (2, 1)], &[0x30, 0]);
+        check_frame(&[(5, 1), (7, 300), (7, 2)], &[0x39, 5, 2, 0, 1, 0, 44, 1, 2, 0]);
+        check_frame(&[(0, 1), (300, 65_536)], &[0x2E, 0, 44, 1, 1, 0, 0, 0, 0, 0, 1, 0]);
+        let dense: Vec<(u32, u32)> = (0..16).map(|hour| (100 + hour, hour)).collect();
+        check_frame(&dense, &[4, 16, 100, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+    }
+
+    #[test]
+    fn no_cells_make_no_frame() {
+        let mut bytes = Vec::new();
+        encode_frame(&[], &mut bytes);
+        assert!(bytes.is_empty());
+    }
+
+    #[test]
+    fn decode_refuses_what_is_not_a_frame() {
+        let refused = |bytes: &[u8]| decode_frame(bytes, &mut Vec::new()).unwrap_err();
+        assert_eq!(refused(&[]), FrameError::Truncated);
+        assert_eq!(refused(&[0x14, 0xE0, 0xA9, 0x1A]), FrameError::Truncated);
+        assert_eq!(refused(&[0x00, 0, 0]), FrameError::Header, "no cells");
+        assert_eq!(refused(&[0x00, 0xE9, 5, 0]), FrameError::Header, "745 cells of no bytes");
+        assert_eq!(refused(&[0x10, 0xFF, 0xFF, 0xFF, 0xFF, 0x10]), FrameError::Header, "hour over 32 bits");
+        assert_eq!(refused(&[0x21, 0xE7, 5, 1]), FrameError::OutOfOrder, "hour 743, then 744");
+        assert!(decode_frame(&[0x21, 0xE6, 5, 1], &mut Vec::new()).is_ok(), "hour 742, then 743");
+    }
+
+    #[test]
+    fn months_tile_the_hours() {
+        let mut next = 0;
+        for number in 0..12 * 400 {
+            let range = Month::new(number).range();
+            assert_eq!(range.start.get(), next);
+            assert_eq!(Month::containing(range.start).get(), number);
+            assert_eq!(Month::containing(Hour::new(range.end.get() - 1)).get(), number);
+            next = range.end.get();
+        }
+        assert_eq!(next, 146_097 * 24);
+        assert_eq!(Month::new(602).range().start.get(), 439_728);
+        assert_eq!((Month::new(602).name(), Month::new(0).name()), ("2020-03".into(), "1970-01".into()));
+        assert_eq!(Month::new(u32::MAX).range().start, Hour::MAX);
+        assert!(Month::containing(Hour::MAX).range().end == Hour::MAX);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn frames_of_any_cells_come_back(
+            hours in prop_oneof![
+                prop::collection::vec(0..744_u32, 1..40),
+                (0..400_u32, 1..344_u32).prop_map(|(first, n)| (first..first + n).collect()),
+            ],
+            start in prop_oneof![Just(0_u32), Just(431_328), Just(u32::MAX - 800), any::<u32>()],
+            bits in 0..=32_u32,
+            seed in any::<u64>(),
+        ) {
+            let mut hours: Vec<u32> = hours.iter().map(|hour| start.saturating_add(*hour)).collect();
+            hours.sort_unstable();
+            let mut random = seed | 1;
+            let of: Vec<Cell> = hours.iter().map(|&hour| {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let count = u32::try_from(random >> 32).unwrap().checked_shr(32 - bits).unwrap_or(0);
+                Cell { hour: Hour::new(hour), count }
+            }).collect();
+            let (mut bytes, mut back) = (Vec::new(), Vec::new());
+            for (month, cells) in by_month(&of) {
+                prop_assert!(cells.iter().all(|cell| Month::containing(cell.hour) == month));
+                encode_frame(cells, &mut bytes);
+            }
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                let frame = super::FrameRef::read(rest).unwrap();
+                let before = back.len();
+                let read = decode_frame(rest, &mut back).unwrap();
+                prop_assert_eq!((frame.cells, frame.bytes_len()), (back.len() - before, read));
+                prop_assert_eq!(frame.total(), back[before..].iter().map(|c| u64::from(c.count)).sum::<u64>());
+                prop_assert_eq!(frame.last(), u64::from(back.last().unwrap().hour.get()));
+                rest = &rest[read..];
+            }
+            prop_assert_eq!(back, of);
+            for end in 0..bytes.len().min(200) {
+                prop_assert!(decode_frame(&bytes[..end], &mut Vec::new()).is_ok_and(|read| read <= end) || end < bytes.len());
+            }
+        }
+
+        #[test]
+        fn any_bytes_decode_or_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let mut cells = Vec::new();
+            match decode_frame(&bytes, &mut cells) {
+                Ok(read) => {
+                    prop_assert!(read <= bytes.len() && cells.is_sorted_by_key(|cell| cell.hour));
+                    prop_assert_eq!(by_month(&cells).count(), 1);
+                }
+                Err(_) => prop_assert!(cells.is_empty()),
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Frames on their way from a snapshot into the counters: any thread checks them and adds up what they give the
+//! totals, then the writer only has to take them. Knows nothing of files.
+//!
+//! INVARIANT: every frame kept has passed `decode_frame`, has no count of 0 and is of a defined series that is no
+//! total; `sums` is what these frames add to the totals they feed.
+
+use super::series::{Entry, Feeds};
+use super::{Counters, Writer};
+use crate::model::batch::SeriesId;
+use crate::model::calendar::Hour;
+use crate::model::cells::{Cell, FrameError, Month, decode_frame, encode_frame};
+
+/// Hours of the longest month.
+const MONTH_HOURS: usize = 31 * 24;
+
+/// Frames that are checked and ready to be loaded.
+#[derive(Debug, Default)]
+pub struct CheckedFrames {
+    bytes: Vec<u8>,
+    frames: Vec<Checked>,
+    sums: Vec<MonthSums>,
+    undefined: u64,
+    /// A buffer.
+    cells: Vec<Cell>,
+}
+
+/// One frame; its bytes follow those of the one before.
+#[derive(Clone, Copy, Debug)]
+struct Checked {
+    series: SeriesId,
+    bytes: usize,
+    first: Hour,
+    cells: usize,
+}
+
+/// What the frames of one month add to the total of one metric and source, hour by hour.
+#[derive(Debug)]
+struct MonthSums {
+    total: u8,
+    start: Hour,
+    hours: Box<[u64; MONTH_HOURS]>,
+}
+
+impl CheckedFrames {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.frames.clear();
+        self.sums.clear();
+        self.undefined = 0;
+    }
+
+    fn keep(&mut self, series: SeriesId, frame: &[u8]) {
+        let Some(first) = self.cells.first().map(|cell| cell.hour) else { return };
+        let start = self.bytes.len();
+        if self.cells.iter().all(|cell| cell.count > 0) {
+            self.bytes.extend_from_slice(frame);
+        } else {
+            self.cells.retain(|cell| cell.count > 0);
+            encode_frame(&self.cells, &mut self.bytes);
+        }
+        let first = self.cells.first().map_or(first, |cell| cell.hour);
+        if !self.cells.is_empty() {
+            let bytes = self.bytes.len() - start;
+            self.frames.push(Checked { series, bytes, first, cells: self.cells.len() });
+        }
+    }
+
+    fn add_up(&mut self, total: u8) {
+        let Some(first) = self.cells.first() else { return };
+        let start = Month::containing(first.hour).range().start;
+        let found = self.sums.iter().position(|sums| sums.total == total && sums.start == start);
+        let place = found.unwrap_or_else(|| {
+            self.sums.push(MonthSums { total, start, hours: Box::new([0; MONTH_HOURS]) });
+            self.sums.len() - 1
+        });
+        let Some(sums) = self.sums.get_mut(place) else { return };
+        for cell in &self.cells {
+            // The hours of a frame are of one month.
+            let hour = usize::try_from(cell.hour.get() - start.get()).unwrap_or(usize::MAX);
+            if let Some(sum) = sums.hours.get_mut(hour) {
+                *sum += u64::from(cell.count);
+            }
+        }
+    }
+}
+
+impl Counters {
+    /// Checks one packed frame (see [`crate::model::cells`]) of a series and puts it to the others, for
+    /// [`Writer::load_checked`]. Any thread may; never blocks.
+    ///
+    /// # Errors
+    /// Why `frame` is not exactly one frame; `into` is then as it was.
+    pub fn check(&self, id: SeriesId, frame: &[u8], into: &mut CheckedFrames) -> Result<(), FrameError> {
+        into.cells.clear();
+        if decode_frame(frame, &mut into.cells)? != frame.len() {
+            return Err(FrameError::TrailingBytes);
+        }
+        match self.entries.get(id.index()).map_or(Feeds::Undefined, Entry::feeds) {
+            Feeds::Undefined | Feeds::IsTotal => into.undefined += 1,
+            Feeds::Nothing => into.keep(id, frame),
+            Feeds::Total(total) => {
+                into.keep(id, frame);
+                into.add_up(total);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Writer {
+    /// Adds the cells of one packed frame, as [`Counters::check`] and [`Self::load_checked`] do.
+    ///
+    /// # Errors
+    /// Why `frame` is not exactly one frame; nothing is then counted.
+    pub fn load(&mut self, id: SeriesId, frame: &[u8]) -> Result<(), FrameError> {
+        let mut checked = CheckedFrames::default();
+        self.counters.check(id, frame, &mut checked)?;
+        self.load_checked(&mut checked);
+        Ok(())
+    }
+
+    /// Adds the cells of frames that were checked against these counters, and empties `frames`. Fastest where the
+    /// months of a series come in ascending order.
+    pub fn load_checked(&mut self, frames: &mut CheckedFrames) {
+        let mut rest = frames.bytes.as_slice();
+        for &Checked { series, bytes, first, cells } in &frames.frames {
+            let Some((frame, later)) = rest.split_at_checked(bytes) else { break };
+            rest = later;
+            if let Some(entry) = self.counters.entries.get(series.index()) {
+                entry.load(frame, (first, cells), &mut self.work);
+            }
+        }
+        for sums in &frames.sums {
+            for (&sum, hour) in sums.hours.iter().zip(sums.start.get()..) {
+                if sum > 0 {
+                    self.counters.add_to_totals(sums.total, Hour::new(hour), sum, &mut self.work);
+                }
+            }
+        }
+        for _ in 0..frames.undefined {
+            self.counters.count_undefined();
+        }
+        frames.clear();
+        self.publish();
+    }
+}

@@ -1,0 +1,339 @@
+//! The live counts: for every series its cells (hour, count), and totals over all stories beside them.
+//! Knows nothing of files, sockets, text or names.
+//!
+//! One [`Writer`] changes the counts, any number of threads read them. Nearly every increment is one store to
+//! the cache line of its series, without a lock. The totals are dense: every hour has its place.
+//!
+//! INVARIANT: a total is the sum of the series that feed it, once the writer's call has returned.
+
+mod load;
+mod packed;
+mod recent;
+mod series;
+mod totals;
+
+use std::cmp::Ordering::{Equal, Greater, Less};
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::limits::{SERIES_MAX, TOTALS};
+use crate::model::batch::{Increment, SeriesId};
+use crate::model::calendar::{Hour, HourRange};
+use crate::model::catalogue::total_series;
+use crate::model::cells::Cell;
+use crate::model::event::{SeriesKey, Source};
+use crate::model::table::{CHUNK_ENTRIES, Table};
+pub use load::CheckedFrames;
+use series::{Entry, Feeds, Work};
+pub use totals::HourlyCounts;
+use totals::Totals;
+
+/// Increments whose entries are fetched together, so that their cache misses overlap.
+const BLOCK: usize = 64;
+/// Totals of one metric: one for each source, then the one of all sources.
+const TOTALS_OF_METRIC: usize = Source::ALL.len() + 1;
+
+/// The live counts: read by any thread, written by the one [`Writer`].
+#[derive(Debug)]
+pub struct Counters {
+    /// The series; those with the ids of totals have only the hours that [`Totals`] does not keep.
+    entries: Table<Entry>,
+    totals: Totals,
+    series: AtomicU64,
+    cells: AtomicU64,
+    bytes: AtomicU64,
+    undefined: AtomicU64,
+}
+
+/// The only thing that can change the counters. There is one for each [`Counters`].
+#[derive(Debug)]
+pub struct Writer {
+    counters: Arc<Counters>,
+    work: Work,
+    /// End of the chunks that have been made, as a number of entries.
+    entries_made: usize,
+}
+
+/// What the counters hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CountersStats {
+    /// Series defined, the totals among them.
+    pub series: u64,
+    /// Cells with a count, those of the totals among them. An hour that was packed and hit again is two until
+    /// they are merged.
+    pub cells: u64,
+    /// Bytes of memory, without what the allocator adds.
+    pub bytes: u64,
+    /// Increments and frames that were of no defined series and so were not counted; other than 0 is a bug.
+    pub undefined: u64,
+}
+
+impl Counters {
+    /// Empty counters (the 24 reserved totals defined) and their writer.
+    pub fn new() -> (Arc<Self>, Writer) {
+        let counters = Arc::new(Self {
+            entries: Table::new(TOTALS + SERIES_MAX),
+            totals: Totals::new(),
+            series: AtomicU64::new(0),
+            cells: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            undefined: AtomicU64::new(0),
+        });
+        let mut writer = Writer { counters: Arc::clone(&counters), work: Work::default(), entries_made: 0 };
+        for index in 0..TOTALS {
+            writer.define_as(index, Feeds::IsTotal);
+        }
+        writer.work.bytes_grown += Totals::FIXED_BYTES;
+        writer.publish();
+        (counters, writer)
+    }
+
+    /// Calls `f` with the cells of the series within the range, in slices each ascending by hour. The slices
+    /// together are NOT ordered and may repeat an hour (cells of equal hour add up). An undefined series has no
+    /// cells. Blocks only for the moment in which the writer reorganises this one series; never for a total, of which
+    /// [`Self::visit_total`] tells more quickly.
+    ///
+    /// NOTE: a lock of the series is held meanwhile: `f` must be brief and must not call the counters.
+    pub fn visit(&self, series: SeriesId, range: HourRange, f: &mut dyn FnMut(&[Cell])) {
+        self.totals.visit(series.index(), range, &mut |first, counts| {
+            for (count, hour) in counts.iter().zip(first.get()..) {
+                each_cell(Hour::new(hour), count, &mut |cell| f(&[cell]));
+            }
+        });
+        if let Some(entry) = self.entry_beside_total(series, range) {
+            entry.visit(range, f);
+        }
+    }
+
+    /// Calls `f` with the hourly counts of a total within the range, and the first of their hours, in ascending order;
+    /// an hour that is not given has a count of 0. Whether all was told in this way: otherwise nothing was, since the
+    /// series is no total, or since the range reaches into a time of which the totals are kept as cells. Never blocks.
+    #[must_use]
+    pub fn visit_total(
+        &self,
+        series: SeriesId,
+        range: HourRange,
+        f: &mut dyn FnMut(Hour, HourlyCounts<'_>),
+    ) -> bool {
+        let is_told = series.index() < TOTALS && range.end <= Totals::END;
+        if is_told {
+            self.totals.visit(series.index(), range, f);
+        }
+        is_told
+    }
+
+    /// Begins to bring the series near, for somebody who will soon visit it after others. Never blocks.
+    pub fn touch(&self, series: SeriesId) {
+        black_box(self.entries.get(series.index()).map(Entry::touch));
+    }
+
+    /// Sum of all counts in the range; stays at `u64::MAX` where it would be more. Blocks as [`Self::visit`] does.
+    pub fn sum(&self, series: SeriesId, range: HourRange) -> u64 {
+        let of_entry = self.entry_beside_total(series, range).map_or(0, |entry| entry.sum(range));
+        if series.index() < TOTALS {
+            return self.totals.sum(series.index(), range).saturating_add(of_entry);
+        }
+        of_entry
+    }
+
+    /// First and last hour with a cell. Blocks as [`Self::visit`] does.
+    pub fn span(&self, series: SeriesId) -> Option<(Hour, Hour)> {
+        let beside = self.entries.get(series.index()).and_then(Entry::span);
+        if series.index() >= TOTALS {
+            return beside;
+        }
+        let both = [self.totals.span(series.index()), beside];
+        both.into_iter().flatten().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    }
+
+    /// The entry of the series, unless it is of a total that has nothing of the range in it.
+    fn entry_beside_total(&self, series: SeriesId, range: HourRange) -> Option<&Entry> {
+        let is_dense = series.index() < TOTALS && range.end <= Totals::END;
+        if is_dense { None } else { self.entries.get(series.index()) }
+    }
+
+    /// How much there is. Never blocks; what the writer is adding at the moment is not in it.
+    pub fn stats(&self) -> CountersStats {
+        CountersStats {
+            series: self.series.load(Ordering::Relaxed),
+            cells: self.cells.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            undefined: self.undefined.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Writer {
+    /// What the writer writes.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// Makes room for the series and links it to the totals its key feeds. Idempotent. Must precede
+    /// [`Self::add`]. A reserved id, or one past [`SERIES_MAX`], stays as it is.
+    pub fn define(&mut self, id: SeriesId, key: &SeriesKey) {
+        if id.index() < TOTALS {
+            return;
+        }
+        let total = total_series(key.metric, Some(key.source)).and_then(|id| u8::try_from(id.get()).ok());
+        self.define_as(id.index(), total.map_or(Feeds::Nothing, Feeds::Total));
+        self.publish();
+    }
+
+    /// Adds increments, to the series and to the totals they feed. Those of undefined series are a bug: an
+    /// assertion in debug builds, counted in [`CountersStats::undefined`] in release.
+    pub fn add(&mut self, increments: &[Increment]) {
+        let counters = &*self.counters;
+        let mut totals = PendingTotals::default();
+        for block in increments.chunks(BLOCK) {
+            let mut entries = [None; BLOCK];
+            let mut touched = 0;
+            for (entry, increment) in entries.iter_mut().zip(block) {
+                *entry = counters.entries.get(increment.series.index());
+                touched ^= entry.map_or(0, Entry::touch);
+            }
+            black_box(touched);
+            for (entry, increment) in entries.iter().zip(block) {
+                if increment.count == 0 {
+                    continue;
+                }
+                let feeds = entry.map_or(Feeds::Undefined, Entry::feeds);
+                let (Some(entry), Feeds::Nothing | Feeds::Total(_)) = (entry, feeds) else {
+                    counters.count_undefined();
+                    continue;
+                };
+                entry.add(increment.hour, increment.count, &mut self.work);
+                if let Feeds::Total(total) = feeds {
+                    totals.add(total, increment, counters, &mut self.work);
+                }
+            }
+        }
+        totals.flush(counters, &mut self.work);
+        self.publish();
+    }
+
+    /// Forgets all cells of the series, and takes them out of the totals.
+    pub fn clear(&mut self, id: SeriesId) {
+        let Some(entry) = self.counters.entries.get(id.index()) else { return };
+        let Feeds::Total(total) = entry.feeds() else {
+            // A total is not cleared: it is what the series are that feed it.
+            if entry.feeds() == Feeds::Nothing {
+                drop(entry.take(&mut self.work));
+                self.publish();
+            }
+            return;
+        };
+        let cells = entry.take(&mut self.work);
+        // They ascend by hour, so what the totals keep as cells is last.
+        let dense = cells.partition_point(|cell| cell.hour < Totals::END);
+        let (dense, beside) = cells.split_at_checked(dense).unwrap_or_default();
+        for index in totals_fed(total) {
+            for cell in dense {
+                self.counters.totals.subtract(index, cell.hour, u64::from(cell.count), &mut self.work);
+            }
+            if let (Some(entry), false) = (self.counters.entries.get(index), beside.is_empty()) {
+                entry.subtract(beside, &mut self.work);
+            }
+        }
+        self.publish();
+    }
+
+    fn define_as(&mut self, index: usize, feeds: Feeds) {
+        let Some(entry) = self.counters.entries.ensure(index) else { return };
+        if entry.feeds() == Feeds::Undefined {
+            entry.set_feeds(feeds);
+            self.counters.series.fetch_add(1, Ordering::Relaxed);
+            let chunk = index / CHUNK_ENTRIES;
+            if chunk * CHUNK_ENTRIES >= self.entries_made {
+                self.entries_made = (chunk + 1) * CHUNK_ENTRIES;
+                self.work.bytes_grown += CHUNK_BYTES;
+            }
+        }
+    }
+
+    /// Makes what has grown visible in the stats.
+    fn publish(&mut self) {
+        for (gauge, grown) in [
+            (&self.counters.cells, &mut self.work.cells_grown),
+            (&self.counters.bytes, &mut self.work.bytes_grown),
+        ] {
+            let grown = std::mem::take(grown);
+            if grown != 0 {
+                gauge.store(gauge.load(Ordering::Relaxed).saturating_add_signed(grown), Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl Counters {
+    #[cold]
+    fn count_undefined(&self) {
+        self.undefined.fetch_add(1, Ordering::Relaxed);
+        debug_assert!(false, "an increment or a frame is of a series that has not been defined");
+    }
+
+    #[inline]
+    fn add_to_totals(&self, total: u8, hour: Hour, sum: u64, work: &mut Work) {
+        if sum == 0 {
+            return;
+        }
+        for index in totals_fed(total) {
+            if !self.totals.add(index, hour, sum, work)
+                && let Some(entry) = self.entries.get(index)
+            {
+                each_cell(hour, sum, &mut |cell| entry.add(cell.hour, cell.count, work));
+            }
+        }
+    }
+}
+
+/// Calls `f` with the cells that a count makes: several where it is past 32 bits, none where it is 0.
+fn each_cell(hour: Hour, mut count: u64, f: &mut dyn FnMut(Cell)) {
+    while count > 0 {
+        let of_cell = u32::try_from(count).unwrap_or(u32::MAX);
+        f(Cell { hour, count: of_cell });
+        count -= u64::from(of_cell);
+    }
+}
+
+/// What is still to be added to the totals: for each the latest hour of the call so far, so that a run of
+/// increments of one hour costs a total one store.
+#[derive(Default)]
+struct PendingTotals {
+    of: [(Hour, u64); TOTALS],
+}
+
+impl PendingTotals {
+    #[inline]
+    fn add(&mut self, total: u8, increment: &Increment, counters: &Counters, work: &mut Work) {
+        let Some((hour, sum)) = self.of.get_mut(usize::from(total)) else { return };
+        match increment.hour.cmp(hour) {
+            Equal => *sum += u64::from(increment.count),
+            // A late one passes by, so that the run of the present hour is not broken.
+            Less => counters.add_to_totals(total, increment.hour, u64::from(increment.count), work),
+            Greater => {
+                counters.add_to_totals(total, *hour, *sum, work);
+                (*hour, *sum) = (increment.hour, u64::from(increment.count));
+            }
+        }
+    }
+
+    fn flush(&self, counters: &Counters, work: &mut Work) {
+        for (&(hour, sum), total) in self.of.iter().zip(0..) {
+            counters.add_to_totals(total, hour, sum, work);
+        }
+    }
+}
+
+/// The total of one source and the total of all sources, as indices.
+fn totals_fed(total: u8) -> impl Iterator<Item = usize> {
+    let total = usize::from(total);
+    [total, total - total % TOTALS_OF_METRIC + TOTALS_OF_METRIC - 1].into_iter()
+}
+
+/// Memory of a chunk of entries.
+#[expect(clippy::as_conversions, clippy::cast_possible_wrap, reason = "a mebibyte; try_from is not const")]
+const CHUNK_BYTES: i64 = (CHUNK_ENTRIES * size_of::<Entry>()) as i64;
+
+const _: () = assert!(TOTALS == 3 * TOTALS_OF_METRIC, "each of the three metrics has its totals");

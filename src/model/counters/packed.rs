@@ -1,0 +1,253 @@
+//! The settled cells of one series: the frames of its months, one after the other.
+//!
+//! INVARIANT: the frames are of ascending months, one frame a month, and were written by `encode_frame` or taken
+//! by `decode_frame`; no count is 0.
+
+use crate::model::calendar::{Hour, HourRange};
+use crate::model::cells::{Cell, FrameError, FrameRef, Month, by_month, encode_frame};
+
+/// What a merge does with the counts that come in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Change {
+    Add,
+    Subtract,
+}
+
+/// Buffers that the writer uses again and again.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    old: Vec<Cell>,
+    new: Vec<Cell>,
+    bytes: Vec<u8>,
+}
+
+/// The frames of one series.
+#[derive(Debug, Default)]
+pub(super) struct Packed {
+    bytes: Vec<u8>,
+    /// Where the last frame begins.
+    last_frame: usize,
+    cells: usize,
+}
+
+impl Packed {
+    /// Bytes that every packed series costs besides its frames.
+    pub(super) const FIXED_BYTES: usize = size_of::<Self>();
+
+    /// How many cells there are.
+    pub(super) fn cells(&self) -> usize {
+        self.cells
+    }
+
+    /// Bytes allocated for the frames.
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Bytes of the frames.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The first and the last hour.
+    pub(super) fn span(&self) -> Option<(Hour, Hour)> {
+        let (_, first) = self.frames().next()?;
+        let last = own(FrameRef::read(self.bytes.get(self.last_frame..)?));
+        Some((first.first(), Hour::new(u32::try_from(last.last()).unwrap_or(u32::MAX))))
+    }
+
+    /// Calls `f` with the cells within the range, a month at a time.
+    pub(super) fn visit(&self, range: HourRange, f: &mut dyn FnMut(&[Cell])) {
+        let mut cells = Vec::new();
+        self.frames_touching(range, &mut |frame| {
+            cells.clear();
+            frame.decode(&mut cells);
+            let of_range = within(&cells, range);
+            if !of_range.is_empty() {
+                f(of_range);
+            }
+        });
+    }
+
+    /// Sum of the counts within the range.
+    pub(super) fn sum(&self, range: HourRange) -> u64 {
+        let (mut cells, mut sum) = (Vec::new(), 0_u64);
+        self.frames_touching(range, &mut |frame| {
+            let whole = range.contains(frame.first()) && frame.last() < u64::from(range.end.get());
+            sum = sum.saturating_add(if whole {
+                frame.total()
+            } else {
+                cells.clear();
+                frame.decode(&mut cells);
+                within(&cells, range).iter().map(|cell| u64::from(cell.count)).sum()
+            });
+        });
+        sum
+    }
+
+    /// Appends every cell to `out`.
+    pub(super) fn decode(&self, out: &mut Vec<Cell>) {
+        self.frames().for_each(|(_, frame)| frame.decode(out));
+    }
+
+    /// Takes a frame as it is, if its month is after all others. The frame has passed `decode_frame`.
+    pub(super) fn append(&mut self, frame: &[u8], first: Hour, cells: usize) -> bool {
+        if let Some(last) = self.bytes.get(self.last_frame..).filter(|bytes| !bytes.is_empty())
+            && Month::containing(own(FrameRef::read(last)).first()) >= Month::containing(first)
+        {
+            return false;
+        }
+        self.last_frame = self.bytes.len();
+        self.cells += cells;
+        grow(&mut self.bytes, frame.len());
+        self.bytes.extend_from_slice(frame);
+        true
+    }
+
+    /// Adds or subtracts cells that ascend by hour. Only the months that they touch are decoded and written
+    /// again. To subtract more than there is leaves nothing.
+    pub(super) fn merge(&mut self, cells: &[Cell], change: Change, scratch: &mut Scratch) {
+        let Some(first) = cells.first() else { return };
+        // Everything before the first month that is touched stays where it is.
+        let touched = Month::containing(first.hour).range().start;
+        let kept = self.seek(touched);
+        let mut rest = self.bytes.get(kept..).unwrap_or_default();
+        scratch.bytes.clear();
+        let mut last_frame = None;
+        for (month, incoming) in by_month(cells) {
+            let range = month.range();
+            while let Some(frame) = front(rest).filter(|frame| frame.first() < range.start) {
+                last_frame = Some(kept + scratch.bytes.len());
+                rest = copy_frame(rest, &frame, &mut scratch.bytes);
+            }
+            scratch.old.clear();
+            if let Some(frame) = front(rest).filter(|frame| Month::containing(frame.first()) == month) {
+                frame.decode(&mut scratch.old);
+                rest = rest.get(frame.bytes_len()..).unwrap_or_default();
+            }
+            scratch.new.clear();
+            merge_cells(&scratch.old, incoming, change, &mut scratch.new);
+            if !scratch.new.is_empty() {
+                last_frame = Some(kept + scratch.bytes.len());
+            }
+            self.cells = self.cells + scratch.new.len() - scratch.old.len();
+            encode_frame(&scratch.new, &mut scratch.bytes);
+        }
+        while let Some(frame) = front(rest) {
+            last_frame = Some(kept + scratch.bytes.len());
+            rest = copy_frame(rest, &frame, &mut scratch.bytes);
+        }
+        self.bytes.truncate(kept);
+        grow(&mut self.bytes, scratch.bytes.len());
+        self.bytes.extend_from_slice(&scratch.bytes);
+        // Only a subtraction can have taken away the last of the frames.
+        self.last_frame = last_frame.unwrap_or_else(|| self.frames().last().map_or(0, |(offset, _)| offset));
+    }
+
+    /// Offset of the first frame that begins at `start` or later, the length if there is none.
+    fn seek(&self, start: Hour) -> usize {
+        // Nearly always it is the last month that is touched.
+        match self.bytes.get(self.last_frame..).and_then(front) {
+            None => self.bytes.len(),
+            Some(last) if last.first() < start => self.bytes.len(),
+            Some(_) => {
+                self.frames().find(|(_, frame)| frame.first() >= start).map_or(0, |(offset, _)| offset)
+            }
+        }
+    }
+
+    /// Calls `f` with every frame that can have an hour of the range.
+    fn frames_touching(&self, range: HourRange, f: &mut dyn FnMut(&FrameRef<'_>)) {
+        let mut frames = self.frames().peekable();
+        while let Some((_, frame)) = frames.next() {
+            if frame.first() >= range.end {
+                break;
+            }
+            // All hours of a frame are before the first of the next one.
+            if frames.peek().is_some_and(|(_, next)| next.first() <= range.start) {
+                continue;
+            }
+            f(&frame);
+        }
+    }
+
+    fn frames(&self) -> impl Iterator<Item = (usize, FrameRef<'_>)> {
+        let mut offset = 0;
+        std::iter::from_fn(move || {
+            let frame = front(self.bytes.get(offset..)?)?;
+            let at = offset;
+            offset += frame.bytes_len();
+            Some((at, frame))
+        })
+    }
+}
+
+/// Appends the cells of one frame that has passed `decode_frame`.
+pub(super) fn decode_packed(frame: &[u8], out: &mut Vec<Cell>) {
+    own(FrameRef::read(frame)).decode(out);
+}
+
+/// The part of cells, ascending by hour, that is in the range.
+fn within(cells: &[Cell], range: HourRange) -> &[Cell] {
+    match (cells.first(), cells.last()) {
+        (Some(first), Some(last)) if range.contains(first.hour) && range.contains(last.hour) => cells,
+        (Some(_), Some(_)) => {
+            let start = cells.partition_point(|cell| cell.hour < range.start);
+            let end = cells.partition_point(|cell| cell.hour < range.end);
+            cells.get(start..end).unwrap_or_default()
+        }
+        _ => &[],
+    }
+}
+
+/// Adds two runs of cells up, or subtracts the second from the first, both ascending by hour.
+pub(super) fn merge_cells(mut old: &[Cell], mut new: &[Cell], change: Change, out: &mut Vec<Cell>) {
+    out.reserve(old.len() + new.len());
+    while let Some(hour) = old.first().map(|c| c.hour).into_iter().chain(new.first().map(|c| c.hour)).min() {
+        let (there, coming) = (take_hour(&mut old, hour), take_hour(&mut new, hour));
+        let mut left = match change {
+            Change::Add => there.saturating_add(coming),
+            Change::Subtract => there.saturating_sub(coming),
+        };
+        while left > 0 {
+            let count = u32::try_from(left).unwrap_or(u32::MAX);
+            out.push(Cell { hour, count });
+            left -= u64::from(count);
+        }
+    }
+}
+
+/// Takes the cells of the hour from the front; their sum.
+fn take_hour(cells: &mut &[Cell], hour: Hour) -> u64 {
+    let mut sum = 0;
+    while let Some((cell, rest)) = cells.split_first()
+        && cell.hour == hour
+    {
+        sum += u64::from(cell.count);
+        *cells = rest;
+    }
+    sum
+}
+
+fn copy_frame<'a>(from: &'a [u8], frame: &FrameRef<'_>, out: &mut Vec<u8>) -> &'a [u8] {
+    let (bytes, rest) = from.split_at_checked(frame.bytes_len()).unwrap_or((from, &[]));
+    out.extend_from_slice(bytes);
+    rest
+}
+
+/// Makes room for more bytes with little to spare, yet in a number of steps that is logarithmic.
+fn grow(bytes: &mut Vec<u8>, more: usize) {
+    if bytes.capacity() - bytes.len() < more {
+        bytes.reserve_exact(more + bytes.len() / 8);
+    }
+}
+
+fn front(bytes: &[u8]) -> Option<FrameRef<'_>> {
+    if bytes.is_empty() { None } else { Some(own(FrameRef::read(bytes))) }
+}
+
+/// The frame, which nobody but this room can have written.
+#[expect(clippy::expect_used, reason = "a frame in memory that cannot be read is our own bug")]
+fn own(frame: Result<FrameRef<'_>, FrameError>) -> FrameRef<'_> {
+    frame.expect("a packed frame is readable")
+}

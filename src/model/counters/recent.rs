@@ -1,0 +1,128 @@
+//! The few cells of one series that have not been packed: sorted, each one atomic word.
+//!
+//! The writer adds to a cell that is there through a shared reference, beside the readers; so a late hour that
+//! has been hit before makes nobody wait. Only a new cell needs them out of the way.
+//!
+//! INVARIANT: ascending by hour; equal hours only where a count is past `u32::MAX`; no count is 0.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::model::calendar::{Hour, HourRange};
+use crate::model::cells::Cell;
+
+/// Cells that a reader copies at a time, on its stack.
+const COPIED_CELLS: usize = 128;
+
+/// A cell in one word: the hour in the upper, the count in the lower half.
+#[inline]
+pub(super) fn joined(cell: Cell) -> u64 {
+    u64::from(cell.hour.get()) << 32 | u64::from(cell.count)
+}
+
+/// The cell of a word.
+#[inline]
+pub(super) fn split(word: u64) -> Cell {
+    let half = |word: u64| u32::try_from(word & u64::from(u32::MAX)).unwrap_or_default();
+    Cell { hour: Hour::new(half(word >> 32)), count: half(word) }
+}
+
+/// Cells that are not packed.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    words: Vec<AtomicU64>,
+}
+
+impl Recent {
+    pub(super) fn len(&self) -> usize {
+        self.words.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// Bytes allocated.
+    pub(super) fn capacity_bytes(&self) -> usize {
+        self.words.capacity() * size_of::<AtomicU64>()
+    }
+
+    /// The first and the last hour.
+    pub(super) fn span(&self) -> Option<(Hour, Hour)> {
+        Some((cell(self.words.first()?).hour, cell(self.words.last()?).hour))
+    }
+
+    /// Calls `f` with the cells within the range, some at a time.
+    pub(super) fn visit(&self, range: HourRange, f: &mut dyn FnMut(&[Cell])) {
+        let mut copies = [Cell { hour: Hour::MIN, count: 0 }; COPIED_CELLS];
+        for words in self.within(range).chunks(COPIED_CELLS) {
+            for (copy, word) in copies.iter_mut().zip(words) {
+                *copy = cell(word);
+            }
+            f(copies.get(..words.len()).unwrap_or_default());
+        }
+    }
+
+    /// Sum of the counts within the range.
+    pub(super) fn sum(&self, range: HourRange) -> u64 {
+        self.within(range).iter().map(|word| u64::from(cell(word).count)).sum()
+    }
+
+    /// Adds to a cell of the hour, if there is one with room; whether there was. Looks where the hour would stand if every
+    /// hour had one cell, then for the last cell of the hour. For the writer alone.
+    pub(super) fn add_where_found(&self, cell: Cell) -> bool {
+        let dense = self.dense_index(cell.hour).is_some_and(|index| self.add_at(index, cell));
+        dense || self.end_of(cell.hour).checked_sub(1).is_some_and(|index| self.add_at(index, cell))
+    }
+
+    /// Puts a cell after those of its hour and before.
+    pub(super) fn insert(&mut self, cell: Cell) {
+        let at = self.end_of(cell.hour);
+        if self.words.len() == self.words.capacity() {
+            self.words.reserve_exact(spare_cells(self.words.len()));
+        }
+        self.words.insert(at, AtomicU64::new(joined(cell)));
+    }
+
+    /// Appends every cell to `out`.
+    pub(super) fn copy_to(&self, out: &mut Vec<Cell>) {
+        out.extend(self.words.iter().map(cell));
+    }
+
+    fn within(&self, range: HourRange) -> &[AtomicU64] {
+        let start = self.words.partition_point(|word| cell(word).hour < range.start);
+        let end = self.words.partition_point(|word| cell(word).hour < range.end);
+        self.words.get(start..end).unwrap_or_default()
+    }
+
+    /// The index after the cells of the hour and before.
+    fn end_of(&self, hour: Hour) -> usize {
+        self.words.partition_point(|word| cell(word).hour <= hour)
+    }
+
+    fn dense_index(&self, hour: Hour) -> Option<usize> {
+        let back = cell(self.words.last()?).hour.get().checked_sub(hour.get())?;
+        (self.words.len() - 1).checked_sub(usize::try_from(back).ok()?)
+    }
+
+    #[inline]
+    fn add_at(&self, index: usize, more: Cell) -> bool {
+        let Some(word) = self.words.get(index) else { return false };
+        let there = cell(word);
+        let Some(count) = there.count.checked_add(more.count).filter(|_| there.hour == more.hour) else {
+            return false;
+        };
+        // There is one writer, so nothing can have come between the load and the store.
+        word.store(joined(Cell { count, ..there }), Ordering::Relaxed);
+        true
+    }
+}
+
+#[inline]
+fn cell(word: &AtomicU64) -> Cell {
+    split(word.load(Ordering::Relaxed))
+}
+
+/// Cells to allocate more: odd sums, which is what allocators have room for, and little to spare.
+fn spare_cells(cells: usize) -> usize {
+    ((cells + 2 + cells / 4) | 1) - cells
+}

@@ -1,0 +1,304 @@
+//! The cells of one series: one cache line that nearly every increment hits, and what lies behind it.
+//!
+//! The cells are in three places, which add up: the `tail` (the hour that increments hit now), `recent` (hours
+//! before or beside it, sorted) and `packed` (the frames of months). `recent` is kept short by merging it into
+//! `packed`.
+//!
+//! INVARIANT: only the one writer changes an entry. Cells come, go and move under the write lock alone, so whoever
+//! holds the read lock sees every count exactly once. Counts of cells that are there grow beside the readers.
+//! The writer never waits for a read lock, since nobody else takes the write lock.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::packed::{Change, Packed, Scratch, decode_packed};
+use super::recent::{Recent, joined, split};
+use crate::model::calendar::{Hour, HourRange};
+use crate::model::cells::Cell;
+
+/// Most cells in `recent` of a series of a story that has few packed ones.
+const RECENT_MIN: usize = 16;
+/// Most cells in `recent` of a series of a story, unless very many are packed.
+const RECENT_MAX: usize = 64;
+/// A loaded series this small stays out of `packed`, which costs more than it saves.
+const LOADED_LOOSE_MAX: usize = 4;
+
+/// What an entry feeds besides itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Feeds {
+    /// The series has not been defined.
+    Undefined,
+    /// No total.
+    Nothing,
+    /// It is a total, of which only far hours are here.
+    IsTotal,
+    /// The total of its metric and source, by number, and the one of all sources.
+    Total(u8),
+}
+
+/// What the writer needs at hand: buffers, and by how much the cells and the memory have grown.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    pub(super) scratch: Scratch,
+    old: Vec<Cell>,
+    pub(super) cells_grown: i64,
+    pub(super) bytes_grown: i64,
+}
+
+/// One series.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(super) struct Entry {
+    /// Hour in the upper, count in the lower half; a count of 0 is no cell.
+    tail: AtomicU64,
+    feeds: AtomicU8,
+    run: RwLock<Run>,
+}
+
+const _: () = assert!(size_of::<Entry>() == 64, "an entry is one cache line");
+
+#[derive(Debug, Default)]
+struct Run {
+    recent: Recent,
+    packed: Option<Box<Packed>>,
+}
+
+impl Default for Entry {
+    fn default() -> Self {
+        Self { tail: AtomicU64::new(NO_TAIL), feeds: AtomicU8::new(0), run: RwLock::default() }
+    }
+}
+
+impl Entry {
+    #[inline]
+    pub(super) fn feeds(&self) -> Feeds {
+        match self.feeds.load(Ordering::Relaxed) {
+            0 => Feeds::Undefined,
+            1 => Feeds::Nothing,
+            2 => Feeds::IsTotal,
+            more => Feeds::Total(more - 3),
+        }
+    }
+
+    pub(super) fn set_feeds(&self, feeds: Feeds) {
+        let code = match feeds {
+            Feeds::Undefined => 0,
+            Feeds::Nothing => 1,
+            Feeds::IsTotal => 2,
+            Feeds::Total(total) => total + 3,
+        };
+        self.feeds.store(code, Ordering::Relaxed);
+    }
+
+    // ---- reading, by any thread ----
+
+    /// Calls `f` with the cells within the range: slices, each ascending.
+    pub(super) fn visit(&self, range: HourRange, f: &mut dyn FnMut(&[Cell])) {
+        let run = self.read();
+        let tail = self.tail();
+        if let Some(packed) = &run.packed {
+            packed.visit(range, f);
+        }
+        run.recent.visit(range, f);
+        if tail.count > 0 && range.contains(tail.hour) {
+            f(&[tail]);
+        }
+    }
+
+    /// Sum of the counts within the range.
+    pub(super) fn sum(&self, range: HourRange) -> u64 {
+        let run = self.read();
+        let tail = self.tail();
+        let packed = run.packed.as_ref().map_or(0, |packed| packed.sum(range));
+        let recent = run.recent.sum(range);
+        let last = if range.contains(tail.hour) { u64::from(tail.count) } else { 0 };
+        packed.saturating_add(recent).saturating_add(last)
+    }
+
+    /// The first and the last hour with a cell.
+    pub(super) fn span(&self) -> Option<(Hour, Hour)> {
+        let run = self.read();
+        let tail = self.tail();
+        let packed = run.packed.as_ref().and_then(|packed| packed.span());
+        let recent = run.recent.span();
+        let tail = (tail.count > 0).then_some((tail.hour, tail.hour));
+        [packed, recent, tail].into_iter().flatten().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    }
+
+    // ---- writing, by the writer alone ----
+
+    /// Brings the entry's cache line near; what it returns only serves to keep the load.
+    #[inline]
+    pub(super) fn touch(&self) -> u64 {
+        self.tail.load(Ordering::Relaxed)
+    }
+
+    /// Adds a count.
+    #[inline]
+    pub(super) fn add(&self, hour: Hour, count: u32, work: &mut Work) {
+        let tail = self.tail.load(Ordering::Relaxed);
+        let sum = tail + u64::from(count);
+        // The second comparison is false where the count overflows into the hour.
+        if tail >> 32 == u64::from(hour.get()) && sum >> 32 == tail >> 32 && tail != NO_TAIL {
+            self.tail.store(sum, Ordering::Relaxed);
+        } else {
+            self.add_beside_tail(Cell { hour, count }, work);
+        }
+    }
+
+    #[cold]
+    fn add_beside_tail(&self, cell: Cell, work: &mut Work) {
+        // A late hour that has been hit before. Readers go on meanwhile.
+        if cell.hour < self.tail().hour && self.read().recent.add_where_found(cell) {
+            return;
+        }
+        let mut run = self.write();
+        self.put(&mut run, cell, work);
+        Self::settle(&mut run, work);
+    }
+
+    /// Adds the cells of a frame that has passed `decode_frame` and has no count of 0; with it its first hour and how
+    /// many cells it has.
+    pub(super) fn load(&self, frame: &[u8], (first, cells): (Hour, usize), work: &mut Work) {
+        let mut run = self.write();
+        if run.packed.is_none() && run.recent.len() + cells <= LOADED_LOOSE_MAX {
+            let mut loose = std::mem::take(&mut work.old);
+            loose.clear();
+            decode_packed(frame, &mut loose);
+            for &cell in &loose {
+                self.put(&mut run, cell, work);
+            }
+            work.old = loose;
+            return;
+        }
+        let before = run.weight();
+        let packed = run.packed.get_or_insert_default();
+        if !packed.append(frame, first, cells) {
+            work.old.clear();
+            decode_packed(frame, &mut work.old);
+            packed.merge(&work.old, Change::Add, &mut work.scratch);
+        }
+        work.count_growth(before, run.weight());
+    }
+
+    /// Takes all cells out and returns them, ascending by hour.
+    pub(super) fn take(&self, work: &mut Work) -> Vec<Cell> {
+        let mut run = self.write();
+        self.tail_into_recent(&mut run, work);
+        run.pack(work);
+        let before = run.weight();
+        let mut cells = Vec::new();
+        if let Some(packed) = run.packed.take() {
+            packed.decode(&mut cells);
+        }
+        work.count_growth(before, run.weight());
+        cells
+    }
+
+    /// Takes counts away that were added before.
+    pub(super) fn subtract(&self, cells: &[Cell], work: &mut Work) {
+        let mut run = self.write();
+        self.tail_into_recent(&mut run, work);
+        run.pack(work);
+        let before = run.weight();
+        if let Some(packed) = &mut run.packed {
+            packed.merge(cells, Change::Subtract, &mut work.scratch);
+            if packed.cells() == 0 {
+                run.packed = None;
+            }
+        }
+        work.count_growth(before, run.weight());
+    }
+
+    fn tail(&self) -> Cell {
+        split(self.tail.load(Ordering::Relaxed))
+    }
+
+    fn put(&self, run: &mut Run, cell: Cell, work: &mut Work) {
+        let tail = self.tail();
+        if tail.count == 0 {
+            work.cells_grown += 1;
+        } else if cell.hour >= tail.hour {
+            // Of the same hour only if the tail is full.
+            run.add(tail, work);
+        } else {
+            run.add(cell, work);
+            return;
+        }
+        self.tail.store(joined(cell), Ordering::Relaxed);
+    }
+
+    fn tail_into_recent(&self, run: &mut Run, work: &mut Work) {
+        let tail = self.tail();
+        if tail.count > 0 {
+            work.cells_grown -= 1;
+            self.tail.store(NO_TAIL, Ordering::Relaxed);
+            run.add(tail, work);
+        }
+    }
+
+    /// Merges `recent` into `packed` if it has become long.
+    fn settle(run: &mut Run, work: &mut Work) {
+        // A merge copies frames, so the more of them there are the rarer it should be. And cells that are not
+        // packed take four times the room, so few of them suit a series that has few.
+        let packed = run.packed.as_ref().map_or(0, |packed| packed.len());
+        let max = RECENT_MAX.min(RECENT_MIN + packed / 16) + packed / 1024;
+        if run.recent.len() > max {
+            run.pack(work);
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Run> {
+        self.run.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Run> {
+        self.run.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Run {
+    /// Adds a cell to `recent`. What does not fit into the hour's cell makes another cell of that hour.
+    fn add(&mut self, cell: Cell, work: &mut Work) {
+        if !self.recent.add_where_found(cell) {
+            let before = self.recent.capacity_bytes();
+            self.recent.insert(cell);
+            work.cells_grown += 1;
+            work.bytes_grown += signed(self.recent.capacity_bytes()) - signed(before);
+        }
+    }
+
+    /// Merges all of `recent` into `packed`.
+    fn pack(&mut self, work: &mut Work) {
+        if self.recent.is_empty() {
+            return;
+        }
+        let before = self.weight();
+        work.old.clear();
+        std::mem::take(&mut self.recent).copy_to(&mut work.old);
+        self.packed.get_or_insert_default().merge(&work.old, Change::Add, &mut work.scratch);
+        work.count_growth(before, self.weight());
+    }
+
+    /// Cells and bytes on the heap.
+    fn weight(&self) -> (i64, i64) {
+        let packed = self.packed.as_ref();
+        let (cells, bytes) =
+            packed.map_or((0, 0), |packed| (packed.cells(), packed.capacity() + Packed::FIXED_BYTES));
+        (signed(cells + self.recent.len()), signed(bytes + self.recent.capacity_bytes()))
+    }
+}
+
+impl Work {
+    fn count_growth(&mut self, before: (i64, i64), after: (i64, i64)) {
+        self.cells_grown += after.0 - before.0;
+        self.bytes_grown += after.1 - before.1;
+    }
+}
+
+/// No event is of the last hour there is.
+const NO_TAIL: u64 = 0xFFFF_FFFF_0000_0000;
+
+fn signed(size: usize) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}

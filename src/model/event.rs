@@ -1,0 +1,222 @@
+//! The vocabulary of what is counted: stories, sources, metrics, interaction nodes, series, events.
+//! Knows nothing of how events are written, stored or reported.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::model::calendar::Hour;
+
+/// Exactly 24 characters of `[0-9A-Za-z]`, as platforms name their stories and interactions.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectId([u8; Self::LEN]);
+
+impl ObjectId {
+    /// Length of the text of an id, in bytes.
+    pub const LEN: usize = 24;
+
+    /// The id that `text` spells; `None` unless it is 24 ASCII letters and digits.
+    #[inline]
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let bytes: [u8; Self::LEN] = text.try_into().ok()?;
+        bytes.iter().all(u8::is_ascii_alphanumeric).then_some(Self(bytes))
+    }
+
+    /// The id as its 24 ASCII characters.
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        // Every byte is an ASCII letter or digit, by `parse`.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Names one story (a bot scenario).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct StoryId(pub ObjectId);
+
+impl fmt::Display for StoryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Names one interaction (a node of a story).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct InteractionId(pub ObjectId);
+
+impl fmt::Display for InteractionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The channel that a conversation runs on.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum Source {
+    /// Facebook Messenger.
+    Messenger = 0,
+    /// `LiveChat`, API version 2.
+    Livechat = 1,
+    /// `LiveChat`, API version 3.
+    Livechat3 = 2,
+    /// Slack.
+    Slack = 3,
+    /// The chat widget of a web page.
+    Widget = 4,
+    /// A mobile application.
+    App = 5,
+    /// Anything of the platform's own.
+    Custom = 6,
+}
+
+impl Source {
+    /// Every source, in the order of its index.
+    pub const ALL: [Self; 7] = [
+        Self::Messenger,
+        Self::Livechat,
+        Self::Livechat3,
+        Self::Slack,
+        Self::Widget,
+        Self::App,
+        Self::Custom,
+    ];
+
+    /// The source that `text` names, exactly as the contract spells it.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| source.as_str().as_bytes() == text)
+    }
+
+    /// The name in events and reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Messenger => "messenger",
+            Self::Livechat => "livechat",
+            Self::Livechat3 => "livechat3",
+            Self::Slack => "slack",
+            Self::Widget => "widget",
+            Self::App => "app",
+            Self::Custom => "custom",
+        }
+    }
+
+    /// Position in [`Source::ALL`], 0 … 6.
+    #[expect(clippy::as_conversions, reason = "a unit-only enum of u8 widens to usize without loss")]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// A node of a story that can answer a person.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Node {
+    /// An interaction with an id of its own.
+    Interaction(InteractionId),
+    /// The fallback inside the interaction that is named.
+    ContextFallback(InteractionId),
+    /// The story's default fallback.
+    Fallback,
+    /// The story's opening.
+    Welcome,
+}
+
+/// What a series counts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Metric {
+    /// Conversations started.
+    Conversations,
+    /// Conversations that the platform bills, a subset of the conversations.
+    PaidConversations,
+    /// Messages, either way.
+    Messages,
+    /// Uses of one interaction node.
+    Interaction(Node),
+}
+
+/// Names a series within one daemon; dense, given in the order in which series are first seen.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct SeriesId(u32);
+
+impl SeriesId {
+    /// The id of that number.
+    #[inline]
+    pub const fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// The number of the id.
+    #[inline]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+
+    /// The id as an index into a table of series.
+    #[inline]
+    #[expect(clippy::as_conversions, reason = "u32 always fits the usize of the machines supported")]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What makes one series: its story, source and metric.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct SeriesKey {
+    /// The story counted for.
+    pub story: StoryId,
+    /// The channel counted for.
+    pub source: Source,
+    /// What is counted.
+    pub metric: Metric,
+}
+
+/// One thing that happened, checked: every part is in its range and the hour is acceptable.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Event<'a> {
+    /// The story it belongs to.
+    pub story: StoryId,
+    /// The channel it came on.
+    pub source: Source,
+    /// What happened.
+    pub what: What<'a>,
+    /// How often; 0 makes the story and the interaction known and counts nothing.
+    pub count: u32,
+    /// The UTC hour it counts in.
+    pub hour: Hour,
+    /// The story's display name, where the event carries one.
+    pub story_name: Option<Cow<'a, str>>,
+}
+
+/// The three kinds of event.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum What<'a> {
+    /// Conversations that started.
+    Conversation {
+        /// Whether they are billed. With a count of 0, one earlier conversation turns out to be billed.
+        paid: bool,
+    },
+    /// Messages that were exchanged.
+    Message,
+    /// An interaction node answered.
+    Interaction {
+        /// Which node.
+        node: Node,
+        /// The node's display name, where the event carries one.
+        name: Option<Cow<'a, str>>,
+    },
+}

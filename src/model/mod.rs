@@ -1,0 +1,12 @@
+//! What is counted, and how it is held in memory: events, the calendar, the catalogue, cells, counters, batches.
+//! Pure and synchronous: knows no file, no socket and no time of day.
+
+pub mod batch;
+pub mod calendar;
+pub mod catalogue;
+pub mod cells;
+pub mod counters;
+pub mod echo;
+pub mod event;
+pub(crate) mod hash;
+mod table;

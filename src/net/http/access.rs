@@ -1,0 +1,98 @@
+//! Where a request carries its token, and whether that is enough. The token itself is never logged or repeated.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper::http::request::Parts;
+use hyper::{StatusCode, header};
+
+use super::answer::{Dialect, Failure};
+use super::route::{Method, Route};
+use crate::net::auth::{Auth, Denied};
+
+/// Lets the request in or says why not.
+///
+/// # Errors
+/// 401 without a known token, 403 with one that lacks the scope.
+pub(super) fn check(auth: &Auth, route: Route<'_>, method: Method, head: &Parts) -> Result<(), Failure> {
+    let scopes = route.scopes(method);
+    if scopes.is_empty() || auth.is_open() {
+        return Ok(());
+    }
+    let presented = presented(head, route.dialect());
+    let mut denied = Denied::Missing;
+    for scope in scopes {
+        match auth.check(presented.as_deref(), *scope) {
+            Ok(_) => return Ok(()),
+            Err(why) => denied = why,
+        }
+    }
+    let status = match denied {
+        Denied::Missing | Denied::Unknown => StatusCode::UNAUTHORIZED,
+        Denied::Scope => StatusCode::FORBIDDEN,
+    };
+    Err(Failure::new(status, denied.to_string()))
+}
+
+/// The token of a request: `Authorization: Bearer` everywhere; on the routes of `InfluxDB` clients also `Token`,
+/// the password of `Basic`, and the query parameter `p`.
+fn presented(head: &Parts, dialect: Dialect) -> Option<Cow<'_, str>> {
+    let header = head.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if let Some((scheme, rest)) = header.and_then(|value| value.trim().split_once(' ')) {
+        let rest = rest.trim();
+        if scheme.eq_ignore_ascii_case("bearer") {
+            return Some(Cow::Borrowed(rest));
+        }
+        if dialect != Dialect::Own && scheme.eq_ignore_ascii_case("token") {
+            return Some(Cow::Borrowed(rest));
+        }
+        if dialect != Dialect::Own && scheme.eq_ignore_ascii_case("basic") {
+            let decoded = String::from_utf8(STANDARD.decode(rest).ok()?).ok()?;
+            let (_user, password) = decoded.split_once(':')?;
+            return Some(Cow::Owned(password.to_owned()));
+        }
+    }
+    if dialect == Dialect::Own {
+        return None;
+    }
+    form_urlencoded::parse(head.uri.query()?.as_bytes())
+        .find_map(|(key, value)| (key == "p").then_some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::Request;
+
+    use super::*;
+
+    fn check_presented(uri: &str, authorization: Option<&str>, dialect: Dialect, expected: Option<&str>) {
+        let mut request = Request::builder().uri(uri);
+        if let Some(value) = authorization {
+            request = request.header("authorization", value);
+        }
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        assert_eq!(presented(&head, dialect).as_deref(), expected, "{uri} {authorization:?} {dialect:?}");
+    }
+
+    #[test]
+    fn presented_is_found_where_each_dialect_puts_it() {
+        let basic = format!("Basic {}", STANDARD.encode("user:se:cret"));
+        for (uri, authorization, dialect, expected) in [
+            ("/x", Some("Bearer abc"), Dialect::Own, Some("abc")),
+            ("/x", Some("bearer  abc "), Dialect::InfluxV2, Some("abc")),
+            ("/x", Some("Token abc"), Dialect::InfluxV2, Some("abc")),
+            ("/x", Some("Token abc"), Dialect::Own, None),
+            ("/x", Some(basic.as_str()), Dialect::InfluxV1, Some("se:cret")),
+            ("/x", Some(basic.as_str()), Dialect::Own, None),
+            ("/x", Some("Basic !!"), Dialect::InfluxV1, None),
+            ("/x?u=user&p=a%2Bb", None, Dialect::InfluxV1, Some("a+b")),
+            ("/x?u=user&p=abc", None, Dialect::Own, None),
+            ("/x?p=abc", Some("Bearer other"), Dialect::InfluxV1, Some("other")),
+            ("/x", Some("abc"), Dialect::InfluxV1, None),
+            ("/x", None, Dialect::InfluxV1, None),
+        ] {
+            check_presented(uri, authorization, dialect, expected);
+        }
+    }
+}

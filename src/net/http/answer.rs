@@ -1,0 +1,455 @@
+//! Answers, and the one error of this room in the three dialects that clients expect.
+//! INVARIANT: every 503 carries `Retry-After` as an HTTP date, every 401 `WWW-Authenticate`, every 405 `Allow`.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::reply::Reply;
+use crate::limits::{HEADER_TEXT_CHARS_MAX, LINES_IN_MESSAGE_MAX, RETRY_AFTER};
+use crate::model::calendar::{http_date, rfc3339};
+use crate::platform::clock::Clock;
+use crate::report::JsonParts;
+
+/// A whole answer.
+pub(super) type Answer = Response<Reply>;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+const INFLUX_ERROR: HeaderName = HeaderName::from_static("x-influxdb-error");
+
+/// Whose shape of errors a route speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Dialect {
+    /// tallyd's own.
+    Own,
+    /// That of `InfluxDB` 1.
+    InfluxV1,
+    /// That of `InfluxDB` 2.
+    InfluxV2,
+}
+
+/// `200` with JSON that nobody may store.
+pub(super) fn json(body: Vec<u8>) -> Answer {
+    with_json(StatusCode::OK, body)
+}
+
+/// JSON with another status.
+pub(super) fn with_json(status: StatusCode, body: Vec<u8>) -> Answer {
+    unstored(with_body(status, JSON, Reply::whole(body)))
+}
+
+/// `200` with JSON that is made while it is read.
+pub(super) fn json_parts(parts: JsonParts, place: OwnedSemaphorePermit) -> Answer {
+    unstored(with_body(StatusCode::OK, JSON, Reply::parts(parts, place)))
+}
+
+fn unstored(mut answer: Answer) -> Answer {
+    answer.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+    answer
+}
+
+/// The same answer, and when to ask again.
+pub(super) fn and_retry_after(mut answer: Answer, clock: &Clock) -> Answer {
+    answer.headers_mut().insert(header::RETRY_AFTER, header_text(&retry_after(clock)));
+    answer
+}
+
+/// `200` with another kind of content.
+pub(super) fn content(kind: &'static str, body: impl Into<Bytes>) -> Answer {
+    with_body(StatusCode::OK, HeaderValue::from_static(kind), Reply::whole(body))
+}
+
+/// `204`.
+pub(super) fn empty() -> Answer {
+    let mut answer = Response::new(Reply::whole(Bytes::new()));
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    answer
+}
+
+fn with_body(status: StatusCode, kind: HeaderValue, body: Reply) -> Answer {
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(header::CONTENT_TYPE, kind);
+    answer
+}
+
+/// A value as JSON text.
+pub(super) fn to_json(value: &impl Serialize) -> Vec<u8> {
+    // Our own plain structs cannot fail to serialize; were it otherwise, an empty body would be refused by clients.
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+/// One thing that was wrong with a request.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Detail {
+    /// A line of a body.
+    Line {
+        /// Its number, from 1.
+        line: u64,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A parameter of the query or a field of the body.
+    Parameter {
+        /// Its name.
+        parameter: String,
+        /// What it got and what it takes.
+        message: String,
+    },
+}
+
+impl Detail {
+    fn message(&self) -> &str {
+        match self {
+            Self::Line { message, .. } | Self::Parameter { message, .. } => message,
+        }
+    }
+}
+
+/// Lines of a body by outcome.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub(super) struct Counts {
+    pub(super) accepted: u64,
+    pub(super) rejected: u64,
+}
+
+/// Why a request did not get what it asked for: the one error of this room.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{status}: {message}")]
+pub(super) struct Failure {
+    status: StatusCode,
+    message: Cow<'static, str>,
+    details: Vec<Detail>,
+    counts: Option<Counts>,
+    allow: Option<&'static str>,
+    closes: bool,
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    timestamp: String,
+    status: EnvelopeStatus<'a>,
+    #[serde(flatten)]
+    counts: Option<Counts>,
+}
+
+#[derive(Serialize)]
+struct EnvelopeStatus<'a> {
+    code: u16,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    message: &'a str,
+    details: &'a [Detail],
+}
+
+#[derive(Serialize)]
+struct InfluxV1<'a> {
+    error: &'a str,
+    #[serde(flatten)]
+    counts: Option<Counts>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    details: &'a [Detail],
+}
+
+#[derive(Serialize)]
+struct InfluxV2<'a> {
+    code: &'static str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u64>,
+    #[serde(flatten)]
+    counts: Option<Counts>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    details: &'a [Detail],
+}
+
+impl Failure {
+    pub(super) fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+            details: Vec::new(),
+            counts: None,
+            allow: None,
+            closes: false,
+        }
+    }
+
+    /// `400`.
+    pub(super) fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// `400` about one parameter or field.
+    pub(super) fn parameter(parameter: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::faults(vec![Detail::Parameter { parameter: parameter.into(), message: message.into() }])
+    }
+
+    /// `400` with everything that is wrong; the message is the fault itself if there is only one.
+    pub(super) fn faults(details: Vec<Detail>) -> Self {
+        let message = match details.as_slice() {
+            [only] => Cow::Owned(only.message().to_owned()),
+            more => Cow::Owned(format!("the request has {} faults", more.len())),
+        };
+        Self { details, ..Self::bad_request(message) }
+    }
+
+    /// `400` of a body of which some lines, or all, were not counted.
+    pub(super) fn partial(counts: Counts, details: Vec<Detail>) -> Self {
+        let Counts { accepted, rejected } = counts;
+        let lines = if rejected == 1 { "line was" } else { "lines were" };
+        let others = if accepted == 1 { "line was" } else { "lines were" };
+        let mut message = format!("{rejected} {lines} rejected, {accepted} {others} counted");
+        if u64::try_from(details.len()).is_ok_and(|shown| shown < rejected) {
+            message.push_str("; details has the first ");
+            message.push_str(&details.len().to_string());
+        }
+        Self { details, counts: Some(counts), ..Self::bad_request(message) }
+    }
+
+    /// `404`.
+    pub(super) fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, message)
+    }
+
+    /// `405`.
+    pub(super) fn method_not_allowed(allow: &'static str) -> Self {
+        let message = format!("this path takes {allow}");
+        Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, message) }
+    }
+
+    /// `503`: to be tried again later.
+    pub(super) fn unavailable(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
+    }
+
+    /// `500`: a bug of ours, which the log tells about.
+    pub(super) fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "this request met a bug of the daemon; its log says more",
+        )
+    }
+
+    /// The same, and the connection is closed after it.
+    pub(super) fn and_close(self) -> Self {
+        Self { closes: true, ..self }
+    }
+
+    /// Whether the connection is closed after it, so that what is left of the body is of no interest.
+    pub(super) fn closes(&self) -> bool {
+        self.closes
+    }
+
+    /// The answer that tells it.
+    pub(super) fn answer(&self, dialect: Dialect, clock: &Clock) -> Answer {
+        let body = match dialect {
+            Dialect::Own => self.own(clock),
+            Dialect::InfluxV1 => {
+                let error = self.influx_message();
+                to_json(&InfluxV1 { error: &error, counts: self.counts, details: &self.details })
+            }
+            Dialect::InfluxV2 => self.influx_v2(),
+        };
+        let mut answer = with_json(self.status, body);
+        let headers = answer.headers_mut();
+        if dialect == Dialect::InfluxV1 {
+            headers.insert(INFLUX_ERROR, header_text(&self.influx_message()));
+        }
+        match self.status {
+            StatusCode::UNAUTHORIZED => {
+                let scheme = if dialect == Dialect::InfluxV1 {
+                    "Basic realm=\"tallyd\""
+                } else {
+                    "Bearer realm=\"tallyd\""
+                };
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, header_text(&retry_after(clock)));
+            }
+            _ => {}
+        }
+        if let Some(allow) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        if self.closes {
+            headers.insert(header::CONNECTION, CLOSE);
+        }
+        answer
+    }
+
+    fn own(&self, clock: &Clock) -> Vec<u8> {
+        to_json(&Envelope {
+            timestamp: rfc3339(clock.unix_ms()),
+            status: EnvelopeStatus {
+                code: self.status.as_u16(),
+                kind: "error",
+                message: &self.message,
+                details: &self.details,
+            },
+            counts: self.counts,
+        })
+    }
+
+    fn influx_v2(&self) -> Vec<u8> {
+        let line = self.details.iter().find_map(|detail| match detail {
+            Detail::Line { line, .. } => Some(*line),
+            Detail::Parameter { .. } => None,
+        });
+        to_json(&InfluxV2 {
+            code: influx_code(self.status),
+            message: &self.influx_message(),
+            line,
+            counts: self.counts,
+            details: &self.details,
+        })
+    }
+
+    /// The message, with `partial write:` and the first bad lines where lines were rejected: the clients show
+    /// nothing else of the answer.
+    fn influx_message(&self) -> Cow<'_, str> {
+        if self.counts.is_none() {
+            return Cow::Borrowed(&self.message);
+        }
+        let mut message = format!("partial write: {}", self.message);
+        for detail in self.details.iter().take(LINES_IN_MESSAGE_MAX) {
+            if let Detail::Line { line, message: what } = detail {
+                message.push_str("; line ");
+                message.push_str(&line.to_string());
+                message.push_str(": ");
+                message.push_str(what);
+            }
+        }
+        Cow::Owned(message)
+    }
+}
+
+fn influx_code(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "unauthorized",
+        403 => "forbidden",
+        404 => "not found",
+        405 => "method not allowed",
+        413 => "request too large",
+        415 => "unsupported media type",
+        422 => "unprocessable entity",
+        503 => "unavailable",
+        500 => "internal error",
+        _ => "invalid",
+    }
+}
+
+/// A text as a header's value: visible ASCII, shortened.
+fn header_text(text: &str) -> HeaderValue {
+    let visible: String = text
+        .chars()
+        .take(HEADER_TEXT_CHARS_MAX)
+        .map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' })
+        .collect();
+    HeaderValue::try_from(visible).unwrap_or_else(|_invalid| HeaderValue::from_static("error"))
+}
+
+/// The answer to a connection that no task will serve, as bytes.
+pub(super) fn raw_refusal(clock: &Clock, message: &'static str) -> Vec<u8> {
+    raw_answer(&Failure::unavailable(message), clock)
+}
+
+/// A failure as the bytes of the last answer of a connection.
+pub(super) fn raw_answer(failure: &Failure, clock: &Clock) -> Vec<u8> {
+    let body = failure.own(clock);
+    let mut answer = format!(
+        "HTTP/1.1 {}\r\ncontent-type: application/json\r\ncache-control: no-store\r\n",
+        failure.status
+    );
+    if failure.status == StatusCode::SERVICE_UNAVAILABLE {
+        answer.push_str("retry-after: ");
+        answer.push_str(&retry_after(clock));
+        answer.push_str("\r\n");
+    }
+    answer.push_str("connection: close\r\ncontent-length: ");
+    answer.push_str(&body.len().to_string());
+    answer.push_str("\r\n\r\n");
+    let mut answer = answer.into_bytes();
+    answer.extend_from_slice(&body);
+    answer
+}
+
+/// When to try again, as an HTTP date: some clients read a number as milliseconds.
+fn retry_after(clock: &Clock) -> String {
+    http_date(clock.unix_seconds().saturating_add_unsigned(RETRY_AFTER.as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    fn shown(failure: &Failure, dialect: Dialect) -> (hyper::HeaderMap, String) {
+        let clock = Clock::manual(1_552_813_200_123_000_000);
+        let (head, body) = failure.answer(dialect, &clock).into_parts();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let body = runtime.block_on(body.collect()).unwrap().to_bytes();
+        (head.headers, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    fn partial() -> Failure {
+        let details = vec![Detail::Line { line: 2, message: "no `source` in é".to_owned() }];
+        Failure::partial(Counts { accepted: 3, rejected: 1 }, details)
+    }
+
+    #[test]
+    fn a_partial_write_is_told_in_each_dialect() {
+        let (_, own) = shown(&partial(), Dialect::Own);
+        assert_eq!(
+            own,
+            "{\"timestamp\":\"2019-03-17T09:00:00.123Z\",\"status\":{\"code\":400,\"type\":\"error\",\
+             \"message\":\"1 line was rejected, 3 lines were counted\",\
+             \"details\":[{\"line\":2,\"message\":\"no `source` in é\"}]},\"accepted\":3,\"rejected\":1}"
+        );
+        let (headers, v1) = shown(&partial(), Dialect::InfluxV1);
+        assert!(v1.starts_with("{\"error\":\"partial write: 1 line was rejected"), "{v1}");
+        assert!(headers["x-influxdb-error"].to_str().unwrap().ends_with("line 2: no `source` in ?"));
+        let (_, v2) = shown(&partial(), Dialect::InfluxV2);
+        assert!(v2.starts_with("{\"code\":\"invalid\",\"message\":\"partial write: "), "{v2}");
+        assert!(v2.contains("\"line\":2,\"accepted\":3,\"rejected\":1"), "{v2}");
+    }
+
+    #[test]
+    fn a_503_says_when_to_come_back_as_a_date() {
+        for dialect in [Dialect::Own, Dialect::InfluxV1, Dialect::InfluxV2] {
+            let (headers, _) = shown(&Failure::unavailable("busy"), dialect);
+            assert_eq!(headers["retry-after"], "Sun, 17 Mar 2019 09:00:03 GMT");
+        }
+        let health =
+            and_retry_after(with_json(StatusCode::SERVICE_UNAVAILABLE, Vec::new()), &Clock::manual(0));
+        assert_eq!(health.headers()["retry-after"], "Thu, 01 Jan 1970 00:00:03 GMT");
+        let raw = String::from_utf8(raw_refusal(&Clock::manual(0), "full")).unwrap();
+        assert!(raw.contains("retry-after: Thu, 01 Jan 1970 00:00:03 GMT\r\n"), "{raw}");
+    }
+
+    #[test]
+    fn a_405_says_what_is_allowed_and_a_401_how_to_authenticate() {
+        let (headers, _) = shown(&Failure::method_not_allowed("GET, HEAD"), Dialect::Own);
+        assert_eq!(headers["allow"], "GET, HEAD");
+        let denied = Failure::new(StatusCode::UNAUTHORIZED, "a token is needed");
+        assert_eq!(shown(&denied, Dialect::Own).0["www-authenticate"], "Bearer realm=\"tallyd\"");
+        assert_eq!(shown(&denied, Dialect::InfluxV1).0["www-authenticate"], "Basic realm=\"tallyd\"");
+    }
+
+    #[test]
+    fn faults_show_the_only_one_as_the_message() {
+        let one = Failure::parameter("limit", "`limit` got x");
+        assert_eq!(one.message, "`limit` got x");
+        let detail = Detail::Parameter { parameter: "a".to_owned(), message: "b".to_owned() };
+        assert_eq!(Failure::faults(vec![detail.clone(), detail]).message, "the request has 2 faults");
+    }
+}

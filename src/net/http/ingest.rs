@@ -1,0 +1,181 @@
+//! The write routes: one request is one batch, and its answer is one that the clients which exist keep their data by.
+
+use hyper::StatusCode;
+use hyper::body::Incoming;
+use hyper::http::request::Parts;
+
+use super::answer::{self, Answer, Counts, Detail, Dialect, Failure};
+use super::body::{self, Held};
+use super::{Context, Shared};
+use crate::intake::batching::{BodyPrecision, Parsed, Tally};
+use crate::intake::wire::{Arrival, Precision};
+use crate::limits::BODY_INLINE_BYTES_MAX;
+use crate::model::batch::Batch;
+use crate::model::echo::Echo;
+use crate::net::metrics::Entrance;
+use crate::store::Refusal;
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// Takes the events of a body.
+pub(super) async fn write(
+    shared: &Shared,
+    dialect: Dialect,
+    head: &Parts,
+    body: &mut Incoming,
+) -> Result<Answer, Failure> {
+    let context = &shared.context;
+    if head.headers.contains_key(IDEMPOTENCY_KEY) {
+        // A key that were taken without being kept would promise what is not done.
+        return Err(Failure::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency keys are not supported by this version; send the batch without one",
+        ));
+    }
+    let precision = precision(dialect, head.uri.query().unwrap_or_default())?;
+    let lines = body::read(shared, head, body).await?;
+    context.metrics.bytes_received(Entrance::Http, lines.received_bytes());
+    let arrival = Arrival { unix_nanos: context.clock.unix_nanos(), max_future: context.max_future };
+    let mut parsed = parse(shared, lines, arrival, precision).await?;
+    let batch = std::mem::take(&mut parsed.batch);
+    if !batch.is_empty()
+        && let Err(failure) = submit(context, batch).await
+    {
+        let tally = parsed.tally;
+        context.metrics.events(Entrance::Http, &Tally { rejected: tally.rejected, ..Tally::default() });
+        context.metrics.events_refused(Entrance::Http, tally.accepted());
+        return Err(failure);
+    }
+    context.metrics.events(Entrance::Http, &parsed.tally);
+    outcome(dialect, &parsed)
+}
+
+async fn parse(
+    shared: &Shared,
+    lines: Held,
+    arrival: Arrival,
+    precision: BodyPrecision,
+) -> Result<Parsed, Failure> {
+    let mut parser = shared.take_parser();
+    let (parser, parsed) = if lines.bytes().len() <= BODY_INLINE_BYTES_MAX {
+        let parsed = parser.parse_body(lines.bytes(), arrival, precision);
+        (parser, parsed)
+    } else {
+        body::on_worker(shared, move || {
+            let parsed = parser.parse_body(lines.bytes(), arrival, precision);
+            (parser, parsed)
+        })
+        .await?
+    };
+    shared.keep_parser(parser);
+    Ok(parsed)
+}
+
+/// Hands a batch to the store and waits until it is as durable as promised, and visible.
+///
+/// # Errors
+/// 503 where the store refuses it; nothing of it is counted then.
+pub(super) async fn submit(context: &Context, batch: Batch) -> Result<(), Failure> {
+    let refused = |refusal: Refusal| Failure::unavailable(refusal_text(&refusal));
+    let pending = context.door.submit(batch).await.map_err(refused)?;
+    pending.outcome().await.map_err(refused)?;
+    Ok(())
+}
+
+/// What a client is told; the cause, which may name files, is the log's and the health page's.
+fn refusal_text(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::AppendRefused(_) => {
+            "the disk does not take the events now; nothing was counted; send them again"
+        }
+        Refusal::SyncFailed(_) => {
+            "the disk failed and nothing is counted until an operator restarts the daemon; send the events again"
+        }
+        Refusal::Closing => "the daemon is stopping; nothing was counted; send the events again",
+    }
+}
+
+fn outcome(dialect: Dialect, parsed: &Parsed) -> Result<Answer, Failure> {
+    let counts = Counts { accepted: parsed.tally.accepted(), rejected: parsed.tally.rejected };
+    if counts.rejected > 0 {
+        let details = parsed
+            .rejections
+            .iter()
+            .map(|rejection| Detail::Line { line: rejection.line, message: rejection.error.to_string() });
+        return Err(Failure::partial(counts, details.collect()));
+    }
+    Ok(match dialect {
+        Dialect::Own => answer::json(answer::to_json(&counts)),
+        Dialect::InfluxV1 | Dialect::InfluxV2 => answer::empty(),
+    })
+}
+
+/// The unit of a request's timestamps; `None` where it does not say. On `/events` nothing but `precision` is taken;
+/// the `InfluxDB` routes ignore the parameters that mean something only to `InfluxDB`.
+fn precision(dialect: Dialect, query: &str) -> Result<BodyPrecision, Failure> {
+    let mut found = None;
+    for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+        if key == "precision" {
+            let precision = precision_named(dialect, &value)?;
+            if found.is_some() {
+                return Err(Failure::parameter("precision", "`precision` must be given once"));
+            }
+            found = Some(precision);
+        } else if dialect == Dialect::Own {
+            let key = Echo::new(&key).to_string();
+            let message = format!("`{key}` is not known; this path takes `precision`");
+            return Err(Failure::parameter(key, message));
+        }
+    }
+    Ok(found.flatten())
+}
+
+/// The unit of that name; `None` for the empty name that some clients send.
+fn precision_named(dialect: Dialect, name: &str) -> Result<BodyPrecision, Failure> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let (parsed, takes) = match dialect {
+        Dialect::InfluxV2 => (Precision::parse_v2(name), "ns, us, ms or s"),
+        Dialect::Own | Dialect::InfluxV1 => (Precision::parse_v1(name), "n, ns, u, us, ms, s, m or h"),
+    };
+    let bad = || {
+        let message = format!("`precision` must be {takes}; got `{}`", Echo::new(name));
+        Failure::parameter("precision", message)
+    };
+    parsed.ok_or_else(bad).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn precision_follows_the_dialect() {
+        let named = |dialect, query: &str| precision(dialect, query).map_err(|failure| failure.to_string());
+        let all = [Dialect::Own, Dialect::InfluxV1, Dialect::InfluxV2];
+        for dialect in all {
+            assert_eq!(named(dialect, ""), Ok(None));
+            assert_eq!(named(dialect, "precision="), Ok(None));
+            assert_eq!(named(dialect, "precision=ns"), Ok(Some(Precision::Nanoseconds)));
+            assert_eq!(named(dialect, "precision=us"), Ok(Some(Precision::Microseconds)));
+            assert_eq!(named(dialect, "precision=ms"), Ok(Some(Precision::Milliseconds)));
+            assert_eq!(named(dialect, "precision=s"), Ok(Some(Precision::Seconds)));
+            assert!(named(dialect, "precision=bogus").unwrap_err().contains("got `bogus`"));
+            assert!(named(dialect, "precision=s&precision=s").is_err());
+        }
+        for (query, expected) in [
+            ("precision=n", Precision::Nanoseconds),
+            ("precision=u", Precision::Microseconds),
+            ("precision=%C2%B5", Precision::Microseconds),
+            ("precision=m", Precision::Minutes),
+            ("precision=h", Precision::Hours),
+        ] {
+            assert_eq!(named(Dialect::InfluxV1, query), Ok(Some(expected)));
+            assert!(named(Dialect::InfluxV2, query).is_err());
+        }
+        assert_eq!(named(Dialect::InfluxV1, "db=&rp=&u=a&p=b&precision=s"), Ok(Some(Precision::Seconds)));
+        assert_eq!(named(Dialect::InfluxV2, "org=o&bucket=b"), Ok(None));
+        assert!(named(Dialect::Own, "precison=s").unwrap_err().contains("`precison` is not known"));
+    }
+}

@@ -1,0 +1,212 @@
+//! The list of stories: which match, in what order, which page. Pure; may use the catalogue and the counters, must
+//! not know requests.
+//! INVARIANT: the order is total (latest hour first, those without any last, then by id), so that a cursor names one
+//! place in it. Stories that become active while somebody pages move to the front and can be seen twice or not.
+
+use std::cmp::Reverse;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::model::calendar::{Hour, HourRange};
+use crate::model::catalogue::{Catalogue, Story};
+use crate::model::counters::Counters;
+use crate::model::event::{Metric, ObjectId, SeriesId, StoryId};
+
+/// The place of a story in the list.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Place {
+    /// The last hour in which anything of the story was counted. First in the order, so that a derived comparison
+    /// is the list's.
+    last: Reverse<Option<Hour>>,
+    story: StoryId,
+}
+
+impl Place {
+    /// The place as an opaque text.
+    pub(super) fn to_cursor(self) -> String {
+        let mut bytes = [0_u8; 5 + ObjectId::LEN];
+        let (hour, id) = bytes.split_at_mut(5);
+        if let (Some(last), [known, number @ ..]) = (self.last.0, hour) {
+            *known = 1;
+            number.copy_from_slice(&last.get().to_be_bytes());
+        }
+        id.copy_from_slice(self.story.0.as_bytes());
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// The place that such a text names; `None` if it is none of ours.
+    pub(super) fn from_cursor(text: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let ([known, number @ ..], id) = bytes.split_first_chunk::<5>()?;
+        let last = (*known == 1).then(|| Hour::new(u32::from_be_bytes(*number)));
+        Some(Self { last: Reverse(last), story: StoryId(ObjectId::parse(id)?) })
+    }
+}
+
+/// One story of the list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Row {
+    pub(super) story: StoryId,
+    pub(super) name: Option<String>,
+    /// First and last hour in which anything was counted.
+    pub(super) span: Option<(Hour, Hour)>,
+    pub(super) conversations: u64,
+    pub(super) messages: u64,
+}
+
+/// What part of the list is asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Selection {
+    pub(super) search: Option<Search>,
+    /// The page begins after this place.
+    pub(super) after: Option<Place>,
+    pub(super) limit: usize,
+}
+
+/// What to look for: a part of a name whatever its case, or the beginning of an id.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Search {
+    text: String,
+    lower: String,
+}
+
+impl Search {
+    pub(super) fn new(text: &str) -> Self {
+        Self { text: text.to_owned(), lower: text.to_lowercase() }
+    }
+
+    fn matches(&self, story: StoryId, name: Option<&str>) -> bool {
+        story.0.as_str().starts_with(&self.text)
+            || name.is_some_and(|name| name.to_lowercase().contains(&self.lower))
+    }
+}
+
+/// One page of the list, and the cursor of the next one if there is more. Holds the places of few more stories than
+/// the page has, however many there are.
+pub(super) fn list(
+    catalogue: &Catalogue,
+    counters: &Counters,
+    selection: &Selection,
+) -> (Vec<Row>, Option<String>) {
+    let mut found = Vec::new();
+    let mut series = Vec::new();
+    let enough = selection.limit.saturating_add(1);
+    catalogue.for_each_story(&mut |story| {
+        let matches = match &selection.search {
+            Some(search) => search.matches(story.id(), story.name().as_deref()),
+            None => true,
+        };
+        if !matches {
+            return;
+        }
+        let last = span(story, counters, &mut series).map(|(_, last)| last);
+        let place = Place { last: Reverse(last), story: story.id() };
+        if selection.after.is_none_or(|after| place > after) {
+            found.push(place);
+        }
+        if found.len() >= enough.saturating_mul(2) {
+            found.select_nth_unstable(selection.limit);
+            found.truncate(enough);
+        }
+    });
+    let (page, next) = page(found, selection.limit);
+    let stories = page.iter().filter_map(|place| catalogue.story(place.story));
+    (stories.map(|story| row(&story, counters)).collect(), next)
+}
+
+/// Orders what was found and cuts the page out of it.
+fn page(mut found: Vec<Place>, limit: usize) -> (Vec<Place>, Option<String>) {
+    let is_last = found.len() <= limit;
+    found.sort_unstable();
+    found.truncate(limit);
+    let next = if is_last { None } else { found.last().map(|place| place.to_cursor()) };
+    (found, next)
+}
+
+/// What the list says about one story.
+pub(super) fn row(story: &Story, counters: &Counters) -> Row {
+    let sum = |metric| {
+        let series = story.series_by_source(metric).into_iter().flatten();
+        series.fold(0_u64, |sum, series| sum.saturating_add(counters.sum(series, HourRange::ALL)))
+    };
+    Row {
+        story: story.id(),
+        name: story.name().map(|name| name.to_string()),
+        span: span(story, counters, &mut Vec::new()),
+        conversations: sum(Metric::Conversations),
+        messages: sum(Metric::Messages),
+    }
+}
+
+/// First and last hour of anything that is counted for the story. `series` is room to work in.
+fn span(story: &Story, counters: &Counters, series: &mut Vec<SeriesId>) -> Option<(Hour, Hour)> {
+    // Copied out first: the story must not stay locked while its counters are looked at.
+    series.clear();
+    story.series_of_all(series);
+    let spans = series.iter().filter_map(|series| counters.span(*series));
+    spans.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn story(number: u32) -> StoryId {
+        StoryId(ObjectId::parse(format!("{number:024}").as_bytes()).unwrap())
+    }
+
+    fn place(last: Option<u32>, number: u32) -> Place {
+        Place { last: Reverse(last.map(Hour::new)), story: story(number) }
+    }
+
+    #[test]
+    fn page_walks_all_stories_once_latest_first() {
+        let found = [place(Some(5), 1), place(None, 2), place(Some(9), 3), place(Some(5), 0), place(None, 4)];
+        for limit in 1..7 {
+            let mut walked = Vec::new();
+            let mut after = None;
+            loop {
+                let rest = found.iter().copied().filter(|place| after.is_none_or(|after| *place > after));
+                let (places, next) = page(rest.collect(), limit);
+                assert!(places.len() <= limit);
+                walked.extend(places);
+                let Some(cursor) = next else { break };
+                after = Some(Place::from_cursor(&cursor).unwrap());
+            }
+            assert_eq!(walked, [3, 0, 1, 2, 4].map(|number| found_of(number, &found)), "limit {limit}");
+        }
+    }
+
+    fn found_of(number: u32, found: &[Place]) -> Place {
+        found.iter().copied().find(|place| place.story == story(number)).unwrap()
+    }
+
+    #[test]
+    fn cursor_round_trips_and_refuses_what_is_not_one() {
+        for place in [place(None, 7), place(Some(0), 7), place(Some(u32::MAX), 7)] {
+            assert_eq!(Place::from_cursor(&place.to_cursor()), Some(place));
+        }
+        for text in
+            ["", "x", "%%%", "AAAA", &"A".repeat(39), place(None, 7).to_cursor().trim_start_matches('A')]
+        {
+            assert_eq!(Place::from_cursor(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn search_finds_parts_of_names_and_beginnings_of_ids() {
+        let id = StoryId(ObjectId::parse(b"5b07ffafc2376e30306d9b16").unwrap());
+        for (text, name, expected) in [
+            ("ORDER", Some("Pizza orders"), true),
+            ("ÉTÉ", Some("un été"), true),
+            ("burger", Some("Pizza orders"), false),
+            ("5b07ff", None, true),
+            ("9b16", None, false),
+            ("order", None, false),
+            ("", None, true),
+        ] {
+            assert_eq!(Search::new(text).matches(id, name), expected, "{text}");
+        }
+    }
+}

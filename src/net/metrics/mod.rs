@@ -1,0 +1,273 @@
+//! Owns the counters that the shells bump, and writes them as Prometheus text. Knows nothing of the store, the
+//! counters or HTTP: whoever renders hands their figures in.
+//! INVARIANT: every label set exists from the start, so that bumping is one atomic addition (a report's latency:
+//! one short lock) and no client can make a new series.
+
+mod classic;
+mod figure;
+mod process;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode_registry;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+pub use figure::{Figure, Value};
+
+use crate::intake::batching::Tally;
+use crate::report::ReportName;
+
+/// What a scrape's answer is: the text format that Prometheus of every version reads, and people too.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Upper bounds of the report latency's buckets, in seconds: 25 µs … 10 s.
+const REPORT_SECONDS: [f64; 16] = [
+    0.000_025, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0,
+    2.5, 10.0,
+];
+
+/// The statuses that have a series of their own; the rest count as `other`.
+const STATUSES: [u16; 14] = [200, 204, 400, 401, 403, 404, 405, 408, 413, 415, 422, 431, 500, 503];
+
+/// Where something came in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Entrance {
+    /// The line port.
+    Tcp,
+    /// The HTTP port.
+    Http,
+}
+
+impl Entrance {
+    const ALL: [Self; 2] = [Self::Tcp, Self::Http];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Http => "http",
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct EventLabels {
+    entrance: &'static str,
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct EntranceLabels {
+    entrance: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct ReportLabels {
+    report: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct StatusLabels {
+    status: String,
+}
+
+/// The handles of one entrance.
+#[derive(Debug)]
+struct EntranceHandles {
+    conversations: Counter,
+    messages: Counter,
+    interactions: Counter,
+    rejected: Counter,
+    refused: Counter,
+    bytes: Counter,
+    connections: Gauge,
+    connections_opened: Counter,
+    connections_refused: Counter,
+}
+
+/// Counters that the shells bump; [`render`](Self::render) adds the figures of others and writes the text.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    tcp: EntranceHandles,
+    http: EntranceHandles,
+    answers_dropped: Counter,
+    reports: [(ReportName, Histogram); 6],
+    statuses: [(u16, Counter); STATUSES.len()],
+    status_other: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All counters at 0.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("tallyd");
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "What is running", build);
+        let [tcp, http] = entrances(&mut registry);
+        let answers_dropped = Counter::default();
+        registry.register(
+            "tcp_answers_dropped",
+            "Answers to bad lines that were dropped since the client does not read",
+            answers_dropped.clone(),
+        );
+        let reports = reports(&mut registry);
+        let responses = Family::<StatusLabels, Counter>::default();
+        registry.register("http_responses", "HTTP answers by status", responses.clone());
+        let status = |status: String| responses.get_or_create_owned(&StatusLabels { status });
+        let statuses = STATUSES.map(|code| (code, status(code.to_string())));
+        let status_other = status("other".to_owned());
+        Self { registry, tcp, http, answers_dropped, reports, statuses, status_other }
+    }
+
+    fn entrance(&self, entrance: Entrance) -> &EntranceHandles {
+        match entrance {
+            Entrance::Tcp => &self.tcp,
+            Entrance::Http => &self.http,
+        }
+    }
+
+    /// Counts a batch's lines once its outcome is known: accepted ones by kind, and rejected ones.
+    pub fn events(&self, entrance: Entrance, tally: &Tally) {
+        let handles = self.entrance(entrance);
+        for (counter, lines) in [
+            (&handles.conversations, tally.conversations),
+            (&handles.messages, tally.messages),
+            (&handles.interactions, tally.interactions),
+            (&handles.rejected, tally.rejected),
+        ] {
+            if lines != 0 {
+                counter.inc_by(lines);
+            }
+        }
+    }
+
+    /// Counts lines that were good but whose batch the store refused.
+    pub fn events_refused(&self, entrance: Entrance, lines: u64) {
+        self.entrance(entrance).refused.inc_by(lines);
+    }
+
+    /// Counts bytes of events as they came from the network, before decompression.
+    pub fn bytes_received(&self, entrance: Entrance, bytes: u64) {
+        self.entrance(entrance).bytes.inc_by(bytes);
+    }
+
+    /// One more connection is open.
+    pub fn connection_opened(&self, entrance: Entrance) {
+        let handles = self.entrance(entrance);
+        handles.connections.inc();
+        handles.connections_opened.inc();
+    }
+
+    /// One connection fewer is open.
+    pub fn connection_closed(&self, entrance: Entrance) {
+        self.entrance(entrance).connections.dec();
+    }
+
+    /// A connection was refused since there were too many.
+    pub fn connection_refused(&self, entrance: Entrance) {
+        self.entrance(entrance).connections_refused.inc();
+    }
+
+    /// Counts `ERR` answers that were dropped since the client does not read.
+    pub fn answers_dropped(&self, answers: u64) {
+        self.answers_dropped.inc_by(answers);
+    }
+
+    /// A report was answered, `took` after its request was understood to be one.
+    pub fn report_answered(&self, report: ReportName, took: Duration) {
+        if let Some((_, histogram)) = self.reports.iter().find(|(name, _)| *name == report) {
+            histogram.observe(took.as_secs_f64());
+        }
+    }
+
+    /// An HTTP request was answered with that status.
+    pub fn http_answered(&self, status: u16) {
+        let handle = self.statuses.iter().find(|(code, _)| *code == status);
+        handle.map_or(&self.status_other, |(_, counter)| counter).inc();
+    }
+
+    /// Everything as Prometheus text ([`CONTENT_TYPE`]): the counters here, the process's memory, and `figures`.
+    /// Reads `/proc/self`, which does not block on a disk.
+    pub fn render(&self, figures: Vec<Figure>) -> String {
+        let mut text = String::with_capacity(16 * 1024);
+        let mut others = Registry::default();
+        figure::register(&mut others, process::figures());
+        let mut named = Registry::with_prefix("tallyd");
+        figure::register(&mut named, figures);
+        let written = encode_registry(&mut text, &self.registry)
+            .and_then(|()| encode_registry(&mut text, &named))
+            .and_then(|()| encode_registry(&mut text, &others));
+        // Writing into a string cannot fail; half a text would look like counters that vanished.
+        if written.is_err() {
+            text.clear();
+        }
+        classic::from_openmetrics(&text)
+    }
+}
+
+fn entrances(registry: &mut Registry) -> [EntranceHandles; 2] {
+    let events = Family::<EventLabels, Counter>::default();
+    registry.register(
+        "events",
+        "Lines by entrance, kind and outcome: accepted (counted), rejected (bad), refused (good, but not taken)",
+        events.clone(),
+    );
+    let bytes = Family::<EntranceLabels, Counter>::default();
+    registry.register("received_bytes", "Bytes of events received, as sent", bytes.clone());
+    let connections = Family::<EntranceLabels, Gauge>::default();
+    registry.register("connections", "Connections that are open", connections.clone());
+    let opened = Family::<EntranceLabels, Counter>::default();
+    registry.register("connections_opened", "Connections that were opened", opened.clone());
+    let refused = Family::<EntranceLabels, Counter>::default();
+    registry.register("connections_refused", "Connections that were one too many", refused.clone());
+    Entrance::ALL.map(|entrance| {
+        let entrance = entrance.as_str();
+        let labels = EntranceLabels { entrance };
+        let event = |kind, outcome| events.get_or_create_owned(&EventLabels { entrance, kind, outcome });
+        EntranceHandles {
+            conversations: event("conversation", "accepted"),
+            messages: event("message", "accepted"),
+            interactions: event("interaction", "accepted"),
+            rejected: event("unknown", "rejected"),
+            refused: event("unknown", "refused"),
+            bytes: bytes.get_or_create_owned(&labels),
+            connections: connections.get_or_create_owned(&labels),
+            connections_opened: opened.get_or_create_owned(&labels),
+            connections_refused: refused.get_or_create_owned(&labels),
+        }
+    })
+}
+
+fn reports(registry: &mut Registry) -> [(ReportName, Histogram); 6] {
+    let new: fn() -> Histogram = || Histogram::new(REPORT_SECONDS);
+    let family = Family::<ReportLabels, Histogram, fn() -> Histogram>::new_with_constructor(new);
+    registry.register("report_duration_seconds", "Time to answer a report, by report", family.clone());
+    ReportName::ALL.map(|name| (name, family.get_or_create_owned(&ReportLabels { report: label(name) })))
+}
+
+/// The label of a report: its name in the URL. Written out, since a dashboard is built on these words and they must
+/// not change because a route does.
+const fn label(report: ReportName) -> &'static str {
+    match report {
+        ReportName::Conversations => "conversations",
+        ReportName::PaidConversations => "conversations.paid",
+        ReportName::Messages => "conversations.messages",
+        ReportName::Average => "conversations.average",
+        ReportName::BusiestPeriod => "busiest-period",
+        ReportName::InteractionsPopularity => "interactions.popularity",
+    }
+}

@@ -1,0 +1,51 @@
+//! What a scrape shows.
+
+use std::time::Duration;
+
+use super::{Entrance, Figure, Metrics, Value};
+use crate::intake::batching::Tally;
+use crate::report::ReportName;
+
+#[test]
+fn render_shows_what_was_counted() {
+    let metrics = Metrics::new();
+    metrics.events(Entrance::Http, &Tally { conversations: 3, messages: 2, interactions: 1, rejected: 4 });
+    metrics.events_refused(Entrance::Tcp, 7);
+    metrics.bytes_received(Entrance::Tcp, 95);
+    metrics.connection_opened(Entrance::Http);
+    metrics.connection_opened(Entrance::Http);
+    metrics.connection_closed(Entrance::Http);
+    metrics.connection_refused(Entrance::Tcp);
+    metrics.answers_dropped(5);
+    metrics.http_answered(204);
+    metrics.http_answered(418);
+    metrics.report_answered(ReportName::ALL[0], Duration::from_micros(30));
+    let text = metrics.render(vec![
+        Figure { name: "journal_bytes", help: "Bytes", value: Value::Counter(12) },
+        Figure { name: "series", help: "Series", value: Value::Gauge(9) },
+        Figure { name: "uptime_seconds", help: "Uptime", value: Value::GaugeFloat(1.5) },
+    ]);
+    for line in [
+        r#"tallyd_events_total{entrance="http",kind="conversation",outcome="accepted"} 3"#,
+        r#"tallyd_events_total{entrance="http",kind="unknown",outcome="rejected"} 4"#,
+        r#"tallyd_events_total{entrance="tcp",kind="unknown",outcome="refused"} 7"#,
+        r#"tallyd_events_total{entrance="tcp",kind="message",outcome="accepted"} 0"#,
+        r#"tallyd_received_bytes_total{entrance="tcp"} 95"#,
+        r#"tallyd_connections{entrance="http"} 1"#,
+        r#"tallyd_connections_opened_total{entrance="http"} 2"#,
+        r#"tallyd_connections_refused_total{entrance="tcp"} 1"#,
+        "tallyd_tcp_answers_dropped_total 5",
+        r#"tallyd_http_responses_total{status="204"} 1"#,
+        r#"tallyd_http_responses_total{status="other"} 1"#,
+        r#"tallyd_report_duration_seconds_count{report="conversations"} 1"#,
+        r#"tallyd_report_duration_seconds_count{report="busiest-period"} 0"#,
+        "tallyd_journal_bytes_total 12",
+        "tallyd_series 9",
+        "tallyd_uptime_seconds 1.5",
+    ] {
+        assert!(text.lines().any(|shown| shown == line), "no line `{line}` in\n{text}");
+    }
+    assert!(text.contains("# TYPE tallyd_events_total counter\n"), "{text}");
+    assert!(text.contains("tallyd_build_info{version="), "{text}");
+    assert!(text.contains("process_resident_memory_bytes "));
+}

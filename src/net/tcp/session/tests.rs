@@ -1,0 +1,277 @@
+//! The session without a socket: bytes in, answers out.
+#![expect(clippy::string_slice, reason = "tests end where they go wrong")]
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::limits::LINE_ERRORS_SHOWN_MAX;
+use crate::model::catalogue::{Catalogue, CatalogueLimits};
+
+const LINE: &str = "conversation,storyId=5b07ffafc2376e30306d9b16,source=messenger count=1i\n";
+const TOKEN: &str = "0123456789abcdefghij";
+
+/// What the store does with every batch.
+#[derive(Clone, Copy)]
+enum Store {
+    Takes,
+    Refuses,
+}
+
+/// A session driven as a connection does it, without a socket.
+struct Driven {
+    session: Session,
+    store: Store,
+    waiting: Vec<u8>,
+    out: String,
+    closed: bool,
+}
+
+impl Driven {
+    fn new(auth: Auth, store: Store) -> Self {
+        let catalogue = Arc::new(Catalogue::new(CatalogueLimits::default()));
+        let session = Session::new(Parser::new(catalogue), Arc::new(auth));
+        Self { session, store, waiting: Vec::new(), out: String::new(), closed: false }
+    }
+
+    fn arrival() -> Arrival {
+        Arrival { unix_nanos: 1_552_813_200_000_000_000, max_future: Duration::from_hours(1) }
+    }
+
+    fn give(&mut self, bytes: &[u8]) {
+        if self.closed {
+            return;
+        }
+        self.waiting.extend_from_slice(bytes);
+        loop {
+            let turn = self.session.take(&self.waiting, Self::arrival());
+            self.waiting.drain(..turn.consumed);
+            match turn.then {
+                Then::Again => {}
+                Then::Read => break,
+                Then::Sync => {
+                    self.settle();
+                    self.session.synced();
+                }
+                Then::Close => {
+                    self.closed = true;
+                    break;
+                }
+            }
+        }
+        self.settle();
+    }
+
+    fn finish(mut self) -> String {
+        if !self.closed {
+            let then = self.session.finish(&self.waiting, Self::arrival());
+            self.settle();
+            if then == Then::Sync {
+                self.session.synced();
+            }
+        }
+        self.settle();
+        self.out
+    }
+
+    fn settle(&mut self) {
+        if let Some((_, lines)) = self.session.gather().batch {
+            match self.store {
+                Store::Takes => self.session.counted(&lines),
+                Store::Refuses => {
+                    let full = Refusal::AppendRefused("the disk is full".to_owned());
+                    self.session.refused(&lines, &full);
+                }
+            }
+        }
+        let waiting = self.session.answers().waiting().to_vec();
+        self.session.answers().advance(waiting.len());
+        self.out.push_str(std::str::from_utf8(&waiting).expect("answers are text"));
+    }
+}
+
+fn answers(auth: Auth, store: Store, pieces: &[&str]) -> String {
+    let mut driven = Driven::new(auth, store);
+    for piece in pieces {
+        driven.give(piece.as_bytes());
+    }
+    driven.finish()
+}
+
+/// Each answer must begin with what is expected at its place.
+#[track_caller]
+fn check_with(auth: Auth, store: Store, pieces: &[&str], expected: &[&str]) {
+    let out = answers(auth, store, pieces);
+    let lines: Vec<&str> = out.lines().collect();
+    let fits = lines.len() == expected.len()
+        && lines.iter().zip(expected).all(|(line, start)| line.starts_with(start));
+    assert!(fits, "{lines:#?} instead of {expected:#?}");
+}
+
+#[track_caller]
+fn check(pieces: &[&str], expected: &[&str]) {
+    check_with(Auth::default(), Store::Takes, pieces, expected);
+}
+
+fn tokens() -> Auth {
+    Auth::from_env_text(&format!("bots:write:{TOKEN};board:read:{TOKEN}-read")).expect("tokens")
+}
+
+#[test]
+fn good_lines_are_silent_and_sync_counts_them() {
+    check(&[LINE, LINE], &[]);
+    check(&[LINE, LINE, "!sync\n"], &["OK 2 0"]);
+    check(&["!sync\n", LINE, "!sync\r\n", "\n# a comment\n", LINE, "!sync"], &["OK 0 0", "OK 1 0", "OK 2 0"]);
+}
+
+#[test]
+fn a_bad_line_is_answered_by_its_number_and_costs_nobody_else() {
+    check(&[LINE, "bogus\n", LINE, "!sync\n"], &["ERR 2 ", "OK 2 1"]);
+    check(&["bogus\n!what\nbogus\n!sync\n"], &["ERR 1 ", "ERR 2 ", "ERR 3 ", "OK 0 2"]);
+    check(&["\n\n# c\nbogus\n"], &["ERR 4 "]);
+}
+
+#[test]
+fn the_last_line_needs_no_line_feed() {
+    check(&[LINE.trim_end()], &[]);
+    check(&[LINE, "bogus"], &["ERR 2 "]);
+    check(&[LINE, "!sync"], &["OK 1 0"]);
+}
+
+#[test]
+fn commands_that_are_wrong_are_answered_and_the_connection_goes_on() {
+    check(
+        &["!precision s\n!precision h\n!nonsense\n!sync\n"],
+        &["ERR 2 !precision", "ERR 3 unknown", "OK 0 0"],
+    );
+}
+
+#[test]
+fn precision_holds_for_the_timestamps_that_follow() {
+    let stamped = |time: &str| format!("{} {time}\n", LINE.trim_end());
+    check(
+        &[&stamped("1552813200"), "!precision s\n", &stamped("1552813200"), "!sync\n"],
+        &["ERR 1 ", "OK 1 1"],
+    );
+}
+
+#[test]
+fn batches_with_keys_are_refused_and_nothing_after_them_is_counted() {
+    check(&[LINE, "!batch k\n", LINE, "!end\n!sync\n"], &["ERR 2 batches with a key"]);
+}
+
+#[test]
+fn clients_of_another_protocol_are_told_so_and_sent_away() {
+    check(&["GET / HTTP/1.1\r\nHost: a\r\n\r\n", LINE], &["ERR 1 this is an HTTP request"]);
+    check(&["\u{16}\u{3}\u{1}", LINE], &["ERR 1 this is TLS"]);
+    check(&[LINE, "GET / HTTP/1.1\r\n", "!sync\n"], &["ERR 2 ", "OK 1 1"]);
+}
+
+#[test]
+fn a_line_that_is_too_long_is_one_bad_line_however_long() {
+    let long = "x".repeat(LINE_BYTES_MAX + 1);
+    check(&[&long, &long, "\n", LINE, "!sync\n"], &["ERR 1 ", "OK 1 1"]);
+}
+
+#[test]
+fn every_bad_line_is_answered_by_its_number_however_many_come_at_once() {
+    let many = "bogus\n".repeat(3 * LINE_ERRORS_SHOWN_MAX + 5);
+    let out = answers(Auth::default(), Store::Takes, &[&many, "!sync\n"]);
+    let numbers = out.lines().filter_map(|line| line.strip_prefix("ERR ")?.split(' ').next()?.parse().ok());
+    assert_eq!(numbers.collect::<Vec<u64>>(), (1..=305).collect::<Vec<u64>>(), "{out}");
+    assert!(out.ends_with("OK 0 305\n"), "{out}");
+}
+
+#[test]
+fn a_refused_batch_is_told_by_its_lines_and_counts_as_rejected() {
+    let refuses =
+        |pieces: &[&str], expected: &[&str]| check_with(Auth::default(), Store::Refuses, pieces, expected);
+    refuses(&[LINE, "!sync\n"], &["ERR 1 the line was not counted: the disk is full", "OK 0 1"]);
+    let two = LINE.repeat(2);
+    refuses(&[LINE, &two, "!sync\n"], &["ERR 1 the line", "ERR 2 lines 2 to 3 ", "OK 0 3"]);
+}
+
+#[test]
+fn without_a_token_nothing_counts_and_that_is_said_once() {
+    let check = |pieces: &[&str], expected: &[&str]| check_with(tokens(), Store::Takes, pieces, expected);
+    check(&[LINE, LINE, LINE], &["ERR 1 a token is needed"]);
+    check(&["# hello\n\n", LINE], &["ERR 3 a token is needed"]);
+    check(&["!sync\n"], &["ERR 1 a token is needed"]);
+    let auth = format!("!auth {TOKEN}\n");
+    check(&[&auth, LINE, "!sync\n"], &["OK 1 0"]);
+    check(&[LINE, LINE, &auth, LINE, "bogus\n!sync\n"], &["ERR 1 a token", "ERR 5 ", "OK 1 3"]);
+    let long = "x".repeat(LINE_BYTES_MAX + 1);
+    check(&[&long, "y\n", &auth, LINE, "!sync\n"], &["ERR 1 a token", "OK 1 1"]);
+}
+
+#[test]
+fn a_token_that_may_not_write_ends_the_connection() {
+    let check = |pieces: &[&str], expected: &[&str]| check_with(tokens(), Store::Takes, pieces, expected);
+    check(&["!auth wrong\n", LINE, "!sync\n"], &["ERR 1 the token is not known"]);
+    check(&[&format!("!auth {TOKEN}-read\n"), LINE], &["ERR 1 the token is not known"]);
+    check(&["!auth\n", "!auth a b\n"], &["ERR 1 !auth takes one", "ERR 2 !auth takes one"]);
+    let out = answers(tokens(), Store::Takes, &["!auth secret-and-wrong\n"]);
+    assert!(!out.contains("secret"), "{out}");
+}
+
+#[test]
+fn a_token_where_none_are_needed_is_taken() {
+    check(&["!auth whatever\n", LINE, "!sync\n"], &["OK 1 0"]);
+}
+
+#[test]
+fn the_last_words_name_the_first_line_that_is_not_counted() {
+    let mut driven = Driven::new(Auth::default(), Store::Takes);
+    driven.give(LINE.as_bytes());
+    driven.give(b"conversation,sto");
+    driven.session.closing("tallyd is stopping");
+    driven.settle();
+    assert_eq!(driven.out, "ERR 2 tallyd is stopping: line 2 and all after it are not counted\n");
+}
+
+/// Pieces of a stream that a client could send.
+fn stream() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        5 => Just(LINE),
+        2 => Just("bogus\n"),
+        1 => Just("\n"),
+        1 => Just("# comment\r\n"),
+        1 => Just("!sync\n"),
+        1 => Just("!precision us\n"),
+        1 => Just("!precision x\n"),
+        1 => Just("{\"event\":\"message\",\"storyId\":\"5b07ffafc2376e30306d9b16\",\"source\":\"app\"}\n"),
+    ];
+    proptest::collection::vec(piece, 0..30).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// What is answered does not depend on how the network cuts the stream.
+    #[test]
+    fn answers_are_the_same_however_the_stream_is_cut(
+        stream in stream(),
+        cuts in proptest::collection::vec(0_usize..2_000, 0..20),
+    ) {
+        let whole = answers(Auth::default(), Store::Takes, &[&stream]);
+        let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(stream.len())).collect();
+        cuts.sort_unstable();
+        let mut pieces = Vec::new();
+        let mut start = 0;
+        for cut in cuts.into_iter().chain([stream.len()]) {
+            pieces.push(&stream[start..cut]);
+            start = cut;
+        }
+        prop_assert_eq!(answers(Auth::default(), Store::Takes, &pieces), whole);
+    }
+
+    /// Whatever the bytes are: no panic, and every answer is one line that begins as an answer does.
+    #[test]
+    fn any_bytes_give_only_answers(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let mut driven = Driven::new(Auth::default(), Store::Takes);
+        driven.give(&bytes);
+        let out = driven.finish();
+        prop_assert!(out.lines().all(|line| line.starts_with("ERR ") || line.starts_with("OK ")), "{}", out);
+    }
+}

@@ -1,0 +1,8 @@
+//! What asks the operating system: the disk, the clock, signals to stop, the service manager, the log.
+//! Knows nothing of events, counters or requests.
+
+pub mod clock;
+pub mod disk;
+pub mod logging;
+pub mod shutdown;
+pub mod systemd;

@@ -1,0 +1,359 @@
+//! Reading the journal: record by record within a segment, and across segments from a position on.
+//! Strict: whatever is not the very record that is due is refused. What a crash may leave is `repair`'s matter.
+
+use std::path::{Path, PathBuf};
+
+use super::record::{self, FLAG_SEALED, HEADER_BYTES, Header, Place};
+use super::segment::{self, HEADER_END};
+use super::{Epoch, JournalError, Record, SegmentInfo, Sequence};
+use crate::platform::disk::{Disk, DiskFile};
+
+/// Bytes read from the disk at a time.
+const READ_BYTES: usize = 1024 * 1024;
+
+/// Reads the records of one segment in order; refuses anything that is not the next record.
+#[derive(Debug)]
+pub struct SegmentReader {
+    file: DiskFile,
+    epoch: Epoch,
+    /// The number that the next record must have.
+    expected: Sequence,
+    /// Where the next record begins in the file.
+    offset: u64,
+    /// A stretch of the file.
+    buffer: Vec<u8>,
+    /// Where the next record begins in the buffer.
+    start: usize,
+    sealed: bool,
+}
+
+/// What stands at the reader's place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Found {
+    /// The record that is due; `bytes` of the buffer, header included.
+    Record { header: Header, bytes: usize },
+    /// A good record, but of a later number.
+    Later(Sequence),
+    /// The segment ends here, as it should.
+    End,
+    /// Anything else, in words.
+    Bad(&'static str),
+}
+
+impl SegmentReader {
+    /// Opens a segment and checks its header. Blocks, as all calls here do.
+    ///
+    /// # Errors
+    /// `Damaged`, `NewerVersion`, `Foreign`, `Disk`.
+    pub fn open(disk: &Disk, info: &SegmentInfo, epoch: Epoch) -> Result<Self, JournalError> {
+        let file = disk.open_read(&info.path)?;
+        let header = segment::Header::read(&file, info)?;
+        if header.epoch != epoch {
+            return Err(JournalError::Foreign {
+                segment: info.path.clone(),
+                found: header.epoch,
+                expected: epoch,
+            });
+        }
+        Ok(Self {
+            file,
+            epoch,
+            expected: header.first_sequence,
+            offset: HEADER_END,
+            buffer: Vec::new(),
+            start: 0,
+            sealed: false,
+        })
+    }
+
+    /// The next record; `None` at the end of the segment.
+    ///
+    /// # Errors
+    /// `Damaged`, `Gap`, `Disk`.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an iterator of results would not stop at the first error"
+    )]
+    pub fn next(&mut self) -> Result<Option<Record>, JournalError> {
+        let mut record = Record::default();
+        Ok(self.next_into(&mut record)?.then_some(record))
+    }
+
+    /// Reads the next record into `record`, whose allocations are used again; `false` at the end of the segment.
+    ///
+    /// # Errors
+    /// `Damaged`, `Gap`, `Disk`; `record` then holds anything.
+    pub fn next_into(&mut self, record: &mut Record) -> Result<bool, JournalError> {
+        match self.look()? {
+            Found::Record { header, bytes } => {
+                let payload = self
+                    .buffer
+                    .get(self.start.saturating_add(HEADER_BYTES)..self.start.saturating_add(bytes))
+                    .unwrap_or_default();
+                record.sequence = header.sequence;
+                record::decode(header.flags, payload, record).map_err(|what| self.damaged(what))?;
+                self.advance(bytes);
+                Ok(true)
+            }
+            Found::End => Ok(false),
+            Found::Later(found) => {
+                Err(JournalError::Gap { missing: self.expected, found, segment: self.path().to_owned() })
+            }
+            Found::Bad(what) => Err(self.damaged(what)),
+        }
+    }
+
+    /// The number that the next record must have.
+    pub fn next_sequence(&self) -> Sequence {
+        self.expected
+    }
+
+    /// Where the next record begins, in bytes from the start of the file.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Whether the end was reached and carries the mark that another segment follows.
+    pub fn is_sealed(&self) -> bool {
+        self.sealed
+    }
+
+    /// What stands at the reader's place; the place stays.
+    pub(super) fn look(&mut self) -> Result<Found, JournalError> {
+        let front = self.fill(HEADER_BYTES)?;
+        if front.is_empty() {
+            return Ok(Found::End);
+        }
+        let Some(header) = Header::parse(front) else {
+            return self.look_at_end("no record begins here");
+        };
+        let bytes = header.length.saturating_add(HEADER_BYTES);
+        let epoch = self.epoch;
+        let front = self.fill(bytes)?;
+        let Some(record) = front.get(..bytes) else {
+            return self.look_at_end("the record is longer than the file");
+        };
+        if !header.matches(epoch, record) {
+            return Ok(Found::Bad("the record does not match its checksum"));
+        }
+        if header.sequence > self.expected {
+            return Ok(Found::Later(header.sequence));
+        }
+        if header.sequence < self.expected {
+            return Ok(Found::Bad("an older record stands here"));
+        }
+        if header.flags == FLAG_SEALED {
+            self.sealed = true;
+            let after = self.fill(HEADER_BYTES.saturating_add(1))?.len();
+            let last = after == HEADER_BYTES;
+            return Ok(if last {
+                Found::End
+            } else {
+                Found::Bad("something follows the end of the segment")
+            });
+        }
+        Ok(Found::Record { header, bytes })
+    }
+
+    /// Goes past the `bytes` of the record that `look` found.
+    pub(super) fn advance(&mut self, bytes: usize) {
+        self.start = self.start.saturating_add(bytes);
+        self.offset = self.offset.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.expected = self.expected.next();
+    }
+
+    /// The rest of the file from the reader's place on, read whole. For looking into damage.
+    pub(super) fn rest(&mut self) -> Result<&[u8], JournalError> {
+        let length = self.file.length()?.saturating_sub(self.offset);
+        self.fill(usize::try_from(length).unwrap_or(usize::MAX))
+    }
+
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    pub(super) fn damaged(&self, what: &str) -> JournalError {
+        JournalError::Damaged { segment: self.path().to_owned(), offset: self.offset, what: what.to_owned() }
+    }
+
+    /// The mark at the end of a sealed segment is written after the next segment is there, and never synced on
+    /// purpose: any first part of it, or nothing but zeros in its place, is an end as good as the whole mark.
+    fn look_at_end(&mut self, otherwise: &'static str) -> Result<Found, JournalError> {
+        let last = self.expected.previous();
+        let mark = record::seal_mark(Place { epoch: self.epoch, sequence: self.expected, synced: last });
+        let rest = self.fill(HEADER_BYTES.saturating_add(1))?;
+        let unwritten = rest.len() <= HEADER_BYTES && rest.iter().all(|byte| *byte == 0);
+        Ok(if mark.starts_with(rest) || unwritten { Found::End } else { Found::Bad(otherwise) })
+    }
+
+    /// The next `wanted` bytes from the reader's place on, or as many as the file has.
+    fn fill(&mut self, wanted: usize) -> Result<&[u8], JournalError> {
+        let held = self.buffer.len().saturating_sub(self.start);
+        if held < wanted {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+            let position = self.offset.saturating_add(u64::try_from(held).unwrap_or(u64::MAX));
+            let left = self.file.length()?.saturating_sub(position);
+            let more =
+                usize::try_from(left).unwrap_or(usize::MAX).min(wanted.max(READ_BYTES).saturating_sub(held));
+            self.buffer.resize(held.saturating_add(more), 0);
+            let read = self.file.read_at(self.buffer.get_mut(held..).unwrap_or_default(), position)?;
+            self.buffer.truncate(held.saturating_add(read));
+        }
+        let rest = self.buffer.get(self.start..).unwrap_or_default();
+        Ok(rest.get(..wanted).unwrap_or(rest))
+    }
+}
+
+/// Reads the records after a position, across segments, and so proves that none is missing.
+#[derive(Debug)]
+pub struct Replay {
+    disk: Disk,
+    directory: PathBuf,
+    epoch: Epoch,
+    reader: Option<SegmentReader>,
+    /// Segments not begun, the next one last.
+    waiting: Vec<SegmentInfo>,
+    expected: Sequence,
+    segments_read: u64,
+}
+
+impl Replay {
+    /// Finds the record after `after`: reads, and checks, the segment that holds it up to there. Only where
+    /// `after` is [`Sequence::START`] may there be no segments at all.
+    ///
+    /// # Errors
+    /// `Gap` or `Ends` where the record after `after` can never have been the next, and what a segment's reader
+    /// may give.
+    pub fn open(disk: &Disk, directory: &Path, epoch: Epoch, after: Sequence) -> Result<Self, JournalError> {
+        let mut waiting = segment::segments(disk, directory)?;
+        let due = after.next();
+        let older = waiting.iter().filter(|segment| segment.first_sequence <= due).count();
+        if let (0, Some(first)) = (older, waiting.first()) {
+            return Err(JournalError::Gap {
+                missing: due,
+                found: first.first_sequence,
+                segment: first.path.clone(),
+            });
+        }
+        waiting.drain(..older.saturating_sub(1));
+        waiting.reverse();
+        let expected = waiting.last().map_or(due, |segment| segment.first_sequence);
+        let mut replay = Self {
+            disk: disk.clone(),
+            directory: directory.to_owned(),
+            epoch,
+            reader: None,
+            waiting,
+            expected,
+            segments_read: 0,
+        };
+        if replay.waiting.is_empty() && after != Sequence::START {
+            return Err(replay.ends());
+        }
+        while replay.expected < due {
+            if !replay.skip()? {
+                return Err(replay.ends());
+            }
+        }
+        Ok(replay)
+    }
+
+    /// The next record; `None` at the end of the journal.
+    ///
+    /// # Errors
+    /// As [`Replay::next_into`].
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an iterator of results would not stop at the first error"
+    )]
+    pub fn next(&mut self) -> Result<Option<Record>, JournalError> {
+        let mut record = Record::default();
+        Ok(self.next_into(&mut record)?.then_some(record))
+    }
+
+    /// Reads the next record into `record`, whose allocations are used again; `false` at the end of the journal.
+    ///
+    /// # Errors
+    /// What a segment's reader may give; `Gap` where a segment is missing between two, `Ends` where the last is.
+    pub fn next_into(&mut self, record: &mut Record) -> Result<bool, JournalError> {
+        while self.enter()? {
+            if let Some(reader) = &mut self.reader
+                && reader.next_into(record)?
+            {
+                self.expected = reader.next_sequence();
+                return Ok(true);
+            }
+            self.leave()?;
+        }
+        Ok(false)
+    }
+
+    /// The number that the next record must have.
+    pub fn next_sequence(&self) -> Sequence {
+        self.expected
+    }
+
+    /// Segments begun so far.
+    pub fn segments_read(&self) -> u64 {
+        self.segments_read
+    }
+
+    /// Goes past a record, checking all but its content; `false` at the end of the journal.
+    fn skip(&mut self) -> Result<bool, JournalError> {
+        while self.enter()? {
+            if let Some(reader) = &mut self.reader {
+                match reader.look()? {
+                    Found::Record { bytes, .. } => {
+                        reader.advance(bytes);
+                        self.expected = reader.next_sequence();
+                        return Ok(true);
+                    }
+                    Found::End => {}
+                    // The same refusal as a reader's, in one place.
+                    Found::Later(_) | Found::Bad(_) => {
+                        reader.next_into(&mut Record::default())?;
+                    }
+                }
+            }
+            self.leave()?;
+        }
+        Ok(false)
+    }
+
+    /// Opens the next segment unless one is open; `false` where there is none.
+    fn enter(&mut self) -> Result<bool, JournalError> {
+        if self.reader.is_some() {
+            return Ok(true);
+        }
+        let Some(info) = self.waiting.pop() else { return Ok(false) };
+        let reader = SegmentReader::open(&self.disk, &info, self.epoch)?;
+        if info.first_sequence > self.expected {
+            return Err(JournalError::Gap {
+                missing: self.expected,
+                found: info.first_sequence,
+                segment: info.path,
+            });
+        }
+        if info.first_sequence < self.expected {
+            return Err(reader.damaged("the segment begins with a record that the one before it has, too"));
+        }
+        self.reader = Some(reader);
+        self.segments_read = self.segments_read.saturating_add(1);
+        Ok(true)
+    }
+
+    /// Closes the segment that was read to its end; another must follow where it says so.
+    fn leave(&mut self) -> Result<(), JournalError> {
+        let sealed = self.reader.take().is_some_and(|reader| reader.is_sealed());
+        if sealed && self.waiting.is_empty() { Err(self.ends()) } else { Ok(()) }
+    }
+
+    fn ends(&self) -> JournalError {
+        JournalError::Ends { missing: self.expected, directory: self.directory.clone() }
+    }
+}

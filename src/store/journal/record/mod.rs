@@ -1,0 +1,424 @@
+//! One record: how a batch is written, byte by byte, and read back. Pure; knows nothing of files.
+//!
+//! | part of the header | bytes | |
+//! | --- | --- | --- |
+//! | magic | 4 | `jrec` |
+//! | checksum | 4 | CRC-32 over the epoch (8 bytes, not written) and all bytes after this field |
+//! | length | 4 | bytes of the payload |
+//! | flags | 4 | 1: a key comes first, 2: the end mark of a segment; any other refuses the record |
+//! | sequence | 8 | |
+//! | synced | 8 | the newest record known to be synced when this one was made |
+//!
+//! Numbers are little-endian. The payload: the key's section if flagged, then definitions, changes and
+//! increments, each a count and as many items. The increments come last and know nothing of what is before
+//! them, so that they can be encoded before the record has its number.
+//!
+//! INVARIANT: no input makes decoding panic, or allocate more than a small multiple of the input.
+
+use super::segment::take;
+use super::{Epoch, Sequence, varint};
+use crate::limits::RECORD_BYTES_MAX;
+use crate::model::batch::{Batch, Change, Definition, Increment, SeriesId};
+use crate::model::calendar::Hour;
+use crate::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
+
+/// Length of a record's header in bytes.
+pub(super) const HEADER_BYTES: usize = 32;
+/// The header's bytes that the checksum does not cover: magic and checksum.
+const UNCHECKED_BYTES: usize = 8;
+pub(super) const MAGIC: [u8; 4] = *b"jrec";
+
+/// The payload begins with an idempotency key and its outcome.
+pub(super) const FLAG_KEYED: u32 = 1;
+/// Not a batch but the mark that the segment ends here; the sequence is the next segment's first.
+pub(super) const FLAG_SEALED: u32 = 2;
+
+/// An idempotency key and what came of its batch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyedOutcome {
+    /// The key, as the client gave it.
+    pub key: Box<str>,
+    /// Stands for the body that the key came with.
+    pub fingerprint: [u8; 16],
+    /// When it was taken, in seconds since the epoch.
+    pub unix_seconds: u64,
+    /// Lines of the batch that counted.
+    pub accepted: u64,
+    /// Lines of the batch that did not.
+    pub rejected: u64,
+}
+
+/// One batch as the journal has it. A generation is of one daemon's life, so `batch.generation` is always 0.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Record {
+    /// Its number.
+    pub sequence: Sequence,
+    /// The idempotency key that it came with, if any.
+    pub key: Option<KeyedOutcome>,
+    /// What it adds.
+    pub batch: Batch,
+}
+
+/// What one record is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Staged<'a> {
+    /// The idempotency key and outcome, if any.
+    pub key: Option<&'a KeyedOutcome>,
+    /// Definitions to write.
+    pub definitions: &'a [Definition],
+    /// Changes to write.
+    pub changes: &'a [Change],
+    /// The section that [`encode_increments`] made.
+    pub increments: &'a [u8],
+}
+
+/// The header of a record, its magic and length found good, its checksum not looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Header {
+    pub(super) checksum: u32,
+    /// Of the payload; within [`RECORD_BYTES_MAX`].
+    pub(super) length: usize,
+    pub(super) flags: u32,
+    pub(super) sequence: Sequence,
+    pub(super) synced: Sequence,
+}
+
+impl Header {
+    /// The header at the front of `bytes`; `None` where none begins there.
+    pub(super) fn parse(mut bytes: &[u8]) -> Option<Self> {
+        if take::<4>(&mut bytes)? != MAGIC {
+            return None;
+        }
+        let checksum = u32::from_le_bytes(take(&mut bytes)?);
+        let length = usize::try_from(u32::from_le_bytes(take(&mut bytes)?)).ok()?;
+        let flags = u32::from_le_bytes(take(&mut bytes)?);
+        let sequence = Sequence::new(u64::from_le_bytes(take(&mut bytes)?));
+        let synced = Sequence::new(u64::from_le_bytes(take(&mut bytes)?));
+        (length <= RECORD_BYTES_MAX).then_some(Self { checksum, length, flags, sequence, synced })
+    }
+
+    /// Whether `record`, header and payload, is what was written under this header.
+    pub(super) fn matches(&self, epoch: Epoch, record: &[u8]) -> bool {
+        record.get(UNCHECKED_BYTES..).is_some_and(|covered| checksum(epoch, covered) == self.checksum)
+    }
+}
+
+/// Where a record stands in the journal.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) epoch: Epoch,
+    pub(super) sequence: Sequence,
+    pub(super) synced: Sequence,
+}
+
+/// Appends a record to `out`.
+///
+/// # Errors
+/// The payload's length, where it is over [`RECORD_BYTES_MAX`]; nothing is then appended.
+pub(super) fn encode(place: Place, parts: Staged<'_>, out: &mut Vec<u8>) -> Result<(), usize> {
+    let start = out.len();
+    out.extend_from_slice(&[0; HEADER_BYTES]);
+    let mut flags = 0;
+    if let Some(key) = parts.key {
+        flags |= FLAG_KEYED;
+        encode_key(key, out);
+    }
+    write_count(parts.definitions.len(), out);
+    for definition in parts.definitions {
+        encode_definition(definition, out);
+    }
+    write_count(parts.changes.len(), out);
+    for change in parts.changes {
+        encode_change(change, out);
+    }
+    out.extend_from_slice(parts.increments);
+    let length = out.len().saturating_sub(start).saturating_sub(HEADER_BYTES);
+    match u32::try_from(length) {
+        Ok(written) if length <= RECORD_BYTES_MAX => {
+            stamp(place, flags, written, out.get_mut(start..).unwrap_or_default());
+            Ok(())
+        }
+        _ => {
+            out.truncate(start);
+            Err(length)
+        }
+    }
+}
+
+/// The mark that ends a segment; `place.sequence` is the next segment's first record.
+pub(super) fn seal_mark(place: Place) -> [u8; HEADER_BYTES] {
+    let mut mark = [0; HEADER_BYTES];
+    stamp(place, FLAG_SEALED, 0, &mut mark);
+    mark
+}
+
+/// Appends the section of the increments: about five bytes each. Needs nothing of what is before it in a record.
+pub fn encode_increments(increments: &[Increment], out: &mut Vec<u8>) {
+    // Eight bytes for each is what the short way writes before it cuts back, so it never has to grow.
+    out.reserve(increments.len().saturating_mul(8).saturating_add(16));
+    write_count(increments.len(), out);
+    let mut previous = 0_i64;
+    for increment in increments {
+        let hour = i64::from(increment.hour.get());
+        let step = varint::zigzag(hour.saturating_sub(previous));
+        previous = hour;
+        let series = u64::from(increment.series.get());
+        let count = u64::from(increment.count);
+        if series < 1 << 28 && step < 1 << 14 && count < 1 << 14 {
+            // At most 4 + 2 + 2 bytes: put together in one word and written at once.
+            let (mut word, mut bits) = varint::spread(series);
+            for value in [step, count] {
+                let (part, part_bits) = varint::spread(value);
+                word |= part << bits;
+                bits = bits.saturating_add(part_bits);
+            }
+            let end = out.len().saturating_add(usize::try_from(bits / 8).unwrap_or(8));
+            out.extend_from_slice(&word.to_le_bytes());
+            out.truncate(end);
+        } else {
+            varint::write(series, out);
+            varint::write(step, out);
+            varint::write(count, out);
+        }
+    }
+}
+
+/// Reads a payload into `record`, whose allocations are used again. The record's sequence is left as it is.
+///
+/// # Errors
+/// What is wrong with the payload; `record` then holds anything.
+pub(super) fn decode(flags: u32, payload: &[u8], record: &mut Record) -> Result<(), &'static str> {
+    let mut rest = payload;
+    if flags & !FLAG_KEYED != 0 {
+        return Err("the record has flags that this version does not know");
+    }
+    record.key = None;
+    if flags & FLAG_KEYED != 0 {
+        record.key = Some(decode_key(&mut rest).ok_or("the idempotency key cannot be read")?);
+    }
+    let batch = &mut record.batch;
+    batch.generation = 0;
+
+    let count = read_count(&mut rest, DEFINITION_BYTES_MIN).ok_or("the definitions' number is wrong")?;
+    batch.definitions.clear();
+    batch.definitions.reserve(count);
+    for _ in 0..count {
+        batch.definitions.push(decode_definition(&mut rest).ok_or("a definition cannot be read")?);
+    }
+
+    let count = read_count(&mut rest, CHANGE_BYTES_MIN).ok_or("the changes' number is wrong")?;
+    batch.changes.clear();
+    batch.changes.reserve(count);
+    for _ in 0..count {
+        batch.changes.push(decode_change(&mut rest).ok_or("a change cannot be read")?);
+    }
+
+    decode_increments(&mut rest, &mut batch.increments).ok_or("the increments cannot be read")?;
+    if rest.is_empty() { Ok(()) } else { Err("bytes are left over after the increments") }
+}
+
+const DEFINITION_BYTES_MIN: usize = 1 + ObjectId::LEN + 2;
+const CHANGE_BYTES_MIN: usize = 1 + ObjectId::LEN;
+const INCREMENT_BYTES_MIN: usize = 3;
+
+fn checksum(epoch: Epoch, covered: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&epoch.get().to_le_bytes());
+    hasher.update(covered);
+    hasher.finalize()
+}
+
+/// Fills in the header at the front of `record`.
+fn stamp(place: Place, flags: u32, length: u32, record: &mut [u8]) {
+    let fields = length
+        .to_le_bytes()
+        .into_iter()
+        .chain(flags.to_le_bytes())
+        .chain(place.sequence.get().to_le_bytes())
+        .chain(place.synced.get().to_le_bytes());
+    let Some((unchecked, covered)) = record.split_at_mut_checked(UNCHECKED_BYTES) else { return };
+    for (place, byte) in covered.iter_mut().zip(fields) {
+        *place = byte;
+    }
+    let front = MAGIC.into_iter().chain(checksum(place.epoch, covered).to_le_bytes());
+    for (place, byte) in unchecked.iter_mut().zip(front) {
+        *place = byte;
+    }
+}
+
+fn write_count(count: usize, out: &mut Vec<u8>) {
+    varint::write(u64::try_from(count).unwrap_or(u64::MAX), out);
+}
+
+/// A number of items, of which each is at least `item_bytes_min` long: more than can follow is refused.
+fn read_count(rest: &mut &[u8], item_bytes_min: usize) -> Option<usize> {
+    let count = usize::try_from(varint::read(rest)?).ok()?;
+    (count <= rest.len() / item_bytes_min).then_some(count)
+}
+
+#[inline]
+fn decode_increments(rest: &mut &[u8], increments: &mut Vec<Increment>) -> Option<()> {
+    let count = read_count(rest, INCREMENT_BYTES_MIN)?;
+    increments.clear();
+    increments.reserve(count);
+    let mut hour = 0_i64;
+    for _ in 0..count {
+        let series = SeriesId::new(u32::try_from(varint::read_any_length(rest)?).ok()?);
+        hour = hour.checked_add(varint::unzigzag(varint::read(rest)?))?;
+        let count = varint::read_u32(rest)?;
+        increments.push(Increment { series, hour: Hour::new(u32::try_from(hour).ok()?), count });
+    }
+    Some(())
+}
+
+fn encode_key(keyed: &KeyedOutcome, out: &mut Vec<u8>) {
+    write_count(keyed.key.len(), out);
+    out.extend_from_slice(keyed.key.as_bytes());
+    out.extend_from_slice(&keyed.fingerprint);
+    varint::write(keyed.unix_seconds, out);
+    varint::write(keyed.accepted, out);
+    varint::write(keyed.rejected, out);
+}
+
+fn decode_key(rest: &mut &[u8]) -> Option<KeyedOutcome> {
+    let bytes = read_count(rest, 1)?;
+    let key = take_text(rest, bytes)?;
+    Some(KeyedOutcome {
+        key,
+        fingerprint: take(rest)?,
+        unix_seconds: varint::read(rest)?,
+        accepted: varint::read(rest)?,
+        rejected: varint::read(rest)?,
+    })
+}
+
+fn encode_definition(definition: &Definition, out: &mut Vec<u8>) {
+    varint::write(u64::from(definition.id.get()), out);
+    out.extend_from_slice(definition.key.story.0.as_bytes());
+    out.push(source_code(definition.key.source));
+    match definition.key.metric {
+        Metric::Conversations => out.push(0),
+        Metric::PaidConversations => out.push(1),
+        Metric::Messages => out.push(2),
+        Metric::Interaction(node) => encode_node(node, out),
+    }
+}
+
+fn decode_definition(rest: &mut &[u8]) -> Option<Definition> {
+    let id = SeriesId::new(varint::read_u32(rest)?);
+    let story = take_story(rest)?;
+    let [source, metric] = take(rest)?;
+    let source = Source::ALL.into_iter().find(|known| source_code(*known) == source)?;
+    let metric = match metric {
+        0 => Metric::Conversations,
+        1 => Metric::PaidConversations,
+        2 => Metric::Messages,
+        code => Metric::Interaction(decode_node(code, rest)?),
+    };
+    Some(Definition { id, key: SeriesKey { story, source, metric } })
+}
+
+/// Codes of sources on disk. NOTE: never give one another meaning.
+const fn source_code(source: Source) -> u8 {
+    match source {
+        Source::Messenger => 0,
+        Source::Livechat => 1,
+        Source::Livechat3 => 2,
+        Source::Slack => 3,
+        Source::Widget => 4,
+        Source::App => 5,
+        Source::Custom => 6,
+    }
+}
+
+/// Nodes share one space of codes with the other metrics.
+fn encode_node(node: Node, out: &mut Vec<u8>) {
+    match node {
+        Node::Interaction(id) => {
+            out.push(3);
+            out.extend_from_slice(id.0.as_bytes());
+        }
+        Node::ContextFallback(id) => {
+            out.push(4);
+            out.extend_from_slice(id.0.as_bytes());
+        }
+        Node::Fallback => out.push(5),
+        Node::Welcome => out.push(6),
+    }
+}
+
+fn decode_node(code: u8, rest: &mut &[u8]) -> Option<Node> {
+    match code {
+        3 => Some(Node::Interaction(InteractionId(take_id(rest)?))),
+        4 => Some(Node::ContextFallback(InteractionId(take_id(rest)?))),
+        5 => Some(Node::Fallback),
+        6 => Some(Node::Welcome),
+        _ => None,
+    }
+}
+
+fn encode_change(change: &Change, out: &mut Vec<u8>) {
+    match change {
+        Change::Story { story, name } => {
+            out.push(0);
+            out.extend_from_slice(story.0.as_bytes());
+            encode_name(name.as_deref(), out);
+        }
+        Change::Node { story, node, name } => {
+            out.push(1);
+            out.extend_from_slice(story.0.as_bytes());
+            encode_node(*node, out);
+            encode_name(name.as_deref(), out);
+        }
+        Change::DeleteStory { story } => {
+            out.push(2);
+            out.extend_from_slice(story.0.as_bytes());
+        }
+    }
+}
+
+fn decode_change(rest: &mut &[u8]) -> Option<Change> {
+    let [kind] = take(rest)?;
+    let story = take_story(rest)?;
+    match kind {
+        0 => Some(Change::Story { story, name: decode_name(rest)? }),
+        1 => {
+            let [code] = take(rest)?;
+            let node = decode_node(code, rest)?;
+            Some(Change::Node { story, node, name: decode_name(rest)? })
+        }
+        2 => Some(Change::DeleteStory { story }),
+        _ => None,
+    }
+}
+
+/// 0 is no name; else the length and one, then the name.
+fn encode_name(name: Option<&str>, out: &mut Vec<u8>) {
+    write_count(name.map_or(0, |name| name.len().saturating_add(1)), out);
+    out.extend_from_slice(name.unwrap_or_default().as_bytes());
+}
+
+#[expect(clippy::option_option, reason = "whether it can be read, and whether there is a name")]
+fn decode_name(rest: &mut &[u8]) -> Option<Option<Box<str>>> {
+    match usize::try_from(varint::read(rest)?).ok()?.checked_sub(1) {
+        None => Some(None),
+        Some(bytes) => Some(Some(take_text(rest, bytes)?)),
+    }
+}
+
+fn take_text(rest: &mut &[u8], bytes: usize) -> Option<Box<str>> {
+    let (text, after) = rest.split_at_checked(bytes)?;
+    *rest = after;
+    Some(std::str::from_utf8(text).ok()?.into())
+}
+
+fn take_story(rest: &mut &[u8]) -> Option<StoryId> {
+    Some(StoryId(take_id(rest)?))
+}
+
+fn take_id(rest: &mut &[u8]) -> Option<ObjectId> {
+    ObjectId::parse(&take::<{ ObjectId::LEN }>(rest)?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! What a crash may leave at the end of the newest segment, told from damage. The cases:
+//!
+//! | at the first place that holds no due record | it is | so |
+//! | --- | --- | --- |
+//! | fewer bytes than a segment's header, or one of zeros and no more | a segment that was being made | made anew |
+//! | no good record behind it: a part of one, zeros, old garbage, a flipped bit in the last record | torn tail | cut |
+//! | a good record behind it that was made before this place was synced, and a stretch of zeros at this place | a power cut that took some pages and not others | cut |
+//! | any other good record behind it | damage | refused |
+//! | a good record of a later number right here | records are missing | refused |
+//! | a good record that cannot be decoded | damage | refused, by the reader |
+//!
+//! Segments that are not the newest were synced whole, so nothing of this is for them.
+
+use std::path::{Path, PathBuf};
+
+use memchr::memmem;
+
+use super::reader::{Found, SegmentReader};
+use super::record::{self, HEADER_BYTES, Header};
+use super::segment::{self, HEADER_END};
+use super::{Epoch, JournalError, SegmentInfo, Sequence};
+use crate::platform::disk::Disk;
+
+/// A disk writes sectors of so many bytes whole or not at all; a stretch of zeros this long was never written.
+const SECTOR_BYTES: usize = 512;
+
+/// The torn end of the newest segment: what a crash left of records that nobody was promised.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TornTail {
+    /// The segment's file.
+    pub segment: PathBuf,
+    /// The first record that the segment has, or would have.
+    pub first_sequence: Sequence,
+    /// Where the torn part begins, in bytes from the start of the file; 0 where all of the file is torn.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// What it looks like.
+    pub what: &'static str,
+}
+
+/// Looks for a torn end of the newest segment and changes nothing. Blocks; reads that segment.
+///
+/// # Errors
+/// `Damaged`, `Gap`, `NewerVersion` or `Foreign` where the segment holds what no crash can have left; `Disk`.
+pub fn find_torn_tail(disk: &Disk, directory: &Path, epoch: Epoch) -> Result<Option<TornTail>, JournalError> {
+    match segment::segments(disk, directory)?.pop() {
+        Some(newest) => examine(disk, &newest, epoch),
+        None => Ok(None),
+    }
+}
+
+/// Cuts a torn end of the newest segment, lastingly, and says what was cut. Blocks.
+///
+/// # Errors
+/// As [`find_torn_tail`]; nothing is then changed.
+pub fn repair_tail(disk: &Disk, directory: &Path, epoch: Epoch) -> Result<Option<TornTail>, JournalError> {
+    let found = find_torn_tail(disk, directory, epoch)?;
+    if let Some(torn) = &found {
+        if torn.offset < HEADER_END {
+            // Made anew rather than removed: the segment before may say that this one follows.
+            segment::create(disk, &torn.segment, epoch, torn.first_sequence)?;
+        } else {
+            let file = disk.open_append(&torn.segment)?;
+            file.truncate(torn.offset)?;
+            file.sync()?;
+        }
+    }
+    Ok(found)
+}
+
+fn examine(disk: &Disk, newest: &SegmentInfo, epoch: Epoch) -> Result<Option<TornTail>, JournalError> {
+    let torn = |offset: u64, what: &'static str| TornTail {
+        segment: newest.path.clone(),
+        first_sequence: newest.first_sequence,
+        offset,
+        bytes: newest.bytes.saturating_sub(offset),
+        what,
+    };
+    if segment::is_unfinished(disk, newest)? {
+        return Ok(Some(torn(0, "the segment was being made")));
+    }
+    let mut reader = SegmentReader::open(disk, newest, epoch)?;
+    loop {
+        match reader.look()? {
+            Found::Record { bytes, .. } => reader.advance(bytes),
+            Found::End if reader.is_sealed() || reader.offset() >= newest.bytes => return Ok(None),
+            Found::End => return Ok(Some(torn(reader.offset(), "less than a record is left"))),
+            Found::Later(found) => {
+                return Err(JournalError::Gap {
+                    missing: reader.next_sequence(),
+                    found,
+                    segment: newest.path.clone(),
+                });
+            }
+            Found::Bad(what) => {
+                return judge(&mut reader, what).map(|what| Some(torn(reader.offset(), what)));
+            }
+        }
+    }
+}
+
+/// What the bad place that the reader stands at is: the words for a torn tail, or an error.
+fn judge(reader: &mut SegmentReader, what: &'static str) -> Result<&'static str, JournalError> {
+    let (epoch, due) = (reader.epoch(), reader.next_sequence());
+    let rest = reader.rest()?;
+    let Some(behind) = good_records_behind(rest, epoch, due) else { return Ok(what) };
+    let hole = rest.get(..behind.first_at).is_some_and(has_unwritten_sector);
+    if hole && behind.synced_max < due {
+        return Ok("a power cut left a hole before records that were not synced");
+    }
+    let place = reader.offset().saturating_add(u64::try_from(behind.first_at).unwrap_or(u64::MAX));
+    Err(reader.damaged(&format!("{what}, but record {} at byte {place} behind it is good", behind.first)))
+}
+
+/// The good records somewhere behind a bad place.
+struct Behind {
+    /// Where the first of them begins, in bytes from the bad place.
+    first_at: usize,
+    first: Sequence,
+    /// The newest record that any of them knows to be synced.
+    synced_max: Sequence,
+}
+
+/// Looks at every byte of `rest` but the first for a good record that is due there or later; `None` if there is none.
+/// Records of lower numbers are what blocks of the disk held before.
+fn good_records_behind(rest: &[u8], epoch: Epoch, due: Sequence) -> Option<Behind> {
+    let mut found: Option<Behind> = None;
+    let mut from = 1;
+    while let Some(at) = rest.get(from..).and_then(|tail| memmem::find(tail, &record::MAGIC)) {
+        let at = from.saturating_add(at);
+        from = at.saturating_add(1);
+        let Some((header, bytes)) = good_record(rest.get(at..).unwrap_or_default(), epoch, due) else {
+            continue;
+        };
+        from = at.saturating_add(bytes);
+        let behind =
+            found.get_or_insert(Behind { first_at: at, first: header.sequence, synced_max: header.synced });
+        behind.synced_max = behind.synced_max.max(header.synced);
+    }
+    found
+}
+
+fn good_record(bytes: &[u8], epoch: Epoch, due: Sequence) -> Option<(Header, usize)> {
+    let header = Header::parse(bytes)?;
+    let length = header.length.saturating_add(HEADER_BYTES);
+    let record = bytes.get(..length)?;
+    // The cheap question first: a checksum over many bytes for each chance magic would take long.
+    (header.sequence >= due && header.matches(epoch, record)).then_some((header, length))
+}
+
+fn has_unwritten_sector(bytes: &[u8]) -> bool {
+    // What a record holds is never so many zeros on end. A bad part that is shorter must be zeros throughout.
+    let mut zeros = 0_usize;
+    bytes.iter().any(|byte| {
+        zeros = if *byte == 0 { zeros.saturating_add(1) } else { 0 };
+        zeros >= SECTOR_BYTES
+    }) || bytes.iter().all(|byte| *byte == 0)
+}

@@ -1,0 +1,170 @@
+//! The files of a journal: their names and the header that each begins with. All names are here.
+
+use std::path::{Path, PathBuf};
+
+use super::{Epoch, JournalError, Sequence};
+use crate::platform::disk::{Disk, DiskFile, TEMPORARY_SUFFIX};
+
+/// The newest format of segments that this program reads, and the one it writes.
+pub const SEGMENT_VERSION: u32 = 1;
+
+/// Length of a segment's header in bytes; the first record follows.
+pub(super) const HEADER_BYTES: usize = 32;
+/// [`HEADER_BYTES`] as a place in a file.
+pub(super) const HEADER_END: u64 = 32;
+
+const MAGIC: [u8; 8] = *b"tallyjnl";
+const SUFFIX: &str = ".journal";
+/// As many digits as `u64::MAX` has, so that names sort as their numbers do.
+const NAME_DIGITS: usize = 20;
+
+/// One segment, as its name and the directory tell it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SegmentInfo {
+    /// Its file.
+    pub path: PathBuf,
+    /// The first record in it, or the one that would be.
+    pub first_sequence: Sequence,
+    /// Its length in bytes, header included.
+    pub bytes: u64,
+}
+
+/// The segments of a journal by their first record; files of other names are left out.
+///
+/// # Errors
+/// [`JournalError::Disk`] where the directory cannot be listed.
+pub fn segments(disk: &Disk, directory: &Path) -> Result<Vec<SegmentInfo>, JournalError> {
+    let entries = disk.list(directory)?;
+    let mut found: Vec<SegmentInfo> = entries
+        .into_iter()
+        .filter_map(|entry| {
+            let first_sequence = parse_name(&entry.name)?;
+            Some(SegmentInfo { path: directory.join(&entry.name), first_sequence, bytes: entry.bytes })
+        })
+        .collect();
+    found.sort_unstable_by_key(|segment| segment.first_sequence);
+    Ok(found)
+}
+
+/// The file of the segment that begins with that record.
+pub(super) fn path(directory: &Path, first: Sequence) -> PathBuf {
+    directory.join(format!("{:0width$}{SUFFIX}", first.get(), width = NAME_DIGITS))
+}
+
+fn parse_name(name: &str) -> Option<Sequence> {
+    let digits = name.strip_suffix(SUFFIX)?;
+    let plain = digits.len() == NAME_DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| digits.parse().ok().map(Sequence::new)).flatten()
+}
+
+/// Makes a segment without records, lastingly; one of that name is replaced.
+///
+/// # Errors
+/// `Disk`.
+pub(super) fn create(disk: &Disk, path: &Path, epoch: Epoch, first: Sequence) -> Result<(), JournalError> {
+    Ok(disk.replace(path, &Header { epoch, first_sequence: first }.encode())?)
+}
+
+/// Removes what a crash left of segments that were being made.
+///
+/// # Errors
+/// `Disk`.
+pub(super) fn remove_leftovers(disk: &Disk, directory: &Path) -> Result<(), JournalError> {
+    for entry in disk.list(directory)? {
+        if entry.name.strip_suffix(TEMPORARY_SUFFIX).is_some_and(|name| parse_name(name).is_some()) {
+            disk.remove(&directory.join(&entry.name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the file is not yet a segment: shorter than a header, or with a header of zeros and nothing else.
+/// A segment gets its name only once its header is synced, so only a disk that lies about that leaves one.
+pub(super) fn is_unfinished(disk: &Disk, info: &SegmentInfo) -> Result<bool, JournalError> {
+    let mut header = [0; HEADER_BYTES];
+    let read = disk.open_read(&info.path)?.read_at(&mut header, 0)?;
+    let blank = header.iter().all(|byte| *byte == 0);
+    Ok(read < HEADER_BYTES || (blank && info.bytes == HEADER_END))
+}
+
+/// What a segment's header says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Header {
+    pub(super) epoch: Epoch,
+    pub(super) first_sequence: Sequence,
+}
+
+impl Header {
+    /// The bytes of the header.
+    pub(super) fn encode(self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        let (content, checksum) = bytes.split_at_mut(HEADER_BYTES - 4);
+        let fields = MAGIC
+            .into_iter()
+            .chain(SEGMENT_VERSION.to_le_bytes())
+            .chain(self.epoch.get().to_le_bytes())
+            .chain(self.first_sequence.get().to_le_bytes());
+        for (place, byte) in content.iter_mut().zip(fields) {
+            *place = byte;
+        }
+        checksum.copy_from_slice(&crc32fast::hash(content).to_le_bytes());
+        bytes
+    }
+
+    /// Reads the header of an open segment. Which epoch it must have is for the caller to say.
+    ///
+    /// # Errors
+    /// `Damaged` where it is not the header of this very file, `NewerVersion`, `Disk`.
+    pub(super) fn read(file: &DiskFile, info: &SegmentInfo) -> Result<Self, JournalError> {
+        let damaged = |offset: u64, what: &str| JournalError::Damaged {
+            segment: info.path.clone(),
+            offset,
+            what: what.to_owned(),
+        };
+        let mut bytes = [0; HEADER_BYTES];
+        let read = file.read_at(&mut bytes, 0)?;
+        if read < HEADER_BYTES {
+            return Err(damaged(
+                u64::try_from(read).unwrap_or(u64::MAX),
+                "the segment's header is cut short",
+            ));
+        }
+        let (content, checksum) = bytes.split_at(HEADER_BYTES - 4);
+        let mut rest = content;
+        if take::<8>(&mut rest) != Some(MAGIC) {
+            return Err(damaged(0, "this is not a segment of a journal"));
+        }
+        let version = take(&mut rest).map(u32::from_le_bytes);
+        if checksum != crc32fast::hash(content).to_le_bytes() {
+            return Err(damaged(0, "the segment's header does not match its checksum"));
+        }
+        let epoch = take(&mut rest).map(u64::from_le_bytes);
+        let first = take(&mut rest).map(u64::from_le_bytes);
+        match (version, epoch, first) {
+            (Some(found), _, _) if found > SEGMENT_VERSION => Err(JournalError::NewerVersion {
+                segment: info.path.clone(),
+                found,
+                supported: SEGMENT_VERSION,
+            }),
+            (Some(SEGMENT_VERSION), Some(epoch), Some(first)) => {
+                let header = Self { epoch: Epoch::new(epoch), first_sequence: Sequence::new(first) };
+                if header.first_sequence == info.first_sequence {
+                    Ok(header)
+                } else {
+                    let what = format!(
+                        "the segment's header says that it begins with record {first}; the file was renamed"
+                    );
+                    Err(damaged(0, &what))
+                }
+            }
+            _ => Err(damaged(8, "the segment's header has an unknown version")),
+        }
+    }
+}
+
+/// Takes `N` bytes from the front; `None`, and nothing taken, where there are fewer.
+pub(super) fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (front, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(*front)
+}

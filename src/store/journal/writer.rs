@@ -1,0 +1,236 @@
+//! Writing the journal: records are staged, then appended with one write, or none of them is.
+//!
+//! INVARIANT: the open segment ends with the last record committed, unless an [`AppendError::Stuck`] was given.
+//! INVARIANT: a segment is synced before the next one gets its name.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::record::{self, Place, Staged};
+use super::segment::{self, HEADER_END};
+use super::{Epoch, JournalError, Sequence};
+use crate::platform::disk::{Disk, DiskError, DiskFile};
+
+/// A buffer that grew past this is given back after the write.
+const BUFFER_BYTES_KEPT: usize = 16 * 1024 * 1024;
+
+/// Appends records to the newest segment. There is one per journal.
+#[derive(Debug)]
+pub struct Writer {
+    disk: Disk,
+    directory: PathBuf,
+    epoch: Epoch,
+    open: OpenSegment,
+    staged: Vec<u8>,
+    staged_next: Sequence,
+    synced: Sequence,
+}
+
+#[derive(Debug)]
+struct OpenSegment {
+    file: Arc<DiskFile>,
+    first: Sequence,
+    /// The number of the next record to commit.
+    next: Sequence,
+    /// Length up to the last record committed.
+    bytes: u64,
+}
+
+/// Why staged records are not in the journal. They are no longer staged, and their numbers are free again.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The write failed and what it left was cut away: later writes may succeed.
+    #[error("{0}")]
+    Refused(#[source] DiskError),
+    /// The write failed and what it left could not be cut away: nothing may be appended any more.
+    #[error("{undo}, after another failure: {cause}")]
+    Stuck {
+        /// Why the write failed.
+        cause: DiskError,
+        /// Why it could not be undone.
+        #[source]
+        undo: DiskError,
+    },
+}
+
+impl Writer {
+    /// Begins a new segment with record `next`; a segment that is there is synced and ended. Blocks.
+    ///
+    /// # Errors
+    /// `SegmentExists` where records from `next` on are there already, and `Disk`.
+    pub fn create(disk: &Disk, directory: &Path, epoch: Epoch, next: Sequence) -> Result<Self, JournalError> {
+        segment::remove_leftovers(disk, directory)?;
+        let newest = segment::segments(disk, directory)?.pop();
+        let before = match newest {
+            Some(newest) if newest.first_sequence >= next => {
+                if newest.first_sequence > next || newest.bytes > HEADER_END {
+                    return Err(JournalError::SegmentExists { segment: newest.path });
+                }
+                // Begun before and never written to: it is made anew.
+                None
+            }
+            Some(newest) => {
+                let file = disk.open_append(&newest.path)?;
+                file.sync()?;
+                Some(file)
+            }
+            None => None,
+        };
+        let open = OpenSegment::create(disk, directory, epoch, next)?;
+        let synced = next.previous();
+        if let Some(file) = before {
+            append_seal_mark(&file, Place { epoch, sequence: next, synced });
+        }
+        Ok(Self {
+            disk: disk.clone(),
+            directory: directory.to_owned(),
+            epoch,
+            open,
+            staged: Vec::new(),
+            staged_next: next,
+            synced,
+        })
+    }
+
+    /// Adds a record to the next write and says which number it has.
+    ///
+    /// # Errors
+    /// `RecordTooLarge`; the record is then not staged, the others still are.
+    pub fn stage(&mut self, parts: Staged<'_>) -> Result<Sequence, JournalError> {
+        let sequence = self.staged_next;
+        let place = Place { epoch: self.epoch, sequence, synced: self.synced };
+        record::encode(place, parts, &mut self.staged).map_err(|bytes| JournalError::RecordTooLarge {
+            bytes,
+            bytes_max: crate::limits::RECORD_BYTES_MAX,
+        })?;
+        self.staged_next = sequence.next();
+        Ok(sequence)
+    }
+
+    /// Bytes staged for the next write.
+    pub fn staged_bytes(&self) -> usize {
+        self.staged.len()
+    }
+
+    /// Writes all staged records with one write; returns how many bytes that were. Blocks.
+    ///
+    /// # Errors
+    /// [`AppendError`]; none of the records is then in the journal.
+    pub fn commit(&mut self) -> Result<usize, AppendError> {
+        let bytes = self.staged.len();
+        let outcome = self.open.append(&self.staged, self.staged_next);
+        self.staged.clear();
+        self.staged.shrink_to(BUFFER_BYTES_KEPT);
+        self.staged_next = self.open.next;
+        outcome.map(|()| bytes)
+    }
+
+    /// Forgets all staged records; their numbers are free again.
+    pub fn discard(&mut self) {
+        self.staged.clear();
+        self.staged_next = self.open.next;
+    }
+
+    /// Records up to this one are synced; later records will say so.
+    pub fn note_synced(&mut self, through: Sequence) {
+        self.synced = self.synced.max(through);
+    }
+
+    /// Syncs and ends the open segment and begins the next; returns the last record that is now sealed. A
+    /// segment without records stays open, for all before it is sealed already. Blocks.
+    ///
+    /// # Errors
+    /// [`SealError`].
+    pub fn seal(&mut self) -> Result<Sequence, SealError> {
+        debug_assert!(
+            self.staged.is_empty(),
+            "what is staged belongs into the segment that it was staged for"
+        );
+        let last = self.last_sequence();
+        if self.open.next == self.open.first {
+            return Ok(last);
+        }
+        self.open.file.sync().map_err(SealError::Sync)?;
+        self.note_synced(last);
+        let next = match OpenSegment::create(&self.disk, &self.directory, self.epoch, self.open.next) {
+            Ok(next) => next,
+            Err(error) => return Err(self.forget_next(error)),
+        };
+        let ended = std::mem::replace(&mut self.open, next);
+        let place = Place { epoch: self.epoch, sequence: self.open.first, synced: self.synced };
+        append_seal_mark(&ended.file, place);
+        Ok(last)
+    }
+
+    /// Takes back the next segment's name, lest it be there while records still go into the open one.
+    fn forget_next(&self, error: JournalError) -> SealError {
+        match self.disk.remove(&segment::path(&self.directory, self.open.next)) {
+            Err(undo) if !undo.is_not_found() => SealError::Stuck(undo),
+            _ => SealError::Begin(error),
+        }
+    }
+
+    /// The open segment's file, for another thread to sync.
+    pub fn file(&self) -> Arc<DiskFile> {
+        Arc::clone(&self.open.file)
+    }
+
+    /// The last record committed.
+    pub fn last_sequence(&self) -> Sequence {
+        self.open.next.previous()
+    }
+
+    /// Length of the open segment in bytes, header included.
+    pub fn segment_bytes(&self) -> u64 {
+        self.open.bytes
+    }
+}
+
+/// Why a segment could not be sealed.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// The sync failed. NOTE: that is final; what was lost cannot be known.
+    #[error("{0}")]
+    Sync(#[source] DiskError),
+    /// The next segment could not be made, nor its name be taken back: nothing may be appended any more.
+    #[error("{0}")]
+    Stuck(#[source] DiskError),
+    /// The next segment could not be made; the open one stays open and usable.
+    #[error("{0}")]
+    Begin(#[source] JournalError),
+}
+
+impl OpenSegment {
+    fn create(disk: &Disk, directory: &Path, epoch: Epoch, first: Sequence) -> Result<Self, JournalError> {
+        let path = segment::path(directory, first);
+        segment::create(disk, &path, epoch, first)?;
+        let file = Arc::new(disk.open_append(&path)?);
+        Ok(Self { file, first, next: first, bytes: HEADER_END })
+    }
+
+    /// Appends records of which the last is the one before `next`, or nothing.
+    fn append(&mut self, records: &[u8], next: Sequence) -> Result<(), AppendError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        match self.file.append(records) {
+            Ok(()) => {
+                self.bytes = self.bytes.saturating_add(u64::try_from(records.len()).unwrap_or(u64::MAX));
+                self.next = next;
+                Ok(())
+            }
+            Err(cause) => match self.file.truncate(self.bytes) {
+                Ok(()) => Err(AppendError::Refused(cause)),
+                Err(undo) => Err(AppendError::Stuck { cause, undo }),
+            },
+        }
+    }
+}
+
+/// Marks the end of a sealed segment. Only so that a missing successor is noticed: a reader takes a segment
+/// without it, or with a part of it, just as well, and so a failure is only worth a line in the log.
+fn append_seal_mark(file: &DiskFile, place: Place) {
+    if let Err(error) = file.append(&record::seal_mark(place)) {
+        tracing::warn!(%error, "a sealed segment stays without its end mark");
+    }
+}

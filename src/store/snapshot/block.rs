@@ -1,0 +1,273 @@
+//! What all files of a snapshot share: the header, and blocks with length and checksum behind it. Reads and writes
+//! front to back, one block in memory at a time, and sums up the file as a whole on the way.
+//!
+//! ```text
+//! header  magic 8 | version u32 | month u32 | epoch u64 | generation u64 | crc32 u32 of the 32 bytes before
+//! block   length u32 | crc32 u32 of length and payload | payload          (numbers are little-endian)
+//! ```
+//! Must not know what is in the blocks, nor who opens the files.
+
+use std::path::Path;
+
+use super::error::SnapshotError;
+use super::names::FileName;
+use super::{FORMAT_VERSION, FileRef, FileSum};
+use crate::limits::SNAPSHOT_BLOCK_BYTES_MAX;
+use crate::platform::disk::DiskFile;
+use crate::store::journal::Epoch;
+
+const HEADER_BYTES: usize = 36;
+const BLOCK_HEAD_BYTES: usize = 8;
+
+/// The first bytes of a file: which data directory it belongs to and which file of it it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Header {
+    /// The data directory's own number, so that no file of another one is taken for ours.
+    pub(crate) epoch: Epoch,
+    /// Kind, month and generation.
+    pub(crate) name: FileName,
+}
+
+impl Header {
+    fn magic(self) -> &'static [u8; 8] {
+        match self.name {
+            FileName::Dictionary(_) => b"tallydic",
+            FileName::Part(..) => b"tallyprt",
+            FileName::Manifest(_) => b"tallyman",
+        }
+    }
+
+    fn encode(self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(HEADER_BYTES);
+        bytes.extend_from_slice(self.magic());
+        bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        bytes.extend_from_slice(&self.name.month().map_or(0, crate::model::cells::Month::get).to_le_bytes());
+        bytes.extend_from_slice(&self.epoch.get().to_le_bytes());
+        bytes.extend_from_slice(&self.name.generation().get().to_le_bytes());
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        bytes
+    }
+}
+
+/// Writes one file.
+#[derive(Debug)]
+pub(crate) struct BlockWriter {
+    out: DiskFile,
+    name: FileName,
+    bytes: u64,
+    sum: crc32fast::Hasher,
+    buffer: Vec<u8>,
+}
+
+impl BlockWriter {
+    /// Writes the header into a new, empty file.
+    pub(crate) fn new(out: DiskFile, header: Header) -> Result<Self, SnapshotError> {
+        let sum = crc32fast::Hasher::new();
+        let mut writer = Self { out, name: header.name, bytes: 0, sum, buffer: header.encode() };
+        writer.put_buffer()?;
+        Ok(writer)
+    }
+
+    /// Writes one block.
+    ///
+    /// # Errors
+    /// `TooLarge` past `SNAPSHOT_BLOCK_BYTES_MAX`, `Disk` from the file.
+    pub(crate) fn block(&mut self, payload: &[u8]) -> Result<(), SnapshotError> {
+        let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+        if payload.len() > SNAPSHOT_BLOCK_BYTES_MAX {
+            return Err(self.too_large(format!("a block of {} bytes", payload.len())));
+        }
+        self.buffer.extend_from_slice(&length.to_le_bytes());
+        self.buffer.extend_from_slice(&block_crc(length, payload).to_le_bytes());
+        self.buffer.extend_from_slice(payload);
+        self.put_buffer()
+    }
+
+    /// An error about content that does not fit the format.
+    pub(crate) fn too_large(&self, what: String) -> SnapshotError {
+        SnapshotError::TooLarge { file: self.out.path().to_owned(), what }
+    }
+
+    /// Makes the content last; what a manifest must say of the file.
+    pub(crate) fn finish(self) -> Result<FileRef, SnapshotError> {
+        self.out.sync()?;
+        Ok(FileRef { name: self.name, sum: FileSum { bytes: self.bytes, crc32: self.sum.finalize() } })
+    }
+
+    fn put_buffer(&mut self) -> Result<(), SnapshotError> {
+        self.out.append(&self.buffer)?;
+        self.sum.update(&self.buffer);
+        self.bytes = self.bytes.saturating_add(bytes_of(self.buffer.len()));
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+/// The bytes of a file of one block, for files that are replaced as a whole.
+pub(crate) fn single(header: Header, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    let mut bytes = header.encode();
+    bytes.extend_from_slice(&length.to_le_bytes());
+    bytes.extend_from_slice(&block_crc(length, payload).to_le_bytes());
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// What a reader knows about the length and checksum of its file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Expected {
+    /// As a manifest says.
+    Sum(FileSum),
+    /// Nothing: the file is the manifest itself.
+    Unknown,
+}
+
+/// Reads one file, block by block.
+#[derive(Debug)]
+pub(crate) struct BlockReader {
+    input: DiskFile,
+    expected: Expected,
+    epoch: Epoch,
+    offset: u64,
+    sum: crc32fast::Hasher,
+}
+
+impl BlockReader {
+    /// Reads and checks the header. `epoch` is `None` where nothing has yet told which directory this is.
+    ///
+    /// # Errors
+    /// `Damaged` where it is not the header of that file, `NewerVersion` where a newer version wrote it.
+    pub(crate) fn new(
+        input: DiskFile,
+        name: FileName,
+        epoch: Option<Epoch>,
+        expected: Expected,
+    ) -> Result<Self, SnapshotError> {
+        let sum = crc32fast::Hasher::new();
+        let mut reader = Self { input, expected, epoch: epoch.unwrap_or(Epoch::new(0)), offset: 0, sum };
+        let mut bytes = [0; HEADER_BYTES];
+        reader.take(&mut bytes)?;
+        let found = bytes.get(16..24).and_then(|e| e.try_into().ok()).map_or(0, u64::from_le_bytes);
+        reader.epoch = epoch.unwrap_or(Epoch::new(found));
+        reader.check_header(&bytes, Header { epoch: reader.epoch, name })?;
+        Ok(reader)
+    }
+
+    /// The epoch in the header.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The file's path, for errors about what is in its blocks.
+    pub(crate) fn file(&self) -> &Path {
+        self.input.path()
+    }
+
+    /// An error about the block that was read last.
+    pub(crate) fn damaged(&self, what: impl Into<String>) -> SnapshotError {
+        SnapshotError::Damaged { file: self.file().to_owned(), offset: self.offset, what: what.into() }
+    }
+
+    /// Reads the next block's payload into `payload`; `false` after the last one, when the file as a whole has been
+    /// found to have the length and checksum expected.
+    pub(crate) fn next(&mut self, payload: &mut Vec<u8>) -> Result<bool, SnapshotError> {
+        payload.clear();
+        let mut head = [0; BLOCK_HEAD_BYTES];
+        match self.fill(&mut head)? {
+            0 => return self.check_end().map(|()| false),
+            BLOCK_HEAD_BYTES => {}
+            _ => return Err(self.damaged("the file is cut short")),
+        }
+        let (length, crc) = split_head(head);
+        let bytes = usize::try_from(length).unwrap_or(usize::MAX);
+        if bytes > SNAPSHOT_BLOCK_BYTES_MAX || self.left().is_some_and(|left| u64::from(length) > left) {
+            return Err(self.damaged(format!("a block claims {length} bytes")));
+        }
+        payload.resize(bytes, 0);
+        self.take(payload)?;
+        if block_crc(length, payload) == crc {
+            Ok(true)
+        } else {
+            Err(self.damaged("the block's checksum is wrong"))
+        }
+    }
+
+    /// Bytes that must still come, where that is known.
+    fn left(&self) -> Option<u64> {
+        match self.expected {
+            Expected::Sum(sum) => Some(sum.bytes.saturating_sub(self.offset)),
+            Expected::Unknown => None,
+        }
+    }
+
+    fn check_header(&self, bytes: &[u8; HEADER_BYTES], header: Header) -> Result<(), SnapshotError> {
+        let at_start = |what: &str| SnapshotError::Damaged {
+            file: self.file().to_owned(),
+            offset: 0,
+            what: what.to_owned(),
+        };
+        let Some((fields, crc)) = bytes.split_last_chunk::<4>() else {
+            return Err(at_start("the header is cut short"));
+        };
+        if !fields.starts_with(header.magic()) {
+            return Err(at_start("it does not start like a file of its kind"));
+        }
+        if crc32fast::hash(fields) != u32::from_le_bytes(*crc) {
+            return Err(at_start("the header's checksum is wrong"));
+        }
+        let version = fields.get(8..12).and_then(|v| v.try_into().ok()).map_or(0, u32::from_le_bytes);
+        if version > FORMAT_VERSION {
+            return Err(SnapshotError::NewerVersion {
+                file: self.file().to_owned(),
+                found: version,
+                supported: FORMAT_VERSION,
+            });
+        }
+        if header.encode().as_slice() == bytes.as_slice() {
+            return Ok(());
+        }
+        Err(at_start("the header is of another file or data directory"))
+    }
+
+    fn check_end(&self) -> Result<(), SnapshotError> {
+        let Expected::Sum(expected) = self.expected else { return Ok(()) };
+        if self.offset != expected.bytes {
+            return Err(self.damaged(format!("the file ends here, it had {} bytes", expected.bytes)));
+        }
+        if self.sum.clone().finalize() != expected.crc32 {
+            return Err(self.damaged("the checksum of the whole file is wrong"));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, bytes: &mut [u8]) -> Result<(), SnapshotError> {
+        let wanted = bytes.len();
+        if self.fill(bytes)? == wanted { Ok(()) } else { Err(self.damaged("the file is cut short")) }
+    }
+
+    /// Reads until `bytes` is full or the file ends; how many bytes came.
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<usize, SnapshotError> {
+        let filled = self.input.read_at(bytes, self.offset)?;
+        self.sum.update(bytes.get(..filled).unwrap_or_default());
+        self.offset = self.offset.saturating_add(bytes_of(filled));
+        Ok(filled)
+    }
+}
+
+fn bytes_of(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}
+
+/// The checksum covers the length as well, so that a flipped bit in it is told from a cut file.
+fn block_crc(length: u32, payload: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&length.to_le_bytes());
+    hasher.update(payload);
+    hasher.finalize()
+}
+
+fn split_head(head: [u8; BLOCK_HEAD_BYTES]) -> (u32, u32) {
+    let number = u64::from_le_bytes(head);
+    let low = u32::try_from(number & u64::from(u32::MAX)).unwrap_or(0);
+    (low, u32::try_from(number >> 32).unwrap_or(0))
+}

@@ -1,0 +1,290 @@
+//! The only place that knows bincode. Turns the payload of a block into values and back; a payload gets here only
+//! after its length and checksum have been found right. The stored types are its own, so that no type elsewhere
+//! freezes the format, and another codec could write the same bytes.
+
+use bincode::Options;
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::dictionary::Entry;
+use super::manifest::Manifest;
+use super::names::FileName;
+use super::{FileRef, FileSum, Generation};
+use crate::limits::SNAPSHOT_BLOCK_BYTES_MAX;
+use crate::model::batch::{Definition, SeriesId};
+use crate::model::cells::Month;
+use crate::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
+use crate::store::journal::{Epoch, Sequence};
+
+/// What is wrong with a payload, in words.
+pub(crate) type CodecFault = String;
+
+/// Frames of series, one after the other, with what each belongs to.
+#[derive(Debug, Default)]
+pub(crate) struct Frames {
+    bytes: Vec<u8>,
+    /// Series of each frame, and where in `bytes` the frame ends.
+    ends: Vec<(SeriesId, usize)>,
+}
+
+impl Frames {
+    /// Takes one more frame; `write` appends it.
+    pub(crate) fn push_with(&mut self, series: SeriesId, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.bytes);
+        self.ends.push((series, self.bytes.len()));
+    }
+
+    /// The frame at that place, and its series.
+    pub(crate) fn get(&self, index: usize) -> Option<(SeriesId, &[u8])> {
+        let &(series, end) = self.ends.get(index)?;
+        let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |&(_, end)| end);
+        Some((series, self.bytes.get(start..end)?))
+    }
+
+    /// All frames in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SeriesId, &[u8])> {
+        (0..self.ends.len()).filter_map(|index| self.get(index))
+    }
+
+    /// Bytes that a block of them would have, roughly.
+    pub(crate) fn encoded_bytes(&self) -> usize {
+        self.bytes.len().saturating_add(self.ends.len().saturating_mul(RECORD_HEAD_BYTES))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+}
+
+/// Series and length of a frame, as bincode writes them.
+const RECORD_HEAD_BYTES: usize = 12;
+
+#[derive(Serialize, Deserialize)]
+struct StoredRecord<'a> {
+    series: u32,
+    #[serde(serialize_with = "as_bytes")]
+    frame: &'a [u8],
+}
+
+#[derive(Serialize, Deserialize)]
+enum StoredEntry<'a> {
+    Series { id: u32, story: [u8; ObjectId::LEN], source: u8, metric: StoredMetric },
+    Story { story: [u8; ObjectId::LEN], name: Option<&'a str> },
+    Node { story: [u8; ObjectId::LEN], node: StoredNode, name: Option<&'a str> },
+    Deleted { story: [u8; ObjectId::LEN], generation: u64 },
+}
+
+#[derive(Serialize, Deserialize)]
+enum StoredMetric {
+    Conversations,
+    PaidConversations,
+    Messages,
+    Interaction(StoredNode),
+}
+
+#[derive(Serialize, Deserialize)]
+enum StoredNode {
+    Interaction([u8; ObjectId::LEN]),
+    ContextFallback([u8; ObjectId::LEN]),
+    Fallback,
+    Welcome,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredManifest<'a> {
+    position: u64,
+    dictionary: Vec<StoredFile>,
+    parts: Vec<StoredFile>,
+    window: &'a [u8],
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredFile {
+    month: u32,
+    generation: u64,
+    bytes: u64,
+    crc32: u32,
+}
+
+fn options() -> impl Options {
+    let limit = u64::try_from(SNAPSHOT_BLOCK_BYTES_MAX).unwrap_or(u64::MAX);
+    bincode::DefaultOptions::new().with_fixint_encoding().with_limit(limit).reject_trailing_bytes()
+}
+
+fn fault(error: &bincode::Error) -> CodecFault {
+    format!("its content is not of the format: {error}")
+}
+
+/// Without this, serde would hand over the bytes one by one.
+fn as_bytes<S: Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(bytes)
+}
+
+/// The payload of a block of a part.
+pub(crate) fn encode_frames(frames: &Frames, out: &mut Vec<u8>) -> Result<(), CodecFault> {
+    let records: Vec<StoredRecord<'_>> =
+        frames.iter().map(|(series, frame)| StoredRecord { series: series.get(), frame }).collect();
+    options().serialize_into(out, &records).map_err(|error| fault(&error))
+}
+
+/// Reads a block of a part into `frames`, whose content is replaced.
+pub(crate) fn decode_frames(payload: &[u8], frames: &mut Frames) -> Result<(), CodecFault> {
+    let records: Vec<StoredRecord<'_>> = options().deserialize(payload).map_err(|error| fault(&error))?;
+    frames.clear();
+    for record in records {
+        frames.push_with(SeriesId::new(record.series), |bytes| bytes.extend_from_slice(record.frame));
+    }
+    Ok(())
+}
+
+/// The payload of a block of a dictionary.
+pub(crate) fn encode_entries(entries: &[Entry]) -> Result<Vec<u8>, CodecFault> {
+    let stored: Vec<StoredEntry<'_>> = entries.iter().map(store_entry).collect();
+    options().serialize(&stored).map_err(|error| fault(&error))
+}
+
+/// Reads a block of a dictionary onto `entries`.
+pub(crate) fn decode_entries(payload: &[u8], entries: &mut Vec<Entry>) -> Result<(), CodecFault> {
+    let stored: Vec<StoredEntry<'_>> = options().deserialize(payload).map_err(|error| fault(&error))?;
+    for entry in stored {
+        entries.push(load_entry(entry)?);
+    }
+    Ok(())
+}
+
+/// The payload of the one block of a manifest.
+pub(crate) fn encode_manifest(manifest: &Manifest) -> Result<Vec<u8>, CodecFault> {
+    let store = |files: &[FileRef]| files.iter().map(store_file).collect();
+    let stored = StoredManifest {
+        position: manifest.position.get(),
+        dictionary: store(&manifest.dictionary),
+        parts: store(&manifest.parts),
+        window: &manifest.window,
+    };
+    options().serialize(&stored).map_err(|error| fault(&error))
+}
+
+/// The manifest in the payload; its epoch and generation are from the header.
+pub(crate) fn decode_manifest(
+    payload: &[u8],
+    epoch: Epoch,
+    generation: Generation,
+) -> Result<Manifest, CodecFault> {
+    let stored: StoredManifest<'_> = options().deserialize(payload).map_err(|error| fault(&error))?;
+    let file = |stored: &StoredFile, name: FileName| FileRef {
+        name,
+        sum: FileSum { bytes: stored.bytes, crc32: stored.crc32 },
+    };
+    let dictionary =
+        stored.dictionary.iter().map(|f| file(f, FileName::Dictionary(Generation::new(f.generation))));
+    let parts = stored
+        .parts
+        .iter()
+        .map(|f| file(f, FileName::Part(Month::new(f.month), Generation::new(f.generation))));
+    Ok(Manifest {
+        epoch,
+        generation,
+        position: Sequence::new(stored.position),
+        dictionary: dictionary.collect(),
+        parts: parts.collect(),
+        window: stored.window.to_vec(),
+    })
+}
+
+fn store_file(file: &FileRef) -> StoredFile {
+    StoredFile {
+        month: file.name.month().map_or(0, Month::get),
+        generation: file.name.generation().get(),
+        bytes: file.sum.bytes,
+        crc32: file.sum.crc32,
+    }
+}
+
+fn store_entry(entry: &Entry) -> StoredEntry<'_> {
+    match entry {
+        Entry::Series(Definition { id, key }) => StoredEntry::Series {
+            id: id.get(),
+            story: *key.story.0.as_bytes(),
+            source: u8::try_from(key.source.index()).unwrap_or(u8::MAX),
+            metric: store_metric(key.metric),
+        },
+        Entry::Story { story, name } => {
+            StoredEntry::Story { story: *story.0.as_bytes(), name: name.as_deref() }
+        }
+        Entry::Node { story, node, name } => {
+            StoredEntry::Node { story: *story.0.as_bytes(), node: store_node(*node), name: name.as_deref() }
+        }
+        Entry::Deleted { story, generation } => {
+            StoredEntry::Deleted { story: *story.0.as_bytes(), generation: generation.get() }
+        }
+    }
+}
+
+fn load_entry(stored: StoredEntry<'_>) -> Result<Entry, CodecFault> {
+    Ok(match stored {
+        StoredEntry::Series { id, story, source, metric } => {
+            let source =
+                Source::ALL.get(usize::from(source)).ok_or_else(|| format!("{source} is no source"))?;
+            let key =
+                SeriesKey { story: load_story(&story)?, source: *source, metric: load_metric(&metric)? };
+            Entry::Series(Definition { id: SeriesId::new(id), key })
+        }
+        StoredEntry::Story { story, name } => {
+            Entry::Story { story: load_story(&story)?, name: name.map(Box::from) }
+        }
+        StoredEntry::Node { story, node, name } => {
+            Entry::Node { story: load_story(&story)?, node: load_node(&node)?, name: name.map(Box::from) }
+        }
+        StoredEntry::Deleted { story, generation } => {
+            Entry::Deleted { story: load_story(&story)?, generation: Generation::new(generation) }
+        }
+    })
+}
+
+fn store_metric(metric: Metric) -> StoredMetric {
+    match metric {
+        Metric::Conversations => StoredMetric::Conversations,
+        Metric::PaidConversations => StoredMetric::PaidConversations,
+        Metric::Messages => StoredMetric::Messages,
+        Metric::Interaction(node) => StoredMetric::Interaction(store_node(node)),
+    }
+}
+
+fn load_metric(stored: &StoredMetric) -> Result<Metric, CodecFault> {
+    Ok(match stored {
+        StoredMetric::Conversations => Metric::Conversations,
+        StoredMetric::PaidConversations => Metric::PaidConversations,
+        StoredMetric::Messages => Metric::Messages,
+        StoredMetric::Interaction(node) => Metric::Interaction(load_node(node)?),
+    })
+}
+
+fn store_node(node: Node) -> StoredNode {
+    match node {
+        Node::Interaction(id) => StoredNode::Interaction(*id.0.as_bytes()),
+        Node::ContextFallback(id) => StoredNode::ContextFallback(*id.0.as_bytes()),
+        Node::Fallback => StoredNode::Fallback,
+        Node::Welcome => StoredNode::Welcome,
+    }
+}
+
+fn load_node(stored: &StoredNode) -> Result<Node, CodecFault> {
+    Ok(match stored {
+        StoredNode::Interaction(id) => Node::Interaction(InteractionId(load_id(id)?)),
+        StoredNode::ContextFallback(id) => Node::ContextFallback(InteractionId(load_id(id)?)),
+        StoredNode::Fallback => Node::Fallback,
+        StoredNode::Welcome => Node::Welcome,
+    })
+}
+
+fn load_story(text: &[u8]) -> Result<StoryId, CodecFault> {
+    load_id(text).map(StoryId)
+}
+
+fn load_id(text: &[u8]) -> Result<ObjectId, CodecFault> {
+    ObjectId::parse(text).ok_or_else(|| "an id is not of letters and digits".to_owned())
+}

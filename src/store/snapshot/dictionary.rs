@@ -1,0 +1,209 @@
+//! The dictionary: the catalogue's entries in the order in which they took effect, in pieces that follow each other.
+//! Each fold adds a piece with what is new; pieces are merged like parts, and entries that later ones supersede go
+//! then. Definitions stay for good, since a series keeps its id for the life of a data directory, and so do deletions.
+//!
+//! Must not know the catalogue in memory.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use super::block::{BlockReader, BlockWriter, Expected, Header};
+use super::error::SnapshotError;
+use super::{FileRef, Generation, codec};
+use crate::limits::SNAPSHOT_BLOCK_BYTES;
+use crate::model::batch::{Change, Definition, SeriesId};
+use crate::model::event::{Node, StoryId};
+use crate::platform::disk::Disk;
+use crate::store::journal::Epoch;
+
+/// Bytes that an entry takes without its name, at most.
+const ENTRY_BYTES: usize = 80;
+
+/// One entry of the dictionary. Applied in order they give the catalogue.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Entry {
+    /// The series is defined, and its story and node known.
+    Series(Definition),
+    /// The story is known, and has this name if one is given.
+    Story { story: StoryId, name: Option<Box<str>> },
+    /// The node is known, and has this name if one is given.
+    Node { story: StoryId, node: Node, name: Option<Box<str>> },
+    /// The story was deleted by a record that the fold of that generation folded.
+    Deleted { story: StoryId, generation: Generation },
+}
+
+impl Entry {
+    /// The entry that a change makes when folded under that generation.
+    pub(crate) fn of_change(change: &Change, generation: Generation) -> Self {
+        match change {
+            Change::Story { story, name } => Self::Story { story: *story, name: name.clone() },
+            Change::Node { story, node, name } => {
+                Self::Node { story: *story, node: *node, name: name.clone() }
+            }
+            Change::DeleteStory { story } => Self::Deleted { story: *story, generation },
+        }
+    }
+
+    fn story(&self) -> StoryId {
+        match self {
+            Self::Series(definition) => definition.key.story,
+            Self::Story { story, .. } | Self::Node { story, .. } | Self::Deleted { story, .. } => *story,
+        }
+    }
+
+    fn name_mut(&mut self) -> Option<&mut Option<Box<str>>> {
+        match self {
+            Self::Story { name, .. } | Self::Node { name, .. } => Some(name),
+            Self::Series(_) | Self::Deleted { .. } => None,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Story { name: Some(name), .. } | Self::Node { name: Some(name), .. } => {
+                ENTRY_BYTES.saturating_add(name.len())
+            }
+            _ => ENTRY_BYTES,
+        }
+    }
+}
+
+/// Bytes that the entries take in a file, roughly.
+pub(crate) fn bytes_of(entries: &[Entry]) -> u64 {
+    let bytes: usize = entries.iter().map(Entry::bytes).sum();
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
+/// Writes a piece of the dictionary, lastingly; what the manifest must say of it.
+pub(crate) fn write(
+    disk: &Disk,
+    folder: &Path,
+    header: Header,
+    entries: &[Entry],
+) -> Result<FileRef, SnapshotError> {
+    let path = folder.join(header.name.to_string());
+    let mut out = BlockWriter::new(disk.create_new(&path)?, header)?;
+    let mut rest = entries;
+    while !rest.is_empty() {
+        let mut bytes = 0_usize;
+        let fits = rest.iter().take_while(|entry| {
+            let before = bytes;
+            bytes = bytes.saturating_add(entry.bytes());
+            before < SNAPSHOT_BLOCK_BYTES
+        });
+        let (block, after) = rest.split_at(fits.count());
+        out.block(&codec::encode_entries(block).map_err(|what| out.too_large(what))?)?;
+        rest = after;
+    }
+    out.finish()
+}
+
+/// Reads a piece of the dictionary, handing over its entries block by block.
+///
+/// # Errors
+/// `Damaged`, also where `take` says what cannot be; `Missing`, `NewerVersion`, `Disk`.
+pub(crate) fn read(
+    disk: &Disk,
+    folder: &Path,
+    (epoch, file): (Epoch, &FileRef),
+    mut take: impl FnMut(Vec<Entry>) -> Result<(), String>,
+) -> Result<(), SnapshotError> {
+    let opened = super::open(disk, &folder.join(file.name.to_string()))?;
+    let mut reader = BlockReader::new(opened, file.name, Some(epoch), Expected::Sum(file.sum))?;
+    let mut payload = Vec::new();
+    while reader.next(&mut payload)? {
+        let mut entries = Vec::new();
+        codec::decode_entries(&payload, &mut entries)
+            .and_then(|()| take(entries))
+            .map_err(|what| reader.damaged(what))?;
+    }
+    Ok(())
+}
+
+/// The same catalogue with fewer entries. Of each story only what follows its last deletion counts, but for the
+/// definitions; of each name only the last.
+pub(crate) fn compact(entries: Vec<Entry>) -> Vec<Entry> {
+    let mut deleted_at = HashMap::new();
+    for (place, entry) in entries.iter().enumerate() {
+        if let Entry::Deleted { story, .. } = entry {
+            deleted_at.insert(*story, place);
+        }
+    }
+    let mut defined = HashSet::new();
+    let mut known: HashMap<(StoryId, Option<Node>), usize> = HashMap::new();
+    let mut kept: Vec<Entry> = Vec::new();
+    for (place, mut entry) in entries.into_iter().enumerate() {
+        let last_deletion = deleted_at.get(&entry.story()).copied();
+        let is_superseded = last_deletion.is_some_and(|at| place < at);
+        let names = match &entry {
+            Entry::Series(definition) => {
+                if defined.insert((definition.id, is_superseded)) {
+                    kept.push(entry);
+                }
+                continue;
+            }
+            Entry::Deleted { .. } => {
+                if last_deletion == Some(place) {
+                    kept.push(entry);
+                }
+                continue;
+            }
+            Entry::Story { story, .. } => (*story, None),
+            Entry::Node { story, node, .. } => (*story, Some(*node)),
+        };
+        if is_superseded {
+            continue;
+        }
+        if let Some(earlier) = known.get(&names).and_then(|at| kept.get_mut(*at)) {
+            let new_name = entry.name_mut().and_then(Option::take);
+            if let (Some(name), Some(new_name)) = (earlier.name_mut(), new_name) {
+                *name = Some(new_name);
+            }
+        } else {
+            known.insert(names, kept.len());
+            kept.push(entry);
+        }
+    }
+    kept
+}
+
+/// Which series were cleared, and when: their cells in parts of earlier generations do not count.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cleared(HashMap<SeriesId, Generation, foldhash::fast::RandomState>);
+
+impl Cleared {
+    /// Notes that the fold of that generation cleared the series.
+    pub(crate) fn clear(&mut self, series: SeriesId, generation: Generation) {
+        let last = self.0.entry(series).or_insert(generation);
+        *last = generation.max(*last);
+    }
+
+    /// Whether cells of the series count that are in a part of that generation.
+    pub(crate) fn counts(&self, series: SeriesId, part: Generation) -> bool {
+        self.0.is_empty() || self.0.get(&series).is_none_or(|cleared| part >= *cleared)
+    }
+
+    /// Forgets what none of the parts is old enough for.
+    pub(crate) fn forget_unneeded(&mut self, parts: &[FileRef]) {
+        match parts.iter().map(|part| part.name.generation()).min() {
+            Some(oldest) => self.0.retain(|_, cleared| oldest < *cleared),
+            None => self.0.clear(),
+        }
+    }
+}
+
+/// The series of each story, as far as entries have told.
+#[derive(Debug, Default)]
+pub(crate) struct SeriesOfStories(HashMap<StoryId, Vec<SeriesId>, foldhash::fast::RandomState>);
+
+impl SeriesOfStories {
+    /// Notes a definition; a repeated one is noted once more, which does no harm.
+    pub(crate) fn define(&mut self, definition: &Definition) {
+        self.0.entry(definition.key.story).or_default().push(definition.id);
+    }
+
+    /// The series of the story.
+    pub(crate) fn of(&self, story: StoryId) -> &[SeriesId] {
+        self.0.get(&story).map_or(&[], Vec::as_slice)
+    }
+}

@@ -1,0 +1,84 @@
+//! The manifest: what a snapshot consists of, and the journal position it stands for. Writing it is the commit.
+//! Must not know how the files it lists come about.
+
+use std::path::Path;
+
+use super::block::{BlockReader, Expected, Header};
+use super::error::SnapshotError;
+use super::names::FileName;
+use super::{FileRef, Generation, block, codec};
+use crate::platform::disk::Disk;
+use crate::store::journal::{Epoch, Sequence};
+
+/// A snapshot: everything that was counted up to and including record `position` of the journal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Manifest {
+    /// The data directory's number.
+    pub(crate) epoch: Epoch,
+    /// Which fold wrote it; 1 is the empty one of a new directory.
+    pub(crate) generation: Generation,
+    /// The last record that is counted in it.
+    pub(crate) position: Sequence,
+    /// Pieces of the dictionary; their entries apply in this order.
+    pub(crate) dictionary: Vec<FileRef>,
+    /// Parts, by month, then generation. Their cells add up.
+    pub(crate) parts: Vec<FileRef>,
+    /// Room for the keys of batches that must not be counted again; kept as it is.
+    pub(crate) window: Vec<u8>,
+}
+
+impl Manifest {
+    /// The snapshot that a new data directory begins with: nothing, before the first record.
+    pub(crate) fn first(epoch: Epoch) -> Self {
+        Self {
+            epoch,
+            generation: Generation::default().next(),
+            position: Sequence::START,
+            dictionary: Vec::new(),
+            parts: Vec::new(),
+            window: Vec::new(),
+        }
+    }
+
+    /// Every file of the snapshot but the manifest itself.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &FileRef> {
+        self.dictionary.iter().chain(&self.parts)
+    }
+
+    /// The manifest's own name.
+    pub(crate) fn name(&self) -> FileName {
+        FileName::Manifest(self.generation)
+    }
+
+    /// Writes the manifest into `folder`, atomically and lastingly.
+    pub(crate) fn commit(&self, disk: &Disk, folder: &Path) -> Result<(), SnapshotError> {
+        let name = self.name();
+        let file = folder.join(name.to_string());
+        let payload = codec::encode_manifest(self)
+            .map_err(|what| SnapshotError::TooLarge { file: file.clone(), what })?;
+        let bytes = block::single(Header { epoch: self.epoch, name }, &payload);
+        disk.replace(&file, &bytes)?;
+        Ok(())
+    }
+
+    /// Reads the manifest of that generation.
+    ///
+    /// # Errors
+    /// `Damaged`, `NewerVersion`, `Missing` or `Disk`.
+    pub(crate) fn read(disk: &Disk, folder: &Path, generation: Generation) -> Result<Self, SnapshotError> {
+        let name = FileName::Manifest(generation);
+        let file = folder.join(name.to_string());
+        let mut reader = BlockReader::new(super::open(disk, &file)?, name, None, Expected::Unknown)?;
+        let epoch = reader.epoch();
+        let mut payload = Vec::new();
+        if !reader.next(&mut payload)? {
+            return Err(reader.damaged("the file is cut short"));
+        }
+        let manifest =
+            codec::decode_manifest(&payload, epoch, generation).map_err(|what| reader.damaged(what))?;
+        if reader.next(&mut payload)? {
+            return Err(reader.damaged("there is more behind the manifest"));
+        }
+        Ok(manifest)
+    }
+}

@@ -1,0 +1,180 @@
+//! Which files to merge, and merging parts: several parts of a month, and increments that are in none yet, become one
+//! part. Cells of cleared series are left behind.
+
+use std::path::Path;
+
+use super::block::Header;
+use super::dictionary::Cleared;
+use super::error::SnapshotError;
+use super::part::{PartCursor, PartWriter};
+use super::{FileRef, FileSum};
+use crate::limits::SNAPSHOT_MERGE_BYTES_MIN;
+use crate::model::batch::{Increment, SeriesId};
+use crate::model::calendar::Hour;
+use crate::model::cells::{self, Cell};
+use crate::platform::disk::Disk;
+
+/// Of files in the order they were written, how many stay as they are when `bytes_new` are to be added; the rest is
+/// merged with what is new.
+///
+/// A file joins the merge while what has been gathered is at least half of it. So each file that stays is more than
+/// twice as large as the next, there are few of them, and each byte is rewritten about as often as the logarithm of
+/// the whole. All small files count as equally small, since rewriting those costs nothing.
+pub(crate) fn files_kept(files: &[FileRef], bytes_new: u64) -> usize {
+    let size = |bytes: u64| bytes.max(SNAPSHOT_MERGE_BYTES_MIN);
+    let mut gathered = bytes_new;
+    let mut kept = files.len();
+    for FileRef { sum: FileSum { bytes, .. }, .. } in files.iter().rev() {
+        if size(gathered).saturating_mul(2) < size(*bytes) {
+            break;
+        }
+        gathered = gathered.saturating_add(*bytes);
+        kept = kept.saturating_sub(1);
+    }
+    kept
+}
+
+/// What goes into a merged part.
+#[derive(Debug)]
+pub(crate) struct Sources<'a> {
+    /// Parts of the month.
+    pub(crate) parts: &'a [FileRef],
+    /// Increments of the month by series, then hour; equal ones add up.
+    pub(crate) fresh: &'a [Increment],
+    /// What does not count in the parts.
+    pub(crate) cleared: &'a Cleared,
+}
+
+/// Writes the part, lastingly; what the manifest must say of it.
+///
+/// # Errors
+/// `Damaged`, `Missing` or `NewerVersion` for a source, `Disk` for any file.
+pub(crate) fn merge_parts(
+    disk: &Disk,
+    folder: &Path,
+    header: Header,
+    sources: &Sources<'_>,
+) -> Result<FileRef, SnapshotError> {
+    let mut cursors = Vec::with_capacity(sources.parts.len());
+    for part in sources.parts {
+        cursors.push(PartCursor::open(disk, folder, header.epoch, part)?);
+    }
+    let mut out = PartWriter::create(disk, folder, header.epoch, header.name)?;
+    let mut fresh = sources.fresh;
+    let mut pile = Pile::default();
+    while let Some(series) = next_series(&cursors, fresh) {
+        for cursor in &mut cursors {
+            take_frames(cursor, series, sources.cleared, &mut pile)?;
+        }
+        let (now, rest) = fresh.split_at(fresh.iter().take_while(|i| i.series == series).count());
+        fresh = rest;
+        pile.write(series, now, &mut out)?;
+    }
+    out.finish()
+}
+
+fn next_series(cursors: &[PartCursor], fresh: &[Increment]) -> Option<SeriesId> {
+    let stored = cursors.iter().filter_map(|cursor| cursor.peek().map(|(series, _)| series)).min();
+    match (stored, fresh.first()) {
+        (Some(stored), Some(first)) => Some(stored.min(first.series)),
+        (stored, first) => stored.or(first.map(|increment| increment.series)),
+    }
+}
+
+/// Moves the frames of the series from the cursor onto the pile.
+fn take_frames(
+    cursor: &mut PartCursor,
+    series: SeriesId,
+    cleared: &Cleared,
+    pile: &mut Pile,
+) -> Result<(), SnapshotError> {
+    let counts = cleared.counts(series, cursor.generation());
+    while let Some((_, frame)) = cursor.peek().filter(|(found, _)| *found == series) {
+        if counts && pile.push(frame).is_err() {
+            return Err(cursor.damaged(format!("a frame of series {} is not one", series.get())));
+        }
+        cursor.advance()?;
+    }
+    Ok(())
+}
+
+/// What has come together of one series. A frame that stays alone is passed on without unpacking it.
+#[derive(Debug, Default)]
+struct Pile {
+    alone: Option<Vec<u8>>,
+    spare: Vec<u8>,
+    cells: Vec<Cell>,
+}
+
+impl Pile {
+    fn push(&mut self, frame: &[u8]) -> Result<(), cells::FrameError> {
+        if self.alone.is_none() && self.cells.is_empty() {
+            let mut alone = std::mem::take(&mut self.spare);
+            alone.clear();
+            alone.extend_from_slice(frame);
+            self.alone = Some(alone);
+            return Ok(());
+        }
+        self.unpack_alone()?;
+        unpack(frame, &mut self.cells)
+    }
+
+    fn unpack_alone(&mut self) -> Result<(), cells::FrameError> {
+        if let Some(alone) = self.alone.take() {
+            unpack(&alone, &mut self.cells)?;
+            self.spare = alone;
+        }
+        Ok(())
+    }
+
+    /// Writes the pile and the increments as the series' frames, and empties it.
+    fn write(
+        &mut self,
+        series: SeriesId,
+        fresh: &[Increment],
+        out: &mut PartWriter,
+    ) -> Result<(), SnapshotError> {
+        if fresh.is_empty()
+            && let Some(alone) = self.alone.take()
+        {
+            out.frame(series, &alone)?;
+            self.spare = alone;
+            return Ok(());
+        }
+        if self.unpack_alone().is_err() {
+            return Err(out.unwritable(format!("a frame of series {} is not one", series.get())));
+        }
+        let fresh_cells = fresh.iter().map(|increment| Cell { hour: increment.hour, count: increment.count });
+        self.cells.extend(fresh_cells);
+        self.cells.sort_unstable_by_key(|cell| cell.hour);
+        let summed = sum_cells(&self.cells);
+        self.cells.clear();
+        out.cells(series, &summed)
+    }
+}
+
+fn unpack(frame: &[u8], cells: &mut Vec<Cell>) -> Result<(), cells::FrameError> {
+    let read = cells::decode_frame(frame, cells)?;
+    if read == frame.len() { Ok(()) } else { Err(cells::FrameError::TrailingBytes) }
+}
+
+/// Adds up cells of equal hour; where a sum is past 32 bits the hour gets several cells.
+fn sum_cells(cells: &[Cell]) -> Vec<Cell> {
+    let mut summed = Vec::with_capacity(cells.len());
+    for run in cells.chunk_by(|a, b| a.hour == b.hour) {
+        let total = run.iter().fold(0_u64, |sum, cell| sum.saturating_add(u64::from(cell.count)));
+        if let Some(first) = run.first() {
+            push_total(first.hour, total, &mut summed);
+        }
+    }
+    summed
+}
+
+fn push_total(hour: Hour, total: u64, cells: &mut Vec<Cell>) {
+    let mut left = total;
+    while left > 0 {
+        let count = u32::try_from(left).unwrap_or(u32::MAX);
+        cells.push(Cell { hour, count });
+        left = left.saturating_sub(u64::from(count));
+    }
+}

@@ -1,0 +1,83 @@
+//! Counters and catalogue on disk. A snapshot is a manifest that lists immutable files which add up: *parts*
+//! (the frames of one calendar month that one fold touched) and *dictionary* pieces (catalogue entries in order).
+//! A fold adds small files and now and then merges the newest of them into one, so that it costs what has
+//! changed and not what is stored.
+//!
+//! Must not know: live counters, the catalogue in memory, the journal's files, sockets, async.
+//!
+//! INVARIANTS
+//! - No file is ever changed once a manifest names it; a manifest appears by atomic replacement, and that commits.
+//! - Every file starts with the same header (magic, version, month, epoch, generation, checksum); everything after
+//!   it is in blocks with length and checksum; a manifest holds the length and checksum of each file as a whole.
+//! - The cells of a series in a part count only if the part's generation is at least the generation that last
+//!   cleared the series (deleted its story).
+
+pub(crate) mod block;
+mod codec;
+pub(crate) mod dictionary;
+pub(crate) mod error;
+pub(crate) mod manifest;
+pub(crate) mod merge;
+pub(crate) mod names;
+pub(crate) mod part;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use codec::Frames;
+pub use error::SnapshotError;
+
+use std::path::Path;
+
+use crate::platform::disk::{Disk, DiskFile};
+
+/// Format of every file of a snapshot that this version writes, and the newest that it reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Counts the folds of a data directory, failed ones included: no two files are ever written under the same one.
+/// The empty snapshot of a new directory has 1.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Generation(u64);
+
+impl Generation {
+    /// The generation of that number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The one after.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// Length and checksum of a file as a whole, as a manifest holds them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FileSum {
+    /// Length in bytes.
+    pub bytes: u64,
+    /// CRC-32 of all of them.
+    pub crc32: u32,
+}
+
+/// A file that a manifest lists.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FileRef {
+    /// Its name within the snapshot folder.
+    pub name: names::FileName,
+    /// What it must contain.
+    pub sum: FileSum,
+}
+
+/// Opens a file that ought to be there.
+fn open(disk: &Disk, file: &Path) -> Result<DiskFile, SnapshotError> {
+    disk.open_read(file).map_err(|error| {
+        if error.is_not_found() { SnapshotError::Missing { file: file.to_owned() } } else { error.into() }
+    })
+}

@@ -1,0 +1,178 @@
+//! A part: the frames that one fold, or a merge, wrote for one month, by ascending series. A series with very many
+//! cells in the month has several frames in a row.
+//!
+//! Must not know which parts there are, nor which of their series have been cleared.
+
+use std::path::Path;
+
+use super::block::{BlockReader, BlockWriter, Expected, Header};
+use super::codec::{self, Frames};
+use super::error::SnapshotError;
+use super::names::FileName;
+use super::{FileRef, Generation};
+use crate::limits::{FRAME_CELLS_MAX, SNAPSHOT_BLOCK_BYTES};
+use crate::model::batch::SeriesId;
+use crate::model::cells::{self, Cell};
+use crate::platform::disk::Disk;
+use crate::store::journal::Epoch;
+
+/// Writes a part; series must come in ascending order.
+#[derive(Debug)]
+pub(crate) struct PartWriter {
+    out: BlockWriter,
+    frames: Frames,
+    payload: Vec<u8>,
+}
+
+impl PartWriter {
+    /// Makes the file of that name in `folder`.
+    pub(crate) fn create(
+        disk: &Disk,
+        folder: &Path,
+        epoch: Epoch,
+        name: FileName,
+    ) -> Result<Self, SnapshotError> {
+        let out = BlockWriter::new(disk.create_new(&folder.join(name.to_string()))?, Header { epoch, name })?;
+        Ok(Self { out, frames: Frames::default(), payload: Vec::new() })
+    }
+
+    /// Takes a frame as it is.
+    pub(crate) fn frame(&mut self, series: SeriesId, frame: &[u8]) -> Result<(), SnapshotError> {
+        self.frames.push_with(series, |bytes| bytes.extend_from_slice(frame));
+        self.flush_if(SNAPSHOT_BLOCK_BYTES)
+    }
+
+    /// Packs cells, ascending by hour and of the part's month.
+    pub(crate) fn cells(&mut self, series: SeriesId, cells: &[Cell]) -> Result<(), SnapshotError> {
+        for chunk in cells.chunks(FRAME_CELLS_MAX) {
+            self.frames.push_with(series, |bytes| cells::encode_frame(chunk, bytes));
+            self.flush_if(SNAPSHOT_BLOCK_BYTES)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the rest and makes the file last; what the manifest must say of it.
+    pub(crate) fn finish(mut self) -> Result<FileRef, SnapshotError> {
+        self.flush_if(0)?;
+        self.out.finish()
+    }
+
+    /// An error about content that cannot be part of the file.
+    pub(crate) fn unwritable(&self, what: String) -> SnapshotError {
+        self.out.too_large(what)
+    }
+
+    fn flush_if(&mut self, bytes_min: usize) -> Result<(), SnapshotError> {
+        if self.frames.is_empty() || self.frames.encoded_bytes() < bytes_min {
+            return Ok(());
+        }
+        self.payload.clear();
+        codec::encode_frames(&self.frames, &mut self.payload).map_err(|what| self.out.too_large(what))?;
+        self.out.block(&self.payload)?;
+        self.frames.clear();
+        Ok(())
+    }
+}
+
+/// Reads a part front to back.
+#[derive(Debug)]
+pub(crate) struct PartReader {
+    input: BlockReader,
+    payload: Vec<u8>,
+    last: Option<SeriesId>,
+}
+
+impl PartReader {
+    /// Opens the file that the manifest lists.
+    pub(crate) fn open(
+        disk: &Disk,
+        folder: &Path,
+        epoch: Epoch,
+        file: &FileRef,
+    ) -> Result<Self, SnapshotError> {
+        let opened = super::open(disk, &folder.join(file.name.to_string()))?;
+        let input = BlockReader::new(opened, file.name, Some(epoch), Expected::Sum(file.sum))?;
+        Ok(Self { input, payload: Vec::new(), last: None })
+    }
+
+    /// Reads the next block into `frames`, whose content is replaced; `false` after the last one, when the whole file
+    /// has been found sound.
+    ///
+    /// # Errors
+    /// `Damaged`, also where series do not ascend; `Disk`.
+    pub(crate) fn next(&mut self, frames: &mut Frames) -> Result<bool, SnapshotError> {
+        frames.clear();
+        if !self.input.next(&mut self.payload)? {
+            return Ok(false);
+        }
+        codec::decode_frames(&self.payload, frames).map_err(|what| self.input.damaged(what))?;
+        for (series, _) in frames.iter() {
+            if self.last.is_some_and(|last| series < last) {
+                return Err(self.input.damaged(format!("series {} is out of order", series.get())));
+            }
+            self.last = Some(series);
+        }
+        Ok(true)
+    }
+
+    /// An error about the block that was read last.
+    pub(crate) fn damaged(&self, what: impl Into<String>) -> SnapshotError {
+        self.input.damaged(what)
+    }
+}
+
+/// A part being read, one frame at a time.
+#[derive(Debug)]
+pub(crate) struct PartCursor {
+    reader: PartReader,
+    frames: Frames,
+    index: usize,
+    generation: Generation,
+}
+
+impl PartCursor {
+    /// Opens the part and stands on its first frame.
+    pub(crate) fn open(
+        disk: &Disk,
+        folder: &Path,
+        epoch: Epoch,
+        file: &FileRef,
+    ) -> Result<Self, SnapshotError> {
+        let reader = PartReader::open(disk, folder, epoch, file)?;
+        let mut cursor =
+            Self { reader, frames: Frames::default(), index: 0, generation: file.name.generation() };
+        cursor.refill()?;
+        Ok(cursor)
+    }
+
+    /// The generation of the part.
+    pub(crate) fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// The frame that the cursor stands on; `None` at the end.
+    pub(crate) fn peek(&self) -> Option<(SeriesId, &[u8])> {
+        self.frames.get(self.index)
+    }
+
+    /// Goes on to the next frame.
+    pub(crate) fn advance(&mut self) -> Result<(), SnapshotError> {
+        self.index = self.index.saturating_add(1);
+        self.refill()
+    }
+
+    /// An error about the block that the cursor is in.
+    pub(crate) fn damaged(&self, what: impl Into<String>) -> SnapshotError {
+        self.reader.damaged(what)
+    }
+
+    fn refill(&mut self) -> Result<(), SnapshotError> {
+        while self.frames.get(self.index).is_none() {
+            self.index = 0;
+            if !self.reader.next(&mut self.frames)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,328 @@
+//! The bytes of each kind of file, what damage is found in them, and which files are merged.
+#![expect(clippy::as_conversions, clippy::format_collect, reason = "noise in tests")]
+
+use std::fs;
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::block::Header;
+use super::dictionary::{self, Cleared, Entry};
+use super::manifest::Manifest;
+use super::merge::{Sources, files_kept, merge_parts};
+use super::names::{FileName, generation_of, manifest_generation};
+use super::part::PartReader;
+use super::{FileRef, FileSum, Frames, Generation, SnapshotError};
+use crate::model::batch::{Definition, Increment, SeriesId};
+use crate::model::calendar::Hour;
+use crate::model::cells::{self, Cell, Month};
+use crate::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
+use crate::platform::disk::Disk;
+use crate::store::journal::{Epoch, Sequence};
+
+const EPOCH: Epoch = Epoch::new(0x1122_3344_5566_7788);
+const HOUR: u32 = 431_000;
+
+fn story(letter: char) -> StoryId {
+    StoryId(object(letter))
+}
+
+fn object(letter: char) -> ObjectId {
+    ObjectId::parse(letter.to_string().repeat(24).as_bytes()).expect("24 letters")
+}
+
+fn generation(number: u64) -> Generation {
+    Generation::new(number)
+}
+
+fn increment(series: u32, hour: u32, count: u32) -> Increment {
+    Increment { series: SeriesId::new(series), hour: Hour::new(hour), count }
+}
+
+fn month() -> Month {
+    Month::containing(Hour::new(HOUR))
+}
+
+fn write_part(
+    folder: &Path,
+    number: u64,
+    parts: &[FileRef],
+    fresh: &[Increment],
+    cleared: &Cleared,
+) -> FileRef {
+    let header = Header { epoch: EPOCH, name: FileName::Part(month(), generation(number)) };
+    merge_parts(&Disk::new(), folder, header, &Sources { parts, fresh, cleared }).expect("it can be written")
+}
+
+fn read_part(folder: &Path, file: &FileRef) -> Result<Vec<(u32, Cell)>, SnapshotError> {
+    let mut reader = PartReader::open(&Disk::new(), folder, EPOCH, file)?;
+    let (mut frames, mut found) = (Frames::default(), Vec::new());
+    while reader.next(&mut frames)? {
+        for (series, frame) in frames.iter() {
+            let mut unpacked = Vec::new();
+            cells::decode_frame(frame, &mut unpacked).expect("the frame is one");
+            found.extend(unpacked.into_iter().map(|cell| (series.get(), cell)));
+        }
+    }
+    Ok(found)
+}
+
+fn entries() -> Vec<Entry> {
+    let key = |metric| SeriesKey { story: story('a'), source: Source::Slack, metric };
+    let node = Node::Interaction(InteractionId(object('n')));
+    vec![
+        Entry::Series(Definition { id: SeriesId::new(24), key: key(Metric::Messages) }),
+        Entry::Series(Definition { id: SeriesId::new(25), key: key(Metric::Interaction(node)) }),
+        Entry::Story { story: story('a'), name: Some("A".into()) },
+        Entry::Story { story: story('b'), name: None },
+        Entry::Node { story: story('a'), node: Node::Welcome, name: Some("hi".into()) },
+        Entry::Deleted { story: story('b'), generation: generation(7) },
+    ]
+}
+
+fn write_dictionary(folder: &Path, entries: &[Entry]) -> FileRef {
+    let header = Header { epoch: EPOCH, name: FileName::Dictionary(generation(9)) };
+    dictionary::write(&Disk::new(), folder, header, entries).expect("it can be written")
+}
+
+fn read_dictionary(folder: &Path, file: &FileRef) -> Result<Vec<Entry>, SnapshotError> {
+    let mut found = Vec::new();
+    dictionary::read(&Disk::new(), folder, (EPOCH, file), |mut block| {
+        found.append(&mut block);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+fn manifest(dictionary: FileRef, part: FileRef) -> Manifest {
+    Manifest {
+        epoch: EPOCH,
+        generation: generation(10),
+        position: Sequence::new(1_234),
+        dictionary: vec![dictionary],
+        parts: vec![part],
+        window: vec![1, 2, 3],
+    }
+}
+
+/// Writes one file of each kind and gives their bytes as text.
+fn files_of_each_kind(folder: &Path) -> (FileRef, FileRef, Manifest) {
+    let fresh = [increment(24, HOUR, 1), increment(24, HOUR + 1, 300), increment(25, HOUR, u32::MAX)];
+    let part = write_part(folder, 9, &[], &fresh, &Cleared::default());
+    let dictionary = write_dictionary(folder, &entries());
+    let manifest = manifest(dictionary, part);
+    manifest.commit(&Disk::new(), folder).expect("it can be written");
+    (dictionary, part, manifest)
+}
+
+/// The format is frozen: a change of these bytes needs a new format version. `TALLYD_BLESS=1 cargo test` writes the
+/// goldens anew, which is right only while no version with this format has been released.
+#[test]
+fn files_have_the_bytes_of_format_1() {
+    let scratch = tempfile::tempdir().expect("there is room");
+    let (dictionary, part, manifest) = files_of_each_kind(scratch.path());
+    let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/snapshot-format-1");
+    for (name, golden) in
+        [(part.name, "part"), (dictionary.name, "dictionary"), (manifest.name(), "manifest")]
+    {
+        let bytes = fs::read(scratch.path().join(name.to_string())).expect("it is there");
+        let lines: Vec<String> =
+            bytes.chunks(32).map(|line| line.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
+        let (found, golden) = (lines.join("\n") + "\n", goldens.join(format!("{golden}.hex")));
+        if std::env::var_os("TALLYD_BLESS").is_some() {
+            fs::write(&golden, &found).expect("it can be written");
+        }
+        assert_eq!(found, fs::read_to_string(golden).expect("it is there"), "{name}");
+    }
+}
+
+#[test]
+fn files_read_back_as_written() {
+    let scratch = tempfile::tempdir().expect("there is room");
+    let (dictionary, part, manifest) = files_of_each_kind(scratch.path());
+    let cell = |hour, count| Cell { hour: Hour::new(hour), count };
+    let expected = vec![(24, cell(HOUR, 1)), (24, cell(HOUR + 1, 300)), (25, cell(HOUR, u32::MAX))];
+    assert_eq!(read_part(scratch.path(), &part).expect("it is sound"), expected);
+    assert_eq!(read_dictionary(scratch.path(), &dictionary).expect("it is sound"), entries());
+    let read = Manifest::read(&Disk::new(), scratch.path(), manifest.generation).expect("it is sound");
+    assert_eq!(read, manifest);
+}
+
+/// Every bit of every kind of file: never taken for sound.
+#[test]
+fn files_with_a_flipped_bit_are_refused() {
+    let scratch = tempfile::tempdir().expect("there is room");
+    let folder = scratch.path();
+    let (dictionary, part, manifest) = files_of_each_kind(folder);
+    let check = |name: FileName, read: &dyn Fn() -> Result<(), SnapshotError>| {
+        let file = folder.join(name.to_string());
+        let sound = fs::read(&file).expect("it is there");
+        for bit in 0..sound.len() * 8 {
+            let mut flipped = sound.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&file, &flipped).expect("it can be written");
+            let refused = read().expect_err("a flipped bit is found");
+            assert!(matches!(refused, SnapshotError::Damaged { .. }), "bit {bit} of {name}: {refused}");
+        }
+        for length in 0..sound.len() {
+            fs::write(&file, &sound[..length]).expect("it can be written");
+            assert!(read().is_err(), "{name} cut to {length}");
+        }
+        fs::write(&file, [&sound[..], &sound[36..]].concat()).expect("it can be written");
+        assert!(read().is_err(), "{name} with more behind it");
+        fs::write(&file, &sound).expect("it can be written");
+        read().expect("it is sound");
+    };
+    check(part.name, &|| read_part(folder, &part).map(drop));
+    check(dictionary.name, &|| read_dictionary(folder, &dictionary).map(drop));
+    check(manifest.name(), &|| Manifest::read(&Disk::new(), folder, manifest.generation).map(drop));
+}
+
+#[test]
+fn file_of_another_directory_is_refused() {
+    let scratch = tempfile::tempdir().expect("there is room");
+    let (_, part, _) = files_of_each_kind(scratch.path());
+    let other = PartReader::open(&Disk::new(), scratch.path(), Epoch::new(1), &part);
+    assert!(matches!(other, Err(SnapshotError::Damaged { offset: 0, .. })), "{other:?}");
+}
+
+#[test]
+fn names_of_other_files_are_not_ours() {
+    for (name, expected) in [
+        ("manifest.0000000007", Some(7)),
+        ("dictionary.0000000010", Some(10)),
+        ("2019-03.0000000003", Some(3)),
+        ("12019-03.0000000003", Some(3)),
+        ("2019-3.0000000003", None),
+        ("manifest", None),
+        ("manifest.", None),
+        ("manifest.7x", None),
+        ("notes.txt", None),
+    ] {
+        assert_eq!(generation_of(name).map(Generation::get), expected, "{name}");
+    }
+    assert_eq!(manifest_generation("manifest.0000000007"), Some(generation(7)));
+    assert_eq!(manifest_generation("manifest.7"), None);
+    assert_eq!(manifest_generation("dictionary.0000000007"), None);
+}
+
+#[test]
+fn files_kept_are_each_twice_as_large_as_the_next() {
+    const KIB: u64 = 1024;
+    let file = |kib: u64| FileRef {
+        name: FileName::Dictionary(generation(1)),
+        sum: FileSum { bytes: kib * KIB, crc32: 0 },
+    };
+    let check = |files: &[u64], new: u64, expected: usize| {
+        let files: Vec<FileRef> = files.iter().map(|kib| file(*kib)).collect();
+        assert_eq!(files_kept(&files, new * KIB), expected, "{files:?} and {new} KiB");
+    };
+    check(&[], 1, 0);
+    check(&[100], 1, 0);
+    check(&[512], 1, 0);
+    check(&[513], 1, 1);
+    check(&[10_000, 3_000, 600], 1, 3);
+    check(&[10_000, 3_000, 600], 300, 2);
+    check(&[10_000, 3_000, 600], 1_000, 1);
+    check(&[10_000, 3_000, 600], 2_000, 0);
+}
+
+#[test]
+fn merge_leaves_out_cleared_series_of_earlier_generations() {
+    let scratch = tempfile::tempdir().expect("there is room");
+    let folder = scratch.path();
+    let mut cleared = Cleared::default();
+    let old = write_part(folder, 1, &[], &[increment(24, HOUR, 1), increment(25, HOUR, 2)], &cleared);
+    let new = write_part(folder, 2, &[], &[increment(24, HOUR, 30), increment(26, HOUR, 4)], &cleared);
+    cleared.clear(SeriesId::new(24), generation(2));
+    let merged = write_part(folder, 3, &[old, new], &[increment(25, HOUR, 500)], &cleared);
+    let cell = |count| Cell { hour: Hour::new(HOUR), count };
+    let expected = vec![(24, cell(30)), (25, cell(502)), (26, cell(4))];
+    assert_eq!(read_part(folder, &merged).expect("it is sound"), expected);
+    cleared.forget_unneeded(&[old, merged]);
+    assert!(!cleared.counts(SeriesId::new(24), generation(1)));
+    cleared.forget_unneeded(&[merged]);
+    assert!(cleared.counts(SeriesId::new(24), generation(1)));
+}
+
+#[test]
+fn merge_gives_an_hour_several_cells_past_32_bits() {
+    let scratch = tempfile::tempdir().expect("there is room");
+    let folder = scratch.path();
+    let cleared = Cleared::default();
+    let full = [increment(24, HOUR, u32::MAX)];
+    let parts = [write_part(folder, 1, &[], &full, &cleared), write_part(folder, 2, &[], &full, &cleared)];
+    let merged = write_part(folder, 3, &parts, &[increment(24, HOUR, 5)], &cleared);
+    let found = read_part(folder, &merged).expect("it is sound");
+    assert_eq!(found.iter().map(|(_, cell)| u64::from(cell.count)).sum::<u64>(), 2 * u64::from(u32::MAX) + 5);
+    assert_eq!(found.len(), 3);
+}
+
+/// What a catalogue makes of the entries: what is known of each story, and which definitions there are.
+fn meaning(entries: &[Entry]) -> impl PartialEq + std::fmt::Debug + use<> {
+    let (mut names, mut defined, mut cleared) = (
+        std::collections::BTreeMap::new(),
+        std::collections::BTreeMap::new(),
+        std::collections::BTreeMap::new(),
+    );
+    for entry in entries {
+        match entry {
+            Entry::Series(definition) => drop(defined.insert(definition.id, (definition.key, true))),
+            Entry::Story { story, name } => {
+                let known = names.entry((*story, None)).or_insert(None);
+                *known = name.clone().or(known.take());
+            }
+            Entry::Node { story, node, name } => {
+                let known = names.entry((*story, Some(*node))).or_insert(None);
+                *known = name.clone().or(known.take());
+            }
+            Entry::Deleted { story, generation } => {
+                names.retain(|(of, _), _| of != story);
+                for (id, (key, is_confirmed)) in &mut defined {
+                    if key.story == *story {
+                        *is_confirmed = false;
+                        cleared.insert(*id, *generation);
+                    }
+                }
+            }
+        }
+    }
+    (names, defined, cleared)
+}
+
+fn any_entry() -> impl Strategy<Value = Entry> {
+    let letter = prop::sample::select(vec!['a', 'b', 'c']);
+    let name = prop::option::of("[a-z]{1,3}".prop_map(String::into_boxed_str));
+    prop_oneof![
+        3 => (letter.clone(), 0..3_u32).prop_map(|(letter, number)| {
+            let source = Source::ALL[number as usize];
+            let key = SeriesKey { story: story(letter), source, metric: Metric::Messages };
+            Entry::Series(Definition { id: SeriesId::new(u32::from(letter) * 10 + number), key })
+        }),
+        2 => (letter.clone(), name.clone()).prop_map(|(letter, name)| Entry::Story { story: story(letter), name }),
+        2 => (letter.clone(), name)
+            .prop_map(|(letter, name)| Entry::Node { story: story(letter), node: Node::Welcome, name }),
+        1 => letter.prop_map(|letter| Entry::Deleted { story: story(letter), generation: generation(0) }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn compact_keeps_the_meaning(mut entries in prop::collection::vec(any_entry(), 0..40), at in 0..40_usize) {
+        for (place, entry) in entries.iter_mut().enumerate() {
+            if let Entry::Deleted { generation, .. } = entry {
+                *generation = Generation::new(1 + place as u64);
+            }
+        }
+        let compacted = dictionary::compact(entries.clone());
+        prop_assert_eq!(meaning(&compacted), meaning(&entries));
+        prop_assert!(compacted.len() <= entries.len());
+        // In pieces as well, as merges do it.
+        let (first, second) = entries.split_at(at.min(entries.len()));
+        let mut pieces = dictionary::compact(first.to_vec());
+        pieces.extend(dictionary::compact(second.to_vec()));
+        prop_assert_eq!(meaning(&dictionary::compact(pieces)), meaning(&entries));
+    }
+}
