@@ -1,5 +1,6 @@
 //! Child processes under measurement, and what the kernel says of them.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -84,10 +85,14 @@ pub(crate) struct Tallyd {
 pub(crate) struct Stopped(tempfile::TempDir);
 
 impl Tallyd {
-    /// Starts a fresh daemon with the defaults and these arguments; the program that `TALLYD` names, where it is
-    /// set, so that two builds can be compared by one bench.
+    /// Starts a fresh daemon with the defaults and these arguments.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), arguments)
+        Self::start_program(None, arguments)
+    }
+
+    /// The same of another build, where its program is given.
+    pub(crate) fn start_program(program: Option<&OsString>, arguments: &[&str]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), program, arguments)
     }
 
     /// Kills the daemon and starts another one on its directory; returns when that one listens.
@@ -104,9 +109,9 @@ impl Tallyd {
         Stopped(self.data)
     }
 
-    fn start_in(data: tempfile::TempDir, arguments: &[&str]) -> Self {
-        let program = std::env::var_os("TALLYD").unwrap_or_else(|| env!("CARGO_BIN_EXE_tallyd").into());
-        let mut child = Command::new(program)
+    fn start_in(data: tempfile::TempDir, program: Option<&OsString>, arguments: &[&str]) -> Self {
+        let this = OsString::from(env!("CARGO_BIN_EXE_tallyd"));
+        let mut child = Command::new(program.unwrap_or(&this))
             .args(["serve", "--http-listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0", "--data-dir"])
             .arg(data.path())
             .args(arguments)
@@ -146,7 +151,7 @@ impl Tallyd {
 impl Stopped {
     /// Starts a daemon on the directory; returns when it listens.
     pub(crate) fn restart(self) -> Tallyd {
-        Tallyd::start_in(self.0, &[])
+        Tallyd::start_in(self.0, None, &[])
     }
 }
 

@@ -15,9 +15,9 @@ const LINES_PER_REQUEST: usize = 5_000;
 const WRITE_BYTES: usize = 256 * 1024;
 
 /// One pass over the events, as the sender and the kernel saw it.
-struct Pass {
-    events_per_second: f64,
-    cpu_seconds_per_million: f64,
+pub(crate) struct Pass {
+    pub(crate) events_per_second: f64,
+    pub(crate) cpu_seconds_per_million: f64,
 }
 
 /// Takes figures and writes them into the table.
@@ -98,7 +98,7 @@ impl<'a> Taker<'a> {
     }
 }
 
-fn timed(workload: &Workload, daemon: &Tallyd, push: impl FnOnce()) -> Pass {
+pub(crate) fn timed(workload: &Workload, daemon: &Tallyd, push: impl FnOnce()) -> Pass {
     let (cpu, start) = (daemon.server.cpu_seconds(), Instant::now());
     push();
     let seconds = start.elapsed().as_secs_f64();

@@ -18,6 +18,7 @@
     reason = "a measuring program: it prints, reads clocks, rounds, and stops at the first surprise"
 )]
 
+mod against;
 mod ceilings;
 mod cells;
 mod daemon;
@@ -56,7 +57,10 @@ struct Arguments {
     /// How often each ingest figure is taken; the median is printed.
     #[arg(long, default_value_t = 3)]
     runs: usize,
-    /// Of the parts `ingest` and `fsync`, takes only the figures whose names contain this.
+    /// Measures nothing but this build beside the program of another one, in turn.
+    #[arg(long)]
+    against: Option<std::ffi::OsString>,
+    /// Of the parts `ingest` and `fsync`, and of `--against`, takes only the figures whose names contain this.
     #[arg(long, default_value = "")]
     only: String,
     /// Given by cargo, ignored.
@@ -78,6 +82,12 @@ fn main() {
     let workload = Workload::generate(shape);
     println!("{}", workload.describe());
     let mut table = Table::new();
+    if let Some(other) = arguments.against {
+        let (runs, only) = (arguments.runs, arguments.only.as_str());
+        against::Against { workload: &workload, other, runs, only, table: &mut table }.measure();
+        println!("{}", table.render());
+        return;
+    }
     if wanted("ceilings") {
         ceilings::measure(&workload, &mut table);
     }

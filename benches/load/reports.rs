@@ -20,10 +20,10 @@ const REQUESTS_IN_A_ROW: usize = 50;
 const HEAVY_CONNECTIONS: usize = 4;
 
 /// A request that is timed.
-struct Target {
-    what: &'static str,
-    path: String,
-    requests: usize,
+pub(crate) struct Target {
+    pub(crate) what: &'static str,
+    pub(crate) path: String,
+    pub(crate) requests: usize,
 }
 
 impl Target {
@@ -41,7 +41,7 @@ fn range(workload: &Workload, days: u64) -> String {
 }
 
 /// The six reports over 90 days, then the other shapes, then what touches everything.
-fn targets(workload: &Workload) -> Vec<Target> {
+pub(crate) fn targets(workload: &Workload) -> Vec<Target> {
     let story = story_id(workload.shape.stories / 10);
     let report =
         |name: &str, days: u64, more: &str| format!("/reports/{name}?{}{more}", range(workload, days));
@@ -137,7 +137,7 @@ fn latencies(target: &Target, bare: SocketAddr, daemon: SocketAddr) -> [Vec<f64>
     sides.map(|(_, _, mut taken)| sorted(taken.split_off(REQUESTS_IN_A_ROW)))
 }
 
-fn timed_exchange(connection: &mut Connection, request: &[u8]) -> f64 {
+pub(crate) fn timed_exchange(connection: &mut Connection, request: &[u8]) -> f64 {
     timed(|| {
         let (status, _) = connection.exchange(request);
         assert_eq!(status, 200, "{}", String::from_utf8_lossy(request));
