@@ -93,6 +93,11 @@ impl Model {
             });
             assert_eq!(seen, of_range, "series {series} in {range:?}");
             check_dense(counters, SeriesId::new(series), range, &of_range);
+            let around = cells.keys().flat_map(|hour| [hour - 1, *hour, hour + 1]);
+            for hour in around.chain([0, range.start.get(), u32::MAX - 1]).map(Hour::new) {
+                let expected = cells.contains_key(&hour.get());
+                assert_eq!(counters.has_cell(SeriesId::new(series), hour), expected, "{series} {hour:?}");
+            }
             assert_eq!(counters.sum(SeriesId::new(series), range), of_range.values().sum::<u64>());
             let span = cells.keys().next().zip(cells.keys().last());
             let span = span.map(|(first, last)| (Hour::new(*first), Hour::new(*last)));

@@ -20,6 +20,11 @@ impl<T: Default> Table<T> {
         Self { chunks: (0..capacity.div_ceil(CHUNK_ENTRIES)).map(|_| OnceLock::new()).collect() }
     }
 
+    /// Bytes of a table that has no entries yet.
+    pub(crate) const fn directory_bytes(capacity: usize) -> usize {
+        capacity.div_ceil(CHUNK_ENTRIES) * size_of::<OnceLock<Box<[T]>>>()
+    }
+
     /// The entry, if its chunk has been made. Never blocks.
     #[inline]
     pub(crate) fn get(&self, index: usize) -> Option<&T> {

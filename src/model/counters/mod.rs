@@ -63,7 +63,7 @@ pub struct CountersStats {
     /// Cells with a count, those of the totals among them. An hour that was packed and hit again is two until
     /// they are merged.
     pub cells: u64,
-    /// Bytes of memory, without what the allocator adds.
+    /// Bytes of memory; see [`Counters::memory_bytes`].
     pub bytes: u64,
     /// Increments and frames that were of no defined series and so were not counted; other than 0 is a bug.
     pub undefined: u64,
@@ -84,7 +84,7 @@ impl Counters {
         for index in 0..TOTALS {
             writer.define_as(index, Feeds::IsTotal);
         }
-        writer.work.bytes_grown += Totals::FIXED_BYTES;
+        writer.work.bytes_grown += Totals::FIXED_BYTES + TABLE_BYTES;
         writer.publish();
         (counters, writer)
     }
@@ -153,12 +153,27 @@ impl Counters {
         if is_dense { None } else { self.entries.get(series.index()) }
     }
 
+    /// Whether the series has a cell of that hour, so that a count for it takes no more memory. Blocks as
+    /// [`Self::visit`] does where the hour is not the latest; allocates nothing.
+    pub fn has_cell(&self, series: SeriesId, hour: Hour) -> bool {
+        if series.index() < TOTALS {
+            let range = HourRange { start: hour, end: hour.next() };
+            return self.sum(series, range) > 0;
+        }
+        self.entries.get(series.index()).is_some_and(|entry| entry.has_cell(hour))
+    }
+
+    /// Bytes of memory that the counters take, with the overhead of the allocator. One atomic load.
+    pub fn memory_bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     /// How much there is. Never blocks; what the writer is adding at the moment is not in it.
     pub fn stats(&self) -> CountersStats {
         CountersStats {
             series: self.series.load(Ordering::Relaxed),
             cells: self.cells.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
+            bytes: self.memory_bytes(),
             undefined: self.undefined.load(Ordering::Relaxed),
         }
     }
@@ -288,6 +303,12 @@ impl Counters {
     }
 }
 
+/// Bytes of memory that an allocation takes: eight for the allocator's own number, in steps of sixteen, at least 32. That
+/// is how glibc rounds; to leave it out would miss a third of what a series with a few cells takes.
+fn allocated(bytes: usize) -> usize {
+    if bytes == 0 { 0 } else { (bytes + 8).next_multiple_of(16).max(32) }
+}
+
 /// Calls `f` with the cells that a count makes: several where it is past 32 bits, none where it is 0.
 fn each_cell(hour: Hour, mut count: u64, f: &mut dyn FnMut(Cell)) {
     while count > 0 {
@@ -335,5 +356,9 @@ fn totals_fed(total: u8) -> impl Iterator<Item = usize> {
 /// Memory of a chunk of entries.
 #[expect(clippy::as_conversions, clippy::cast_possible_wrap, reason = "a mebibyte; try_from is not const")]
 const CHUNK_BYTES: i64 = (CHUNK_ENTRIES * size_of::<Entry>()) as i64;
+
+/// Memory of the directory of the entries.
+#[expect(clippy::as_conversions, clippy::cast_possible_wrap, reason = "about 100 kB; try_from is not const")]
+const TABLE_BYTES: i64 = Table::<Entry>::directory_bytes(TOTALS + SERIES_MAX) as i64;
 
 const _: () = assert!(TOTALS == 3 * TOTALS_OF_METRIC, "each of the three metrics has its totals");

@@ -3,6 +3,7 @@
 //! INVARIANT: the frames are of ascending months, one frame a month, and were written by `encode_frame` or taken
 //! by `decode_frame`; no count is 0.
 
+use super::allocated;
 use crate::model::calendar::{Hour, HourRange};
 use crate::model::cells::{Cell, FrameError, FrameRef, Month, by_month, encode_frame};
 
@@ -31,17 +32,23 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    /// Bytes that every packed series costs besides its frames.
-    pub(super) const FIXED_BYTES: usize = size_of::<Self>();
-
     /// How many cells there are.
     pub(super) fn cells(&self) -> usize {
         self.cells
     }
 
-    /// Bytes allocated for the frames.
-    pub(super) fn capacity(&self) -> usize {
-        self.bytes.capacity()
+    /// Bytes of memory, with those of the box that it is in.
+    pub(super) fn memory_bytes(&self) -> usize {
+        allocated(size_of::<Self>()) + allocated(self.bytes.capacity())
+    }
+
+    /// Whether there is a cell of the hour.
+    pub(super) fn has_cell(&self, hour: Hour) -> bool {
+        let mut has_cell = false;
+        self.frames_touching(HourRange { start: hour, end: hour.next() }, &mut |frame| {
+            has_cell |= frame.has_hour(hour);
+        });
+        has_cell
     }
 
     /// Bytes of the frames.

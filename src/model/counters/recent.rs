@@ -7,6 +7,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::allocated;
 use crate::model::calendar::{Hour, HourRange};
 use crate::model::cells::Cell;
 
@@ -41,9 +42,15 @@ impl Recent {
         self.words.is_empty()
     }
 
-    /// Bytes allocated.
-    pub(super) fn capacity_bytes(&self) -> usize {
-        self.words.capacity() * size_of::<AtomicU64>()
+    /// Bytes of memory.
+    pub(super) fn memory_bytes(&self) -> usize {
+        allocated(self.words.capacity() * size_of::<AtomicU64>())
+    }
+
+    /// Whether there is a cell of the hour.
+    pub(super) fn has_cell(&self, hour: Hour) -> bool {
+        let before = self.end_of(hour).checked_sub(1).and_then(|index| self.words.get(index));
+        before.is_some_and(|word| cell(word).hour == hour)
     }
 
     /// The first and the last hour.

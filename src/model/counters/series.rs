@@ -115,6 +115,22 @@ impl Entry {
         packed.saturating_add(recent).saturating_add(last)
     }
 
+    /// Whether there is a cell of the hour.
+    pub(super) fn has_cell(&self, hour: Hour) -> bool {
+        let is_tail = || {
+            let tail = self.tail();
+            tail.hour == hour && tail.count > 0
+        };
+        if is_tail() {
+            return true;
+        }
+        let run = self.read();
+        // Again, since the writer may have moved cells in the meantime.
+        is_tail()
+            || run.recent.has_cell(hour)
+            || run.packed.as_ref().is_some_and(|packed| packed.has_cell(hour))
+    }
+
     /// The first and the last hour with a cell.
     pub(super) fn span(&self) -> Option<(Hour, Hour)> {
         let run = self.read();
@@ -261,10 +277,10 @@ impl Run {
     /// Adds a cell to `recent`. What does not fit into the hour's cell makes another cell of that hour.
     fn add(&mut self, cell: Cell, work: &mut Work) {
         if !self.recent.add_where_found(cell) {
-            let before = self.recent.capacity_bytes();
+            let before = self.recent.memory_bytes();
             self.recent.insert(cell);
             work.cells_grown += 1;
-            work.bytes_grown += signed(self.recent.capacity_bytes()) - signed(before);
+            work.bytes_grown += signed(self.recent.memory_bytes()) - signed(before);
         }
     }
 
@@ -283,9 +299,8 @@ impl Run {
     /// Cells and bytes on the heap.
     fn weight(&self) -> (i64, i64) {
         let packed = self.packed.as_ref();
-        let (cells, bytes) =
-            packed.map_or((0, 0), |packed| (packed.cells(), packed.capacity() + Packed::FIXED_BYTES));
-        (signed(cells + self.recent.len()), signed(bytes + self.recent.capacity_bytes()))
+        let (cells, bytes) = packed.map_or((0, 0), |packed| (packed.cells(), packed.memory_bytes()));
+        (signed(cells + self.recent.len()), signed(bytes + self.recent.memory_bytes()))
     }
 }
 
