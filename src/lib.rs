@@ -36,12 +36,12 @@
 //! | snapshot | counters and catalogue on disk, up to one journal position |
 //! | part, dictionary, manifest | files of it: the frames of one month, the catalogue, the list of both, which commits |
 //! | generation (of a snapshot) | counts the folds of a data directory; in the name of every file that one wrote |
-//! | entrance | the port that lines came by: tcp or http |
+//! | listener | the port that lines came by: tcp or http |
 //! | tally | lines by what became of them |
 //! | accepted, rejected, refused | counted; bad, and never to be counted; good but not taken, to be sent again |
 //! | moment | one second on the time line; an hour, a day, a month is a range of them |
 //! | period, unit, data point | a named range of dates; an hour, day, month or year of a report; its value |
-//! | alarm | the one timer of a connection, for whichever deadline it has at the moment |
+//! | deadline timer | the one timer of a connection, for whichever deadline it has at the moment |
 //! | echo | a client's own text in a message of ours, bounded and printable |
 
 pub mod cli;

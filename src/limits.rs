@@ -166,12 +166,18 @@ pub const SNAPSHOT_INTERVAL_RANGE: (Duration, Duration) = (Duration::from_secs(1
 /// Farthest ahead of the clock that an event may be allowed to be.
 pub const MAX_FUTURE_MAX: Duration = Duration::from_hours(366 * 24);
 
-// Both ports (`pause`).
+// Both ports (`net/listener.rs`).
 
 /// First pause of an accept loop that has run out of descriptors or memory.
-pub const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(5);
+pub const ACCEPT_BACKOFF_MIN: Duration = Duration::from_millis(5);
 /// Longest pause of such a loop.
-pub const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
+pub const ACCEPT_BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// Most connections over the limit of a port that get an answer at a time; further ones are closed without a word.
+pub const CONNECTIONS_REFUSED_MAX: usize = 64;
+/// How long such a connection may take to read that it is one too many.
+pub const CONNECTION_REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+/// When a quiet peer is first asked whether it is still there, how often then, and how many times.
+pub const TCP_KEEPALIVE: (Duration, Duration, u32) = (Duration::from_mins(1), Duration::from_secs(15), 4);
 
 // The line port (`tcp`).
 
@@ -192,8 +198,6 @@ pub const TCP_TICK: Duration = Duration::from_secs(10);
 pub const TCP_QUIET_TICKS_MAX: u32 = 24 * 360;
 /// Ticks that a connection may take to authenticate, where tokens are configured.
 pub const TCP_AUTH_TICKS_MAX: u32 = 3;
-/// When a quiet peer is first asked whether it is still there, how often then, and how many times.
-pub const TCP_KEEPALIVE: (Duration, Duration, u32) = (Duration::from_mins(1), Duration::from_secs(15), 4);
 /// How long a connection stays half open after its last answer, so that the peer gets to read it.
 pub const TCP_LINGER: Duration = Duration::from_millis(500);
 /// How long the connections may take to finish when the daemon stops.
@@ -206,16 +210,21 @@ const _: () = assert!(TCP_AUTH_TICKS_MAX < TCP_QUIET_TICKS_MAX, "strangers wait 
 
 /// Most HTTP connections that are open at a time; one more is answered 503 and closed.
 pub const HTTP_CONNECTIONS_MAX: usize = 10_000;
-/// Most connections over that limit that are told so at a time; further ones are closed without a word.
-pub const HTTP_REFUSALS_MAX: usize = 64;
-/// How long such a connection may take to read that it is one too many.
-pub const HTTP_REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+/// How many of them are kept for requests that do not write, one a connection: a daemon whose disk hangs can be asked.
+pub const HTTP_CONNECTIONS_RESERVED: usize = 64;
+/// Requests that wait for the store at a time; one more is answered 503. Above what the store has room for
+/// ([`BATCHES_QUEUED_MAX`]), far below the connections.
+pub const HTTP_WRITES_WAITING_MAX: usize = 2_048;
 /// Most header lines of a request.
 pub const HTTP_HEADERS_MAX: usize = 64;
+/// Most header lines of a request that are parsed; more than [`HTTP_HEADERS_MAX`] still get a proper answer.
+pub const HTTP_HEADERS_PARSED_MAX: usize = 100;
 /// Longest head of a request (request line and headers), in bytes; a report about 1,000 stories needs 25 KiB.
 pub const HTTP_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How long a connection may take for the head of its next request, idle time between requests included.
 pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+/// The same for a connection in one of the reserved places.
+pub const HTTP_RESERVED_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a client may leave an answer unread.
 pub const HTTP_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long requests under way may take to finish when the daemon stops.
@@ -229,6 +238,14 @@ pub const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub const BODIES_HELD_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Longest body that is inflated and parsed within the connection's task; longer ones go to a worker thread.
 pub const BODY_INLINE_BYTES_MAX: usize = 256 * 1024;
+/// Longest body that makes a story known, in bytes: 10,000 interactions with names of 40 bytes.
+pub const UPSERT_BYTES_MAX: usize = 1024 * 1024;
+/// Longest such body that is parsed within the connection's task.
+pub const UPSERT_INLINE_BYTES_MAX: usize = 16 * 1024;
+/// Longest body with database statements, in bytes.
+pub const STATEMENTS_BYTES_MAX: usize = 64 * 1024;
+/// Statements of one request.
+pub const STATEMENTS_MAX: usize = 100;
 /// Bodies that are inflated or parsed on worker threads at a time.
 pub const BODY_WORKERS_MAX: usize = 4;
 /// Parsers, each with its head cache, that are kept for the next bodies.
@@ -244,6 +261,12 @@ pub const HTTP_DISCARD_BYTES_MAX: usize = 2 * BODY_BYTES_MAX;
 /// How long that may take.
 pub const HTTP_DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 
+const _: () = assert!(
+    HTTP_WRITES_WAITING_MAX + HTTP_CONNECTIONS_RESERVED < HTTP_CONNECTIONS_MAX,
+    "requests that do not write must find a connection"
+);
+const _: () = assert!(HTTP_HEADERS_MAX < HTTP_HEADERS_PARSED_MAX, "one header too many must be seen");
+const _: () = assert!(UPSERT_BYTES_MAX <= BODY_BYTES_MAX, "no body is longer than that of events");
 const _: () = assert!(BODY_BYTES_MAX * 4 <= RECORD_BYTES_MAX, "a body full of new names must fit one record");
 const _: () = assert!(BODY_BYTES_MAX * 2 <= BODIES_HELD_BYTES_MAX, "one body must fit, as sent and inflated");
 const _: () = assert!(BODY_INLINE_BYTES_MAX <= BODY_BYTES_MAX, "what is parsed inline must be allowed");
@@ -253,6 +276,8 @@ const _: () = assert!(BODY_INLINE_BYTES_MAX <= BODY_BYTES_MAX, "what is parsed i
 /// Large answers that are written part by part, as their clients read them, at a time. Each holds the values of at
 /// most [`GROUPED_POINTS_MAX`] points: 16 MB.
 pub const LARGE_ANSWERS_MAX: usize = 16;
+/// How long a client may take to read the whole of such an answer: 92 MB at the most.
+pub const LARGE_ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 /// Bytes of such an answer that are made before others have their turn.
 pub const ANSWER_BYTES_PER_TURN: usize = 256 * 1024;
 /// Reports and lists that touch very many series and are answered at a time.
@@ -265,8 +290,10 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(3);
 pub const STORIES_LISTED_DEFAULT: usize = 100;
 /// Most stories of one page of the list.
 pub const STORIES_LISTED_MAX: usize = 1_000;
-/// Stories up to which the list is made within the connection's task.
-pub const STORIES_INLINE_MAX: usize = 500;
+/// Known series up to which the list of stories is made within the connection's task.
+pub const STORIES_INLINE_SERIES_MAX: usize = 2_000;
+/// Cells up to which it is.
+pub const STORIES_INLINE_CELLS_MAX: u64 = 100_000;
 /// Faults of one request that are described one by one.
 pub const FAULTS_SHOWN_MAX: usize = 100;
 /// Bad lines that the message of an error in an `InfluxDB` dialect repeats, since clients show only the message.

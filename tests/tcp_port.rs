@@ -19,6 +19,7 @@ use support::{LINE, connect, conversations, talk};
 use tallyd::daemon::config::options::Key;
 use tallyd::daemon::config::{Config, Given};
 use tallyd::daemon::{self, Running};
+use tallyd::net::Services;
 use tallyd::net::auth::Auth;
 use tallyd::net::metrics::Metrics;
 use tallyd::net::tcp;
@@ -155,7 +156,7 @@ fn tokens_are_needed_where_they_are_configured() {
     let running = start(&dir, &[("TALLYD_TOKENS", "bots:write:0123456789abcdefghij")]);
     let address = running.tcp_address().expect("it listens");
     let answers = talk(address, format!("{LINE}!auth 0123456789abcdefghij\n{LINE}!sync\n").as_bytes());
-    assert!(answers.starts_with("ERR 1 a token is needed"), "{answers}");
+    assert!(answers.starts_with("ERR 1 authentication required"), "{answers}");
     assert!(answers.ends_with("\nOK 1 1\n"), "{answers}");
     assert!(talk(address, b"!auth wrong\n!sync\n").starts_with("ERR 1 the token is not known"));
     running.stop().expect("a clean end");
@@ -198,20 +199,21 @@ fn one_connection_too_many_is_told_so() {
         clock: clock.clone(),
     };
     let (store, _) = Store::open(options, &mut || {}).expect("a store");
-    let context = tcp::Context {
+    let services = Services {
         door: store.door(),
         catalogue: Arc::clone(store.catalogue()),
+        counters: Arc::clone(store.counters()),
+        store_status: store.status(),
         auth: Arc::new(Auth::default()),
         metrics: Arc::new(Metrics::new()),
         clock,
         max_future: Duration::from_hours(1),
-        connections_max: 1,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
     let address = listener.local_addr().expect("an address");
     let (trigger, watch) = shutdown::channel();
-    let serving = runtime.spawn(tcp::serve(listener, Arc::new(context), watch));
+    let serving = runtime.spawn(tcp::serve(listener, services, 1, watch));
 
     let mut first = connect(address);
     first.write_all(b"!sync\n").expect("it reads");

@@ -25,7 +25,7 @@ use crate::limits::{
 };
 use crate::net::auth::Auth;
 use crate::net::metrics::Metrics;
-use crate::net::{http, tcp};
+use crate::net::{Services, http, tcp};
 use crate::platform::clock::Clock;
 use crate::platform::shutdown::{self, Trigger, Watch};
 use crate::platform::systemd;
@@ -194,7 +194,18 @@ impl Running {
     }
 
     fn spawn_http(&mut self, listener: TcpListener, common: &Common) {
-        let context = http::Context {
+        let serving =
+            http::serve(listener, self.services(common), http::Limits::default(), common.watch.clone());
+        spawn(&mut self.parts, &self.runtimes.requests, "the HTTP port", serving);
+    }
+
+    fn spawn_tcp(&mut self, listener: TcpListener, common: &Common) {
+        let serving = tcp::serve(listener, self.services(common), TCP_CONNECTIONS_MAX, common.watch.clone());
+        spawn(&mut self.parts, &self.runtimes.lines, "the line port", serving);
+    }
+
+    fn services(&self, common: &Common) -> Services {
+        Services {
             door: self.store.door(),
             catalogue: Arc::clone(self.store.catalogue()),
             counters: Arc::clone(self.store.counters()),
@@ -203,24 +214,7 @@ impl Running {
             metrics: Arc::clone(&common.metrics),
             clock: common.clock.clone(),
             max_future: common.max_future,
-            limits: http::Limits::default(),
-        };
-        let serving = http::serve(listener, Arc::new(context), common.watch.clone());
-        spawn(&mut self.parts, &self.runtimes.requests, "the HTTP port", serving);
-    }
-
-    fn spawn_tcp(&mut self, listener: TcpListener, common: &Common) {
-        let context = tcp::Context {
-            door: self.store.door(),
-            catalogue: Arc::clone(self.store.catalogue()),
-            auth: Arc::clone(&common.auth),
-            metrics: Arc::clone(&common.metrics),
-            clock: common.clock.clone(),
-            max_future: common.max_future,
-            connections_max: TCP_CONNECTIONS_MAX,
-        };
-        let serving = tcp::serve(listener, Arc::new(context), common.watch.clone());
-        spawn(&mut self.parts, &self.runtimes.lines, "the line port", serving);
+        }
     }
 
     /// The store's threads tell of a panic of theirs; the probe notices whatever they do not.

@@ -1,8 +1,40 @@
-//! The two ports: HTTP and lines over TCP, who may use them, and the figures that they keep.
-//! Knows nothing of files; what it takes goes to the store, what it answers comes from reports.
+//! The two ports: HTTP and lines over TCP, who may use them, and the metrics that they keep.
+//! Knows nothing of files; events go to the store, answers come from reports.
 
 pub mod auth;
+mod byte_budget;
 pub mod http;
+mod listener;
 pub mod metrics;
-mod pause;
 pub mod tcp;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::catalogue::Catalogue;
+use crate::model::counters::Counters;
+use crate::platform::clock::Clock;
+use crate::store::{Door, Status};
+use auth::Auth;
+use metrics::Metrics;
+
+/// The other rooms, as both ports use them.
+#[derive(Clone, Debug)]
+pub struct Services {
+    /// Where batches go.
+    pub door: Door,
+    /// What is known.
+    pub catalogue: Arc<Catalogue>,
+    /// What is counted.
+    pub counters: Arc<Counters>,
+    /// How the store is.
+    pub store_status: Arc<Status>,
+    /// Who may do what.
+    pub auth: Arc<Auth>,
+    /// What is measured.
+    pub metrics: Arc<Metrics>,
+    /// What time it is.
+    pub clock: Clock,
+    /// How far an event's timestamp may lie ahead of the clock.
+    pub max_future: Duration,
+}

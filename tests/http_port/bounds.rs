@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tallyd::limits::{STATEMENTS_BYTES_MAX, STATEMENTS_MAX, UPSERT_BYTES_MAX};
 use tallyd::net::auth::Auth;
 use tallyd::net::http::Limits;
 
@@ -25,7 +26,7 @@ async fn one_connection_too_many_is_told_and_closed() {
     assert_eq!(reply.json()["status"]["code"], 503);
     assert_eq!(second.rest().await, 0);
     let metrics = first.ask("GET", "/metrics", &[], b"").await.body;
-    assert!(metrics.contains(r#"tallyd_connections_refused_total{entrance="http"} 1"#), "{metrics}");
+    assert!(metrics.contains(r#"tallyd_connections_refused_total{listener="http"} 1"#), "{metrics}");
 }
 
 #[tokio::test]
@@ -80,7 +81,7 @@ async fn a_client_that_does_not_read_is_closed_and_the_others_are_served() {
     let closed = async {
         loop {
             let metrics = other.ask("GET", "/metrics", &[], b"").await.body;
-            if metrics.contains("tallyd_connections{entrance=\"http\"} 1\n") {
+            if metrics.contains("tallyd_connections{listener=\"http\"} 1\n") {
                 break;
             }
         }
@@ -166,7 +167,7 @@ async fn a_request_with_two_ends_is_refused_and_counts_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_told_so_in_the_shape_of_every_error() {
+async fn what_is_not_http_is_refused_and_closed() {
     let port = Port::open().await;
     let long = "a".repeat(70_000);
     let many = "x: y\r\n".repeat(100);
@@ -181,8 +182,67 @@ async fn what_is_not_http_is_told_so_in_the_shape_of_every_error() {
         client.send(request.as_bytes()).await;
         let reply = client.reply(false).await;
         assert_eq!((reply.status, reply.header("connection")), (status, Some("close")), "{reply:?}");
-        let status = &reply.json()["status"];
-        assert_eq!((&status["code"], &status["type"]), (&reply.status.into(), &"error".into()), "{reply:?}");
         assert_eq!(client.rest().await, 0);
     }
+}
+
+#[tokio::test]
+async fn a_request_without_its_one_host_is_400_and_closed() {
+    let port = Port::open().await;
+    for (head, status) in [
+        ("GET /ping HTTP/1.1\r\n\r\n", 400),
+        ("GET /ping HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n", 400),
+        ("GET /ping HTTP/1.1\r\nhost:\r\nconnection: close\r\n\r\n", 204),
+        ("GET /ping HTTP/1.0\r\n\r\n", 204),
+    ] {
+        let mut client = port.client().await;
+        client.send(head.as_bytes()).await;
+        let reply = client.reply(false).await;
+        assert_eq!(reply.status, status, "{head:?}: {reply:?}");
+        assert_eq!(client.rest().await, 0, "{head:?}");
+    }
+}
+
+#[tokio::test]
+async fn each_route_has_the_bound_of_its_bodies() {
+    let port = Port::open().await;
+    let story = format!("/stories/{STORY}");
+    let upsert = |bytes: usize| format!("{{\"name\":\"x\"{}}}", " ".repeat(bytes - 12));
+    let form = |bytes: usize| format!("q=SHOW+DATABASES{}", ";".repeat(bytes - 16));
+    for (method, target, body, status) in [
+        ("PUT", story.as_str(), upsert(UPSERT_BYTES_MAX), 200),
+        ("PUT", &story, upsert(UPSERT_BYTES_MAX + 1), 413),
+        ("POST", "/query", form(STATEMENTS_BYTES_MAX), 200),
+        ("POST", "/query", form(STATEMENTS_BYTES_MAX + 1), 413),
+        ("POST", "/query", format!("q={}", "SHOW+DATABASES;".repeat(STATEMENTS_MAX)), 200),
+        ("POST", "/query", format!("q={}", "SHOW+DATABASES;".repeat(STATEMENTS_MAX + 1)), 400),
+    ] {
+        let reply = port.ask(method, target, &[], body.as_bytes()).await;
+        assert_eq!(reply.status, status, "{method} {target} {}: {reply:?}", body.len());
+        assert!(reply.body.len() < STATEMENTS_BYTES_MAX, "the answer is bounded as well");
+    }
+}
+
+#[tokio::test]
+async fn the_last_connections_are_for_those_who_do_not_write() {
+    let port = limited(Limits { connections: 2, connections_reserved: 1, ..Limits::default() }).await;
+    let mut first = port.client().await;
+    assert_eq!(first.ask("POST", "/events", &[], LINE.as_bytes()).await.status, 200);
+    for (method, target, status) in [
+        ("GET", "/health", 200),
+        ("GET", "/metrics", 200),
+        ("GET", "/reports/conversations", 200),
+        ("POST", "/events", 503),
+        ("PUT", "/stories/x", 503),
+    ] {
+        let mut last = port.client().await;
+        let reply = last.ask(method, target, &[], b"").await;
+        assert_eq!(
+            (reply.status, reply.header("connection")),
+            (status, Some("close")),
+            "{target}: {reply:?}"
+        );
+        assert_eq!(last.rest().await, 0, "{target}");
+    }
+    assert_eq!(first.ask("POST", "/events", &[], LINE.as_bytes()).await.status, 200);
 }

@@ -136,11 +136,11 @@ async fn metrics_count_what_happened() {
     let reply = client.ask("GET", "/metrics", &[], b"").await;
     assert!(reply.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
     for line in [
-        r#"tallyd_events_total{entrance="http",kind="conversation",outcome="accepted"} 1"#,
-        r#"tallyd_events_total{entrance="http",kind="unknown",outcome="rejected"} 1"#,
+        r#"tallyd_events_total{listener="http",kind="conversation",outcome="accepted"} 1"#,
+        r#"tallyd_events_total{listener="http",kind="unknown",outcome="rejected"} 1"#,
         r#"tallyd_http_responses_total{status="400"} 1"#,
         r#"tallyd_report_duration_seconds_count{report="conversations"} 1"#,
-        r#"tallyd_connections{entrance="http"} 1"#,
+        r#"tallyd_connections{listener="http"} 1"#,
         "tallyd_stories 1",
     ] {
         assert!(reply.body.lines().any(|shown| shown == line), "no `{line}` in\n{}", reply.body);

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tallyd::net::Services;
 use tallyd::net::auth::Auth;
-use tallyd::net::http::{self, Context, Limits};
+use tallyd::net::http::{self, Limits};
 use tallyd::net::metrics::Metrics;
 use tallyd::platform::clock::Clock;
 use tallyd::platform::shutdown::{self, Trigger};
@@ -45,7 +46,7 @@ impl Port {
             clock: Clock::manual(NOW_UNIX_NANOS),
         };
         let (store, _) = Store::open(options, &mut || {}).unwrap();
-        let context = Context {
+        let services = Services {
             door: store.door(),
             catalogue: Arc::clone(store.catalogue()),
             counters: Arc::clone(store.counters()),
@@ -54,12 +55,11 @@ impl Port {
             metrics: Arc::new(Metrics::new()),
             clock: Clock::manual(NOW_UNIX_NANOS),
             max_future: Duration::from_hours(1),
-            limits,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (shutdown, watch) = shutdown::channel();
-        let served = tokio::spawn(http::serve(listener, Arc::new(context), watch));
+        let served = tokio::spawn(http::serve(listener, services, limits, watch));
         Self { address, shutdown, served, store: Some(store), _data_dir: data_dir }
     }
 

@@ -232,6 +232,6 @@ async fn a_closed_store_means_503_with_a_date() {
     }
     assert_eq!(port.conversations().await, 0, "reports go on");
     let metrics = port.get("/metrics").await.body;
-    let refused = r#"tallyd_events_total{entrance="http",kind="unknown",outcome="refused"} 3"#;
+    let refused = r#"tallyd_events_total{listener="http",kind="unknown",outcome="refused"} 3"#;
     assert!(metrics.contains(refused), "{metrics}");
 }

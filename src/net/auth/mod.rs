@@ -118,18 +118,18 @@ pub struct Auth {
     anonymous: Arc<str>,
 }
 
-/// Who was let in.
+/// The token that a request was granted by.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Grant {
     /// The token's name, for logs; `anonymous` where no tokens are configured.
     pub name: Arc<str>,
 }
 
-/// Why somebody was not let in.
+/// Why a request was denied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Denied {
     /// Nothing was presented (401).
-    #[error("a token is needed")]
+    #[error("authentication required")]
     Missing,
     /// The token is not one of the configured ones (401).
     #[error("the token is not known")]

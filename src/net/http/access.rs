@@ -7,22 +7,21 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::http::request::Parts;
 use hyper::{StatusCode, header};
 
-use super::answer::{Dialect, Failure};
-use super::route::{Method, Route};
+use super::failure::Failure;
+use super::routes::{Dialect, Route};
 use crate::net::auth::{Auth, Denied};
 
 /// Lets the request in or says why not.
 ///
 /// # Errors
 /// 401 without a known token, 403 with one that lacks the scope.
-pub(super) fn check(auth: &Auth, route: Route<'_>, method: Method, head: &Parts) -> Result<(), Failure> {
-    let scopes = route.scopes(method);
-    if scopes.is_empty() || auth.is_open() {
+pub(super) fn check(auth: &Auth, route: &Route, head: &Parts) -> Result<(), Failure> {
+    if route.scopes.is_empty() || auth.is_open() {
         return Ok(());
     }
-    let presented = presented(head, route.dialect());
+    let presented = presented(head, route.dialect);
     let mut denied = Denied::Missing;
-    for scope in scopes {
+    for scope in route.scopes {
         match auth.check(presented.as_deref(), *scope) {
             Ok(_) => return Ok(()),
             Err(why) => denied = why,

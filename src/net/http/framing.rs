@@ -50,14 +50,14 @@ impl Framing {
     }
 
     /// Takes what has come. `Some(n)`, once, if the `n`-th request of the connection (from 0) has to be refused.
-    pub(super) fn take(&mut self, mut bytes: &[u8]) -> Option<u64> {
+    pub(super) fn follow(&mut self, mut bytes: &[u8]) -> Option<u64> {
         while !bytes.is_empty() {
             bytes = match self.place {
                 Place::Body(left) => self.skip(bytes, left, Place::Body, Place::Start),
                 Place::Chunk(left) => self.skip(bytes, left, Place::Chunk, Place::ChunkEnd),
                 Place::Lost => return None,
                 Place::Start | Place::Headers | Place::ChunkSize | Place::ChunkEnd | Place::Trailers => {
-                    self.take_line(bytes)
+                    self.follow_line(bytes)
                 }
             };
             if self.place == Place::Lost {
@@ -76,7 +76,7 @@ impl Framing {
     }
 
     /// Takes the rest of a line, if it is there, and what follows from it.
-    fn take_line<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+    fn follow_line<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let end = memchr::memchr(b'\n', bytes);
         let (line, rest) = bytes.split_at_checked(end.map_or(bytes.len(), |end| end + 1)).unwrap_or_default();
         if self.line.is_empty() && end.is_some() && self.place == Place::Headers && says_no_length(line) {
@@ -110,7 +110,7 @@ impl Framing {
             }
             Place::Headers if line.is_empty() => self.body(),
             Place::Headers => {
-                self.said.take(line);
+                self.said.note(line);
                 Place::Headers
             }
             Place::ChunkSize => match chunk_size(line) {
@@ -136,8 +136,8 @@ impl Framing {
 }
 
 impl Said {
-    /// Takes a header line.
-    fn take(&mut self, line: &[u8]) {
+    /// Notes what a header line says.
+    fn note(&mut self, line: &[u8]) {
         let Some((name, value)) = memchr::memchr(b':', line).and_then(|colon| line.split_at_checked(colon))
         else {
             return;
@@ -177,10 +177,10 @@ mod tests {
 
     /// What is refused of a connection, whichever way its bytes are cut.
     fn check(text: &str, expected: Option<u64>) {
-        let whole = Framing::new().take(text.as_bytes());
+        let whole = Framing::new().follow(text.as_bytes());
         assert_eq!(whole, expected, "{text:?}");
         let mut framing = Framing::new();
-        let singly: Vec<u64> = text.bytes().filter_map(|byte| framing.take(&[byte])).collect();
+        let singly: Vec<u64> = text.bytes().filter_map(|byte| framing.follow(&[byte])).collect();
         assert_eq!(singly, Vec::from_iter(expected), "byte by byte: {text:?}");
     }
 

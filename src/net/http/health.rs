@@ -1,13 +1,14 @@
-//! What operators and their tools ask: health, readiness, metrics. Open routes say little: no paths, no causes.
+//! Health, readiness and metrics. The open ones name no paths and no causes.
 
 use std::time::Duration;
 
 use hyper::StatusCode;
+use hyper::header::{self, HeaderValue};
 use serde::Serialize;
 
-use super::Context;
-use super::answer::{self, Answer};
+use super::response::{self, HttpResponse};
 use crate::model::calendar::rfc3339;
+use crate::net::Services;
 use crate::net::metrics::{self, Figure, Value};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -26,9 +27,9 @@ struct Health {
 }
 
 /// `200`, or `503` while events are refused.
-pub(super) fn health(context: &Context) -> Answer {
-    let takes_events = context.store_status.ingest_refused().is_none();
-    let makes_snapshots = context.store_status.snapshot_failing().is_none();
+pub(super) fn health(services: &Services) -> HttpResponse {
+    let takes_events = services.store_status.ingest_refused().is_none();
+    let makes_snapshots = services.store_status.snapshot_failing().is_none();
     let (status, message) = match (takes_events, makes_snapshots) {
         (true, true) => (StatusCode::OK, "ready for events and reports"),
         (true, false) => (StatusCode::OK, "ready for events and reports; snapshots fail, see the log"),
@@ -45,8 +46,11 @@ pub(super) fn health(context: &Context) -> Answer {
         reports: verdict(true),
         version: VERSION,
     };
-    let answer = answer::with_json(status, answer::to_json(&body));
-    if takes_events { answer } else { answer::and_retry_after(answer, &context.clock) }
+    let mut response = response::with_json(status, response::to_json(&body));
+    if !takes_events && let Ok(date) = HeaderValue::try_from(response::retry_after(&services.clock)) {
+        response.headers_mut().insert(header::RETRY_AFTER, date);
+    }
+    response
 }
 
 /// `GET /ready`, as `InfluxDB` 2 has it.
@@ -58,22 +62,22 @@ struct Ready {
 }
 
 /// `200`: a port that answers is ready, since it is opened after recovery.
-pub(super) fn ready(context: &Context) -> Answer {
-    let up = context.clock.monotonic();
+pub(super) fn ready(services: &Services) -> HttpResponse {
+    let up = services.clock.monotonic();
     let up_ms = i64::try_from(up.as_millis()).unwrap_or(i64::MAX);
-    let started = rfc3339(context.clock.unix_ms().saturating_sub(up_ms));
-    answer::json(answer::to_json(&Ready { status: "ready", started, up: format!("{}s", up.as_secs()) }))
+    let started = rfc3339(services.clock.unix_ms().saturating_sub(up_ms));
+    response::json(response::to_json(&Ready { status: "ready", started, up: format!("{}s", up.as_secs()) }))
 }
 
 /// `GET /metrics`.
-pub(super) fn metrics(context: &Context) -> Answer {
-    answer::content(metrics::CONTENT_TYPE, context.metrics.render(figures(context)))
+pub(super) fn metrics(services: &Services) -> HttpResponse {
+    response::content(metrics::CONTENT_TYPE, services.metrics.render(figures(services)))
 }
 
 /// What the store, the counters and the catalogue say about themselves.
-fn figures(context: &Context) -> Vec<Figure> {
-    let store = context.store_status.figures();
-    let counters = context.counters.stats();
+fn figures(services: &Services) -> Vec<Figure> {
+    let store = services.store_status.figures();
+    let counters = services.counters.stats();
     let size = |value: usize| Value::Gauge(u64::try_from(value).unwrap_or(u64::MAX));
     let flag = |value: bool| Value::Gauge(u64::from(value));
     let snapshot_seconds = Duration::from_millis(store.last_snapshot_ms).as_secs_f64();
@@ -98,23 +102,23 @@ fn figures(context: &Context) -> Vec<Figure> {
         (
             "ingest_refused",
             "1 while events are refused",
-            flag(context.store_status.ingest_refused().is_some()),
+            flag(services.store_status.ingest_refused().is_some()),
         ),
         (
             "snapshot_failing",
             "1 while snapshots fail",
-            flag(context.store_status.snapshot_failing().is_some()),
+            flag(services.store_status.snapshot_failing().is_some()),
         ),
         ("counted_series", "Series that have a counter", Value::Gauge(counters.series)),
         ("buckets", "Cells: hours of a series with a count", Value::Gauge(counters.cells)),
         ("counters_bytes", "Memory of the counters", Value::Gauge(counters.bytes)),
-        ("stories", "Stories that are known", size(context.catalogue.story_count())),
-        ("series", "Series that are numbered", size(context.catalogue.series_count())),
-        ("tokens", "Tokens that are configured", size(context.auth.token_count())),
+        ("stories", "Stories that are known", size(services.catalogue.story_count())),
+        ("series", "Series that are numbered", size(services.catalogue.series_count())),
+        ("tokens", "Tokens that are configured", size(services.auth.token_count())),
         (
             "uptime_seconds",
             "Time since the start",
-            Value::GaugeFloat(context.clock.monotonic().as_secs_f64()),
+            Value::GaugeFloat(services.clock.monotonic().as_secs_f64()),
         ),
     ];
     rows.map(|(name, help, value)| Figure { name, help, value }).to_vec()

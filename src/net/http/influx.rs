@@ -1,5 +1,5 @@
-//! What the `InfluxDB` clients ask beside writing: a probe, and statements about databases, of which tallyd has none
-//! but says what lets them go on.
+//! What the `InfluxDB` clients ask beside writing: a probe, and statements about databases. tallyd has no databases, but
+//! its responses let those clients go on.
 
 use std::borrow::Cow;
 
@@ -8,9 +8,11 @@ use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use serde::Serialize;
 
-use super::Shared;
-use super::answer::{self, Answer, Failure};
-use super::body;
+use super::failure::Failure;
+use super::response::{self, HttpResponse};
+use super::routes::Route;
+use super::{Shared, body};
+use crate::limits::STATEMENTS_MAX;
 
 /// A version that the clients of `InfluxDB` 1 take for one that they know.
 const VERSION: HeaderValue = HeaderValue::from_static("1.8.10");
@@ -21,14 +23,14 @@ const BUILD_NAME: HeaderName = HeaderName::from_static("x-influxdb-build");
 const DATABASE: &str = "tallyd";
 
 /// `GET` or `HEAD /ping`: `204` exactly.
-pub(super) fn ping() -> Answer {
-    branded(answer::empty())
+pub(super) fn ping() -> HttpResponse {
+    branded(response::empty())
 }
 
-fn branded(mut answer: Answer) -> Answer {
-    answer.headers_mut().insert(VERSION_NAME, VERSION);
-    answer.headers_mut().insert(BUILD_NAME, BUILD);
-    answer
+fn branded(mut response: HttpResponse) -> HttpResponse {
+    response.headers_mut().insert(VERSION_NAME, VERSION);
+    response.headers_mut().insert(BUILD_NAME, BUILD);
+    response
 }
 
 #[derive(Serialize)]
@@ -57,36 +59,40 @@ enum Statement {
     CreateDatabase,
 }
 
-/// `/query` with its statements in the query string.
-pub(super) fn query(query: &str) -> Result<Answer, Failure> {
-    answer_statements(statements_of(query.as_bytes()))
+/// `GET /query`.
+pub(super) fn statements(query: &str) -> Result<HttpResponse, Failure> {
+    run(statements_of(query.as_bytes()))
 }
 
 /// `POST /query`: the statements are in the query string or in a form.
-pub(super) async fn query_in_body(
+pub(super) async fn statements_in_body(
     shared: &Shared,
+    route: &Route,
     head: &Parts,
     body: &mut Incoming,
-) -> Result<Answer, Failure> {
+) -> Result<HttpResponse, Failure> {
     let in_query = statements_of(head.uri.query().unwrap_or_default().as_bytes());
     if in_query.is_some() {
-        return answer_statements(in_query);
+        return run(in_query);
     }
-    let form = body::read(shared, head, body).await?;
-    answer_statements(statements_of(form.bytes()))
+    let form = body::read(shared, route.body.bytes_max, head, body).await?;
+    run(statements_of(form.bytes()))
 }
 
 fn statements_of(pairs: &[u8]) -> Option<Cow<'_, str>> {
     form_urlencoded::parse(pairs).find_map(|(key, value)| (key == "q").then_some(value))
 }
 
-fn answer_statements(text: Option<Cow<'_, str>>) -> Result<Answer, Failure> {
+fn run(text: Option<Cow<'_, str>>) -> Result<HttpResponse, Failure> {
     let text = text.ok_or_else(|| Failure::bad_request("missing required parameter \"q\""))?;
     let statements = parse(&text).ok_or_else(|| {
         Failure::bad_request(
             "only SHOW DATABASES and CREATE DATABASE are understood here; ask /reports instead",
         )
     })?;
+    if statements.len() > STATEMENTS_MAX {
+        return Err(Failure::bad_request(format!("at most {STATEMENTS_MAX} statements are taken at a time")));
+    }
     let results = statements.into_iter().enumerate().map(|(statement_id, statement)| StatementResult {
         statement_id,
         series: (statement == Statement::ShowDatabases).then_some([Series {
@@ -95,13 +101,14 @@ fn answer_statements(text: Option<Cow<'_, str>>) -> Result<Answer, Failure> {
             values: [[DATABASE]],
         }]),
     });
-    Ok(branded(answer::json(answer::to_json(&Results { results: results.collect() }))))
+    Ok(branded(response::json(response::to_json(&Results { results: results.collect() }))))
 }
 
-/// The statements of a text, which are separated by `;`; `None` if there is none or one is not understood.
+/// The statements of a text, which are separated by `;`, and at most one more than are taken; `None` if there is none or
+/// one is not understood.
 fn parse(text: &str) -> Option<Vec<Statement>> {
-    let statements: Option<Vec<_>> =
-        text.split(';').map(str::trim).filter(|statement| !statement.is_empty()).map(parse_one).collect();
+    let texts = text.split(';').map(str::trim).filter(|statement| !statement.is_empty());
+    let statements: Option<Vec<_>> = texts.take(STATEMENTS_MAX + 1).map(parse_one).collect();
     statements.filter(|statements| !statements.is_empty())
 }
 

@@ -1,18 +1,20 @@
-//! The write routes: one request is one batch, and its answer is one that the clients which exist keep their data by.
+//! The write routes: one request is one batch. Their responses are chosen so that existing clients keep their data.
 
 use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 
-use super::answer::{self, Answer, Counts, Detail, Dialect, Failure};
 use super::body::{self, Held};
-use super::{Context, Shared};
+use super::body_error::BodyError;
+use super::failure::{Counts, Detail, Failure};
+use super::response::{self, HttpResponse};
+use super::routes::{Dialect, Route};
+use super::{Shared, workers};
 use crate::intake::batching::{BodyPrecision, Parsed, Tally};
 use crate::intake::wire::{Arrival, Precision};
-use crate::limits::BODY_INLINE_BYTES_MAX;
 use crate::model::batch::Batch;
 use crate::model::echo::Echo;
-use crate::net::metrics::Entrance;
+use crate::net::metrics::Listener;
 use crate::store::Refusal;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -20,11 +22,11 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Takes the events of a body.
 pub(super) async fn write(
     shared: &Shared,
-    dialect: Dialect,
+    route: &Route,
     head: &Parts,
     body: &mut Incoming,
-) -> Result<Answer, Failure> {
-    let context = &shared.context;
+) -> Result<HttpResponse, Failure> {
+    let (services, dialect) = (&shared.services, route.dialect);
     if head.headers.contains_key(IDEMPOTENCY_KEY) {
         // A key that were taken without being kept would promise what is not done.
         return Err(Failure::new(
@@ -33,40 +35,38 @@ pub(super) async fn write(
         ));
     }
     let precision = precision(dialect, head.uri.query().unwrap_or_default())?;
-    let lines = body::read(shared, head, body).await?;
-    context.metrics.bytes_received(Entrance::Http, lines.received_bytes());
-    let arrival = Arrival { unix_nanos: context.clock.unix_nanos(), max_future: context.max_future };
-    let mut parsed = parse(shared, lines, arrival, precision).await?;
+    let lines = body::read(shared, route.body.bytes_max, head, body).await?;
+    services.metrics.bytes_received(Listener::Http, lines.received_bytes());
+    let mut parsed = parse(shared, route, lines, precision).await?;
     let batch = std::mem::take(&mut parsed.batch);
     if !batch.is_empty()
-        && let Err(failure) = submit(context, batch).await
+        && let Err(failure) = submit(shared, batch).await
     {
         let tally = parsed.tally;
-        context.metrics.events(Entrance::Http, &Tally { rejected: tally.rejected, ..Tally::default() });
-        context.metrics.events_refused(Entrance::Http, tally.accepted());
+        services.metrics.events(Listener::Http, &Tally { rejected: tally.rejected, ..Tally::default() });
+        services.metrics.events_refused(Listener::Http, tally.accepted());
         return Err(failure);
     }
-    context.metrics.events(Entrance::Http, &parsed.tally);
+    services.metrics.events(Listener::Http, &parsed.tally);
     outcome(dialect, &parsed)
 }
 
 async fn parse(
     shared: &Shared,
+    route: &Route,
     lines: Held,
-    arrival: Arrival,
     precision: BodyPrecision,
 ) -> Result<Parsed, Failure> {
+    let services = &shared.services;
+    let arrival = Arrival { unix_nanos: services.clock.unix_nanos(), max_future: services.max_future };
     let mut parser = shared.take_parser();
-    let (parser, parsed) = if lines.bytes().len() <= BODY_INLINE_BYTES_MAX {
+    let is_short = lines.bytes().len() <= route.body.inline_bytes_max;
+    let parse = move || {
         let parsed = parser.parse_body(lines.bytes(), arrival, precision);
         (parser, parsed)
-    } else {
-        body::on_worker(shared, move || {
-            let parsed = parser.parse_body(lines.bytes(), arrival, precision);
-            (parser, parsed)
-        })
-        .await?
     };
+    let (parser, parsed) =
+        if is_short { parse() } else { workers::run_body(shared, parse).await.ok_or(BodyError::Worker)? };
     shared.keep_parser(parser);
     Ok(parsed)
 }
@@ -74,10 +74,15 @@ async fn parse(
 /// Hands a batch to the store and waits until it is as durable as promised, and visible.
 ///
 /// # Errors
-/// 503 where the store refuses it; nothing of it is counted then.
-pub(super) async fn submit(context: &Context, batch: Batch) -> Result<(), Failure> {
+/// 503 where the store refuses it or too many requests wait for it; nothing of it is counted then.
+pub(super) async fn submit(shared: &Shared, batch: Batch) -> Result<(), Failure> {
+    let _waiting = shared.writes_waiting.try_acquire().map_err(|_none_left| {
+        Failure::unavailable(
+            "too many requests wait for the disk; nothing was counted; send the events again",
+        )
+    })?;
     let refused = |refusal: Refusal| Failure::unavailable(refusal_text(&refusal));
-    let pending = context.door.submit(batch).await.map_err(refused)?;
+    let pending = shared.services.door.submit(batch).await.map_err(refused)?;
     pending.outcome().await.map_err(refused)?;
     Ok(())
 }
@@ -95,7 +100,7 @@ fn refusal_text(refusal: &Refusal) -> &'static str {
     }
 }
 
-fn outcome(dialect: Dialect, parsed: &Parsed) -> Result<Answer, Failure> {
+fn outcome(dialect: Dialect, parsed: &Parsed) -> Result<HttpResponse, Failure> {
     let counts = Counts { accepted: parsed.tally.accepted(), rejected: parsed.tally.rejected };
     if counts.rejected > 0 {
         let details = parsed
@@ -105,8 +110,8 @@ fn outcome(dialect: Dialect, parsed: &Parsed) -> Result<Answer, Failure> {
         return Err(Failure::partial(counts, details.collect()));
     }
     Ok(match dialect {
-        Dialect::Own => answer::json(answer::to_json(&counts)),
-        Dialect::InfluxV1 | Dialect::InfluxV2 => answer::empty(),
+        Dialect::Own => response::json(response::to_json(&counts)),
+        Dialect::InfluxV1 | Dialect::InfluxV2 => response::empty(),
     })
 }
 

@@ -1,63 +1,55 @@
 //! The HTTP port: events in, reports out, catalogue, health, metrics. A thin shell: it reads requests, asks the
-//! other rooms and writes their answers. Must not know the journal, the snapshot or the disk.
+//! other rooms and writes their answers; `routes` is the list of what it serves. Must not know the journal, the snapshot
+//! or the disk.
 //! INVARIANT: everything that waits for a client has a deadline, everything that holds memory for one has a bound.
 
-mod accept;
 mod access;
-mod alarm;
-mod answer;
 mod body;
+mod body_error;
+mod client_stream;
+mod connection;
+mod deadline_timer;
+mod failure;
 mod framing;
-mod guarded_io;
 mod health;
+mod inflate;
 mod influx;
 mod ingest;
 mod listing;
-mod reply;
 mod reports;
-mod route;
+mod response;
+mod response_body;
+mod routes;
 mod service;
 mod stories;
-mod timed_io;
 mod upsert;
+mod workers;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-pub use accept::serve;
-
+use super::Services;
+use super::byte_budget::ByteBudget;
+use super::listener::{self, Capacity};
+use super::metrics::Listener;
 use crate::intake::batching::Parser;
 use crate::limits;
-use crate::model::catalogue::Catalogue;
-use crate::model::counters::Counters;
-use crate::net::auth::Auth;
-use crate::net::metrics::Metrics;
-use crate::platform::clock::Clock;
-use crate::store::{Door, Status};
+use crate::platform::shutdown::Watch;
 
-/// What the routes work on.
-#[derive(Debug)]
-pub struct Context {
-    /// Where batches go.
-    pub door: Door,
-    /// What is known.
-    pub catalogue: Arc<Catalogue>,
-    /// What is counted.
-    pub counters: Arc<Counters>,
-    /// How the store is.
-    pub store_status: Arc<Status>,
-    /// Who may do what.
-    pub auth: Arc<Auth>,
-    /// What is measured.
-    pub metrics: Arc<Metrics>,
-    /// What time it is.
-    pub clock: Clock,
-    /// How far an event's timestamp may lie ahead of the clock.
-    pub max_future: Duration,
-    /// Bounds and deadlines, so that tests can use small ones.
-    pub limits: Limits,
+/// Serves the port until the shutdown, then stops accepting, answers the requests under way with
+/// `Connection: close`, and returns once all connections are closed or the drain deadline has passed.
+pub async fn serve(socket: TcpListener, services: Services, limits: Limits, shutdown: Watch) {
+    let capacity = Capacity {
+        connections: limits.connections,
+        reserved: limits.connections_reserved,
+        drain_timeout: limits.drain_timeout,
+    };
+    let metrics = Arc::clone(&services.metrics);
+    let shared = Arc::new(Shared::new(services, limits));
+    listener::serve(socket, (Listener::Http, metrics), capacity, shared, shutdown).await;
 }
 
 /// Bounds and deadlines of the port. `Default` is from [`limits`].
@@ -65,6 +57,10 @@ pub struct Context {
 pub struct Limits {
     /// Connections at a time.
     pub connections: usize,
+    /// How many of them are kept for requests that do not write, so that a daemon whose writes hang can be asked.
+    pub connections_reserved: usize,
+    /// Requests that wait for the store at a time.
+    pub writes_waiting: usize,
     /// Time for the head of a request, idle time before it included.
     pub head_timeout: Duration,
     /// Longest pause within a body.
@@ -83,6 +79,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: limits::HTTP_CONNECTIONS_MAX,
+            connections_reserved: limits::HTTP_CONNECTIONS_RESERVED,
+            writes_waiting: limits::HTTP_WRITES_WAITING_MAX,
             head_timeout: limits::HTTP_HEAD_TIMEOUT,
             body_pause: limits::HTTP_BODY_PAUSE_MAX,
             body_timeout: limits::HTTP_BODY_TIMEOUT,
@@ -93,12 +91,15 @@ impl Default for Limits {
     }
 }
 
-/// The context and what all connections share beside it.
+/// The other rooms, and what all connections share beside them.
 #[derive(Debug)]
 struct Shared {
-    context: Arc<Context>,
-    /// One permit per byte of body that may be held.
-    body_bytes: Arc<Semaphore>,
+    services: Services,
+    limits: Limits,
+    /// One permit per request that waits for the store.
+    writes_waiting: Arc<Semaphore>,
+    /// For bodies of requests, as sent and inflated.
+    body_bytes: ByteBudget,
     /// One permit per body on a worker thread.
     body_workers: Arc<Semaphore>,
     /// One permit per heavy query.
@@ -110,14 +111,16 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(context: Arc<Context>) -> Self {
+    fn new(services: Services, limits: Limits) -> Self {
         Self {
-            body_bytes: Arc::new(Semaphore::new(context.limits.bodies_held_bytes)),
+            writes_waiting: Arc::new(Semaphore::new(limits.writes_waiting)),
+            body_bytes: ByteBudget::new(limits.bodies_held_bytes),
             body_workers: Arc::new(Semaphore::new(limits::BODY_WORKERS_MAX)),
             heavy_queries: Arc::new(Semaphore::new(limits::HEAVY_QUERIES_MAX)),
             large_answers: Arc::new(Semaphore::new(limits::LARGE_ANSWERS_MAX)),
             parsers: Mutex::new(Vec::with_capacity(limits::PARSERS_KEPT_MAX)),
-            context,
+            services,
+            limits,
         }
     }
 
@@ -126,7 +129,7 @@ impl Shared {
     /// ones must not hold a cache each.
     fn take_parser(&self) -> Parser {
         let kept = self.parsers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        kept.unwrap_or_else(|| Parser::new(Arc::clone(&self.context.catalogue)))
+        kept.unwrap_or_else(|| Parser::new(Arc::clone(&self.services.catalogue)))
     }
 
     /// Keeps the parser for a later body if there is room.

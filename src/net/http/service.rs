@@ -1,69 +1,98 @@
-//! One request to one answer: route, method, access, handler, in this order.
+//! One request to one response: route, method, access, handler, in this order.
 
 use std::sync::Arc;
 
-use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::HOST;
 use hyper::http::request::Parts;
+use hyper::{Request, StatusCode, Version};
 
-use super::answer::{self, Answer, Dialect, Failure};
-use super::route::{Method, PAGE, Route};
+use super::failure::Failure;
+use super::response::{self, HttpResponse};
+use super::routes::{self, Dialect, Endpoint, Found, Route};
 use super::{Shared, access, body, health, influx, ingest, reports, stories};
+use crate::limits::HTTP_HEADERS_MAX;
+use crate::net::listener::Slot;
+use crate::report::ReportName;
 
-/// Answers a request, whatever it is. `begun` is what there is against it before it is looked at.
-pub(super) async fn answer(
+/// Responds to a request, whatever it is. `framed` is what its framing has against it.
+pub(super) async fn respond(
     shared: &Arc<Shared>,
     request: Request<Incoming>,
-    begun: Result<(), Failure>,
-) -> Answer {
-    let context = &shared.context;
+    slot: &Slot,
+    framed: Result<(), Failure>,
+) -> HttpResponse {
+    let services = &shared.services;
     let (head, mut body) = request.into_parts();
-    let route = Route::of(head.uri.path());
-    let is_refused_unseen = begun.is_err();
-    let outcome = match (begun, route) {
-        (Err(failure), _) => Err(failure),
-        (Ok(()), Some(route)) => handle(shared, route, &head, &mut body).await,
-        (Ok(()), None) => Err(Failure::not_found("there is nothing at this path; GET / lists what there is")),
+    let is_framed = framed.is_ok();
+    let found = routes::find(&head.method, head.uri.path());
+    let dialect = match &found {
+        Found::Route(route, _) | Found::OtherMethods(route, _) => route.dialect,
+        Found::Nothing => Dialect::Own,
     };
-    let answer = match outcome {
-        Ok(answer) => answer,
-        Err(failure) => {
-            // What is left of a body that came too slowly, or broke off, is not worth waiting for.
-            if is_refused_unseen || !failure.closes() {
-                body::discard(&head, &mut body).await;
-            }
-            failure.answer(route.map_or(Dialect::Own, Route::dialect), &context.clock)
+    let outcome = match (framed.and_then(|()| check_head(&head)), found) {
+        (Err(failure), _) => Err(failure),
+        (Ok(()), Found::Route(route, _)) if slot.is_reserved() && route.is_write() => {
+            Err(Failure::unavailable("too many connections; nothing was counted; send the events again"))
+        }
+        (Ok(()), Found::Route(route, segment)) => handle(shared, (route, segment), &head, &mut body).await,
+        (Ok(()), Found::OtherMethods(_, methods)) => Err(Failure::method_not_allowed(methods)),
+        (Ok(()), Found::Nothing) => {
+            Err(Failure::not_found("there is nothing at this path; GET / lists what there is"))
         }
     };
-    context.metrics.http_answered(answer.status().as_u16());
-    answer
+    let response = match outcome {
+        Ok(response) => response,
+        Err(failure) => {
+            // The rest of a body that came too slowly, or broke off, is not worth waiting for.
+            if !is_framed || !failure.closes() {
+                body::discard(&head, &mut body).await;
+            }
+            failure.to_response(dialect, &services.clock)
+        }
+    };
+    services.metrics.http_answered(response.status().as_u16());
+    response
+}
+
+/// What RFC 9112 wants of a head, and hyper does not check.
+fn check_head(head: &Parts) -> Result<(), Failure> {
+    if head.headers.len() > HTTP_HEADERS_MAX {
+        let message = format!("a request may have {HTTP_HEADERS_MAX} headers");
+        return Err(Failure::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, message).and_close());
+    }
+    let hosts = head.headers.get_all(HOST).iter().take(2).count();
+    if hosts > 1 || (hosts == 0 && head.version == Version::HTTP_11) {
+        return Err(Failure::bad_request("a request has one `Host` header").and_close());
+    }
+    Ok(())
 }
 
 async fn handle(
     shared: &Arc<Shared>,
-    route: Route<'_>,
+    (route, segment): (&'static Route, &str),
     head: &Parts,
     body: &mut Incoming,
-) -> Result<Answer, Failure> {
-    let context = &shared.context;
-    let method = Method::of(&head.method)
-        .filter(|method| route.takes(*method))
-        .ok_or_else(|| Failure::method_not_allowed(route.allow()))?;
-    access::check(&context.auth, route, method, head)?;
+) -> Result<HttpResponse, Failure> {
+    let services = &shared.services;
+    access::check(&services.auth, route, head)?;
     let query = head.uri.query().unwrap_or_default();
-    match (route, method) {
-        (Route::Write(dialect), _) => ingest::write(shared, dialect, head, body).await,
-        (Route::Report(name), _) => reports::report(shared, name, query).await,
-        (Route::Ping, _) => Ok(influx::ping()),
-        (Route::InfluxQuery, Method::Post) => influx::query_in_body(shared, head, body).await,
-        (Route::InfluxQuery, _) => influx::query(query),
-        (Route::Health, _) => Ok(health::health(context)),
-        (Route::Ready, _) => Ok(health::ready(context)),
-        (Route::Metrics, _) => Ok(health::metrics(context)),
-        (Route::Stories, _) => stories::list(shared, query).await,
-        (Route::Story(id), Method::Put) => stories::put(shared, id, head, body).await,
-        (Route::Story(id), Method::Delete) => stories::delete(context, id).await,
-        (Route::Story(id), _) => stories::one(context, id),
-        (Route::Root, _) => Ok(answer::content("text/plain; charset=utf-8", PAGE)),
+    match route.endpoint {
+        Endpoint::WriteEvents => ingest::write(shared, route, head, body).await,
+        Endpoint::Report => match ReportName::parse(segment) {
+            Some(name) => reports::report(shared, name, query).await,
+            None => Err(Failure::not_found("there is no such report")),
+        },
+        Endpoint::ListStories => stories::list(shared, query).await,
+        Endpoint::ShowStory => stories::one(shared, segment).await,
+        Endpoint::PutStory => stories::put(shared, (route, segment), head, body).await,
+        Endpoint::DeleteStory => stories::delete(shared, segment).await,
+        Endpoint::Health => Ok(health::health(services)),
+        Endpoint::Ready => Ok(health::ready(services)),
+        Endpoint::Metrics => Ok(health::metrics(services)),
+        Endpoint::Ping => Ok(influx::ping()),
+        Endpoint::Statements => influx::statements(query),
+        Endpoint::StatementsInBody => influx::statements_in_body(shared, route, head, body).await,
+        Endpoint::Listing => Ok(response::content("text/plain; charset=utf-8", routes::listing())),
     }
 }

@@ -7,18 +7,23 @@ use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use serde::Serialize;
 
-use super::answer::{self, Answer, Detail, Failure};
-use super::body::BodyError;
+use super::body_error::BodyError;
+use super::failure::{Detail, Failure};
 use super::ingest::submit;
 use super::listing::{self, Place, Row, Search, Selection};
-use super::upsert;
-use super::{Context, Shared, body, reports};
-use crate::limits::{FAULTS_SHOWN_MAX, STORIES_INLINE_MAX, STORIES_LISTED_DEFAULT, STORIES_LISTED_MAX};
+use super::response::{self, HttpResponse};
+use super::routes::Route;
+use super::{Shared, body, upsert, workers};
+use crate::limits::{
+    FAULTS_SHOWN_MAX, STORIES_INLINE_CELLS_MAX, STORIES_INLINE_SERIES_MAX, STORIES_LISTED_DEFAULT,
+    STORIES_LISTED_MAX,
+};
 use crate::model::batch::{Batch, Change};
 use crate::model::calendar::{Hour, rfc3339};
 use crate::model::catalogue::CatalogueFull;
 use crate::model::echo::Echo;
 use crate::model::event::{ObjectId, StoryId};
+use crate::net::Services;
 
 #[derive(Serialize)]
 struct Page<'a> {
@@ -52,19 +57,22 @@ impl<'a> From<&'a Row> for Shown<'a> {
 }
 
 /// `GET /stories`.
-pub(super) async fn list(shared: &Arc<Shared>, query: &str) -> Result<Answer, Failure> {
+pub(super) async fn list(shared: &Arc<Shared>, query: &str) -> Result<HttpResponse, Failure> {
     let selection = selection(query)?;
-    let work = {
-        let context = Arc::clone(&shared.context);
-        move || listing::list(&context.catalogue, &context.counters, &selection)
+    let worker = Arc::clone(shared);
+    let work = move || {
+        let Services { catalogue, counters, .. } = &worker.services;
+        let (rows, next) = listing::list(catalogue, counters, &selection);
+        response::to_json(&Page { stories: rows.iter().map(Shown::from).collect(), next })
     };
-    let (rows, next) = if shared.context.catalogue.story_count() <= STORIES_INLINE_MAX {
-        work()
-    } else {
-        reports::heavy(shared, work).await?
-    };
-    let page = Page { stories: rows.iter().map(Shown::from).collect(), next };
-    Ok(answer::json(answer::to_json(&page)))
+    let json = if is_light(&shared.services) { work() } else { workers::run_query(shared, work).await? };
+    Ok(response::json(json))
+}
+
+/// Whether the rows of any stories can be made within a connection's task.
+fn is_light(services: &Services) -> bool {
+    services.catalogue.series_count() <= STORIES_INLINE_SERIES_MAX
+        && services.counters.stats().cells <= STORIES_INLINE_CELLS_MAX
 }
 
 /// What a query string asks of the list.
@@ -124,14 +132,17 @@ fn parse_limit(text: &str) -> Option<usize> {
 }
 
 /// `GET /stories/{storyId}`.
-pub(super) fn one(context: &Context, id: &str) -> Result<Answer, Failure> {
-    shown(context, parse_id(id)?)
+pub(super) async fn one(shared: &Arc<Shared>, id: &str) -> Result<HttpResponse, Failure> {
+    let id = parse_id(id)?;
+    let worker = Arc::clone(shared);
+    let work = move || shown(&worker.services, id);
+    if is_light(&shared.services) { work() } else { workers::run_query(shared, work).await? }
 }
 
-fn shown(context: &Context, id: StoryId) -> Result<Answer, Failure> {
-    let story = context.catalogue.story(id).ok_or_else(|| Failure::not_found("the story is not known"))?;
-    let row = listing::row(&story, &context.counters);
-    Ok(answer::json(answer::to_json(&Shown::from(&row))))
+fn shown(services: &Services, id: StoryId) -> Result<HttpResponse, Failure> {
+    let story = services.catalogue.story(id).ok_or_else(|| Failure::not_found("the story is not known"))?;
+    let row = listing::row(&story, &services.counters);
+    Ok(response::json(response::to_json(&Shown::from(&row))))
 }
 
 fn parse_id(text: &str) -> Result<StoryId, Failure> {
@@ -141,42 +152,53 @@ fn parse_id(text: &str) -> Result<StoryId, Failure> {
     })
 }
 
-/// `PUT /stories/{storyId}`: answers the story as it is listed.
+/// `PUT /stories/{storyId}`: responds with the story as it is listed.
 pub(super) async fn put(
-    shared: &Shared,
-    id: &str,
+    shared: &Arc<Shared>,
+    (route, id): (&Route, &str),
     head: &Parts,
     body: &mut Incoming,
-) -> Result<Answer, Failure> {
-    let context = &shared.context;
-    let story = parse_id(id)?;
-    let told = body::read(shared, head, body).await.map_err(BodyError::of_no_events)?;
-    let upsert = upsert::parse(told.bytes()).map_err(Failure::faults)?;
-    let generation = context.catalogue.generation();
-    let changes = upsert.into_changes(story);
-    for change in &changes {
-        let full = |full: CatalogueFull| Failure::new(StatusCode::UNPROCESSABLE_ENTITY, full.to_string());
-        context.catalogue.admit(change).map_err(full)?;
+) -> Result<HttpResponse, Failure> {
+    let id = parse_id(id)?;
+    let json = body::read(shared, route.body.bytes_max, head, body).await.map_err(BodyError::of_no_events)?;
+    let is_short = json.bytes().len() <= route.body.inline_bytes_max;
+    let catalogue = Arc::clone(&shared.services.catalogue);
+    let parse = move || {
+        let generation = catalogue.generation();
+        let changes = upsert::parse(json.bytes()).map_err(Failure::faults)?.into_changes(id);
+        for change in &changes {
+            let full = |full: CatalogueFull| Failure::new(StatusCode::UNPROCESSABLE_ENTITY, full.to_string());
+            catalogue.admit(change).map_err(full)?;
+        }
+        Ok::<_, Failure>(Batch { generation, changes, ..Batch::default() })
+    };
+    let batch =
+        if is_short { parse() } else { workers::run_body(shared, parse).await.ok_or(BodyError::Worker)? }?;
+    submit(shared, batch).await?;
+    let worker = Arc::clone(shared);
+    // Deleted again by somebody else in the meantime is as good a response as any.
+    let work = move || shown(&worker.services, id);
+    if is_light(&shared.services) {
+        work()
+    } else {
+        workers::run_body(shared, work).await.ok_or(BodyError::Worker)?
     }
-    let batch = Batch { generation, changes, ..Batch::default() };
-    submit(context, batch).await?;
-    // Deleted again by somebody else in the meantime is as good an answer as any.
-    shown(context, story)
 }
 
 /// `DELETE /stories/{storyId}`.
-pub(super) async fn delete(context: &Context, id: &str) -> Result<Answer, Failure> {
+pub(super) async fn delete(shared: &Shared, id: &str) -> Result<HttpResponse, Failure> {
     let story = parse_id(id)?;
-    if context.catalogue.story(story).is_none() {
+    let catalogue = &shared.services.catalogue;
+    if catalogue.story(story).is_none() {
         return Err(Failure::not_found("the story is not known"));
     }
     let batch = Batch {
-        generation: context.catalogue.generation(),
+        generation: catalogue.generation(),
         changes: vec![Change::DeleteStory { story }],
         ..Batch::default()
     };
-    submit(context, batch).await?;
-    Ok(answer::empty())
+    submit(shared, batch).await?;
+    Ok(response::empty())
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! The body of `PUT /stories/{storyId}`: JSON to catalogue changes. Pure; every fault is found in one run.
+//! INVARIANT: no tree of the JSON is built: what is kept of a body is at most its names and [`NODES_PER_STORY_MAX`] ids.
 
 use std::collections::HashSet;
+use std::fmt;
 
-use serde_json::Value;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::answer::Detail;
+use super::failure::Detail;
 use crate::limits::{FAULTS_SHOWN_MAX, NAME_BYTES_MAX, NODES_PER_STORY_MAX};
 use crate::model::batch::Change;
 use crate::model::echo::Echo;
@@ -32,117 +34,202 @@ impl Upsert {
 /// Reads the body.
 ///
 /// # Errors
-/// Every fault with the name of its field, at most [`FAULTS_SHOWN_MAX`].
+/// Every fault with the name of its field, at most [`FAULTS_SHOWN_MAX`]; nothing else where the body is no JSON.
 pub(super) fn parse(body: &[u8]) -> Result<Upsert, Vec<Detail>> {
-    let mut faults = Faults(Vec::new());
-    let upsert = match serde_json::from_slice(body) {
-        Ok(value) => faults.root(&value),
-        Err(error) => {
-            faults.push("body", format!("the body must be JSON: {error}"));
-            Upsert::default()
-        }
+    let mut faults = Faults::default();
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let parsed = Seed { faults: &mut faults, what: What::Story }.deserialize(&mut json);
+    let error = match parsed.and_then(|value| json.end().map(|()| value)) {
+        Ok(Value::Story(upsert)) if faults.0.is_empty() => return Ok(upsert),
+        Ok(Value::Story(_)) => return Err(faults.0),
+        Ok(_) => "the body must be an object with `name` and `interactions`".to_owned(),
+        Err(error) => format!("the body must be JSON: {error}"),
     };
-    if faults.0.is_empty() { Ok(upsert) } else { Err(faults.0) }
+    Err(vec![Detail::Parameter { parameter: "body".to_owned(), message: error }])
 }
 
+#[derive(Default)]
 struct Faults(Vec<Detail>);
 
 impl Faults {
-    fn push(&mut self, field: &str, message: String) {
+    fn push(&mut self, field: &str, message: impl FnOnce() -> String) {
         if self.0.len() < FAULTS_SHOWN_MAX {
-            self.0.push(Detail::Parameter { parameter: field.to_owned(), message });
+            self.0.push(Detail::Parameter { parameter: field.to_owned(), message: message() });
         }
-    }
-
-    fn root(&mut self, value: &Value) -> Upsert {
-        let mut upsert = Upsert::default();
-        let Some(members) = value.as_object() else {
-            self.push("body", "the body must be an object with `name` and `interactions`".to_owned());
-            return upsert;
-        };
-        for (key, value) in members {
-            match key.as_str() {
-                "name" => upsert.name = self.name("name", value),
-                "interactions" => upsert.interactions = self.interactions(value),
-                other => self.unknown(other, "a story has `name` and `interactions`"),
-            }
-        }
-        upsert
     }
 
     fn unknown(&mut self, key: &str, known: &str) {
         let key = Echo::new(key).to_string();
-        let message = format!("`{key}` is not known; {known}");
-        self.push(&key, message);
+        self.push(&key, || format!("`{key}` is not known; {known}"));
     }
 
-    fn name(&mut self, field: &str, value: &Value) -> Option<Box<str>> {
+    fn name(&mut self, field: &str, value: Value) -> Option<Box<str>> {
         let name = match value {
             Value::Null => return None,
-            Value::String(name) => name,
+            Value::Text(name) => name,
             _ => {
-                self.push(field, format!("`{field}` must be a string"));
+                self.push(field, || format!("`{field}` must be a string"));
                 return None;
             }
         };
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
-            self.push(
-                field,
-                format!("`{field}` must have 1 to {NAME_BYTES_MAX} bytes; it has {}", name.len()),
-            );
+            let bytes = name.len();
+            self.push(field, || format!("`{field}` must have 1 to {NAME_BYTES_MAX} bytes; it has {bytes}"));
         } else if name.chars().any(char::is_control) {
-            self.push(field, format!("`{field}` must not contain control characters"));
+            self.push(field, || format!("`{field}` must not contain control characters"));
         }
-        Some(name.as_str().into())
+        Some(name)
+    }
+}
+
+/// What is expected at a place of the body, and so what an object or array there is read as.
+#[derive(Clone, Copy)]
+enum What<'a> {
+    Story,
+    Interactions,
+    /// By the name of its place, for messages.
+    Interaction(&'a str),
+    /// A string. Its length is for whoever asks for it to check.
+    Text,
+}
+
+/// What was found there.
+enum Value {
+    Null,
+    Text(Box<str>),
+    Story(Upsert),
+    Interactions(Vec<(InteractionId, Option<Box<str>>)>),
+    Interaction(Option<(InteractionId, Option<Box<str>>)>),
+    /// Anything else, which was passed over.
+    Other,
+}
+
+/// Reads one value and notes its faults.
+struct Seed<'a> {
+    faults: &'a mut Faults,
+    what: What<'a>,
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
     }
 
-    fn interactions(&mut self, value: &Value) -> Vec<(InteractionId, Option<Box<str>>)> {
-        let items = match value {
-            Value::Null => return Vec::new(),
-            Value::Array(items) if items.len() <= NODES_PER_STORY_MAX => items,
-            _ => {
-                let message =
-                    format!("`interactions` must be an array of at most {NODES_PER_STORY_MAX} objects");
-                self.push("interactions", message);
-                return Vec::new();
-            }
-        };
-        let mut seen = HashSet::new();
-        let mut interactions = Vec::with_capacity(items.len());
-        for (index, item) in items.iter().enumerate() {
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Value, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Value, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Value, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::Text(text.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        if !matches!(self.what, What::Interactions) {
+            while items.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(Value::Other);
+        }
+        let mut ids = HashSet::new();
+        let mut interactions = Vec::new();
+        for index in 0..NODES_PER_STORY_MAX {
             let field = format!("interactions[{index}]");
-            if let Some((id, name)) = self.interaction(&field, item) {
-                if !seen.insert(id) {
-                    self.push(&format!("{field}.id"), format!("`{field}.id` names one that came before it"));
+            let seed = Seed { faults: self.faults, what: What::Interaction(&field) };
+            match items.next_element_seed(seed)? {
+                None => return Ok(Value::Interactions(interactions)),
+                Some(Value::Interaction(None)) => {}
+                Some(Value::Interaction(Some((id, name)))) => {
+                    if !ids.insert(id) {
+                        let id = format!("{field}.id");
+                        self.faults.push(&id, || format!("`{id}` names one that came before it"));
+                    }
+                    interactions.push((id, name));
                 }
-                interactions.push((id, name));
+                Some(_) => {
+                    let what = || format!("`{field}` must be an object with `id` and `name`");
+                    self.faults.push(&field, what);
+                }
             }
         }
-        interactions
+        let is_over = items.next_element::<IgnoredAny>()?.is_some();
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(if is_over { Value::Other } else { Value::Interactions(interactions) })
     }
 
-    fn interaction(&mut self, field: &str, item: &Value) -> Option<(InteractionId, Option<Box<str>>)> {
-        let Some(members) = item.as_object() else {
-            self.push(field, format!("`{field}` must be an object with `id` and `name`"));
-            return None;
-        };
-        let mut name = None;
-        for (key, value) in members {
-            match key.as_str() {
-                "id" => {}
-                "name" => name = self.name(&format!("{field}.name"), value),
-                other => {
-                    let other = format!("{field}.{other}");
-                    self.unknown(&other, "an interaction has `id` and `name`");
-                }
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        match self.what {
+            What::Story => story(self.faults, members),
+            What::Interaction(field) => interaction(self.faults, field, members),
+            What::Interactions | What::Text => {
+                while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Value::Other)
             }
         }
-        let id = members.get("id").and_then(Value::as_str).and_then(|id| ObjectId::parse(id.as_bytes()));
-        if id.is_none() {
-            self.push(&format!("{field}.id"), format!("`{field}.id` must be 24 ASCII letters and digits"));
-        }
-        Some((InteractionId(id?), name))
     }
+}
+
+fn story<'de, A: MapAccess<'de>>(faults: &mut Faults, mut members: A) -> Result<Value, A::Error> {
+    let mut upsert = Upsert::default();
+    while let Some(key) = members.next_key::<String>()? {
+        let what = if key == "interactions" { What::Interactions } else { What::Text };
+        let value = members.next_value_seed(Seed { faults, what })?;
+        match (key.as_str(), value) {
+            ("name", value) => upsert.name = faults.name("name", value),
+            ("interactions", Value::Interactions(interactions)) => upsert.interactions = interactions,
+            ("interactions", Value::Null) => upsert.interactions = Vec::new(),
+            ("interactions", _) => faults.push("interactions", || {
+                format!("`interactions` must be an array of at most {NODES_PER_STORY_MAX} objects")
+            }),
+            (other, _) => faults.unknown(other, "a story has `name` and `interactions`"),
+        }
+    }
+    Ok(Value::Story(upsert))
+}
+
+fn interaction<'de, A: MapAccess<'de>>(
+    faults: &mut Faults,
+    field: &str,
+    mut members: A,
+) -> Result<Value, A::Error> {
+    let (mut id, mut name) = (None, None);
+    while let Some(key) = members.next_key::<String>()? {
+        let value = members.next_value_seed(Seed { faults, what: What::Text })?;
+        match (key.as_str(), value) {
+            ("id", Value::Text(text)) => id = ObjectId::parse(text.as_bytes()),
+            ("id", _) => id = None,
+            ("name", value) => name = faults.name(&format!("{field}.name"), value),
+            (other, _) => faults.unknown(&format!("{field}.{other}"), "an interaction has `id` and `name`"),
+        }
+    }
+    if id.is_none() {
+        let id = format!("{field}.id");
+        faults.push(&id, || format!("`{id}` must be 24 ASCII letters and digits"));
+    }
+    Ok(Value::Interaction(id.map(|id| (InteractionId(id), name))))
 }
 
 #[cfg(test)]
@@ -202,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn parse_tells_all_faults_up_to_a_bound() {
+    fn parse_reports_all_faults_up_to_a_bound() {
         assert_eq!(parse(br#"{"name":5,"x":1,"interactions":[1,2]}"#).unwrap_err().len(), 4);
         let many = format!("{{\"interactions\":[{}1]}}", "1,".repeat(500));
         assert_eq!(parse(many.as_bytes()).unwrap_err().len(), FAULTS_SHOWN_MAX);

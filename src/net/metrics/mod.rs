@@ -39,17 +39,17 @@ const STATUSES: [u16; 14] = [200, 204, 400, 401, 403, 404, 405, 408, 413, 415, 4
 
 /// Where something came in.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Entrance {
+pub enum Listener {
     /// The line port.
     Tcp,
     /// The HTTP port.
     Http,
 }
 
-impl Entrance {
+impl Listener {
     const ALL: [Self; 2] = [Self::Tcp, Self::Http];
 
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
             Self::Http => "http",
@@ -59,14 +59,14 @@ impl Entrance {
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct EventLabels {
-    entrance: &'static str,
+    listener: &'static str,
     kind: &'static str,
     outcome: &'static str,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-struct EntranceLabels {
-    entrance: &'static str,
+struct ListenerLabels {
+    listener: &'static str,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
@@ -79,9 +79,9 @@ struct StatusLabels {
     status: String,
 }
 
-/// The handles of one entrance.
+/// The handles of one listener.
 #[derive(Debug)]
-struct EntranceHandles {
+struct ListenerHandles {
     conversations: Counter,
     messages: Counter,
     interactions: Counter,
@@ -97,8 +97,8 @@ struct EntranceHandles {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    tcp: EntranceHandles,
-    http: EntranceHandles,
+    tcp: ListenerHandles,
+    http: ListenerHandles,
     answers_dropped: Counter,
     reports: [(ReportName, Histogram); 6],
     statuses: [(u16, Counter); STATUSES.len()],
@@ -117,7 +117,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("tallyd");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "What is running", build);
-        let [tcp, http] = entrances(&mut registry);
+        let [tcp, http] = listeners(&mut registry);
         let answers_dropped = Counter::default();
         registry.register(
             "tcp_answers_dropped",
@@ -133,16 +133,16 @@ impl Metrics {
         Self { registry, tcp, http, answers_dropped, reports, statuses, status_other }
     }
 
-    fn entrance(&self, entrance: Entrance) -> &EntranceHandles {
-        match entrance {
-            Entrance::Tcp => &self.tcp,
-            Entrance::Http => &self.http,
+    fn listener(&self, listener: Listener) -> &ListenerHandles {
+        match listener {
+            Listener::Tcp => &self.tcp,
+            Listener::Http => &self.http,
         }
     }
 
     /// Counts a batch's lines once its outcome is known: accepted ones by kind, and rejected ones.
-    pub fn events(&self, entrance: Entrance, tally: &Tally) {
-        let handles = self.entrance(entrance);
+    pub fn events(&self, listener: Listener, tally: &Tally) {
+        let handles = self.listener(listener);
         for (counter, lines) in [
             (&handles.conversations, tally.conversations),
             (&handles.messages, tally.messages),
@@ -156,30 +156,30 @@ impl Metrics {
     }
 
     /// Counts lines that were good but whose batch the store refused.
-    pub fn events_refused(&self, entrance: Entrance, lines: u64) {
-        self.entrance(entrance).refused.inc_by(lines);
+    pub fn events_refused(&self, listener: Listener, lines: u64) {
+        self.listener(listener).refused.inc_by(lines);
     }
 
     /// Counts bytes of events as they came from the network, before decompression.
-    pub fn bytes_received(&self, entrance: Entrance, bytes: u64) {
-        self.entrance(entrance).bytes.inc_by(bytes);
+    pub fn bytes_received(&self, listener: Listener, bytes: u64) {
+        self.listener(listener).bytes.inc_by(bytes);
     }
 
     /// One more connection is open.
-    pub fn connection_opened(&self, entrance: Entrance) {
-        let handles = self.entrance(entrance);
+    pub fn connection_opened(&self, listener: Listener) {
+        let handles = self.listener(listener);
         handles.connections.inc();
         handles.connections_opened.inc();
     }
 
     /// One connection fewer is open.
-    pub fn connection_closed(&self, entrance: Entrance) {
-        self.entrance(entrance).connections.dec();
+    pub fn connection_closed(&self, listener: Listener) {
+        self.listener(listener).connections.dec();
     }
 
     /// A connection was refused since there were too many.
-    pub fn connection_refused(&self, entrance: Entrance) {
-        self.entrance(entrance).connections_refused.inc();
+    pub fn connection_refused(&self, listener: Listener) {
+        self.listener(listener).connections_refused.inc();
     }
 
     /// Counts `ERR` answers that were dropped since the client does not read.
@@ -219,26 +219,26 @@ impl Metrics {
     }
 }
 
-fn entrances(registry: &mut Registry) -> [EntranceHandles; 2] {
+fn listeners(registry: &mut Registry) -> [ListenerHandles; 2] {
     let events = Family::<EventLabels, Counter>::default();
     registry.register(
         "events",
-        "Lines by entrance, kind and outcome: accepted (counted), rejected (bad), refused (good, but not taken)",
+        "Lines by listener, kind and outcome: accepted (counted), rejected (bad), refused (good, but not taken)",
         events.clone(),
     );
-    let bytes = Family::<EntranceLabels, Counter>::default();
+    let bytes = Family::<ListenerLabels, Counter>::default();
     registry.register("received_bytes", "Bytes of events received, as sent", bytes.clone());
-    let connections = Family::<EntranceLabels, Gauge>::default();
+    let connections = Family::<ListenerLabels, Gauge>::default();
     registry.register("connections", "Connections that are open", connections.clone());
-    let opened = Family::<EntranceLabels, Counter>::default();
+    let opened = Family::<ListenerLabels, Counter>::default();
     registry.register("connections_opened", "Connections that were opened", opened.clone());
-    let refused = Family::<EntranceLabels, Counter>::default();
+    let refused = Family::<ListenerLabels, Counter>::default();
     registry.register("connections_refused", "Connections that were one too many", refused.clone());
-    Entrance::ALL.map(|entrance| {
-        let entrance = entrance.as_str();
-        let labels = EntranceLabels { entrance };
-        let event = |kind, outcome| events.get_or_create_owned(&EventLabels { entrance, kind, outcome });
-        EntranceHandles {
+    Listener::ALL.map(|listener| {
+        let listener = listener.as_str();
+        let labels = ListenerLabels { listener };
+        let event = |kind, outcome| events.get_or_create_owned(&EventLabels { listener, kind, outcome });
+        ListenerHandles {
             conversations: event("conversation", "accepted"),
             messages: event("message", "accepted"),
             interactions: event("interaction", "accepted"),

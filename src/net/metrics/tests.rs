@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use super::{Entrance, Figure, Metrics, Value};
+use super::{Figure, Listener, Metrics, Value};
 use crate::intake::batching::Tally;
 use crate::report::ReportName;
 
 #[test]
 fn render_shows_what_was_counted() {
     let metrics = Metrics::new();
-    metrics.events(Entrance::Http, &Tally { conversations: 3, messages: 2, interactions: 1, rejected: 4 });
-    metrics.events_refused(Entrance::Tcp, 7);
-    metrics.bytes_received(Entrance::Tcp, 95);
-    metrics.connection_opened(Entrance::Http);
-    metrics.connection_opened(Entrance::Http);
-    metrics.connection_closed(Entrance::Http);
-    metrics.connection_refused(Entrance::Tcp);
+    metrics.events(Listener::Http, &Tally { conversations: 3, messages: 2, interactions: 1, rejected: 4 });
+    metrics.events_refused(Listener::Tcp, 7);
+    metrics.bytes_received(Listener::Tcp, 95);
+    metrics.connection_opened(Listener::Http);
+    metrics.connection_opened(Listener::Http);
+    metrics.connection_closed(Listener::Http);
+    metrics.connection_refused(Listener::Tcp);
     metrics.answers_dropped(5);
     metrics.http_answered(204);
     metrics.http_answered(418);
@@ -26,14 +26,14 @@ fn render_shows_what_was_counted() {
         Figure { name: "uptime_seconds", help: "Uptime", value: Value::GaugeFloat(1.5) },
     ]);
     for line in [
-        r#"tallyd_events_total{entrance="http",kind="conversation",outcome="accepted"} 3"#,
-        r#"tallyd_events_total{entrance="http",kind="unknown",outcome="rejected"} 4"#,
-        r#"tallyd_events_total{entrance="tcp",kind="unknown",outcome="refused"} 7"#,
-        r#"tallyd_events_total{entrance="tcp",kind="message",outcome="accepted"} 0"#,
-        r#"tallyd_received_bytes_total{entrance="tcp"} 95"#,
-        r#"tallyd_connections{entrance="http"} 1"#,
-        r#"tallyd_connections_opened_total{entrance="http"} 2"#,
-        r#"tallyd_connections_refused_total{entrance="tcp"} 1"#,
+        r#"tallyd_events_total{listener="http",kind="conversation",outcome="accepted"} 3"#,
+        r#"tallyd_events_total{listener="http",kind="unknown",outcome="rejected"} 4"#,
+        r#"tallyd_events_total{listener="tcp",kind="unknown",outcome="refused"} 7"#,
+        r#"tallyd_events_total{listener="tcp",kind="message",outcome="accepted"} 0"#,
+        r#"tallyd_received_bytes_total{listener="tcp"} 95"#,
+        r#"tallyd_connections{listener="http"} 1"#,
+        r#"tallyd_connections_opened_total{listener="http"} 2"#,
+        r#"tallyd_connections_refused_total{listener="tcp"} 1"#,
         "tallyd_tcp_answers_dropped_total 5",
         r#"tallyd_http_responses_total{status="204"} 1"#,
         r#"tallyd_http_responses_total{status="other"} 1"#,

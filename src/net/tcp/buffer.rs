@@ -21,6 +21,27 @@ impl ReadBuffer {
         self.bytes.get(self.start..self.end).unwrap_or_default()
     }
 
+    /// Whether it holds no memory.
+    pub(super) fn is_unallocated(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Whether there is no room for another byte, and can be none.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting().len() >= BLOCK_BYTES_MAX
+    }
+
+    /// Takes bytes that were read elsewhere: at most [`TCP_READ_BYTES_MIN`], into a buffer that holds none.
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        if let Some(room) = self.room().get_mut(..bytes.len()) {
+            room.copy_from_slice(bytes);
+        }
+        self.read(bytes.len());
+    }
+
     /// Room for the next read. Empty only if [`BLOCK_BYTES_MAX`] bytes wait to be taken.
     pub(super) fn room(&mut self) -> &mut [u8] {
         if self.start > 0 {
@@ -44,8 +65,8 @@ impl ReadBuffer {
         self.filled = self.end == self.bytes.len();
     }
 
-    /// The first `bytes` of what was waiting are taken.
-    pub(super) fn take(&mut self, bytes: usize) {
+    /// The first `bytes` of what was waiting are consumed.
+    pub(super) fn consume(&mut self, bytes: usize) {
         self.start = self.start.saturating_add(bytes).min(self.end);
         if self.start == self.end {
             self.start = 0;
@@ -77,11 +98,11 @@ mod tests {
         let mut buffer = ReadBuffer::default();
         assert!(buffer.waiting().is_empty());
         put(&mut buffer, b"one\ntw");
-        buffer.take(4);
+        buffer.consume(4);
         assert_eq!(buffer.waiting(), b"tw");
         put(&mut buffer, b"o\n");
         assert_eq!(buffer.waiting(), b"two\n");
-        buffer.take(4);
+        buffer.consume(4);
         assert!(buffer.waiting().is_empty());
     }
 
@@ -99,10 +120,10 @@ mod tests {
         }
         assert_eq!(sizes.first(), Some(&TCP_READ_BYTES_MIN));
         assert_eq!(sizes.last(), Some(&BLOCK_BYTES_MAX));
-        buffer.take(BLOCK_BYTES_MAX - 2);
+        buffer.consume(BLOCK_BYTES_MAX - 2);
         buffer.shrink();
         assert_eq!((buffer.waiting().len(), buffer.bytes.capacity()), (2, 2));
-        buffer.take(2);
+        buffer.consume(2);
         buffer.shrink();
         assert_eq!(buffer.bytes.capacity(), 0);
     }
@@ -112,7 +133,7 @@ mod tests {
         let mut buffer = ReadBuffer::default();
         for _ in 0..100 {
             put(&mut buffer, b"a line of some length\n");
-            buffer.take(22);
+            buffer.consume(22);
         }
         assert_eq!(buffer.bytes.len(), TCP_READ_BYTES_MIN);
     }

@@ -5,64 +5,53 @@
 //! how a slow journal slows its senders.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
 
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::task::yield_now;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tracing::debug;
 
-use super::Context;
+use super::Shared;
+use super::answers::Answers;
 use super::buffer::ReadBuffer;
-use super::session::{Counted, Session, Then};
+use super::session::{BatchLines, Session, Then};
 use crate::intake::batching::{Parser, Tally};
 use crate::intake::wire::Arrival;
 use crate::limits::{
-    TCP_AUTH_TICKS_MAX, TCP_BATCHES_UNDER_WAY_MAX, TCP_LINGER, TCP_QUIET_TICKS_MAX, TCP_TICK,
-    TCP_WRITE_TIMEOUT,
+    TCP_AUTH_TICKS_MAX, TCP_BATCHES_UNDER_WAY_MAX, TCP_LINGER, TCP_QUIET_TICKS_MAX, TCP_READ_BYTES_MIN,
+    TCP_TICK, TCP_WRITE_TIMEOUT,
 };
-use crate::net::metrics::Entrance;
+use crate::net::Services;
+use crate::net::listener::Stream;
+use crate::net::metrics::Listener;
 use crate::platform::shutdown::Watch;
 use crate::store::{Receipt, Refusal};
 
 /// Serves one connection until it ends.
-pub(super) async fn run(stream: TcpStream, context: Arc<Context>, shutdown: Watch) {
-    context.metrics.connection_opened(Entrance::Tcp);
-    let _closed = Closed(&context);
-    let session = Session::new(Parser::new(Arc::clone(&context.catalogue)), Arc::clone(&context.auth));
-    let mut connection = Connection {
-        stream,
-        context: &context,
-        session,
-        buffer: ReadBuffer::default(),
-        under_way: VecDeque::new(),
-        writable: true,
-    };
+pub(super) async fn run<S: Stream>(stream: S, shared: &Shared, shutdown: Watch) {
+    let services = &shared.services;
+    let session = Session::new(Parser::new(Arc::clone(&services.catalogue)), Arc::clone(&services.auth));
+    let buffer = ReadBuffer::default();
+    let mut connection =
+        Connection { stream, services, session, buffer, under_way: VecDeque::new(), writable: true };
     let end = connection.serve(shutdown).await;
     connection.end(end).await;
 }
 
-/// Counts the connection as closed, also where its task is cut off.
-struct Closed<'a>(&'a Context);
-
-impl Drop for Closed<'_> {
-    fn drop(&mut self) {
-        self.0.metrics.connection_closed(Entrance::Tcp);
-    }
-}
-
 type Outcome = Pin<Box<dyn Future<Output = Result<Receipt, Refusal>> + Send>>;
 
-struct Connection<'a> {
-    stream: TcpStream,
-    context: &'a Context,
+struct Connection<'a, S> {
+    stream: S,
+    services: &'a Services,
     session: Session,
     buffer: ReadBuffer,
     /// In the order in which they were submitted.
-    under_way: VecDeque<(Counted, Outcome)>,
+    under_way: VecDeque<(BatchLines, Outcome)>,
     /// The peer can still be written to. Where it cannot, it may yet be read from.
     writable: bool,
 }
@@ -78,7 +67,7 @@ enum End {
     /// Nothing came for long.
     Quiet,
     /// No token came in time.
-    Stranger,
+    Unauthenticated,
     /// The daemon stops.
     Stopping,
 }
@@ -87,36 +76,51 @@ enum End {
 enum Woken {
     Stop,
     Settled(Result<Receipt, Refusal>),
-    Readable,
-    Writable,
+    /// So many bytes came; 0 at the end of the stream.
+    Read(usize),
     Tick,
-    Broken,
+    Broken(io::Error),
 }
 
-impl Connection<'_> {
+impl<S: Stream> Connection<'_, S> {
     async fn serve(&mut self, mut shutdown: Watch) -> End {
         let mut stopping = pin!(shutdown.stopping());
         let mut ticks = ticks();
         let mut quiet = Quiet::default();
         loop {
-            let has_answers = self.writable && !self.session.answers().waiting().is_empty();
             let may_read = self.under_way.len() < TCP_BATCHES_UNDER_WAY_MAX;
+            if may_read && self.buffer.is_full() {
+                // A whole block without a line: the parser would have skipped it.
+                return End::Lost;
+            }
+            let Self { stream, session, buffer, under_way, writable, .. } = self;
+            let received = poll_fn(|cx| {
+                // Where the peer does not take all answers now, it is asked again when it has room.
+                write_answers(stream, session.answers(), writable, cx);
+                if may_read { poll_fill(stream, buffer, cx) } else { Poll::Pending }
+            });
             let woken = tokio::select! {
                 () = &mut stopping => Woken::Stop,
-                outcome = oldest(&mut self.under_way), if !self.under_way.is_empty() => Woken::Settled(outcome),
-                ready = self.stream.readable(), if may_read => ready.map_or(Woken::Broken, |()| Woken::Readable),
-                ready = self.stream.writable(), if has_answers => ready.map_or(Woken::Broken, |()| Woken::Writable),
+                outcome = oldest(under_way), if !under_way.is_empty() => Woken::Settled(outcome),
+                received = received => received.map_or_else(Woken::Broken, Woken::Read),
                 _ = ticks.tick() => Woken::Tick,
             };
             let end = match woken {
                 Woken::Stop => Some(End::Stopping),
-                Woken::Broken => Some(End::Lost),
+                Woken::Broken(error) => {
+                    debug!(%error, "a connection of the line port broke");
+                    Some(End::Lost)
+                }
                 Woken::Settled(outcome) => {
                     self.settle_oldest(outcome);
                     None
                 }
-                Woken::Readable => self.read(&mut quiet).await,
-                Woken::Writable => None,
+                Woken::Read(0) => Some(End::Finished),
+                Woken::Read(bytes) => {
+                    quiet.something_came();
+                    self.services.metrics.bytes_received(Listener::Tcp, u64::try_from(bytes).unwrap_or(0));
+                    self.process().await
+                }
                 Woken::Tick => self.tick(&mut quiet),
             };
             self.write_some();
@@ -126,36 +130,13 @@ impl Connection<'_> {
         }
     }
 
-    /// Reads what there is and takes its whole lines.
-    async fn read(&mut self, quiet: &mut Quiet) -> Option<End> {
-        let room = self.buffer.room();
-        if room.is_empty() {
-            // A whole block without a line: the parser would have skipped it.
-            return Some(End::Lost);
-        }
-        match self.stream.try_read(room) {
-            Ok(0) => Some(End::Finished),
-            Ok(bytes) => {
-                self.buffer.read(bytes);
-                quiet.something_came();
-                self.context.metrics.bytes_received(Entrance::Tcp, u64::try_from(bytes).unwrap_or(0));
-                self.take().await
-            }
-            Err(error) if is_not_ready(&error) => None,
-            Err(error) => {
-                debug!(%error, "a connection of the line port broke");
-                Some(End::Lost)
-            }
-        }
-    }
-
-    /// Takes the whole lines that are there, and submits them. Lets others have a turn wherever nothing is waited for:
-    /// a sender of nothing but bad lines, comments or commands never has to wait for the store.
-    async fn take(&mut self) -> Option<End> {
+    /// Processes the whole lines that are there, and submits them. Yields wherever nothing is waited for: a sender of
+    /// nothing but bad lines, comments or commands never has to wait for the store.
+    async fn process(&mut self) -> Option<End> {
         let arrival = self.arrival();
         loop {
-            let turn = self.session.take(self.buffer.waiting(), arrival);
-            self.buffer.take(turn.consumed);
+            let turn = self.session.process(self.buffer.waiting(), arrival);
+            self.buffer.consume(turn.consumed);
             match turn.then {
                 Then::Again => {
                     self.write_some();
@@ -182,7 +163,9 @@ impl Connection<'_> {
 
     fn tick(&mut self, quiet: &mut Quiet) -> Option<End> {
         match quiet.tick() {
-            _ if self.session.is_stranger() && quiet.age > TCP_AUTH_TICKS_MAX => return Some(End::Stranger),
+            _ if self.session.is_unauthenticated() && quiet.age > TCP_AUTH_TICKS_MAX => {
+                return Some(End::Unauthenticated);
+            }
             QuietFor::ATick => self.buffer.shrink(),
             QuietFor::Long => return Some(End::Quiet),
             QuietFor::NotYet => {}
@@ -199,7 +182,9 @@ impl Connection<'_> {
                 then = self.session.finish(self.buffer.waiting(), arrival);
             }
             End::Quiet => self.session.closing("nothing came for a long time, so the connection is closed"),
-            End::Stranger => self.session.closing("no token came in time, so the connection is closed"),
+            End::Unauthenticated => {
+                self.session.closing("no token came in time, so the connection is closed");
+            }
             End::Stopping => self.session.closing("tallyd is stopping"),
             End::Refused | End::Lost => {}
         }
@@ -216,15 +201,15 @@ impl Connection<'_> {
 
     /// Hands over the lines taken so far, waiting for room in the store's queue. Returns whether there was a batch.
     async fn submit(&mut self) -> bool {
-        let gathered = self.session.gather();
-        if gathered.tally != Tally::default() {
-            self.context.metrics.events(Entrance::Tcp, &gathered.tally);
+        let finished = self.session.finish_batch();
+        if finished.tally != Tally::default() {
+            self.services.metrics.events(Listener::Tcp, &finished.tally);
         }
-        let Some((batch, lines)) = gathered.batch else { return false };
+        let Some((batch, lines)) = finished.batch else { return false };
         while self.under_way.len() >= TCP_BATCHES_UNDER_WAY_MAX {
             self.settle_next().await;
         }
-        match self.context.door.submit(batch).await {
+        match self.services.door.submit(batch).await {
             Ok(pending) => self.under_way.push_back((lines, Box::pin(pending.outcome()))),
             Err(refusal) => self.settle(&lines, Err(refusal)),
         }
@@ -248,11 +233,11 @@ impl Connection<'_> {
         }
     }
 
-    fn settle(&mut self, lines: &Counted, outcome: Result<Receipt, Refusal>) {
+    fn settle(&mut self, lines: &BatchLines, outcome: Result<Receipt, Refusal>) {
         match outcome {
             Ok(_) => self.session.counted(lines),
             Err(refusal) => {
-                self.context.metrics.events_refused(Entrance::Tcp, lines.accepted);
+                self.services.metrics.events_refused(Listener::Tcp, lines.accepted);
                 self.session.refused(lines, &refusal);
             }
         }
@@ -260,80 +245,95 @@ impl Connection<'_> {
 
     /// Writes what the socket takes at once. Never waits.
     fn write_some(&mut self) {
-        while self.writable && !self.session.answers().waiting().is_empty() {
-            match self.stream.try_write(self.session.answers().waiting()) {
-                Ok(bytes) => self.session.answers().advance(bytes),
-                Err(error) if is_not_ready(&error) => break,
-                Err(_) => self.writable = false,
-            }
-        }
-        if !self.writable {
-            let lost = self.session.answers().waiting().len();
-            self.session.answers().advance(lost);
-        }
+        let mut cx = Context::from_waker(Waker::noop());
+        write_answers(&mut self.stream, self.session.answers(), &mut self.writable, &mut cx);
         let dropped = self.session.answers().take_dropped();
         if dropped > 0 {
-            self.context.metrics.answers_dropped(dropped);
+            self.services.metrics.answers_dropped(dropped);
         }
     }
 
     /// Writes everything, waiting for the peer to read, but not for long. Returns whether it did.
     async fn write_all(&mut self) -> bool {
+        self.write_some();
+        let Self { stream, session, writable, .. } = self;
         let written = timeout(TCP_WRITE_TIMEOUT, async {
-            loop {
-                self.write_some();
-                if self.session.answers().waiting().is_empty() {
-                    return self.writable;
-                }
-                if self.stream.writable().await.is_err() {
-                    return false;
-                }
-            }
+            poll_fn(|cx| {
+                let is_done = write_answers(stream, session.answers(), writable, cx);
+                if is_done { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            *writable && stream.flush().await.is_ok()
         });
         written.await.unwrap_or(false)
     }
 
     /// Ends the answers and lets the peer read them: closing a socket with unread bytes in it would throw away
-    /// what is on its way to the peer. What comes now was said not to be counted.
+    /// what is on its way to the peer. What comes now was reported as not counted.
     async fn linger(&mut self) {
-        if self.stream.shutdown().await.is_err() {
-            return;
-        }
         let unread = timeout(TCP_LINGER, async {
-            loop {
-                if self.stream.readable().await.is_err() {
-                    return;
-                }
-                let room = self.buffer.room();
-                let room_bytes = room.len();
-                match self.stream.try_read(room) {
-                    Ok(0) => return,
-                    Ok(_) if room_bytes > 0 => {}
-                    Err(error) if is_not_ready(&error) => {}
-                    Ok(_) | Err(_) => return,
-                }
-            }
+            let mut unread = [0; TCP_READ_BYTES_MIN];
+            self.stream.shutdown().await?;
+            while self.stream.read(&mut unread).await? != 0 {}
+            Ok::<_, io::Error>(())
         });
-        if unread.await.is_err() {
+        if !matches!(unread.await, Ok(Ok(()))) {
             debug!("a peer of the line port goes on sending after the last answer");
         }
     }
 
     fn arrival(&self) -> Arrival {
-        Arrival { unix_nanos: self.context.clock.unix_nanos(), max_future: self.context.max_future }
+        Arrival { unix_nanos: self.services.clock.unix_nanos(), max_future: self.services.max_future }
     }
 }
 
 /// Waits for the outcome of the oldest batch under way, and leaves it in its place. For ever where there is none.
-async fn oldest(under_way: &mut VecDeque<(Counted, Outcome)>) -> Result<Receipt, Refusal> {
+async fn oldest(under_way: &mut VecDeque<(BatchLines, Outcome)>) -> Result<Receipt, Refusal> {
     match under_way.front_mut() {
         Some((_, outcome)) => outcome.as_mut().await,
         None => std::future::pending().await,
     }
 }
 
-fn is_not_ready(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+/// Writes answers as far as the peer takes them. Returns whether none is left, or the peer is gone; otherwise the task
+/// is woken when there is room.
+fn write_answers<S: Stream>(
+    stream: &mut S,
+    answers: &mut Answers,
+    writable: &mut bool,
+    cx: &mut Context<'_>,
+) -> bool {
+    while *writable && !answers.waiting().is_empty() {
+        match Pin::new(&mut *stream).poll_write(cx, answers.waiting()) {
+            Poll::Ready(Ok(bytes)) if bytes > 0 => answers.advance(bytes),
+            Poll::Ready(_) => *writable = false,
+            Poll::Pending => return false,
+        }
+    }
+    if !*writable {
+        answers.advance(answers.waiting().len());
+    }
+    true
+}
+
+/// Reads into the buffer. A quiet connection has none: what comes first is read on the stack.
+fn poll_fill<S: Stream>(
+    stream: &mut S,
+    buffer: &mut ReadBuffer,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    if buffer.is_unallocated() {
+        let mut first = [0; TCP_READ_BYTES_MIN];
+        let mut read = ReadBuf::new(&mut first);
+        ready!(Pin::new(stream).poll_read(cx, &mut read))?;
+        buffer.append(read.filled());
+        return Poll::Ready(Ok(read.filled().len()));
+    }
+    let mut read = ReadBuf::new(buffer.room());
+    ready!(Pin::new(stream).poll_read(cx, &mut read))?;
+    let bytes = read.filled().len();
+    buffer.read(bytes);
+    Poll::Ready(Ok(bytes))
 }
 
 fn ticks() -> Interval {

@@ -66,7 +66,7 @@ pub(super) enum Then {
     Close,
 }
 
-/// How far [`Session::take`] came.
+/// How far [`Session::process`] came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Turn {
     /// Bytes taken from the front.
@@ -77,7 +77,7 @@ pub(super) struct Turn {
 
 /// The lines of one batch, until its outcome is known.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Counted {
+pub(super) struct BatchLines {
     /// Where in the connection they are; not all of them need be events.
     pub(super) lines: RangeInclusive<u64>,
     /// How many of them are events that the batch counts.
@@ -85,11 +85,11 @@ pub(super) struct Counted {
 }
 
 /// What the lines since the last one come to.
-pub(super) struct Gathered {
+pub(super) struct FinishedBatch {
     /// For the metrics.
     pub(super) tally: Tally,
     /// The batch to submit and its lines; `None` where no line was an event.
-    pub(super) batch: Option<(Batch, Counted)>,
+    pub(super) batch: Option<(Batch, BatchLines)>,
 }
 
 impl Session {
@@ -115,7 +115,7 @@ impl Session {
     }
 
     /// Takes whole lines from the front of `bytes`, up to and including the first command.
-    pub(super) fn take(&mut self, bytes: &[u8], arrival: Arrival) -> Turn {
+    pub(super) fn process(&mut self, bytes: &[u8], arrival: Arrival) -> Turn {
         if self.at_start
             && let Some(what) = misdirected(bytes)
         {
@@ -123,8 +123,8 @@ impl Session {
             return Turn { consumed: bytes.len(), then: Then::Close };
         }
         let turn = match self.access {
-            Access::Granted => self.take_lines(bytes, arrival),
-            Access::Needed { .. } => self.take_as_stranger(bytes),
+            Access::Granted => self.parse_lines(bytes, arrival),
+            Access::Needed { .. } => self.process_unauthenticated(bytes),
         };
         self.at_start &= turn.consumed == 0;
         turn
@@ -134,7 +134,7 @@ impl Session {
     pub(super) fn finish(&mut self, rest: &[u8], arrival: Arrival) -> Then {
         match (&self.access, rest) {
             (_, []) => Then::Close,
-            (Access::Needed { .. }, _) => self.take_as_stranger(&[rest, b"\n"].concat()).then,
+            (Access::Needed { .. }, _) => self.process_unauthenticated(&[rest, b"\n"].concat()).then,
             (Access::Granted, [b'!', command @ ..]) => {
                 self.lines = self.lines.saturating_add(1);
                 self.command(&String::from_utf8_lossy(command))
@@ -148,7 +148,7 @@ impl Session {
     }
 
     /// The batch of all lines taken since the last call. Answers the bad ones.
-    pub(super) fn gather(&mut self) -> Gathered {
+    pub(super) fn finish_batch(&mut self) -> FinishedBatch {
         self.answer_bad_lines();
         let mut parsed = std::mem::take(&mut self.parsed);
         self.rejected = self.rejected.saturating_add(parsed.tally.rejected);
@@ -161,18 +161,18 @@ impl Session {
         let accepted = parsed.tally.accepted();
         let batch = (accepted > 0 || !parsed.batch.is_empty()).then(|| {
             self.increments_expected = parsed.batch.increments.len();
-            (parsed.batch, Counted { lines, accepted })
+            (parsed.batch, BatchLines { lines, accepted })
         });
-        Gathered { tally: parsed.tally, batch }
+        FinishedBatch { tally: parsed.tally, batch }
     }
 
     /// The store has taken the batch of these lines.
-    pub(super) fn counted(&mut self, lines: &Counted) {
+    pub(super) fn counted(&mut self, lines: &BatchLines) {
         self.accepted = self.accepted.saturating_add(lines.accepted);
     }
 
     /// The store has refused the batch of these lines.
-    pub(super) fn refused(&mut self, lines: &Counted, refusal: &Refusal) {
+    pub(super) fn refused(&mut self, lines: &BatchLines, refusal: &Refusal) {
         self.rejected = self.rejected.saturating_add(lines.accepted);
         let (first, last) = (lines.lines.start(), lines.lines.end());
         if first == last {
@@ -198,7 +198,7 @@ impl Session {
     }
 
     /// Whether the connection has yet to present a token.
-    pub(super) fn is_stranger(&self) -> bool {
+    pub(super) fn is_unauthenticated(&self) -> bool {
         matches!(self.access, Access::Needed { .. })
     }
 
@@ -216,7 +216,7 @@ impl Session {
         }
     }
 
-    fn take_lines(&mut self, bytes: &[u8], arrival: Arrival) -> Turn {
+    fn parse_lines(&mut self, bytes: &[u8], arrival: Arrival) -> Turn {
         if self.parsed.batch.increments.is_empty() {
             self.parsed.batch.increments.reserve(self.increments_expected);
         }
@@ -235,7 +235,7 @@ impl Session {
 
     /// Takes one line at a time until there is access. Nothing of it reaches the parser, so that a stranger can
     /// make nothing known and costs no more than a search for line feeds.
-    fn take_as_stranger(&mut self, bytes: &[u8]) -> Turn {
+    fn process_unauthenticated(&mut self, bytes: &[u8]) -> Turn {
         let Access::Needed { told, skipping } = self.access else {
             return Turn { consumed: 0, then: Then::Again };
         };
@@ -257,7 +257,7 @@ impl Session {
                 Err(_) => self.command(""),
             },
             _ => {
-                self.turn_away();
+                self.reject_unauthenticated();
                 Then::Again
             }
         };
@@ -265,13 +265,15 @@ impl Session {
     }
 
     /// An event without access: not counted, and said so once.
-    fn turn_away(&mut self) {
+    fn reject_unauthenticated(&mut self) {
         self.rejected = self.rejected.saturating_add(1);
         self.rejected_by_access = self.rejected_by_access.saturating_add(1);
         if matches!(self.access, Access::Needed { told: false, .. }) {
             let line = self.lines;
-            self.answers
-                .err(line, "a token is needed: send `!auth TOKEN` first; nothing is counted until then");
+            self.answers.err(
+                line,
+                "authentication required: send `!auth TOKEN` first; nothing is counted until then",
+            );
             self.access = Access::Needed { told: true, skipping: false };
         }
     }
@@ -294,8 +296,8 @@ impl Session {
                     .err(line, "the token is not known or may not write; nothing after this is counted");
                 Then::Close
             }
-            Ok(_) if self.is_stranger() => {
-                self.answers.err(line, "a token is needed: send `!auth TOKEN` first");
+            Ok(_) if self.is_unauthenticated() => {
+                self.answers.err(line, "authentication required: send `!auth TOKEN` first");
                 Then::Again
             }
             Ok(Command::Precision(precision)) => {

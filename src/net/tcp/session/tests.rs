@@ -45,7 +45,7 @@ impl Driven {
         }
         self.waiting.extend_from_slice(bytes);
         loop {
-            let turn = self.session.take(&self.waiting, Self::arrival());
+            let turn = self.session.process(&self.waiting, Self::arrival());
             self.waiting.drain(..turn.consumed);
             match turn.then {
                 Then::Again => {}
@@ -76,7 +76,7 @@ impl Driven {
     }
 
     fn settle(&mut self) {
-        if let Some((_, lines)) = self.session.gather().batch {
+        if let Some((_, lines)) = self.session.finish_batch().batch {
             match self.store {
                 Store::Takes => self.session.counted(&lines),
                 Store::Refuses => {
@@ -195,14 +195,17 @@ fn a_refused_batch_is_told_by_its_lines_and_counts_as_rejected() {
 #[test]
 fn without_a_token_nothing_counts_and_that_is_said_once() {
     let check = |pieces: &[&str], expected: &[&str]| check_with(tokens(), Store::Takes, pieces, expected);
-    check(&[LINE, LINE, LINE], &["ERR 1 a token is needed"]);
-    check(&["# hello\n\n", LINE], &["ERR 3 a token is needed"]);
-    check(&["!sync\n"], &["ERR 1 a token is needed"]);
+    check(&[LINE, LINE, LINE], &["ERR 1 authentication required"]);
+    check(&["# hello\n\n", LINE], &["ERR 3 authentication required"]);
+    check(&["!sync\n"], &["ERR 1 authentication required"]);
     let auth = format!("!auth {TOKEN}\n");
     check(&[&auth, LINE, "!sync\n"], &["OK 1 0"]);
-    check(&[LINE, LINE, &auth, LINE, "bogus\n!sync\n"], &["ERR 1 a token", "ERR 5 ", "OK 1 3"]);
+    check(
+        &[LINE, LINE, &auth, LINE, "bogus\n!sync\n"],
+        &["ERR 1 authentication required", "ERR 5 ", "OK 1 3"],
+    );
     let long = "x".repeat(LINE_BYTES_MAX + 1);
-    check(&[&long, "y\n", &auth, LINE, "!sync\n"], &["ERR 1 a token", "OK 1 1"]);
+    check(&[&long, "y\n", &auth, LINE, "!sync\n"], &["ERR 1 authentication required", "OK 1 1"]);
 }
 
 #[test]

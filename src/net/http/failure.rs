@@ -1,89 +1,21 @@
-//! Answers, and the one error of this room in the three dialects that clients expect.
-//! INVARIANT: every 503 carries `Retry-After` as an HTTP date, every 401 `WWW-Authenticate`, every 405 `Allow`.
+//! The one error of HTTP, and its responses in the three dialects that clients expect.
+//! INVARIANT: every 503 carries `Retry-After` as an HTTP date, every 401 `WWW-Authenticate`, every 405 `Allow`; a 500
+//! that leaves the outcome unknown carries no `Retry-After` and closes the connection.
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
+use hyper::StatusCode;
 use hyper::header::{self, HeaderName, HeaderValue};
-use hyper::{Response, StatusCode};
 use serde::Serialize;
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::reply::Reply;
-use crate::limits::{HEADER_TEXT_CHARS_MAX, LINES_IN_MESSAGE_MAX, RETRY_AFTER};
-use crate::model::calendar::{http_date, rfc3339};
+use super::response::{HttpResponse, retry_after, to_json, with_json};
+use super::routes::Dialect;
+use crate::limits::{HEADER_TEXT_CHARS_MAX, LINES_IN_MESSAGE_MAX};
+use crate::model::calendar::rfc3339;
 use crate::platform::clock::Clock;
-use crate::report::JsonParts;
 
-/// A whole answer.
-pub(super) type Answer = Response<Reply>;
-
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const INFLUX_ERROR: HeaderName = HeaderName::from_static("x-influxdb-error");
-
-/// Whose shape of errors a route speaks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Dialect {
-    /// tallyd's own.
-    Own,
-    /// That of `InfluxDB` 1.
-    InfluxV1,
-    /// That of `InfluxDB` 2.
-    InfluxV2,
-}
-
-/// `200` with JSON that nobody may store.
-pub(super) fn json(body: Vec<u8>) -> Answer {
-    with_json(StatusCode::OK, body)
-}
-
-/// JSON with another status.
-pub(super) fn with_json(status: StatusCode, body: Vec<u8>) -> Answer {
-    unstored(with_body(status, JSON, Reply::whole(body)))
-}
-
-/// `200` with JSON that is made while it is read.
-pub(super) fn json_parts(parts: JsonParts, place: OwnedSemaphorePermit) -> Answer {
-    unstored(with_body(StatusCode::OK, JSON, Reply::parts(parts, place)))
-}
-
-fn unstored(mut answer: Answer) -> Answer {
-    answer.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
-    answer
-}
-
-/// The same answer, and when to ask again.
-pub(super) fn and_retry_after(mut answer: Answer, clock: &Clock) -> Answer {
-    answer.headers_mut().insert(header::RETRY_AFTER, header_text(&retry_after(clock)));
-    answer
-}
-
-/// `200` with another kind of content.
-pub(super) fn content(kind: &'static str, body: impl Into<Bytes>) -> Answer {
-    with_body(StatusCode::OK, HeaderValue::from_static(kind), Reply::whole(body))
-}
-
-/// `204`.
-pub(super) fn empty() -> Answer {
-    let mut answer = Response::new(Reply::whole(Bytes::new()));
-    *answer.status_mut() = StatusCode::NO_CONTENT;
-    answer
-}
-
-fn with_body(status: StatusCode, kind: HeaderValue, body: Reply) -> Answer {
-    let mut answer = Response::new(body);
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(header::CONTENT_TYPE, kind);
-    answer
-}
-
-/// A value as JSON text.
-pub(super) fn to_json(value: &impl Serialize) -> Vec<u8> {
-    // Our own plain structs cannot fail to serialize; were it otherwise, an empty body would be refused by clients.
-    serde_json::to_vec(value).unwrap_or_default()
-}
 
 /// One thing that was wrong with a request.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -120,7 +52,7 @@ pub(super) struct Counts {
     pub(super) rejected: u64,
 }
 
-/// Why a request did not get what it asked for: the one error of this room.
+/// Why a request did not get what it asked for.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{status}: {message}")]
 pub(super) struct Failure {
@@ -128,7 +60,7 @@ pub(super) struct Failure {
     message: Cow<'static, str>,
     details: Vec<Detail>,
     counts: Option<Counts>,
-    allow: Option<&'static str>,
+    allow: Option<String>,
     closes: bool,
 }
 
@@ -220,7 +152,7 @@ impl Failure {
     }
 
     /// `405`.
-    pub(super) fn method_not_allowed(allow: &'static str) -> Self {
+    pub(super) fn method_not_allowed(allow: String) -> Self {
         let message = format!("this path takes {allow}");
         Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, message) }
     }
@@ -230,12 +162,9 @@ impl Failure {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
     }
 
-    /// `500`: a bug of ours, which the log tells about.
+    /// `500`: a bug of ours, which the log describes.
     pub(super) fn internal() -> Self {
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "this request met a bug of the daemon; its log says more",
-        )
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error; see the daemon's log")
     }
 
     /// The same, and the connection is closed after it.
@@ -248,8 +177,8 @@ impl Failure {
         self.closes
     }
 
-    /// The answer that tells it.
-    pub(super) fn answer(&self, dialect: Dialect, clock: &Clock) -> Answer {
+    /// The response in the shape that the route's clients expect.
+    pub(super) fn to_response(&self, dialect: Dialect, clock: &Clock) -> HttpResponse {
         let body = match dialect {
             Dialect::Own => self.own(clock),
             Dialect::InfluxV1 => {
@@ -258,8 +187,8 @@ impl Failure {
             }
             Dialect::InfluxV2 => self.influx_v2(),
         };
-        let mut answer = with_json(self.status, body);
-        let headers = answer.headers_mut();
+        let mut response = with_json(self.status, body);
+        let headers = response.headers_mut();
         if dialect == Dialect::InfluxV1 {
             headers.insert(INFLUX_ERROR, header_text(&self.influx_message()));
         }
@@ -277,13 +206,26 @@ impl Failure {
             }
             _ => {}
         }
-        if let Some(allow) = self.allow {
-            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        if let Some(allow) = &self.allow {
+            headers.insert(header::ALLOW, header_text(allow));
         }
         if self.closes {
             headers.insert(header::CONNECTION, CLOSE);
         }
-        answer
+        response
+    }
+
+    /// The whole of the last response of a connection that no task serves, as bytes.
+    pub(super) fn to_bytes(&self, clock: &Clock) -> Vec<u8> {
+        let body = self.own(clock);
+        let head = format!(
+            "HTTP/1.1 {}\r\ncontent-type: application/json\r\ncache-control: no-store\r\nretry-after: {}\r\n\
+             connection: close\r\ncontent-length: {}\r\n\r\n",
+            self.status,
+            retry_after(clock),
+            body.len()
+        );
+        [head.into_bytes(), body].concat()
     }
 
     fn own(&self, clock: &Clock) -> Vec<u8> {
@@ -357,36 +299,6 @@ fn header_text(text: &str) -> HeaderValue {
     HeaderValue::try_from(visible).unwrap_or_else(|_invalid| HeaderValue::from_static("error"))
 }
 
-/// The answer to a connection that no task will serve, as bytes.
-pub(super) fn raw_refusal(clock: &Clock, message: &'static str) -> Vec<u8> {
-    raw_answer(&Failure::unavailable(message), clock)
-}
-
-/// A failure as the bytes of the last answer of a connection.
-pub(super) fn raw_answer(failure: &Failure, clock: &Clock) -> Vec<u8> {
-    let body = failure.own(clock);
-    let mut answer = format!(
-        "HTTP/1.1 {}\r\ncontent-type: application/json\r\ncache-control: no-store\r\n",
-        failure.status
-    );
-    if failure.status == StatusCode::SERVICE_UNAVAILABLE {
-        answer.push_str("retry-after: ");
-        answer.push_str(&retry_after(clock));
-        answer.push_str("\r\n");
-    }
-    answer.push_str("connection: close\r\ncontent-length: ");
-    answer.push_str(&body.len().to_string());
-    answer.push_str("\r\n\r\n");
-    let mut answer = answer.into_bytes();
-    answer.extend_from_slice(&body);
-    answer
-}
-
-/// When to try again, as an HTTP date: some clients read a number as milliseconds.
-fn retry_after(clock: &Clock) -> String {
-    http_date(clock.unix_seconds().saturating_add_unsigned(RETRY_AFTER.as_secs()))
-}
-
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt as _;
@@ -395,7 +307,7 @@ mod tests {
 
     fn shown(failure: &Failure, dialect: Dialect) -> (hyper::HeaderMap, String) {
         let clock = Clock::manual(1_552_813_200_123_000_000);
-        let (head, body) = failure.answer(dialect, &clock).into_parts();
+        let (head, body) = failure.to_response(dialect, &clock).into_parts();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let body = runtime.block_on(body.collect()).unwrap().to_bytes();
         (head.headers, String::from_utf8(body.to_vec()).unwrap())
@@ -407,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partial_write_is_told_in_each_dialect() {
+    fn a_partial_write_is_reported_in_each_dialect() {
         let (_, own) = shown(&partial(), Dialect::Own);
         assert_eq!(
             own,
@@ -429,18 +341,15 @@ mod tests {
             let (headers, _) = shown(&Failure::unavailable("busy"), dialect);
             assert_eq!(headers["retry-after"], "Sun, 17 Mar 2019 09:00:03 GMT");
         }
-        let health =
-            and_retry_after(with_json(StatusCode::SERVICE_UNAVAILABLE, Vec::new()), &Clock::manual(0));
-        assert_eq!(health.headers()["retry-after"], "Thu, 01 Jan 1970 00:00:03 GMT");
-        let raw = String::from_utf8(raw_refusal(&Clock::manual(0), "full")).unwrap();
+        let raw = String::from_utf8(Failure::unavailable("full").to_bytes(&Clock::manual(0))).unwrap();
         assert!(raw.contains("retry-after: Thu, 01 Jan 1970 00:00:03 GMT\r\n"), "{raw}");
     }
 
     #[test]
     fn a_405_says_what_is_allowed_and_a_401_how_to_authenticate() {
-        let (headers, _) = shown(&Failure::method_not_allowed("GET, HEAD"), Dialect::Own);
+        let (headers, _) = shown(&Failure::method_not_allowed("GET, HEAD".to_owned()), Dialect::Own);
         assert_eq!(headers["allow"], "GET, HEAD");
-        let denied = Failure::new(StatusCode::UNAUTHORIZED, "a token is needed");
+        let denied = Failure::new(StatusCode::UNAUTHORIZED, "authentication required");
         assert_eq!(shown(&denied, Dialect::Own).0["www-authenticate"], "Bearer realm=\"tallyd\"");
         assert_eq!(shown(&denied, Dialect::InfluxV1).0["www-authenticate"], "Basic realm=\"tallyd\"");
     }

@@ -1,8 +1,8 @@
-//! The deadlines of one connection, of which one runs at a time and nearly none is ever reached. A timer that is set
-//! and taken back for each request costs two turns with the lock of all timers; this one stays set, and looks when it
-//! goes off whether the deadline has moved on meanwhile.
+//! The deadline timer of one connection. One deadline runs at a time and nearly none is ever reached. To register and
+//! cancel a timer for each request would take the lock of all timers twice; this timer stays registered, and checks
+//! when it fires whether the deadline has moved.
 //!
-//! INVARIANT: a deadline that is waited for is never missed: what is set goes off at or before it.
+//! INVARIANT: no deadline is missed: the registered timer fires at or before the deadline that is waited for.
 
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,19 +14,19 @@ use hyper_util::rt::TokioTimer;
 use tokio::task::unconstrained;
 use tokio::time::Sleep;
 
-/// The alarm of one connection, for hyper as a timer.
+/// The timer of one connection, in the form that hyper wants.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Alarm(Arc<Mutex<Option<Armed>>>);
+pub(super) struct DeadlineTimer(Arc<Mutex<Option<Armed>>>);
 
-/// A timer that is set.
+/// A timer that is registered.
 #[derive(Debug)]
 struct Armed {
     sleep: Pin<Box<Sleep>>,
-    /// Whom it wakes.
+    /// The task that it wakes.
     waker: Waker,
 }
 
-impl Alarm {
+impl DeadlineTimer {
     /// Waits for the deadline. One task may, and for one deadline at a time.
     fn poll(&self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let mut armed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -43,7 +43,7 @@ impl Alarm {
         }
         loop {
             armed.waker.clone_from(cx.waker());
-            // A timer that is polled when the task has used up its turn is not set; nobody would poll it again.
+            // A timer that is polled when the task's budget is used up is not registered, and nobody would poll it again.
             ready!(pin!(unconstrained(armed.sleep.as_mut())).poll(cx));
             if armed.sleep.deadline() >= deadline.into() {
                 return Poll::Ready(());
@@ -53,13 +53,13 @@ impl Alarm {
     }
 }
 
-impl Timer for Alarm {
+impl Timer for DeadlineTimer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
         self.sleep_until(self.now() + duration)
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        Box::pin(Deadline { alarm: self.clone(), deadline })
+        Box::pin(Deadline { timer: self.clone(), deadline })
     }
 
     fn now(&self) -> Instant {
@@ -70,7 +70,7 @@ impl Timer for Alarm {
 /// A deadline of hyper's.
 #[derive(Debug)]
 struct Deadline {
-    alarm: Alarm,
+    timer: DeadlineTimer,
     deadline: Instant,
 }
 
@@ -78,7 +78,7 @@ impl Future for Deadline {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.alarm.poll(self.deadline, cx)
+        self.timer.poll(self.deadline, cx)
     }
 }
 
@@ -90,8 +90,8 @@ mod tests {
 
     use super::*;
 
-    async fn poll_once(alarm: &Alarm, after: Duration) {
-        let mut sleep = alarm.sleep_until(alarm.now() + after);
+    async fn poll_once(timer: &DeadlineTimer, after: Duration) {
+        let mut sleep = timer.sleep_until(timer.now() + after);
         poll_fn(|cx| {
             assert!(sleep.as_mut().poll(cx).is_pending());
             Poll::Ready(())
@@ -100,9 +100,9 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread")]
-    async fn an_alarm_goes_off_that_was_set_when_its_task_had_used_up_its_turn() {
-        let alarm = Alarm::default();
-        let mut sleep = alarm.sleep_until(alarm.now() + Duration::from_millis(20));
+    async fn a_timer_fires_that_was_set_when_its_task_had_used_up_its_turn() {
+        let timer = DeadlineTimer::default();
+        let mut sleep = timer.sleep_until(timer.now() + Duration::from_millis(20));
         let mut is_first = true;
         let waited = poll_fn(|cx| {
             if std::mem::take(&mut is_first) {
@@ -114,17 +114,17 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread")]
-    async fn an_alarm_goes_off_at_the_last_deadline_whether_sooner_or_later_than_one_before() {
+    async fn a_timer_fires_at_the_last_deadline_whether_sooner_or_later_than_one_before() {
         let (short, long) = (Duration::from_millis(20), Duration::from_hours(1));
-        let alarm = Alarm::default();
+        let timer = DeadlineTimer::default();
         for before in [long, Duration::from_millis(1), long] {
-            poll_once(&alarm, before).await;
-            let begun = alarm.now();
-            alarm.sleep_until(begun + short).await;
-            let took = alarm.now() - begun;
+            poll_once(&timer, before).await;
+            let begun = timer.now();
+            timer.sleep_until(begun + short).await;
+            let took = timer.now() - begun;
             assert!(short <= took && took < long, "{took:?} after one of {before:?}");
             // A deadline that has passed is told at once.
-            alarm.sleep_until(begun).await;
+            timer.sleep_until(begun).await;
         }
     }
 }

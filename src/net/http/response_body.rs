@@ -1,6 +1,5 @@
-//! The body of an answer: bytes that are there, or a large report that is written while its client reads it. Knows
-//! nothing of what is in it.
-//! INVARIANT: of a large report at most a part is held as text, and nobody waits behind more than a turn of it.
+//! The body of a response: bytes that are there, or a large report that is written while its client reads it.
+//! INVARIANT: of a large report at most a part is held as text, and others get the thread after each turn of it.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -16,33 +15,44 @@ use crate::report::JsonParts;
 
 /// What hyper sends.
 #[derive(Debug)]
-pub(super) enum Reply {
+pub(super) enum ResponseBody {
     /// All of it is there.
     Whole(Full<Bytes>),
     /// It is made part by part.
-    Parts(Box<Parts>),
+    Streamed(Box<StreamedReport>),
 }
 
-/// A large report and its place among those that are under way.
+/// A large report, and the permit for being one of those that are read.
 #[derive(Debug)]
-pub(super) struct Parts {
+pub(super) struct StreamedReport {
     rest: JsonParts,
     /// Bytes since others had their turn.
     bytes: usize,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
-impl Reply {
+impl ResponseBody {
     pub(super) fn whole(body: impl Into<Bytes>) -> Self {
         Self::Whole(Full::new(body.into()))
     }
 
-    pub(super) fn parts(parts: JsonParts, place: OwnedSemaphorePermit) -> Self {
-        Self::Parts(Box::new(Parts { rest: parts, bytes: 0, _place: place }))
+    /// Whether it is made while it is read.
+    pub(super) fn is_streamed(&self) -> bool {
+        matches!(self, Self::Streamed(_))
+    }
+
+    pub(super) fn streamed(parts: JsonParts, permit: OwnedSemaphorePermit) -> Self {
+        Self::Streamed(Box::new(StreamedReport { rest: parts, bytes: 0, _permit: permit }))
     }
 }
 
-impl Body for Reply {
+impl From<Vec<u8>> for ResponseBody {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::whole(bytes)
+    }
+}
+
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -52,27 +62,27 @@ impl Body for Reply {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut *self {
             Self::Whole(whole) => Pin::new(whole).poll_frame(cx),
-            Self::Parts(parts) => parts.poll(cx).map(|part| part.map(|part| Ok(Frame::data(part)))),
+            Self::Streamed(report) => report.poll(cx).map(|part| part.map(|part| Ok(Frame::data(part)))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(whole) => whole.is_end_stream(),
-            Self::Parts(_) => false,
+            Self::Streamed(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(whole) => whole.size_hint(),
-            Self::Parts(_) => SizeHint::default(),
+            Self::Streamed(_) => SizeHint::default(),
         }
     }
 }
 
-impl Parts {
-    /// The next part. A fast client could keep the thread busy until the end: now and then others have their turn.
+impl StreamedReport {
+    /// The next part. A fast client could keep the thread busy until the end, so it yields now and then.
     fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Bytes>> {
         if self.bytes >= ANSWER_BYTES_PER_TURN {
             self.bytes = 0;

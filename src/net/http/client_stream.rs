@@ -1,0 +1,137 @@
+//! The stream of a connection, around hyper: [`Framing`] follows what comes, and writes have a deadline, since hyper has
+//! none and a client that does not read its answer must not keep a connection for ever.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::failure::Failure;
+use super::framing::Framing;
+use crate::net::listener::Stream;
+
+/// What the stream and the service of one connection tell each other.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    /// The number of the first request, from 0, whose end is not sure.
+    refused_from: AtomicU64,
+    /// How many requests have begun.
+    begun: AtomicU64,
+    /// When the response that is being read must be written, where it is one of the few large ones.
+    deadline: Mutex<Option<Instant>>,
+}
+
+impl Exchange {
+    pub(super) fn new() -> Self {
+        Self { refused_from: AtomicU64::new(u64::MAX), begun: AtomicU64::new(0), deadline: Mutex::default() }
+    }
+
+    /// Counts the next request.
+    ///
+    /// # Errors
+    /// `400` where its end is not sure; the connection is closed after it.
+    pub(super) fn begin(&self) -> Result<(), Failure> {
+        // One task reads and answers, so nothing has to be ordered with anything.
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        if number < self.refused_from.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        Err(Failure::bad_request(
+            "it is not clear where the body ends: send either `Content-Length`, once, or \
+             `Transfer-Encoding: chunked`, never both and no other coding",
+        )
+        .and_close())
+    }
+
+    /// Sets when the response that comes now must be written.
+    pub(super) fn set_deadline(&self, deadline: Option<Instant>) {
+        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) = deadline;
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// See the top of the file.
+#[derive(Debug)]
+pub(super) struct ClientStream<S> {
+    stream: S,
+    framing: Framing,
+    exchange: Arc<Exchange>,
+    write_timeout: Duration,
+    /// Runs while a write waits for the peer.
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S: Stream> ClientStream<S> {
+    pub(super) fn new(stream: S, exchange: Arc<Exchange>, write_timeout: Duration) -> Self {
+        Self { stream, framing: Framing::new(), exchange, write_timeout, waiting: None }
+    }
+
+    /// Lets the outcome of a write through; a write that has to wait gets the deadline.
+    fn timed<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            self.waiting = None;
+            return outcome;
+        }
+        let waiting = self.waiting.get_or_insert_with(|| {
+            let deadline = Instant::now() + self.write_timeout;
+            let whole = self.exchange.deadline();
+            Box::pin(sleep_until(whole.map_or(deadline, |whole| whole.min(deadline))))
+        });
+        ready!(waiting.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer")))
+    }
+}
+
+impl<S: Stream> AsyncRead for ClientStream<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        if let Some(number) = this.framing.follow(buf.filled().get(before..).unwrap_or_default()) {
+            this.exchange.refused_from.store(number, Ordering::Relaxed);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: Stream> AsyncWrite for ClientStream<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.stream).poll_write(cx, buf);
+        this.timed(cx, outcome)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.stream).poll_flush(cx);
+        this.timed(cx, outcome)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.stream).poll_shutdown(cx);
+        this.timed(cx, outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        this.timed(cx, outcome)
+    }
+}

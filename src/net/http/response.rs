@@ -1,0 +1,59 @@
+//! Responses that are no errors, and the headers that several of them share.
+
+use bytes::Bytes;
+use hyper::header::{self, HeaderValue};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+
+use super::response_body::ResponseBody;
+use crate::limits::RETRY_AFTER;
+use crate::model::calendar::http_date;
+use crate::platform::clock::Clock;
+
+/// A whole response.
+pub(super) type HttpResponse = Response<ResponseBody>;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// `200` with JSON that nobody may store.
+pub(super) fn json(body: impl Into<ResponseBody>) -> HttpResponse {
+    with_json(StatusCode::OK, body)
+}
+
+/// JSON with another status.
+pub(super) fn with_json(status: StatusCode, body: impl Into<ResponseBody>) -> HttpResponse {
+    let mut response = with_body(status, JSON, body.into());
+    response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+    response
+}
+
+/// `200` with another kind of content.
+pub(super) fn content(kind: &'static str, body: impl Into<Bytes>) -> HttpResponse {
+    with_body(StatusCode::OK, HeaderValue::from_static(kind), ResponseBody::whole(body))
+}
+
+/// `204`.
+pub(super) fn empty() -> HttpResponse {
+    let mut response = Response::new(ResponseBody::whole(Bytes::new()));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+fn with_body(status: StatusCode, kind: HeaderValue, body: ResponseBody) -> HttpResponse {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// A value as JSON text.
+pub(super) fn to_json(value: &impl Serialize) -> Vec<u8> {
+    // Our own plain structs cannot fail to serialize; were it otherwise, clients would refuse an empty body.
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+/// When to try again, as an HTTP date: some clients read a number as milliseconds.
+pub(super) fn retry_after(clock: &Clock) -> String {
+    http_date(clock.unix_seconds().saturating_add_unsigned(RETRY_AFTER.as_secs()))
+}

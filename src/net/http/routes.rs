@@ -1,0 +1,317 @@
+//! The one table of routes. To add a route, add a row to [`ROUTES`]; a new [`Endpoint`] also needs its arm in `service`.
+//! `GET /`, `Allow`, the scopes, the bounds of bodies and the README's table all come from here. Pure.
+//! INVARIANT: a path is known or not whoever asks, so that 404 comes before any question of access.
+
+use std::fmt::Write as _;
+
+use crate::limits::{
+    BODY_BYTES_MAX, BODY_INLINE_BYTES_MAX, STATEMENTS_BYTES_MAX, UPSERT_BYTES_MAX, UPSERT_INLINE_BYTES_MAX,
+};
+use crate::net::auth::Scope;
+use crate::report::ReportName;
+
+/// Whose shape of errors a route speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Dialect {
+    /// tallyd's own.
+    Own,
+    /// That of `InfluxDB` 1.
+    InfluxV1,
+    /// That of `InfluxDB` 2.
+    InfluxV2,
+}
+
+/// What handles the requests of a route.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Endpoint {
+    Listing,
+    WriteEvents,
+    Report,
+    ListStories,
+    ShowStory,
+    PutStory,
+    DeleteStory,
+    Health,
+    Ready,
+    Metrics,
+    Ping,
+    Statements,
+    StatementsInBody,
+}
+
+/// The methods that some route takes. `HEAD` is a `GET` whose body hyper leaves out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Method {
+    Get,
+    Post,
+    Put,
+    Delete,
+}
+
+/// Bounds of the body that a route takes, in bytes. Of the other routes no byte is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct BodyLimits {
+    /// Longest body, after decompression.
+    pub(super) bytes_max: usize,
+    /// Longest body that is parsed in the connection's task; a worker thread parses a longer one.
+    pub(super) inline_bytes_max: usize,
+}
+
+const NO_BODY: BodyLimits = BodyLimits { bytes_max: 0, inline_bytes_max: 0 };
+const EVENTS: BodyLimits = BodyLimits { bytes_max: BODY_BYTES_MAX, inline_bytes_max: BODY_INLINE_BYTES_MAX };
+const UPSERT: BodyLimits =
+    BodyLimits { bytes_max: UPSERT_BYTES_MAX, inline_bytes_max: UPSERT_INLINE_BYTES_MAX };
+const STATEMENTS: BodyLimits =
+    BodyLimits { bytes_max: STATEMENTS_BYTES_MAX, inline_bytes_max: STATEMENTS_BYTES_MAX };
+
+const OPEN: &[Scope] = &[];
+const READ: &[Scope] = &[Scope::Read];
+const WRITE: &[Scope] = &[Scope::Write];
+/// Clients that only write make sure of their database first.
+const EITHER: &[Scope] = &[Scope::Write, Scope::Read];
+
+/// A row of the table.
+#[derive(Debug)]
+pub(super) struct Route {
+    method: Method,
+    /// The path, up to the segment where it has one.
+    path: &'static str,
+    /// The name of the last segment, where that is the client's to choose.
+    segment: Option<&'static str>,
+    pub(super) endpoint: Endpoint,
+    pub(super) dialect: Dialect,
+    /// A token needs one of these scopes; none for what everybody may see.
+    pub(super) scopes: &'static [Scope],
+    pub(super) body: BodyLimits,
+    /// What it is, for the listing and the README.
+    words: &'static str,
+}
+
+pub(super) static ROUTES: [Route; 16] = [
+    row(Method::Post, "/events", Endpoint::WriteEvents, WRITE)
+        .body(EVENTS)
+        .words("events as line protocol, NDJSON or a JSON document, told apart by content; ?precision="),
+    row(Method::Post, "/api/v2/write", Endpoint::WriteEvents, WRITE)
+        .body(EVENTS)
+        .dialect(Dialect::InfluxV2)
+        .words("the same for InfluxDB 2 clients: 204; ?precision=; org and bucket are ignored"),
+    row(Method::Post, "/write", Endpoint::WriteEvents, WRITE)
+        .body(EVENTS)
+        .dialect(Dialect::InfluxV1)
+        .words("the same for InfluxDB 1 clients: 204; ?precision=&u=&p=; db and rp are ignored"),
+    row(Method::Get, "/reports/", Endpoint::Report, READ).segment("name").words("a report"),
+    row(Method::Get, "/v2/reports/", Endpoint::Report, READ).segment("name").words("the same"),
+    row(Method::Get, "/stories", Endpoint::ListStories, READ)
+        .words("the stories, most recently active first; ?limit=&cursor=&search="),
+    row(Method::Get, "/stories/", Endpoint::ShowStory, READ)
+        .segment("storyId")
+        .words("one story, as in the list"),
+    row(Method::Put, "/stories/", Endpoint::PutStory, WRITE)
+        .segment("storyId")
+        .body(UPSERT)
+        .words("makes a story and its interactions known"),
+    row(Method::Delete, "/stories/", Endpoint::DeleteStory, WRITE)
+        .segment("storyId")
+        .words("removes a story and its counters: 204"),
+    row(Method::Get, "/health", Endpoint::Health, OPEN).words("whether ingest, snapshots and reports work"),
+    row(Method::Get, "/ready", Endpoint::Ready, OPEN).words("whether requests are answered, and since when"),
+    row(Method::Get, "/metrics", Endpoint::Metrics, READ).words("Prometheus text"),
+    row(Method::Get, "/ping", Endpoint::Ping, OPEN)
+        .dialect(Dialect::InfluxV1)
+        .words("204, for InfluxDB clients"),
+    row(Method::Get, "/query", Endpoint::Statements, EITHER)
+        .dialect(Dialect::InfluxV1)
+        .words("SHOW DATABASES and CREATE DATABASE for InfluxDB 1 clients, no other statement; ?q="),
+    row(Method::Post, "/query", Endpoint::StatementsInBody, EITHER)
+        .dialect(Dialect::InfluxV1)
+        .body(STATEMENTS)
+        .words("the same, with q in the query or in a form"),
+    row(Method::Get, "/", Endpoint::Listing, OPEN).words("this list, as text"),
+];
+
+const fn row(method: Method, path: &'static str, endpoint: Endpoint, scopes: &'static [Scope]) -> Route {
+    let (segment, dialect, body, words) = (None, Dialect::Own, NO_BODY, "");
+    Route { method, path, segment, endpoint, dialect, scopes, body, words }
+}
+
+impl Route {
+    const fn segment(self, name: &'static str) -> Self {
+        Self { segment: Some(name), ..self }
+    }
+
+    const fn dialect(self, dialect: Dialect) -> Self {
+        Self { dialect, ..self }
+    }
+
+    const fn body(self, body: BodyLimits) -> Self {
+        Self { body, ..self }
+    }
+
+    const fn words(self, words: &'static str) -> Self {
+        Self { words, ..self }
+    }
+
+    /// The segment that the client chose, or nothing; `None` if the path is another one.
+    fn matched<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let rest = path.strip_prefix(self.path)?;
+        let is_match = match self.segment {
+            None => rest.is_empty(),
+            Some(_) => !rest.is_empty() && !rest.contains('/'),
+        };
+        let is_known = self.endpoint != Endpoint::Report || ReportName::parse(rest).is_some();
+        (is_match && is_known).then_some(rest)
+    }
+
+    /// Whether it waits for the store.
+    pub(super) fn is_write(&self) -> bool {
+        matches!(self.endpoint, Endpoint::WriteEvents | Endpoint::PutStory | Endpoint::DeleteStory)
+    }
+
+    /// Method and path as people write them.
+    fn title(&self) -> String {
+        let segment = self.segment.map_or(String::new(), |name| format!("{{{name}}}"));
+        format!("{} {}{segment}", self.method.as_str(), self.path)
+    }
+}
+
+impl Method {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    fn takes(self, method: &hyper::Method) -> bool {
+        self.as_str() == method.as_str() || (self == Self::Get && method == hyper::Method::HEAD)
+    }
+}
+
+/// What a request's method and path come to.
+#[derive(Debug)]
+pub(super) enum Found<'p> {
+    /// A route, and the segment that the client chose.
+    Route(&'static Route, &'p str),
+    /// A known path, one of its routes, and the methods that it takes, as `Allow` has them.
+    OtherMethods(&'static Route, String),
+    Nothing,
+}
+
+/// Looks a request up.
+pub(super) fn find<'p>(method: &hyper::Method, path: &'p str) -> Found<'p> {
+    let mut others: Option<&'static Route> = None;
+    for route in &ROUTES {
+        match route.matched(path) {
+            Some(segment) if route.method.takes(method) => return Found::Route(route, segment),
+            Some(_) => others = others.or(Some(route)),
+            None => {}
+        }
+    }
+    let Some(route) = others else { return Found::Nothing };
+    let of_path = ROUTES.iter().filter(|route| route.matched(path).is_some());
+    let methods = of_path.map(|route| match route.method {
+        Method::Get => "GET, HEAD",
+        other => other.as_str(),
+    });
+    Found::OtherMethods(route, methods.collect::<Vec<_>>().join(", "))
+}
+
+/// What `GET /` says.
+pub(super) fn listing() -> String {
+    let mut text = "tallyd counts what chat bots do.\n\n".to_owned();
+    for route in &ROUTES {
+        let title = route.title();
+        // Writing to a string cannot fail.
+        if writeln!(text, "{title:<26} {}", route.words).is_err() {}
+    }
+    let reports = ReportName::ALL.map(ReportName::as_str).join(", ");
+    text + "\nreports: " + &reports + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(method: &hyper::Method, path: &str, expected: Option<Endpoint>) {
+        let found = match find(method, path) {
+            Found::Route(route, _) => Some(route.endpoint),
+            Found::OtherMethods(..) | Found::Nothing => None,
+        };
+        assert_eq!(found, expected, "{method} {path}");
+    }
+
+    #[test]
+    fn find_knows_the_paths_and_no_others() {
+        for (path, expected) in [
+            ("/", Some(Endpoint::Listing)),
+            ("/ping", Some(Endpoint::Ping)),
+            ("/query", Some(Endpoint::Statements)),
+            ("/health", Some(Endpoint::Health)),
+            ("/stories", Some(Endpoint::ListStories)),
+            ("/stories/5b07", Some(Endpoint::ShowStory)),
+            ("/reports/conversations.paid", Some(Endpoint::Report)),
+            ("/v2/reports/conversations.paid", Some(Endpoint::Report)),
+            ("/reports/conversations/x", None),
+            ("/settings", None),
+            ("/events/", None),
+            ("/stories/", None),
+            ("/stories/a/b", None),
+            ("/api/v2", None),
+            ("/api/v2/write/x", None),
+            ("//events", None),
+            ("/reports", None),
+            ("*", None),
+            ("", None),
+        ] {
+            check(&hyper::Method::GET, path, expected);
+            check(&hyper::Method::HEAD, path, expected);
+        }
+        for path in ["/events", "/write", "/api/v2/write"] {
+            check(&hyper::Method::POST, path, Some(Endpoint::WriteEvents));
+            check(&hyper::Method::GET, path, None);
+        }
+        check(&hyper::Method::PUT, "/stories/x", Some(Endpoint::PutStory));
+        check(&hyper::Method::DELETE, "/stories/x", Some(Endpoint::DeleteStory));
+    }
+
+    #[test]
+    fn find_names_the_methods_of_a_known_path() {
+        for (path, expected) in [
+            ("/events", "POST"),
+            ("/stories/x", "GET, HEAD, PUT, DELETE"),
+            ("/query", "GET, HEAD, POST"),
+            ("/reports/conversations", "GET, HEAD"),
+        ] {
+            let found = find(&hyper::Method::PATCH, path);
+            assert!(
+                matches!(&found, Found::OtherMethods(_, allow) if allow == expected),
+                "{path}: {found:?}"
+            );
+        }
+        assert!(matches!(find(&hyper::Method::PATCH, "/reports/nonsense"), Found::Nothing));
+    }
+
+    /// The rows of the README's table.
+    fn readme_row(route: &Route) -> String {
+        let scopes: Vec<_> = route.scopes.iter().map(|scope| scope.as_str()).collect();
+        let scopes = if scopes.is_empty() { "–".to_owned() } else { scopes.join(" or ") };
+        let body = match route.body.bytes_max {
+            0 => "–".to_owned(),
+            bytes if bytes >= 1 << 20 => format!("{} MiB", bytes >> 20),
+            bytes => format!("{} KiB", bytes >> 10),
+        };
+        format!("| `{}` | {} | {scopes} | {body} |", route.title(), route.words)
+    }
+
+    #[test]
+    fn readme_has_the_table_as_it_is() {
+        let readme = include_str!("../../../README.md");
+        let expected: Vec<String> = ROUTES.iter().map(readme_row).collect();
+        assert!(readme.contains(&expected.join("\n")), "README.md must have:\n{}", expected.join("\n"));
+        for route in &ROUTES {
+            assert!(listing().contains(&route.title()) && !route.words.is_empty());
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Work that must not run on the threads of the connections: a bounded number of jobs at a time, of two kinds.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Shared;
+use super::failure::Failure;
+use crate::limits::HEAVY_QUERY_WAIT_MAX;
+
+/// Runs work on a body. It waits for its turn; the budget of bytes bounds how many wait. `None` if it panicked.
+pub(super) async fn run_body<T: Send + 'static>(
+    shared: &Shared,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let permit = Arc::clone(&shared.body_workers).acquire_owned().await.ok()?;
+    run(permit, work).await
+}
+
+/// Runs a query over very many series.
+///
+/// # Errors
+/// 503 where its turn does not come soon.
+pub(super) async fn run_query<T: Send + 'static>(
+    shared: &Shared,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    let permit =
+        soon(&shared.heavy_queries, "too many large queries are being answered at the moment").await?;
+    run(permit, work).await.ok_or_else(Failure::internal)
+}
+
+/// A permit of a kind of which there are few.
+///
+/// # Errors
+/// 503, in these words, where none becomes free soon.
+pub(super) async fn soon(
+    permits: &Arc<Semaphore>,
+    else_words: &'static str,
+) -> Result<OwnedSemaphorePermit, Failure> {
+    match tokio::time::timeout(HEAVY_QUERY_WAIT_MAX, Arc::clone(permits).acquire_owned()).await {
+        Ok(Ok(permit)) => Ok(permit),
+        Ok(Err(_)) | Err(_) => Err(Failure::unavailable(else_words)),
+    }
+}
+
+async fn run<T: Send + 'static>(
+    permit: OwnedSemaphorePermit,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let job = tokio::task::spawn_blocking(move || {
+        let outcome = work();
+        drop(permit);
+        outcome
+    });
+    job.await.inspect_err(|error| tracing::error!(%error, "a worker thread panicked")).ok()
+}

@@ -1,0 +1,264 @@
+//! The accept loop of both ports: bounds the number of connections, backs off while the machine gives no more, drains
+//! when the daemon stops. Knows nothing of what is said on a connection.
+//!
+//! INVARIANT: a connection's slot and its place in the gauge are given back however its task ends.
+//! INVARIANT: a loop that cannot accept does not spin, and logs so once, not a hundred times a second.
+
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{sleep, timeout};
+
+use super::metrics::{Listener, Metrics};
+use crate::limits::{
+    ACCEPT_BACKOFF_MAX, ACCEPT_BACKOFF_MIN, CONNECTION_REFUSAL_TIMEOUT, CONNECTIONS_REFUSED_MAX,
+    TCP_KEEPALIVE,
+};
+use crate::platform::shutdown::Watch;
+
+/// A connection's bytes, encrypted on their way or not.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
+
+/// What is spoken on the connections of a port.
+pub(crate) trait Protocol: Send + Sync + 'static {
+    /// Serves one connection until it ends, which is soon after the shutdown.
+    fn serve<S: Stream>(
+        self: Arc<Self>,
+        stream: S,
+        slot: Slot,
+        shutdown: Watch,
+    ) -> impl Future<Output = ()> + Send;
+
+    /// Says that there are too many connections. It is cut off after [`CONNECTION_REFUSAL_TIMEOUT`].
+    fn refuse<S: Stream>(self: Arc<Self>, stream: S) -> impl Future<Output = ()> + Send;
+}
+
+/// How many connections a port serves, and how long they may take to finish when the daemon stops.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Capacity {
+    pub(crate) connections: usize,
+    /// How many of them, at most half, are kept for clients that do not write.
+    pub(crate) reserved: usize,
+    pub(crate) drain_timeout: Duration,
+}
+
+/// The place of one connection: counts it, and gives place and gauge back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    listener: Listener,
+    metrics: Arc<Metrics>,
+    is_reserved: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Slot {
+    /// Whether the connection has one of the places that are kept for clients that do not write.
+    pub(crate) fn is_reserved(&self) -> bool {
+        self.is_reserved
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.metrics.connection_closed(self.listener);
+    }
+}
+
+/// The places of a port.
+struct Slots {
+    listener: Listener,
+    metrics: Arc<Metrics>,
+    ordinary: Arc<Semaphore>,
+    reserved: Arc<Semaphore>,
+}
+
+impl Slots {
+    /// A place, if there is one.
+    fn acquire(&self) -> Option<Slot> {
+        let ordinary = Arc::clone(&self.ordinary).try_acquire_owned();
+        let is_reserved = ordinary.is_err();
+        let permit = ordinary.or_else(|_none| Arc::clone(&self.reserved).try_acquire_owned()).ok()?;
+        self.metrics.connection_opened(self.listener);
+        let (listener, metrics) = (self.listener, Arc::clone(&self.metrics));
+        Some(Slot { listener, metrics, is_reserved, _permit: permit })
+    }
+}
+
+/// Serves the port until the shutdown, then stops accepting, and returns once all connections have ended or the
+/// deadline for that has passed.
+pub(crate) async fn serve<P: Protocol>(
+    socket: TcpListener,
+    (listener, metrics): (Listener, Arc<Metrics>),
+    capacity: Capacity,
+    protocol: Arc<P>,
+    mut shutdown: Watch,
+) {
+    let reserved = capacity.reserved.min(capacity.connections / 2);
+    let slots = Slots {
+        listener,
+        metrics,
+        ordinary: Arc::new(Semaphore::new(capacity.connections.saturating_sub(reserved))),
+        reserved: Arc::new(Semaphore::new(reserved)),
+    };
+    let refusals = Arc::new(Semaphore::new(CONNECTIONS_REFUSED_MAX));
+    let mut tasks = JoinSet::new();
+    let mut backoff = Backoff::default();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.stopping() => break,
+            Some(ended) = tasks.join_next(), if !tasks.is_empty() => {
+                log_panic(ended);
+                continue;
+            }
+            accepted = socket.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                backoff = Backoff::default();
+                prepare(&stream);
+                if let Some(slot) = slots.acquire() {
+                    tasks.spawn(Arc::clone(&protocol).serve(stream, slot, shutdown.clone()));
+                    continue;
+                }
+                slots.metrics.connection_refused(listener);
+                if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
+                    tasks.spawn(refuse(Arc::clone(&protocol), stream, permit));
+                }
+            }
+            Err(error) => {
+                if let Some(pause) = backoff.after(listener, &error) {
+                    tokio::select! {
+                        () = shutdown.stopping() => break,
+                        () = sleep(pause) => {}
+                    }
+                }
+            }
+        }
+    }
+    drop(socket);
+    drain(tasks, listener, capacity.drain_timeout).await;
+}
+
+async fn refuse<P: Protocol>(protocol: Arc<P>, stream: TcpStream, permit: OwnedSemaphorePermit) {
+    if timeout(CONNECTION_REFUSAL_TIMEOUT, protocol.refuse(stream)).await.is_err() {
+        tracing::debug!("a connection that was one too many did not wait for the reason");
+    }
+    drop(permit);
+}
+
+async fn drain(mut tasks: JoinSet<()>, listener: Listener, deadline: Duration) {
+    let finished = timeout(deadline, async {
+        while let Some(ended) = tasks.join_next().await {
+            log_panic(ended);
+        }
+    });
+    if finished.await.is_err() {
+        let connections = tasks.len();
+        tracing::warn!(
+            connections,
+            listener = listener.as_str(),
+            "connections did not finish in time and are cut off"
+        );
+        tasks.shutdown().await;
+    }
+}
+
+fn log_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(%error, "a connection's task panicked");
+    }
+}
+
+/// Short answers must not wait for more bytes, and keepalive finds peers that vanished.
+fn prepare(stream: &TcpStream) {
+    let (idle, interval, probes) = TCP_KEEPALIVE;
+    let prepared = stream.set_nodelay(true).and_then(|()| {
+        rustix::net::sockopt::set_socket_keepalive(stream, true)?;
+        rustix::net::sockopt::set_tcp_keepidle(stream, idle)?;
+        rustix::net::sockopt::set_tcp_keepintvl(stream, interval)?;
+        rustix::net::sockopt::set_tcp_keepcnt(stream, probes)?;
+        Ok(())
+    });
+    if let Err(error) = prepared {
+        tracing::debug!(%error, "a connection goes without TCP_NODELAY or keepalive");
+    }
+}
+
+/// The pauses of an accept loop. A new one after each success.
+#[derive(Default, Debug)]
+struct Backoff {
+    last: Option<Duration>,
+}
+
+impl Backoff {
+    /// How long to wait before the next attempt. `None` where only that one peer is gone, which says nothing about
+    /// the next; else from [`ACCEPT_BACKOFF_MIN`], twice as long each time, to [`ACCEPT_BACKOFF_MAX`], since the process
+    /// is out of descriptors or memory. The first of a run is logged.
+    fn after(&mut self, listener: Listener, error: &io::Error) -> Option<Duration> {
+        if matches!(
+            error.kind(),
+            ErrorKind::ConnectionAborted
+                | ErrorKind::ConnectionReset
+                | ErrorKind::ConnectionRefused
+                | ErrorKind::Interrupted
+        ) {
+            return None;
+        }
+        if self.last.is_none() {
+            tracing::warn!(%error, listener = listener.as_str(), "connections cannot be accepted for the moment");
+        }
+        let next =
+            self.last.map_or(ACCEPT_BACKOFF_MIN, |last| last.saturating_mul(2).min(ACCEPT_BACKOFF_MAX));
+        self.last = Some(next);
+        Some(next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_their_bound_while_descriptors_are_out() {
+        let mut backoff = Backoff::default();
+        let out_of_descriptors = io::Error::from_raw_os_error(24);
+        assert_eq!(backoff.after(Listener::Tcp, &out_of_descriptors), Some(ACCEPT_BACKOFF_MIN));
+        assert_eq!(backoff.after(Listener::Tcp, &out_of_descriptors), Some(ACCEPT_BACKOFF_MIN * 2));
+        for _ in 0..20 {
+            backoff.after(Listener::Tcp, &out_of_descriptors);
+        }
+        assert_eq!(backoff.after(Listener::Tcp, &out_of_descriptors), Some(ACCEPT_BACKOFF_MAX));
+    }
+
+    #[test]
+    fn peer_that_vanished_makes_no_pause() {
+        for kind in [ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset, ErrorKind::Interrupted] {
+            assert_eq!(Backoff::default().after(Listener::Http, &kind.into()), None);
+        }
+    }
+
+    #[test]
+    fn the_last_places_are_the_reserved_ones_and_come_back() {
+        let metrics = Arc::new(Metrics::new());
+        let (ordinary, reserved) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(1)));
+        let slots = Slots { listener: Listener::Http, metrics, ordinary, reserved };
+        let (first, second) = (slots.acquire(), slots.acquire());
+        assert_eq!(
+            [&first, &second].map(|slot| slot.as_ref().map(Slot::is_reserved)),
+            [Some(false), Some(true)]
+        );
+        assert!(slots.acquire().is_none());
+        drop(first);
+        assert!(slots.acquire().is_some_and(|slot| !slot.is_reserved()));
+    }
+}
