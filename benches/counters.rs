@@ -185,7 +185,7 @@ fn visit_total(bencher: Bencher<'_, '_>) {
     let range = HourRange { start: Hour::MIN, end: Hour::new(START + 7_000) };
     bencher.counter(ItemsCount::new(7_000_u32)).bench_local(|| {
         let mut sum = 0;
-        assert!(counters.visit_total(black_box(total), range, &mut |_, counts| sum += counts.sum()));
+        counters.total(black_box(total)).unwrap().visit(range, &mut |_, counts| sum += counts.sum());
         sum
     });
 }

@@ -60,9 +60,9 @@ pub const INDEX_STORY_SLOTS_MAX: usize = 2 * 1024 * 1024;
 pub const INDEX_NODE_SLOTS_MAX: usize = 8 * 1024 * 1024;
 /// Series ids that are reserved for the totals over all stories; those of stories follow.
 pub const TOTALS: usize = 24;
-/// Hours since 1970 of which the totals are kept in place, of eight bytes each: up to 2149. Whoever sends an event for
-/// every month since 1974, of every kind and source, makes the totals take 90 MB; five years of hours take 9 MB.
-pub const TOTAL_HOURS_MAX: usize = 2048 * 768;
+/// Hours since 1970 that can be counted: up to June 2149. A total takes eight bytes an hour, so events for every month
+/// since 1974, of every metric and source, make the totals take 90 MB; five years of hours take 9 MB.
+pub const HOURS_MAX: u32 = 2048 * 768;
 
 const _: () = assert!(NODES_PER_STORY_MAX < 1 << 24, "the catalogue's reverse table has 24 bits for a node");
 const _: () = assert!(

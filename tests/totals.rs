@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "noise in tests")]
 
 use proptest::prelude::*;
-use tallyd::limits::TOTAL_HOURS_MAX;
+use tallyd::limits::HOURS_MAX;
 use tallyd::model::batch::{Definition, Increment};
 use tallyd::model::calendar::Hour;
 use tallyd::model::catalogue::{Catalogue, CatalogueLimits};
@@ -54,8 +54,8 @@ fn an_event_makes_room_for_the_hours_around_it_and_no_others() {
 }
 
 fn events(stories: usize) -> impl Strategy<Value = Vec<Event>> {
-    let last = u32::try_from(TOTAL_HOURS_MAX).unwrap() - START;
-    let hours = prop_oneof![8 => 0..9_000_u32, 1 => last - 3..last + 3];
+    let last = HOURS_MAX - 1 - START;
+    let hours = prop_oneof![8 => 0..9_000_u32, 1 => last - 5..=last];
     let counts = prop_oneof![8 => 1..300_u32, 1 => (u32::MAX - 400)..=u32::MAX];
     prop::collection::vec((0..stories, 0..7_usize, 0..3_usize, hours, counts), 0..120)
 }
@@ -77,7 +77,7 @@ fn queries() -> impl Strategy<Value = String> {
             let start = i64::from(START) * 3_600_000 + from * 86_400_000 + from * 3_600_000;
             format!("from={start}&to={}", start + days * 86_400_000)
         }),
-        // Over the hours that totals keep as cells.
+        // Beyond the last hour that can be counted.
         Just("from=2149-5-1&to=2149-7-31".to_owned()),
     ];
     let sources = prop_oneof![Just(""), Just("&source=messenger,app"), Just("&source=custom")];

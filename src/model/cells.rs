@@ -48,6 +48,9 @@ pub enum FrameError {
     /// An hour is past the end of the frame's month.
     #[error("the frame's hours leave its month")]
     OutOfOrder,
+    /// An hour is [`Hour::END`] or later.
+    #[error("the frame has an hour after the year 2149")]
+    TooLate,
     /// Something follows the frame where nothing may.
     #[error("bytes follow the frame")]
     TrailingBytes,
@@ -148,7 +151,7 @@ pub fn encode_frame(cells: &[Cell], out: &mut Vec<u8>) {
 /// panics nor allocates more than the frame can hold.
 ///
 /// # Errors
-/// [`FrameError::Truncated`], [`FrameError::Header`] or [`FrameError::OutOfOrder`]; `out` is then unchanged.
+/// All but [`FrameError::TrailingBytes`]; `out` is then unchanged.
 pub fn decode_frame(bytes: &[u8], out: &mut Vec<Cell>) -> Result<usize, FrameError> {
     let frame = FrameRef::read(bytes)?;
     frame.check_hours()?;
@@ -272,7 +275,11 @@ impl<'a> FrameRef<'a> {
     }
 
     fn check_hours(&self) -> Result<(), FrameError> {
-        let of_one_month = self.cells == 1 || self.last() < Month::containing(self.first).end();
+        let last = self.last();
+        if last >= u64::from(Hour::END.get()) {
+            return Err(FrameError::TooLate);
+        }
+        let of_one_month = self.cells == 1 || last < Month::containing(self.first).end();
         if of_one_month { Ok(()) } else { Err(FrameError::OutOfOrder) }
     }
 }
@@ -390,6 +397,7 @@ fn take_varint(bytes: &mut &[u8]) -> Result<u32, FrameError> {
 #[cfg(test)]
 mod tests {
     use super::{Cell, FrameError, Month, by_month, decode_frame, encode_frame};
+    use crate::limits::HOURS_MAX;
     use crate::model::calendar::Hour;
     use proptest::prelude::*;
 
@@ -433,6 +441,13 @@ mod tests {
         assert_eq!(refused(&[0x00, 0, 0]), FrameError::Header, "no cells");
         assert_eq!(refused(&[0x00, 0xE9, 5, 0]), FrameError::Header, "745 cells of no bytes");
         assert_eq!(refused(&[0x10, 0xFF, 0xFF, 0xFF, 0xFF, 0x10]), FrameError::Header, "hour over 32 bits");
+        assert_eq!(refused(&[0x10, 0x80, 0x80, 0x60]), FrameError::TooLate, "hour 1,572,864");
+        assert!(decode_frame(&[0x10, 0xFF, 0xFF, 0x5F], &mut Vec::new()).is_ok(), "the hour before it");
+        assert_eq!(
+            refused(&[0x22, 0xFF, 0xFF, 0x5F, 1, 0]),
+            FrameError::TooLate,
+            "from that hour to the next"
+        );
         assert_eq!(refused(&[0x21, 0xE7, 5, 1]), FrameError::OutOfOrder, "hour 743, then 744");
         assert!(decode_frame(&[0x21, 0xE6, 5, 1], &mut Vec::new()).is_ok(), "hour 742, then 743");
     }
@@ -463,7 +478,7 @@ mod tests {
                 prop::collection::vec(0..744_u32, 1..40),
                 (0..400_u32, 1..344_u32).prop_map(|(first, n)| (first..first + n).collect()),
             ],
-            start in prop_oneof![Just(0_u32), Just(431_328), Just(u32::MAX - 800), any::<u32>()],
+            start in prop_oneof![Just(0_u32), Just(431_328), Just(HOURS_MAX - 800), 0..HOURS_MAX - 744],
             bits in 0..=32_u32,
             seed in any::<u64>(),
         ) {

@@ -47,11 +47,14 @@ pub(super) fn answer(catalogue: &Catalogue, counters: &Counters, query: &Query) 
     let mut slots = vec![0; 7 * 24];
     let zone = query.range().zone();
     for series in series_of(catalogue, query, Metric::Conversations) {
-        let is_told = counters.visit_total(series, query.hours(), &mut |first, counts| {
-            add_hours((first, counts), zone.spans(), &mut slots);
-        });
-        if !is_told {
-            counters.visit(series, query.hours(), &mut |cells| add_cells(cells, zone.spans(), &mut slots));
+        match counters.total(series) {
+            Some(total) => total.visit(query.hours(), &mut |first, counts| {
+                add_hours((first, counts), zone.spans(), &mut slots);
+            }),
+            None => {
+                counters
+                    .visit(series, query.hours(), &mut |cells| add_cells(cells, zone.spans(), &mut slots));
+            }
         }
     }
     let total = sum(&slots);
@@ -93,7 +96,7 @@ fn add_cells(cells: &[Cell], spans: &[Span], slots: &mut [u64]) {
         }
         let shift = slot_shift(span);
         let end = span.end.first_hour();
-        let (now, later) = rest.split_at(rest.partition_point(|cell| cell.hour < end || end == Hour::MAX));
+        let (now, later) = rest.split_at(rest.partition_point(|cell| cell.hour < end));
         for cell in now {
             let slot = usize::try_from(cell.hour.get().wrapping_add(shift) % SLOTS).unwrap_or(0);
             if let Some(value) = slots.get_mut(slot) {

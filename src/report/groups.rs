@@ -140,7 +140,7 @@ fn add_all_stories(
         let mut ahead = gathered.iter().skip(TOUCHED_AHEAD);
         for of_story in gathered.chunk_by(|a, b| a.story == b.story) {
             let Some(Gathered { story, .. }) = of_story.first() else { continue };
-            ahead.by_ref().take(of_story.len()).for_each(|next| counters.touch(next.series));
+            ahead.by_ref().take(of_story.len()).for_each(|next| counters.prefetch(next.series));
             columns.clear();
             columns.add(counters, query, units, |metric| {
                 of_story.iter().filter(move |one| one.metric == code(metric)).map(|one| one.series)

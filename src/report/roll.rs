@@ -50,13 +50,13 @@ pub(super) fn add_series(
 ) -> Range<usize> {
     let mut touched = 0..0;
     for id in series {
-        let is_told = counters.visit_total(id, range, &mut |first, counts| {
-            touched = hull(&touched, &add_hours((first, counts), units.bounds(), column));
-        });
-        if !is_told {
-            counters.visit(id, range, &mut |cells| {
+        match counters.total(id) {
+            Some(total) => total.visit(range, &mut |first, counts| {
+                touched = hull(&touched, &add_hours((first, counts), units.bounds(), column));
+            }),
+            None => counters.visit(id, range, &mut |cells| {
                 touched = hull(&touched, &add_cells(cells, units.bounds(), column));
-            });
+            }),
         }
     }
     touched

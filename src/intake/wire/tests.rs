@@ -65,6 +65,25 @@ fn line_events_follow_the_contract() {
     check("conversation@ x=1 1552827600000000000", "at 431341");
 }
 
+/// 2149-06-07T00:00Z, whatever the clock of the daemon shows.
+#[test]
+fn no_hour_past_the_last_that_can_be_counted_is_taken() {
+    let end = i64::from(crate::limits::HOURS_MAX) * 3_600_000_000_000;
+    for unix_nanos in [end - 1, end + 1_000_000_000_000_000] {
+        let arrival = Arrival { unix_nanos, max_future: Duration::from_hours(366 * 24) };
+        let rules = TimeRules::new(arrival, None);
+        for (nanos, is_taken) in [(end - 1, true), (end, false), (end + 1_000_000_000_000, false)] {
+            assert_eq!(
+                rules.check(nanos, Precision::Nanoseconds).is_ok(),
+                is_taken,
+                "{nanos} at {unix_nanos}"
+            );
+            assert_eq!(rules.quick(nanos.unsigned_abs()).is_some(), is_taken, "{nanos} at {unix_nanos}");
+        }
+        assert_eq!(rules.check_absent().is_ok(), unix_nanos < end);
+    }
+}
+
 #[test]
 fn line_events_are_refused_in_words() {
     check("talk@ count=1i", "the measurement must be one of conversation, message, interaction; got `talk`");

@@ -15,6 +15,9 @@ const NANOS_PER_SECOND: i64 = 1_000_000_000;
 const NANOS_PER_HOUR: u64 = 3_600_000_000_000;
 /// The earliest instant of an event, in nanoseconds since the epoch.
 const EARLIEST_NANOS: i64 = EVENT_UNIX_SECONDS_MIN * NANOS_PER_SECOND;
+/// The latest one, whatever the daemon's clock shows: the last of the last hour that can be counted.
+#[expect(clippy::as_conversions, reason = "from is not const")]
+const LATEST_NANOS: i64 = Hour::END.get() as i64 * Hour::SECONDS * NANOS_PER_SECOND - 1;
 
 /// Unit of the integer timestamps of a request or connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -112,7 +115,7 @@ impl TimeRules {
     pub fn new(arrival: Arrival, precision: Option<Precision>) -> Self {
         let line_precision = precision.unwrap_or(Precision::Nanoseconds);
         let ahead_nanos = i64::try_from(arrival.max_future.as_nanos()).unwrap_or(i64::MAX);
-        let latest_nanos = arrival.unix_nanos.saturating_add(ahead_nanos);
+        let latest_nanos = arrival.unix_nanos.saturating_add(ahead_nanos).min(LATEST_NANOS);
         Self {
             line_precision,
             json_precision: precision.unwrap_or(Precision::Milliseconds),
@@ -220,13 +223,12 @@ impl TimeRules {
         if self.latest_nanos < nanos {
             return Err(self.too_late(instant(), unit));
         }
-        // 64-bit nanoseconds end in 2262, long before the hours do.
         let hour = hour_of(nanos).ok_or_else(|| LineErrorKind::TooEarly { instant: instant(), unit })?;
         Ok((hour, nanos))
     }
 }
 
-/// The hour that an instant, in nanoseconds since the epoch, is in; `None` before 1970.
+/// The hour that an instant, in nanoseconds since the epoch, is in; `None` before 1970 and from [`Hour::END`] on.
 fn hour_of(unix_nanos: i64) -> Option<Hour> {
     Hour::containing(unix_nanos.div_euclid(NANOS_PER_SECOND))
 }

@@ -1,5 +1,7 @@
 //! The UTC hour, the finest time that is kept, and half-open ranges of it.
 
+use crate::limits::HOURS_MAX;
+
 /// Whole hours since 1970-01-01T00:00Z.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Hour(u32);
@@ -9,7 +11,9 @@ impl Hour {
     pub const SECONDS: i64 = 3_600;
     /// The first hour.
     pub const MIN: Self = Self(0);
-    /// Past every hour that an event can have.
+    /// The hour after the last that an event can have.
+    pub const END: Self = Self(HOURS_MAX);
+    /// The last hour of 32 bits.
     pub const MAX: Self = Self(u32::MAX);
 
     /// The hour of that number.
@@ -18,10 +22,16 @@ impl Hour {
         Self(hours_since_epoch)
     }
 
-    /// The hour that the instant is in; `None` before 1970 or past the range of `u32` hours.
+    /// The hour of a number that is still to be checked; `None` from [`Self::END`] on.
+    #[inline]
+    pub fn checked(hours_since_epoch: u32) -> Option<Self> {
+        (hours_since_epoch < HOURS_MAX).then_some(Self(hours_since_epoch))
+    }
+
+    /// The hour that the instant is in; `None` before 1970 and from [`Self::END`] on.
     #[inline]
     pub fn containing(unix_seconds: i64) -> Option<Self> {
-        u32::try_from(unix_seconds.div_euclid(Self::SECONDS)).ok().map(Self)
+        u32::try_from(unix_seconds.div_euclid(Self::SECONDS)).ok().and_then(Self::checked)
     }
 
     /// Whole hours since the epoch.

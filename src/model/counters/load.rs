@@ -4,7 +4,7 @@
 //! INVARIANT: every frame kept has passed `decode_frame`, has no count of 0 and is of a defined series that is no
 //! total; `sums` is what these frames add to the totals they feed.
 
-use super::series::{Entry, Feeds};
+use super::series::{Entry, RollUpTarget};
 use super::{Counters, Writer};
 use crate::model::batch::SeriesId;
 use crate::model::calendar::Hour;
@@ -95,10 +95,10 @@ impl Counters {
         if decode_frame(frame, &mut into.cells)? != frame.len() {
             return Err(FrameError::TrailingBytes);
         }
-        match self.entries.get(id.index()).map_or(Feeds::Undefined, Entry::feeds) {
-            Feeds::Undefined | Feeds::IsTotal => into.undefined += 1,
-            Feeds::Nothing => into.keep(id, frame),
-            Feeds::Total(total) => {
+        match self.entries.get(id.index()).map_or(RollUpTarget::Undefined, Entry::target) {
+            RollUpTarget::Undefined => into.undefined += 1,
+            RollUpTarget::None => into.keep(id, frame),
+            RollUpTarget::Total(total) => {
                 into.keep(id, frame);
                 into.add_up(total);
             }

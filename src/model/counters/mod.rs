@@ -4,13 +4,13 @@
 //! One [`Writer`] changes the counts, any number of threads read them. Nearly every increment is one store to
 //! the cache line of its series, without a lock. The totals are dense: every hour has its place.
 //!
-//! INVARIANT: a total is the sum of the series that feed it, once the writer's call has returned.
+//! INVARIANT: a total is the sum of the series that add to it, once the writer's call has returned.
 
 mod load;
 mod packed;
 mod recent;
 mod series;
-mod totals;
+mod total;
 
 use std::cmp::Ordering::{Equal, Greater, Less};
 use std::hint::black_box;
@@ -25,9 +25,8 @@ use crate::model::cells::Cell;
 use crate::model::event::{SeriesKey, Source};
 use crate::model::table::{CHUNK_ENTRIES, Table};
 pub use load::CheckedFrames;
-use series::{Entry, Feeds, Work};
-pub use totals::HourlyCounts;
-use totals::Totals;
+use series::{Entry, RollUpTarget, Work};
+pub use total::{HourlyCounts, Total};
 
 /// Increments whose entries are fetched together, so that their cache misses overlap.
 const BLOCK: usize = 64;
@@ -37,9 +36,9 @@ const TOTALS_OF_METRIC: usize = Source::ALL.len() + 1;
 /// The live counts: read by any thread, written by the one [`Writer`].
 #[derive(Debug)]
 pub struct Counters {
-    /// The series; those with the ids of totals have only the hours that [`Totals`] does not keep.
+    /// The series by id; those with the ids of totals are never defined.
     entries: Table<Entry>,
-    totals: Totals,
+    totals: [Total; TOTALS],
     series: AtomicU64,
     cells: AtomicU64,
     bytes: AtomicU64,
@@ -74,93 +73,71 @@ impl Counters {
     pub fn new() -> (Arc<Self>, Writer) {
         let counters = Arc::new(Self {
             entries: Table::new(TOTALS + SERIES_MAX),
-            totals: Totals::new(),
-            series: AtomicU64::new(0),
+            totals: std::array::from_fn(|_| Total::new()),
+            series: AtomicU64::new(SERIES_RESERVED),
             cells: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             undefined: AtomicU64::new(0),
         });
         let mut writer = Writer { counters: Arc::clone(&counters), work: Work::default(), entries_made: 0 };
-        for index in 0..TOTALS {
-            writer.define_as(index, Feeds::IsTotal);
-        }
-        writer.work.bytes_grown += Totals::FIXED_BYTES + TABLE_BYTES;
+        writer.work.bytes_grown += FIXED_BYTES;
+        writer.entry(0);
         writer.publish();
         (counters, writer)
     }
 
+    /// The total that has this id, if it is one of a total.
+    #[inline]
+    pub fn total(&self, series: SeriesId) -> Option<&Total> {
+        self.totals.get(series.index())
+    }
+
     /// Calls `f` with the cells of the series within the range, in slices each ascending by hour. The slices
     /// together are NOT ordered and may repeat an hour (cells of equal hour add up). An undefined series has no
-    /// cells. Blocks only for the moment in which the writer reorganises this one series; never for a total, of which
-    /// [`Self::visit_total`] tells more quickly.
+    /// cells. Blocks only for the moment in which the writer reorganises this one series. A total is read more quickly
+    /// by [`Self::total`].
     ///
     /// NOTE: a lock of the series is held meanwhile: `f` must be brief and must not call the counters.
     pub fn visit(&self, series: SeriesId, range: HourRange, f: &mut dyn FnMut(&[Cell])) {
-        self.totals.visit(series.index(), range, &mut |first, counts| {
-            for (count, hour) in counts.iter().zip(first.get()..) {
-                each_cell(Hour::new(hour), count, &mut |cell| f(&[cell]));
-            }
-        });
-        if let Some(entry) = self.entry_beside_total(series, range) {
-            entry.visit(range, f);
+        match (self.total(series), self.entries.get(series.index())) {
+            (Some(total), _) => total.visit(range, &mut |first, counts| {
+                for (count, hour) in counts.iter().zip(first.get()..) {
+                    each_cell(Hour::new(hour), count, &mut |cell| f(&[cell]));
+                }
+            }),
+            (None, Some(entry)) => entry.visit(range, f),
+            (None, None) => {}
         }
     }
 
-    /// Calls `f` with the hourly counts of a total within the range, and the first of their hours, in ascending order;
-    /// an hour that is not given has a count of 0. Whether all was told in this way: otherwise nothing was, since the
-    /// series is no total, or since the range reaches into a time of which the totals are kept as cells. Never blocks.
-    #[must_use]
-    pub fn visit_total(
-        &self,
-        series: SeriesId,
-        range: HourRange,
-        f: &mut dyn FnMut(Hour, HourlyCounts<'_>),
-    ) -> bool {
-        let is_told = series.index() < TOTALS && range.end <= Totals::END;
-        if is_told {
-            self.totals.visit(series.index(), range, f);
-        }
-        is_told
-    }
-
-    /// Begins to bring the series near, for somebody who will soon visit it after others. Never blocks.
-    pub fn touch(&self, series: SeriesId) {
-        black_box(self.entries.get(series.index()).map(Entry::touch));
+    /// Prefetches the series, for a caller that will visit it after others. Never blocks.
+    pub fn prefetch(&self, series: SeriesId) {
+        black_box(self.entries.get(series.index()).map(Entry::prefetch));
     }
 
     /// Sum of all counts in the range; stays at `u64::MAX` where it would be more. Blocks as [`Self::visit`] does.
     pub fn sum(&self, series: SeriesId, range: HourRange) -> u64 {
-        let of_entry = self.entry_beside_total(series, range).map_or(0, |entry| entry.sum(range));
-        if series.index() < TOTALS {
-            return self.totals.sum(series.index(), range).saturating_add(of_entry);
+        match self.total(series) {
+            Some(total) => total.sum(range),
+            None => self.entries.get(series.index()).map_or(0, |entry| entry.sum(range)),
         }
-        of_entry
     }
 
     /// First and last hour with a cell. Blocks as [`Self::visit`] does.
     pub fn span(&self, series: SeriesId) -> Option<(Hour, Hour)> {
-        let beside = self.entries.get(series.index()).and_then(Entry::span);
-        if series.index() >= TOTALS {
-            return beside;
+        match self.total(series) {
+            Some(total) => total.span(),
+            None => self.entries.get(series.index()).and_then(Entry::span),
         }
-        let both = [self.totals.span(series.index()), beside];
-        both.into_iter().flatten().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
-    }
-
-    /// The entry of the series, unless it is of a total that has nothing of the range in it.
-    fn entry_beside_total(&self, series: SeriesId, range: HourRange) -> Option<&Entry> {
-        let is_dense = series.index() < TOTALS && range.end <= Totals::END;
-        if is_dense { None } else { self.entries.get(series.index()) }
     }
 
     /// Whether the series has a cell of that hour, so that a count for it takes no more memory. Blocks as
     /// [`Self::visit`] does where the hour is not the latest; allocates nothing.
     pub fn has_cell(&self, series: SeriesId, hour: Hour) -> bool {
-        if series.index() < TOTALS {
-            let range = HourRange { start: hour, end: hour.next() };
-            return self.sum(series, range) > 0;
+        match self.total(series) {
+            Some(total) => total.sum(HourRange { start: hour, end: hour.next() }) > 0,
+            None => self.entries.get(series.index()).is_some_and(|entry| entry.has_cell(hour)),
         }
-        self.entries.get(series.index()).is_some_and(|entry| entry.has_cell(hour))
     }
 
     /// Bytes of memory that the counters take, with the overhead of the allocator. One atomic load.
@@ -185,41 +162,46 @@ impl Writer {
         &self.counters
     }
 
-    /// Makes room for the series and links it to the totals its key feeds. Idempotent. Must precede
+    /// Makes room for the series and links it to the totals its key adds to. Idempotent. Must precede
     /// [`Self::add`]. A reserved id, or one past [`SERIES_MAX`], stays as it is.
     pub fn define(&mut self, id: SeriesId, key: &SeriesKey) {
         if id.index() < TOTALS {
             return;
         }
         let total = total_series(key.metric, Some(key.source)).and_then(|id| u8::try_from(id.get()).ok());
-        self.define_as(id.index(), total.map_or(Feeds::Nothing, Feeds::Total));
+        if let Some(entry) = self.entry(id.index())
+            && entry.target() == RollUpTarget::Undefined
+        {
+            entry.set_target(total.map_or(RollUpTarget::None, RollUpTarget::Total));
+            self.counters.series.fetch_add(1, Ordering::Relaxed);
+        }
         self.publish();
     }
 
-    /// Adds increments, to the series and to the totals they feed. Those of undefined series are a bug: an
+    /// Adds increments, to the series and to the totals they add to. Those of undefined series are a bug: an
     /// assertion in debug builds, counted in [`CountersStats::undefined`] in release.
     pub fn add(&mut self, increments: &[Increment]) {
         let counters = &*self.counters;
         let mut totals = PendingTotals::default();
         for block in increments.chunks(BLOCK) {
             let mut entries = [None; BLOCK];
-            let mut touched = 0;
+            let mut prefetched = 0;
             for (entry, increment) in entries.iter_mut().zip(block) {
                 *entry = counters.entries.get(increment.series.index());
-                touched ^= entry.map_or(0, Entry::touch);
+                prefetched ^= entry.map_or(0, Entry::prefetch);
             }
-            black_box(touched);
+            black_box(prefetched);
             for (entry, increment) in entries.iter().zip(block) {
                 if increment.count == 0 {
                     continue;
                 }
-                let feeds = entry.map_or(Feeds::Undefined, Entry::feeds);
-                let (Some(entry), Feeds::Nothing | Feeds::Total(_)) = (entry, feeds) else {
+                let target = entry.map_or(RollUpTarget::Undefined, Entry::target);
+                let (Some(entry), RollUpTarget::None | RollUpTarget::Total(_)) = (entry, target) else {
                     counters.count_undefined();
                     continue;
                 };
                 entry.add(increment.hour, increment.count, &mut self.work);
-                if let Feeds::Total(total) = feeds {
+                if let RollUpTarget::Total(total) = target {
                     totals.add(total, increment, counters, &mut self.work);
                 }
             }
@@ -228,43 +210,29 @@ impl Writer {
         self.publish();
     }
 
-    /// Forgets all cells of the series, and takes them out of the totals.
+    /// Forgets all cells of the series, and takes them out of the totals. A total stays as it is.
     pub fn clear(&mut self, id: SeriesId) {
         let Some(entry) = self.counters.entries.get(id.index()) else { return };
-        let Feeds::Total(total) = entry.feeds() else {
-            // A total is not cleared: it is what the series are that feed it.
-            if entry.feeds() == Feeds::Nothing {
-                drop(entry.take(&mut self.work));
-                self.publish();
-            }
-            return;
-        };
         let cells = entry.take(&mut self.work);
-        // They ascend by hour, so what the totals keep as cells is last.
-        let dense = cells.partition_point(|cell| cell.hour < Totals::END);
-        let (dense, beside) = cells.split_at_checked(dense).unwrap_or_default();
-        for index in totals_fed(total) {
-            for cell in dense {
-                self.counters.totals.subtract(index, cell.hour, u64::from(cell.count), &mut self.work);
-            }
-            if let (Some(entry), false) = (self.counters.entries.get(index), beside.is_empty()) {
-                entry.subtract(beside, &mut self.work);
+        if let RollUpTarget::Total(total) = entry.target() {
+            for total in self.counters.totals_of(total) {
+                for cell in &cells {
+                    total.subtract(cell.hour, u64::from(cell.count), &mut self.work);
+                }
             }
         }
         self.publish();
     }
 
-    fn define_as(&mut self, index: usize, feeds: Feeds) {
-        let Some(entry) = self.counters.entries.ensure(index) else { return };
-        if entry.feeds() == Feeds::Undefined {
-            entry.set_feeds(feeds);
-            self.counters.series.fetch_add(1, Ordering::Relaxed);
-            let chunk = index / CHUNK_ENTRIES;
-            if chunk * CHUNK_ENTRIES >= self.entries_made {
-                self.entries_made = (chunk + 1) * CHUNK_ENTRIES;
-                self.work.bytes_grown += CHUNK_BYTES;
-            }
+    /// The entry at an index, its chunk made where need be.
+    fn entry(&mut self, index: usize) -> Option<&Entry> {
+        let entry = self.counters.entries.ensure(index)?;
+        let chunk = index / CHUNK_ENTRIES;
+        if chunk * CHUNK_ENTRIES >= self.entries_made {
+            self.entries_made = (chunk + 1) * CHUNK_ENTRIES;
+            self.work.bytes_grown += CHUNK_BYTES;
         }
+        Some(entry)
     }
 
     /// Makes what has grown visible in the stats.
@@ -293,13 +261,17 @@ impl Counters {
         if sum == 0 {
             return;
         }
-        for index in totals_fed(total) {
-            if !self.totals.add(index, hour, sum, work)
-                && let Some(entry) = self.entries.get(index)
-            {
-                each_cell(hour, sum, &mut |cell| entry.add(cell.hour, cell.count, work));
-            }
+        for total in self.totals_of(total) {
+            total.add(hour, sum, work);
         }
+    }
+
+    /// The total of one source and that of all sources, for the number of the first.
+    #[inline]
+    fn totals_of(&self, total: u8) -> impl Iterator<Item = &Total> {
+        let total = usize::from(total);
+        let all_sources = total - total % TOTALS_OF_METRIC + TOTALS_OF_METRIC - 1;
+        [total, all_sources].into_iter().filter_map(|index| self.totals.get(index))
     }
 }
 
@@ -347,18 +319,15 @@ impl PendingTotals {
     }
 }
 
-/// The total of one source and the total of all sources, as indices.
-fn totals_fed(total: u8) -> impl Iterator<Item = usize> {
-    let total = usize::from(total);
-    [total, total - total % TOTALS_OF_METRIC + TOTALS_OF_METRIC - 1].into_iter()
-}
-
 /// Memory of a chunk of entries.
 #[expect(clippy::as_conversions, clippy::cast_possible_wrap, reason = "a mebibyte; try_from is not const")]
 const CHUNK_BYTES: i64 = (CHUNK_ENTRIES * size_of::<Entry>()) as i64;
 
-/// Memory of the directory of the entries.
+/// Memory of empty counters: the totals, and the directory of the entries.
 #[expect(clippy::as_conversions, clippy::cast_possible_wrap, reason = "about 100 kB; try_from is not const")]
-const TABLE_BYTES: i64 = Table::<Entry>::directory_bytes(TOTALS + SERIES_MAX) as i64;
+const FIXED_BYTES: i64 =
+    (size_of::<Counters>() + Table::<Entry>::directory_bytes(TOTALS + SERIES_MAX)) as i64;
+#[expect(clippy::as_conversions, reason = "try_from is not const")]
+const SERIES_RESERVED: u64 = TOTALS as u64;
 
 const _: () = assert!(TOTALS == 3 * TOTALS_OF_METRIC, "each of the three metrics has its totals");

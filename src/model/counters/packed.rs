@@ -7,13 +7,6 @@ use super::allocated;
 use crate::model::calendar::{Hour, HourRange};
 use crate::model::cells::{Cell, FrameError, FrameRef, Month, by_month, encode_frame};
 
-/// What a merge does with the counts that come in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Change {
-    Add,
-    Subtract,
-}
-
 /// Buffers that the writer uses again and again.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
@@ -111,20 +104,18 @@ impl Packed {
         true
     }
 
-    /// Adds or subtracts cells that ascend by hour. Only the months that they touch are decoded and written
-    /// again. To subtract more than there is leaves nothing.
-    pub(super) fn merge(&mut self, cells: &[Cell], change: Change, scratch: &mut Scratch) {
+    /// Adds cells that ascend by hour. Only the months that they touch are decoded and encoded again.
+    pub(super) fn merge(&mut self, cells: &[Cell], scratch: &mut Scratch) {
         let Some(first) = cells.first() else { return };
         // Everything before the first month that is touched stays where it is.
         let touched = Month::containing(first.hour).range().start;
         let kept = self.seek(touched);
         let mut rest = self.bytes.get(kept..).unwrap_or_default();
         scratch.bytes.clear();
-        let mut last_frame = None;
+        let mut last_frame = self.last_frame;
         for (month, incoming) in by_month(cells) {
             let range = month.range();
             while let Some(frame) = front(rest).filter(|frame| frame.first() < range.start) {
-                last_frame = Some(kept + scratch.bytes.len());
                 rest = copy_frame(rest, &frame, &mut scratch.bytes);
             }
             scratch.old.clear();
@@ -133,22 +124,19 @@ impl Packed {
                 rest = rest.get(frame.bytes_len()..).unwrap_or_default();
             }
             scratch.new.clear();
-            merge_cells(&scratch.old, incoming, change, &mut scratch.new);
-            if !scratch.new.is_empty() {
-                last_frame = Some(kept + scratch.bytes.len());
-            }
+            merge_cells(&scratch.old, incoming, &mut scratch.new);
+            last_frame = kept + scratch.bytes.len();
             self.cells = self.cells + scratch.new.len() - scratch.old.len();
             encode_frame(&scratch.new, &mut scratch.bytes);
         }
         while let Some(frame) = front(rest) {
-            last_frame = Some(kept + scratch.bytes.len());
+            last_frame = kept + scratch.bytes.len();
             rest = copy_frame(rest, &frame, &mut scratch.bytes);
         }
         self.bytes.truncate(kept);
         grow(&mut self.bytes, scratch.bytes.len());
         self.bytes.extend_from_slice(&scratch.bytes);
-        // Only a subtraction can have taken away the last of the frames.
-        self.last_frame = last_frame.unwrap_or_else(|| self.frames().last().map_or(0, |(offset, _)| offset));
+        self.last_frame = last_frame;
     }
 
     /// Offset of the first frame that begins at `start` or later, the length if there is none.
@@ -207,15 +195,11 @@ fn within(cells: &[Cell], range: HourRange) -> &[Cell] {
     }
 }
 
-/// Adds two runs of cells up, or subtracts the second from the first, both ascending by hour.
-pub(super) fn merge_cells(mut old: &[Cell], mut new: &[Cell], change: Change, out: &mut Vec<Cell>) {
+/// Adds two slices of cells up, both ascending by hour.
+fn merge_cells(mut old: &[Cell], mut new: &[Cell], out: &mut Vec<Cell>) {
     out.reserve(old.len() + new.len());
     while let Some(hour) = old.first().map(|c| c.hour).into_iter().chain(new.first().map(|c| c.hour)).min() {
-        let (there, coming) = (take_hour(&mut old, hour), take_hour(&mut new, hour));
-        let mut left = match change {
-            Change::Add => there.saturating_add(coming),
-            Change::Subtract => there.saturating_sub(coming),
-        };
+        let mut left = take_hour(&mut old, hour).saturating_add(take_hour(&mut new, hour));
         while left > 0 {
             let count = u32::try_from(left).unwrap_or(u32::MAX);
             out.push(Cell { hour, count });

@@ -11,7 +11,7 @@
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::packed::{Change, Packed, Scratch, decode_packed};
+use super::packed::{Packed, Scratch, decode_packed};
 use super::recent::{Recent, joined, split};
 use crate::model::calendar::{Hour, HourRange};
 use crate::model::cells::Cell;
@@ -23,16 +23,14 @@ const RECENT_MAX: usize = 64;
 /// A loaded series this small stays out of `packed`, which costs more than it saves.
 const LOADED_LOOSE_MAX: usize = 4;
 
-/// What an entry feeds besides itself.
+/// Which total the counts of a series are added to as well.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Feeds {
+pub(super) enum RollUpTarget {
     /// The series has not been defined.
     Undefined,
-    /// No total.
-    Nothing,
-    /// It is a total, of which only far hours are here.
-    IsTotal,
-    /// The total of its metric and source, by number, and the one of all sources.
+    /// None: interactions have no total.
+    None,
+    /// The total of its metric and source, by number, and that of all sources.
     Total(u8),
 }
 
@@ -51,7 +49,7 @@ pub(super) struct Work {
 pub(super) struct Entry {
     /// Hour in the upper, count in the lower half; a count of 0 is no cell.
     tail: AtomicU64,
-    feeds: AtomicU8,
+    target: AtomicU8,
     run: RwLock<Run>,
 }
 
@@ -65,29 +63,27 @@ struct Run {
 
 impl Default for Entry {
     fn default() -> Self {
-        Self { tail: AtomicU64::new(NO_TAIL), feeds: AtomicU8::new(0), run: RwLock::default() }
+        Self { tail: AtomicU64::new(NO_TAIL), target: AtomicU8::new(0), run: RwLock::default() }
     }
 }
 
 impl Entry {
     #[inline]
-    pub(super) fn feeds(&self) -> Feeds {
-        match self.feeds.load(Ordering::Relaxed) {
-            0 => Feeds::Undefined,
-            1 => Feeds::Nothing,
-            2 => Feeds::IsTotal,
-            more => Feeds::Total(more - 3),
+    pub(super) fn target(&self) -> RollUpTarget {
+        match self.target.load(Ordering::Relaxed) {
+            0 => RollUpTarget::Undefined,
+            1 => RollUpTarget::None,
+            more => RollUpTarget::Total(more - 2),
         }
     }
 
-    pub(super) fn set_feeds(&self, feeds: Feeds) {
-        let code = match feeds {
-            Feeds::Undefined => 0,
-            Feeds::Nothing => 1,
-            Feeds::IsTotal => 2,
-            Feeds::Total(total) => total + 3,
+    pub(super) fn set_target(&self, target: RollUpTarget) {
+        let code = match target {
+            RollUpTarget::Undefined => 0,
+            RollUpTarget::None => 1,
+            RollUpTarget::Total(total) => total + 2,
         };
-        self.feeds.store(code, Ordering::Relaxed);
+        self.target.store(code, Ordering::Relaxed);
     }
 
     // ---- reading, by any thread ----
@@ -143,9 +139,9 @@ impl Entry {
 
     // ---- writing, by the writer alone ----
 
-    /// Brings the entry's cache line near; what it returns only serves to keep the load.
+    /// Loads the cache line of the entry; the result only keeps the compiler from leaving the load out.
     #[inline]
-    pub(super) fn touch(&self) -> u64 {
+    pub(super) fn prefetch(&self) -> u64 {
         self.tail.load(Ordering::Relaxed)
     }
 
@@ -192,7 +188,7 @@ impl Entry {
         if !packed.append(frame, first, cells) {
             work.old.clear();
             decode_packed(frame, &mut work.old);
-            packed.merge(&work.old, Change::Add, &mut work.scratch);
+            packed.merge(&work.old, &mut work.scratch);
         }
         work.count_growth(before, run.weight());
     }
@@ -209,21 +205,6 @@ impl Entry {
         }
         work.count_growth(before, run.weight());
         cells
-    }
-
-    /// Takes counts away that were added before.
-    pub(super) fn subtract(&self, cells: &[Cell], work: &mut Work) {
-        let mut run = self.write();
-        self.tail_into_recent(&mut run, work);
-        run.pack(work);
-        let before = run.weight();
-        if let Some(packed) = &mut run.packed {
-            packed.merge(cells, Change::Subtract, &mut work.scratch);
-            if packed.cells() == 0 {
-                run.packed = None;
-            }
-        }
-        work.count_growth(before, run.weight());
     }
 
     fn tail(&self) -> Cell {
@@ -292,7 +273,7 @@ impl Run {
         let before = self.weight();
         work.old.clear();
         std::mem::take(&mut self.recent).copy_to(&mut work.old);
-        self.packed.get_or_insert_default().merge(&work.old, Change::Add, &mut work.scratch);
+        self.packed.get_or_insert_default().merge(&work.old, &mut work.scratch);
         work.count_growth(before, self.weight());
     }
 

@@ -266,7 +266,7 @@ fn decode_increments(rest: &mut &[u8], increments: &mut Vec<Increment>) -> Optio
         let series = SeriesId::new(u32::try_from(varint::read_any_length(rest)?).ok()?);
         hour = hour.checked_add(varint::unzigzag(varint::read(rest)?))?;
         let count = varint::read_u32(rest)?;
-        increments.push(Increment { series, hour: Hour::new(u32::try_from(hour).ok()?), count });
+        increments.push(Increment { series, hour: Hour::checked(u32::try_from(hour).ok()?)?, count });
     }
     Some(())
 }

@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::limits::HOURS_MAX;
 
 const EPOCH: Epoch = Epoch::new(0x0123_4567_89ab_cdef);
 
@@ -142,6 +143,15 @@ fn decode_refuses_unknown_flags_and_left_over_bytes() {
 }
 
 #[test]
+fn decode_refuses_an_hour_that_no_event_can_have() {
+    for (hour, is_taken) in [(HOURS_MAX - 1, true), (HOURS_MAX, false), (u32::MAX, false)] {
+        let batch = Batch { increments: vec![increment(300, hour, 1)], ..Batch::default() };
+        let record = Record { sequence: Sequence::new(7), key: None, batch };
+        assert_eq!(decoded(&encoded(&record)).is_some(), is_taken, "hour {hour}");
+    }
+}
+
+#[test]
 fn encode_refuses_what_is_over_the_cap_and_appends_nothing() {
     let increments = vec![0; RECORD_BYTES_MAX];
     let parts = Staged { key: None, definitions: &[], changes: &[], increments: &increments };
@@ -196,7 +206,8 @@ fn any_change() -> impl Strategy<Value = Change> {
 /// Numbers of every length, and neighbours of each other.
 fn any_increment() -> impl Strategy<Value = Increment> {
     let number = || (any::<u32>(), 0_u32..32).prop_map(|(number, bits)| number >> bits);
-    (number(), prop_oneof![number(), 431_000_u32..431_100], number())
+    let hour = number().prop_map(|number| number % HOURS_MAX);
+    (number(), prop_oneof![hour, 431_000_u32..431_100], number())
         .prop_map(|(series, hour, count)| increment(series, hour, count))
 }
 
