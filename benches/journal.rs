@@ -72,7 +72,7 @@ fn append_32_records(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// 64 batches through door, sequencer, journal and counters, all under way at once, not synced.
+/// 64 batches through handle, sequencer, journal and counters, all under way at once, not synced.
 #[divan::bench]
 fn store_64_batches(bencher: Bencher<'_, '_>) {
     const BATCHES: usize = 64;
@@ -85,10 +85,10 @@ fn store_64_batches(bencher: Bencher<'_, '_>) {
         clock: Clock::system(),
     };
     let (store, _) = Store::open(options, &mut || ()).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let door = store.door();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let handle = store.write_handle();
     let defined = define(store.catalogue());
-    runtime.block_on(async { door.submit(defined).await.unwrap().outcome().await.unwrap() });
+    runtime.block_on(async { handle.submit(defined).await.unwrap().outcome().await.unwrap() });
     let first = tallyd::model::catalogue::FIRST_STORY_SERIES.get();
     let mut batch = Batch { generation: store.catalogue().generation(), ..Batch::default() };
     batch.increments = increments();
@@ -99,7 +99,7 @@ fn store_64_batches(bencher: Bencher<'_, '_>) {
         runtime.block_on(async {
             let mut pending = Vec::with_capacity(BATCHES);
             for _ in 0..BATCHES {
-                pending.push(door.submit(batch.clone()).await.unwrap());
+                pending.push(handle.submit(batch.clone()).await.unwrap());
             }
             for pending in pending {
                 pending.outcome().await.unwrap();

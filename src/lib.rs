@@ -25,8 +25,10 @@
 //! | catalogue | which stories, nodes and series are known, and their names |
 //! | intern, confirm | to give a key its id, which makes nothing known; to make it known once its definition is journalled |
 //! | generation (of the catalogue) | raised by every deletion: what was confirmed under an older one has to be confirmed anew |
-//! | door, receipt, refusal | where batches go in; what an accepted one gets; why one was not taken |
-//! | turn, group | one round of the sequencer; the batches of it, which share one write and one sync |
+//! | write handle, commit ack | the way in for batches; the acknowledgement of one |
+//! | refused, unknown | nothing of a batch was or will be counted; a restart may find it counted |
+//! | poisoned | nothing is taken until a restart, since a sync failed or a write could not be undone |
+//! | commit group | the batches that share one write and one sync |
 //! | journal, record, segment | the file of batches, one batch in it, one file of it |
 //! | sequence | the number of a record, from 1; a journal position |
 //! | epoch | the random name of a data directory's life, in every file of it |
@@ -38,7 +40,7 @@
 //! | generation (of a snapshot) | counts the folds of a data directory; in the name of every file that one wrote |
 //! | listener | the port that lines came by: tcp or http |
 //! | tally | lines by what became of them |
-//! | accepted, rejected, refused | counted; bad, and never to be counted; good but not taken, to be sent again |
+//! | accepted, rejected | a line that was counted; a bad line |
 //! | moment | one second on the time line; an hour, a day, a month is a range of them |
 //! | period, unit, data point | a named range of dates; an hour, day, month or year of a report; its value |
 //! | deadline timer | the one timer of a connection, for whichever deadline it has at the moment |

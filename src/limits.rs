@@ -80,6 +80,10 @@ const _: () = assert!(STORIES_MAX < 1 << 31 && SERIES_MAX < 1 << 31, "ids are 32
 pub const BATCHES_QUEUED_MAX: usize = 256;
 /// Bytes of all batches that wait for the sequencer; one batch may be more.
 pub const QUEUED_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Longest wait of a batch for room in the sequencer's queue; then it is refused.
+pub const QUEUE_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Longest wait for the outcome of a batch that was handed over; then its outcome is unknown.
+pub const OUTCOME_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Bytes of journal records that the sequencer gathers for one write; one batch may be more.
 pub const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Groups of batches that wait for one sync.

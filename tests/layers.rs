@@ -18,12 +18,12 @@ const ASYNC_PLACES: [&str; 8] = [
     "daemon/",
     "cli/",
     "platform/shutdown.rs",
-    "store/door.rs",
+    "store/write_handle.rs",
     "store/mod.rs",
 ];
 
 /// Files and folders that still use each other in a circle, and those that use such. The list may only shrink.
-const CIRCLES: [&str; 16] = [
+const CIRCLES: [&str; 13] = [
     "intake/batching/heads",
     "intake/batching/quick",
     "intake/batching/run",
@@ -32,14 +32,11 @@ const CIRCLES: [&str; 16] = [
     "report/groups",
     "report/json",
     "report/series",
-    "store/sequencer",
     "store/snapshot/codec",
     "store/snapshot/dictionary",
     "store/snapshot/manifest",
     "store/snapshot/merge",
     "store/snapshot/part",
-    "store/snapshotter",
-    "store/syncer",
 ];
 
 fn root() -> &'static Path {

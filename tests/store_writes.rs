@@ -15,7 +15,10 @@ use tallyd::model::catalogue::{Catalogue, total_series};
 use tallyd::model::event::{Metric, ObjectId, SeriesKey, Source, StoryId};
 use tallyd::platform::clock::Clock;
 use tallyd::platform::disk::{Disk, Fault, Operation};
-use tallyd::store::{CloseError, Door, Fsync, OpenError, Pending, Receipt, Refusal, Store, StoreOptions};
+use tallyd::store::{
+    CloseError, CommitAck, Fsync, OpenError, PendingCommit, PoisonCause, Refusal, Store, StoreOptions,
+};
+use tallyd::store::{Uncertainty, WriteError, WriteHandle};
 
 const LONG: Duration = Duration::from_hours(1);
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -34,7 +37,7 @@ struct House {
 
 impl House {
     fn new(fsync: Fsync) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let clock = Clock::manual(1_552_813_200_000_000_000);
         let plan: Plan = Arc::new(Mutex::new(Box::new(|_| None)));
         Self { folder: tempfile::tempdir().unwrap(), plan, clock, runtime, fsync }
@@ -80,16 +83,16 @@ impl House {
         *self.plan.lock().unwrap() = Box::new(plan);
     }
 
-    fn submit(&self, door: &Door, batch: Batch) -> Result<Pending, Refusal> {
-        self.runtime.block_on(door.submit(batch))
+    fn submit(&self, handle: &WriteHandle, batch: Batch) -> Result<PendingCommit, Refusal> {
+        self.runtime.block_on(handle.submit(batch))
     }
 
-    fn outcome(&self, pending: Pending) -> Result<Receipt, Refusal> {
+    fn outcome(&self, pending: PendingCommit) -> Result<CommitAck, WriteError> {
         self.runtime.block_on(pending.outcome())
     }
 
-    fn write(&self, store: &Store, batch: Batch) -> Result<Receipt, Refusal> {
-        let pending = self.submit(&store.door(), batch)?;
+    fn write(&self, store: &Store, batch: Batch) -> Result<CommitAck, WriteError> {
+        let pending = self.submit(&store.write_handle(), batch)?;
         self.outcome(pending)
     }
 }
@@ -135,6 +138,8 @@ fn total(store: &Store) -> u64 {
     store.counters().sum(total_series(Metric::Messages, None).unwrap(), HourRange::ALL)
 }
 
+const SYNC_FAILED: Uncertainty = Uncertainty::Poisoned(PoisonCause::SyncFailed);
+const UNDO_FAILED: Uncertainty = Uncertainty::Poisoned(PoisonCause::WriteFailed);
 const NO_SPACE: Fault = Fault::Fail(Errno::NOSPC);
 const BROKEN: Fault = Fault::Fail(Errno::IO);
 
@@ -204,8 +209,9 @@ fn open_refuses_a_directory_in_use() {
 fn door_refuses_after_close_and_close_takes_what_was_handed_over() {
     let house = House::new(Fsync::Always);
     let store = house.open();
-    let door = store.door();
-    let pending: Vec<Pending> = (0..20).map(|_| house.submit(&door, one(&store, 0, 1)).unwrap()).collect();
+    let door = store.write_handle();
+    let pending: Vec<PendingCommit> =
+        (0..20).map(|_| house.submit(&door, one(&store, 0, 1)).unwrap()).collect();
     let late = one(&store, 0, 1);
     store.close(DEADLINE).unwrap();
     for pending in pending {
@@ -226,7 +232,7 @@ fn full_disk_refuses_batches_until_there_is_room_and_leaves_nothing_of_them() {
         house.fail(Operation::Write, fault);
         let before = count(&store, 0);
         let refusal = house.write(&store, one(&store, 0, 10)).unwrap_err();
-        assert!(matches!(refusal, Refusal::AppendRefused(_)), "{refusal:?}");
+        assert!(matches!(refusal, WriteError::Refused(Refusal::AppendRefused(_))), "{refusal:?}");
         assert!(store.status().ingest_refused().is_some());
         // A barrier has nothing to write.
         house.write(&store, Batch::default()).unwrap();
@@ -252,9 +258,11 @@ fn write_that_cannot_be_undone_is_final_and_reports_go_on() {
         (Operation::Write, Fault::Short { bytes: 39, errno: Errno::NOSPC }),
         (Operation::Truncate, BROKEN),
     );
-    assert!(matches!(house.write(&store, one(&store, 0, 1)), Err(Refusal::SyncFailed(_))));
+    assert_eq!(house.write(&store, one(&store, 0, 1)), Err(UNDO_FAILED.into()));
     house.heal();
-    assert!(matches!(house.write(&store, one(&store, 0, 1)), Err(Refusal::SyncFailed(_))));
+    let poisoned = Refusal::Poisoned(PoisonCause::WriteFailed);
+    assert_eq!(house.write(&store, one(&store, 0, 1)), Err(poisoned.into()));
+    assert_eq!(store.status().figures().journal_sync_failures, 0, "no sync failed");
     assert_eq!(count(&store, 0), 1);
     assert!(matches!(store.close(DEADLINE), Err(CloseError::NotSealed(_))));
     let (store, recovery) = Store::open_on(&house.disk(), house.options(), &mut || ()).unwrap();
@@ -268,16 +276,17 @@ fn failed_sync_is_final_although_the_next_would_succeed() {
     let store = house.open();
     house.write(&store, one(&store, 0, 1)).unwrap();
     house.fail(Operation::Sync, BROKEN);
-    assert!(matches!(house.write(&store, one(&store, 0, 1)), Err(Refusal::SyncFailed(_))));
+    assert_eq!(house.write(&store, one(&store, 0, 1)), Err(SYNC_FAILED.into()));
     house.heal();
-    assert!(matches!(house.write(&store, one(&store, 0, 1)), Err(Refusal::SyncFailed(_))));
-    assert!(matches!(house.write(&store, Batch::default()), Err(Refusal::SyncFailed(_))));
+    let poisoned = WriteError::from(Refusal::Poisoned(PoisonCause::SyncFailed));
+    assert_eq!(house.write(&store, one(&store, 0, 1)), Err(poisoned.clone()));
+    assert_eq!(house.write(&store, Batch::default()), Err(poisoned));
     assert!(store.status().ingest_refused().is_some());
     assert_eq!(store.status().figures().journal_sync_failures, 1);
     assert!(count(&store, 0) >= 1, "reports go on");
     assert!(matches!(store.close(DEADLINE), Err(CloseError::NotSealed(_))));
     let store = house.open();
-    // The second batch was written: whether it lasts was not known, and it was not acknowledged.
+    // The second batch was written, and its outcome was unknown; the third was refused.
     assert_eq!(count(&store, 0), 2);
     store.close(DEADLINE).unwrap();
 }
@@ -295,12 +304,12 @@ fn batches_that_wait_share_one_sync_and_none_is_answered_before_it() {
         }
         None
     });
-    let door = store.door();
+    let door = store.write_handle();
     let first = house.submit(&door, one(&store, 0, 1)).unwrap();
     let mut first = Box::pin(first.outcome());
     syncing.recv().unwrap();
     // The plan is being asked under its lock: nothing can be written meanwhile, but handed over.
-    let rest: Vec<Pending> = (0..50).map(|_| house.submit(&door, one(&store, 0, 1)).unwrap()).collect();
+    let rest: Vec<PendingCommit> = (0..50).map(|_| house.submit(&door, one(&store, 0, 1)).unwrap()).collect();
     let barrier = house.submit(&door, Batch::default()).unwrap();
     let waited = house.runtime.block_on(async {
         tokio::select! {
@@ -393,7 +402,7 @@ fn batch_made_before_a_deletion_makes_its_story_known_again() {
         assert!(under_way.definitions.is_empty());
         let deletion = delete(store.catalogue(), 0);
         if together {
-            let door = store.door();
+            let door = store.write_handle();
             let pending = [deletion, under_way].map(|batch| house.submit(&door, batch).unwrap());
             for pending in pending {
                 house.outcome(pending).unwrap();
@@ -493,7 +502,7 @@ fn panic_in_a_thread_is_told_and_nothing_is_taken_after_it() {
         assert_ne!(operation, Operation::Write, "a bug, made for this test");
         None
     });
-    assert!(matches!(house.write(&store, one(&store, 0, 1)), Err(Refusal::SyncFailed(_))));
+    assert_eq!(house.write(&store, one(&store, 0, 1)), Err(Uncertainty::Lost.into()));
     house.runtime.block_on(failed);
     assert!(store.status().ingest_refused().is_some());
     assert!(matches!(store.close(DEADLINE), Err(CloseError::Panicked { name: "sequencer" })));

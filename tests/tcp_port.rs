@@ -200,7 +200,7 @@ fn one_connection_too_many_is_told_so() {
     };
     let (store, _) = Store::open(options, &mut || {}).expect("a store");
     let services = Services {
-        door: store.door(),
+        write_handle: store.write_handle(),
         catalogue: Arc::clone(store.catalogue()),
         counters: Arc::clone(store.counters()),
         store_status: store.status(),

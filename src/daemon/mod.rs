@@ -206,7 +206,7 @@ impl Running {
 
     fn services(&self, common: &Common) -> Services {
         Services {
-            door: self.store.door(),
+            write_handle: self.store.write_handle(),
             catalogue: Arc::clone(self.store.catalogue()),
             counters: Arc::clone(self.store.counters()),
             store_status: self.store.status(),
@@ -228,8 +228,11 @@ impl Running {
             }
         };
         spawn(&mut self.parts, &self.runtimes.requests, "a thread of the store", watching);
-        let probe =
-            probe::Probe::new(self.store.door(), Arc::clone(self.store.counters()), common.clock.clone());
+        let probe = probe::Probe::new(
+            self.store.write_handle(),
+            Arc::clone(self.store.counters()),
+            common.clock.clone(),
+        );
         let probing = probe.run(systemd::watchdog(), common.watch.clone());
         spawn(&mut self.parts, &self.runtimes.requests, "the journal", probing);
     }
@@ -271,7 +274,7 @@ impl Running {
         systemd::stopping(at_most);
         trigger.fire();
         let patience = runtimes.requests.block_on(drain(&mut parts, signals));
-        // What did not finish is cut off here, so that nobody holds the store's door any more.
+        // What did not finish is cut off here, so that nothing holds a write handle any more.
         runtimes.requests.block_on(parts.shutdown());
         let closed = store.close(match &patience {
             Patience::Normal => STORE_CLOSE,

@@ -18,18 +18,25 @@ use crate::model::event::Metric;
 use crate::platform::clock::Clock;
 use crate::platform::shutdown::Watch;
 use crate::platform::systemd;
-use crate::store::{Door, Refusal};
+use crate::store::{Refusal, Uncertainty, WriteError, WriteHandle};
 
 /// What is probed.
 pub(super) struct Probe {
-    door: Door,
+    write_handle: WriteHandle,
     counters: Arc<Counters>,
     clock: Clock,
 }
 
+/// The state of ingest, as a probe found it.
+enum Ingest {
+    Lives,
+    Hangs,
+    Ended,
+}
+
 impl Probe {
-    pub(super) fn new(door: Door, counters: Arc<Counters>, clock: Clock) -> Self {
-        Self { door, counters, clock }
+    pub(super) fn new(write_handle: WriteHandle, counters: Arc<Counters>, clock: Clock) -> Self {
+        Self { write_handle, counters, clock }
     }
 
     /// Probes until the daemon stops. Ends before only where the journal takes nothing any more, not even to
@@ -37,15 +44,20 @@ impl Probe {
     pub(super) async fn run(self, watchdog: Option<Duration>, mut watch: Watch) {
         let interval = watchdog.map_or(PROBE_INTERVAL, |longest| PROBE_INTERVAL.min(longest / 2));
         while !watch.is_stopping() {
-            let ingest_lives = self.prove_ingest().await;
-            if !ingest_lives {
-                if !watch.is_stopping() {
-                    error!("the journal has ended by itself");
+            match self.prove_ingest().await {
+                Ingest::Lives => {
+                    self.prove_reports();
+                    systemd::alive();
                 }
-                return;
+                // The watchdog hears nothing.
+                Ingest::Hangs => {}
+                Ingest::Ended => {
+                    if !watch.is_stopping() {
+                        error!("the journal has ended by itself");
+                    }
+                    return;
+                }
             }
-            self.prove_reports();
-            systemd::alive();
             tokio::select! {
                 () = watch.stopping() => {}
                 () = tokio::time::sleep(interval) => {}
@@ -53,14 +65,18 @@ impl Probe {
         }
     }
 
-    /// An empty batch goes all the way and changes nothing. Whether it came back; a refusal is an answer too: while
-    /// the disk is full, a restart would not help.
-    async fn prove_ingest(&self) -> bool {
-        let outcome = match self.door.submit(Batch::default()).await {
+    /// An empty batch goes all the way and changes nothing. A refusal is a sign of life too: while the disk is full, a
+    /// restart would not help.
+    async fn prove_ingest(&self) -> Ingest {
+        let outcome = match self.write_handle.submit(Batch::default()).await {
             Ok(pending) => pending.outcome().await,
-            Err(refusal) => Err(refusal),
+            Err(refusal) => Err(refusal.into()),
         };
-        !matches!(outcome, Err(Refusal::Closing))
+        match outcome {
+            Err(WriteError::Refused(Refusal::Closing)) => Ingest::Ended,
+            Err(WriteError::Refused(Refusal::Busy) | WriteError::Unknown(Uncertainty::Late)) => Ingest::Hangs,
+            _ => Ingest::Lives,
+        }
     }
 
     /// A sum over the present hour; comes back unless somebody holds on to the counters.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::model::catalogue::Catalogue;
 use crate::model::counters::Counters;
 use crate::platform::clock::Clock;
-use crate::store::{Door, Status};
+use crate::store::{Status, WriteHandle};
 use auth::Auth;
 use metrics::Metrics;
 
@@ -22,7 +22,7 @@ use metrics::Metrics;
 #[derive(Clone, Debug)]
 pub struct Services {
     /// Where batches go.
-    pub door: Door,
+    pub write_handle: WriteHandle,
     /// What is known.
     pub catalogue: Arc<Catalogue>,
     /// What is counted.

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::poison::PoisonCause;
 use crate::platform::disk::DiskError;
 use crate::store::journal::JournalError;
 
@@ -86,16 +87,44 @@ impl From<JournalError> for OpenError {
     }
 }
 
-/// Why a batch was not counted: nothing of it was. The words are for clients and name no file.
+/// Why a batch was not acknowledged. The words are for clients and name no file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// Nothing of the batch was counted, and nothing of it ever will be: it may be sent again.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It is not known whether the batch was counted: a restart may find it, whole. Sent again, it may count twice.
+    #[error(transparent)]
+    Unknown(#[from] Uncertainty),
+}
+
+/// Why it is not known whether a batch was counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Uncertainty {
+    /// The batch was written, or partly, when the store was poisoned.
+    #[error("{0}")]
+    Poisoned(PoisonCause),
+    /// The batch was handed over and no outcome came in time.
+    #[error("the disk did not finish in time")]
+    Late,
+    /// The batch was handed over and its reply was lost.
+    #[error("an internal error lost the outcome")]
+    Lost,
+}
+
+/// Why nothing of a batch was counted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The disk refuses to take more for now (or, for what no limit on input lets through, the batch is one that
     /// cannot be written).
     #[error("{0}; try again later")]
     AppendRefused(String),
-    /// The disk failed and what it holds is not known: nothing is taken until a restart.
+    /// The store was poisoned before the batch was staged.
     #[error("{0}; nothing is taken until tallyd is restarted")]
-    SyncFailed(String),
+    Poisoned(PoisonCause),
+    /// The queue had no room for the batch in time.
+    #[error("the disk is too slow for what comes in; try again later")]
+    Busy,
     /// The daemon is stopping.
     #[error("tallyd is stopping; try again later")]
     Closing,

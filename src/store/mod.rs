@@ -1,16 +1,16 @@
 //! The store: everything that is counted, and that it lasts. Opens a data directory, takes batches through one
-//! [`Door`], keeps catalogue and counters for reports to read, makes snapshots, closes in order.
+//! [`WriteHandle`], keeps catalogue and counters for reports to read, makes snapshots, closes in order.
 //! Must not know HTTP, TCP or the syntax of lines.
 //!
 //! Threads: the sequencer (order, journal, counters, answers), the syncer (what makes answers last), the
 //! snapshotter (folds). All queues between them are bounded.
 
 pub mod contents;
-mod door;
 pub mod error;
 pub mod fold;
 pub mod journal;
 pub(crate) mod load;
+mod poison;
 pub mod recover;
 mod reserve;
 mod sequencer;
@@ -20,6 +20,7 @@ mod status;
 mod syncer;
 pub mod verify;
 mod worker;
+mod write_handle;
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -30,9 +31,10 @@ use std::time::Duration;
 use crossbeam::channel::{self, Sender};
 use tokio::sync::mpsc::error::TrySendError;
 
-pub use door::{Door, Pending, Receipt};
-pub use error::{CloseError, OpenError, Refusal};
+pub use error::{CloseError, OpenError, Refusal, Uncertainty, WriteError};
+pub use poison::PoisonCause;
 pub use status::{Figures, Status};
+pub use write_handle::{CommitAck, PendingCommit, WriteHandle};
 
 use crate::limits::GROUPS_UNSYNCED_MAX;
 use crate::model::catalogue::Catalogue;
@@ -97,11 +99,11 @@ pub struct Recovery {
     pub warnings: Vec<String>,
 }
 
-/// The open store. Call [`Store::close`]; dropping it leaves the threads to end by themselves once every door is
-/// gone, and what was acknowledged in the journal.
+/// The open store. Call [`Store::close`]; dropping it leaves the threads to end by themselves once every write
+/// handle is gone, and what was acknowledged in the journal.
 #[derive(Debug)]
 pub struct Store {
-    door: Door,
+    write_handle: WriteHandle,
     catalogue: Arc<Catalogue>,
     counters: Arc<Counters>,
     clock: Clock,
@@ -144,7 +146,7 @@ impl Store {
         status.note_written(next.previous());
         status.note_synced(next.previous());
         status.note_segment();
-        let (door, queue) = Door::new(Arc::clone(&status));
+        let (write_handle, queue) = WriteHandle::new(Arc::clone(&status));
         let gate = Arc::new(SyncGate::new(Arc::clone(&status), journal.file()));
         let (syncs, jobs) = channel::bounded(GROUPS_UNSYNCED_MAX);
         let (control, orders) = channel::bounded(2);
@@ -154,7 +156,7 @@ impl Store {
         let snapshotter = Snapshotter {
             folder: recovered.folder,
             control: orders,
-            queue: door.queue().downgrade(),
+            queue: write_handle.queue().downgrade(),
             interval: options.snapshot_interval,
             gate: Arc::clone(&gate),
             reserve: Arc::clone(&reserve),
@@ -171,14 +173,14 @@ impl Store {
             fsync: options.fsync,
             syncs,
             reserve,
-            closing: door.closing(),
+            closing: write_handle.closing(),
             refusals_logged: OncePerMinute::new(options.clock.clone()),
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             defining: HashSet::default(),
         };
         let context = worker::Context { status, lock };
         let store = Self {
-            door,
+            write_handle,
             catalogue: recovered.catalogue,
             counters: recovered.counters,
             clock: options.clock,
@@ -191,9 +193,9 @@ impl Store {
         Ok((store, recovered.report))
     }
 
-    /// A way in for writes.
-    pub fn door(&self) -> Door {
-        self.door.clone()
+    /// The way in for writes.
+    pub fn write_handle(&self) -> WriteHandle {
+        self.write_handle.clone()
     }
 
     /// What is known, for parsers and reports.
@@ -214,7 +216,7 @@ impl Store {
     /// Done when a thread of the store has panicked: nothing is taken any more, and the daemon must end for a
     /// restart. Never done otherwise.
     pub fn failed(&self) -> impl Future<Output = ()> + Send + 'static {
-        let mut failure = self.context.status.watch_failure();
+        let mut failure = self.context.status.poison().watch_panic();
         async move {
             if failure.wait_for(|failed| *failed).await.is_err() {
                 std::future::pending::<()>().await;
@@ -230,7 +232,7 @@ impl Store {
         }
     }
 
-    /// Takes what is in the queue, seals and syncs, makes a last snapshot, ends the threads. Doors then refuse.
+    /// Takes what is in the queue, seals and syncs, makes a last snapshot, ends the threads. Write handles then refuse.
     /// Blocks, at most about `deadline`.
     ///
     /// # Errors
@@ -239,9 +241,10 @@ impl Store {
     pub fn close(self, deadline: Duration) -> Result<(), CloseError> {
         let began = self.clock.monotonic();
         let left = || deadline.saturating_sub(self.clock.monotonic().saturating_sub(began));
-        self.door.close();
-        // A full queue need not be told: the sequencer looks whether it shall close after each turn.
-        if let Err(TrySendError::Closed(_)) = self.door.queue().try_send(door::Message::Close) {
+        self.write_handle.close();
+        // A full queue need not be told: the sequencer looks whether it shall close after each group.
+        if let Err(TrySendError::Closed(_)) = self.write_handle.queue().try_send(write_handle::Message::Close)
+        {
             tracing::debug!("the sequencer has ended already");
         }
         let sealed = self.sequencer.wait(left())?;

@@ -1,8 +1,8 @@
 //! The one thread that decides the order of batches: it writes them to the journal, adds them to the counters
-//! and answers them. Nothing else writes either. Knows nothing of sockets, requests or text.
+//! and acknowledges them. Nothing else writes either. Knows nothing of sockets, requests or text.
 //!
-//! A turn takes all batches that wait, up to a bound, writes them with one write, and so shares the costs.
-//! Where every answer must wait for a sync, the answers go to the syncer and the next turn begins meanwhile.
+//! A commit group is all batches that wait, up to a bound. One write and one sync serve all of them. Where every ack
+//! must wait for a sync, the acks go to the syncer and the next group begins meanwhile.
 //!
 //! INVARIANT: what is in the counters is in the journal, in the same order.
 //! INVARIANT: a series is confirmed in the catalogue only once its definition is in the journal.
@@ -15,11 +15,12 @@ use crossbeam::channel::Sender;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Fsync;
-use super::door::{Message, Outcome, Receipt, Submission};
-use super::error::Refusal;
+use super::error::{Refusal, Uncertainty, WriteError};
+use super::poison::PoisonCause;
 use super::reserve::Reserve;
 use super::status::{OncePerMinute, Status};
-use super::syncer::{Ack, SyncGate, SyncJob};
+use super::syncer::{PendingAck, SyncGate, SyncJob};
+use super::write_handle::{CommitAck, Message, Outcome, Submission, send_outcome};
 use crate::limits::{BATCHES_QUEUED_MAX, GROUP_BYTES_MAX, SEGMENT_BYTES_MAX};
 use crate::model::batch::{Batch, Change, Definition, SeriesId};
 use crate::model::catalogue::Catalogue;
@@ -37,19 +38,19 @@ pub(super) struct Sequencer {
     pub(super) fsync: Fsync,
     pub(super) syncs: Sender<SyncJob>,
     pub(super) reserve: Arc<Reserve>,
-    /// The door is closed: what is in the queue is the last.
+    /// The store is being closed: what is in the queue is the last.
     pub(super) closing: Arc<AtomicBool>,
     pub(super) refusals_logged: OncePerMinute,
     /// Cores that the daemon may use.
     pub(super) cores: usize,
-    /// Series whose definition is staged in this turn.
+    /// Series whose definition is staged in this group.
     pub(super) defining: HashSet<SeriesId, foldhash::fast::RandomState>,
 }
 
-/// A submission of this turn.
-struct Taken {
+/// A submission whose record is staged.
+struct StagedBatch {
     batch: Batch,
-    /// What of the batch's definitions, and beyond, this turn writes.
+    /// The definitions that its record has: not all of the batch's, or more.
     definitions: Vec<Definition>,
     /// `None` for a barrier, which is not in the journal.
     sequence: Option<Sequence>,
@@ -57,7 +58,7 @@ struct Taken {
 }
 
 impl Sequencer {
-    /// Works until it is told to close, or every door is gone; then seals. Returns the last record sealed, or in
+    /// Works until the store is being closed, or every write handle is gone; then seals. Returns the last record sealed, or in
     /// words why the journal is not sealed.
     pub(super) fn run(mut self) -> Result<Sequence, String> {
         while let Some(message) = self.next() {
@@ -69,8 +70,8 @@ impl Sequencer {
         self.seal()
     }
 
-    /// The next message. Where none waits, whoever is about to send one has the core first: so the next turn is likely
-    /// larger, and nobody has to wake this thread up. On a single core that only makes everybody wait longer.
+    /// The next message. Where none waits, a thread that is about to send one has the core first: so the next group is
+    /// likely larger, and nobody has to wake this thread up. On a single core that only makes everybody wait longer.
     fn next(&mut self) -> Option<Message> {
         if let Ok(message) = self.queue.try_recv() {
             return Some(message);
@@ -86,8 +87,8 @@ impl Sequencer {
         while let Some(current) = message.take() {
             match current {
                 Message::Submit(first) => {
-                    let (group, stopped_by) = self.gather(first);
-                    self.turn(group);
+                    let (group, stopped_by) = self.collect_group(first);
+                    self.commit_group(group);
                     message = stopped_by;
                 }
                 Message::Seal(reply) => {
@@ -97,14 +98,14 @@ impl Sequencer {
                         tracing::debug!("nobody waits for the sealed journal any more");
                     }
                 }
-                // Only wakes this thread up, so that it looks whether the door is closed.
+                // Only wakes this thread up, so that it looks whether the store is being closed.
                 Message::Close => {}
             }
         }
     }
 
-    /// The submissions that wait, up to the bounds of a turn, and the message that ended them, if one did.
-    fn gather(&mut self, first: Submission) -> (Vec<Submission>, Option<Message>) {
+    /// The submissions that wait, up to the bounds of a group, and the message that ended them, if one did.
+    fn collect_group(&mut self, first: Submission) -> (Vec<Submission>, Option<Message>) {
         let mut bytes = first.encoded.len();
         let mut ends = deletes(&first.batch);
         let mut group = vec![first];
@@ -123,20 +124,21 @@ impl Sequencer {
         (group, None)
     }
 
-    /// Writes, applies and answers the submissions, or refuses them.
-    fn turn(&mut self, group: Vec<Submission>) {
-        if let Some(reason) = self.status.sync_failed() {
+    /// Writes, applies and acknowledges the submissions, or refuses them.
+    fn commit_group(&mut self, group: Vec<Submission>) {
+        if let Some(cause) = self.status.poison().cause() {
             for submission in group {
-                answer(submission.reply, Err(Refusal::SyncFailed(reason.clone())));
+                send_outcome(submission.reply, Err(Refusal::Poisoned(cause).into()));
             }
             return;
         }
         self.journal.note_synced(self.status.synced());
         self.defining.clear();
-        let taken: Vec<Taken> = group.into_iter().filter_map(|submission| self.stage(submission)).collect();
+        let staged: Vec<StagedBatch> =
+            group.into_iter().filter_map(|submission| self.stage(submission)).collect();
         match self.write() {
             Ok(()) => {
-                let acks = taken.into_iter().map(|taken| self.apply(taken)).collect();
+                let acks = staged.into_iter().map(|batch| self.apply(batch)).collect();
                 self.acknowledge(acks);
                 if self.journal.segment_bytes() >= SEGMENT_BYTES_MAX
                     && let Err(reason) = self.seal()
@@ -144,15 +146,15 @@ impl Sequencer {
                     self.log_refusal("the journal's segment could not be ended", &reason);
                 }
             }
-            Err(refusal) => self.refuse(taken, &refusal),
+            Err(error) => self.fail(staged, &error),
         }
     }
 
     /// Stages a submission's record; `None` where it had to be refused by itself.
-    fn stage(&mut self, submission: Submission) -> Option<Taken> {
+    fn stage(&mut self, submission: Submission) -> Option<StagedBatch> {
         let Submission { batch, encoded, reply, .. } = submission;
         if batch.is_empty() {
-            return Some(Taken { batch, definitions: Vec::new(), sequence: None, reply });
+            return Some(StagedBatch { batch, definitions: Vec::new(), sequence: None, reply });
         }
         let staged = self.missing_definitions(&batch).and_then(|definitions| {
             let parts = Staged {
@@ -164,7 +166,7 @@ impl Sequencer {
             match self.journal.stage(parts) {
                 Ok(sequence) => Ok((sequence, definitions)),
                 Err(error) => {
-                    // Later batches of this turn must not rely on definitions that are not written.
+                    // Later batches of this group must not rely on definitions that are not written.
                     for definition in &definitions {
                         self.defining.remove(&definition.id);
                     }
@@ -174,11 +176,11 @@ impl Sequencer {
         });
         match staged {
             Ok((sequence, definitions)) => {
-                Some(Taken { batch, definitions, sequence: Some(sequence), reply })
+                Some(StagedBatch { batch, definitions, sequence: Some(sequence), reply })
             }
             Err(refusal) => {
                 tracing::error!(%refusal, "a batch cannot be journalled");
-                answer(reply, Err(refusal));
+                send_outcome(reply, Err(refusal.into()));
                 None
             }
         }
@@ -213,12 +215,12 @@ impl Sequencer {
     }
 
     /// Writes what is staged.
-    fn write(&mut self) -> Result<(), Refusal> {
+    fn write(&mut self) -> Result<(), WriteError> {
         if self.reserve.is_in_use() && self.journal.staged_bytes() > 0 {
             self.journal.discard();
             let reason = "the disk is full";
             self.status.refuse_appends(reason);
-            return Err(Refusal::AppendRefused(reason.to_owned()));
+            return Err(Refusal::AppendRefused(reason.to_owned()).into());
         }
         match self.journal.commit() {
             Ok(0) => Ok(()),
@@ -232,20 +234,19 @@ impl Sequencer {
                     if error.is_no_space() { "the disk is full" } else { "the disk refuses to write" };
                 self.status.refuse_appends(reason);
                 self.log_refusal("a write to the journal failed and was undone", &error);
-                Err(Refusal::AppendRefused(reason.to_owned()))
+                Err(Refusal::AppendRefused(reason.to_owned()).into())
             }
             Err(error @ AppendError::Stuck { .. }) => {
-                let reason = "the disk failed in a write";
-                self.status.fail_sync(reason);
-                tracing::error!(%error, "a write to the journal failed for good; nothing is taken until a restart");
-                Err(Refusal::SyncFailed(reason.to_owned()))
+                self.status.fail_append();
+                tracing::error!(%error, "a write to the journal could not be undone; nothing is taken until a restart");
+                Err(Uncertainty::Poisoned(PoisonCause::WriteFailed).into())
             }
         }
     }
 
-    /// Makes a written batch count, and gives its answer.
-    fn apply(&mut self, taken: Taken) -> Ack {
-        let Taken { batch, definitions, sequence, reply } = taken;
+    /// Makes a written batch count, and gives its ack.
+    fn apply(&mut self, staged: StagedBatch) -> PendingAck {
+        let StagedBatch { batch, definitions, sequence, reply } = staged;
         for definition in &definitions {
             self.counters.define(definition.id, &definition.key);
             self.catalogue.confirm(definition);
@@ -260,37 +261,37 @@ impl Sequencer {
             self.status.note_batch(sequence, batch.increments.len());
         }
         let sequence = sequence.unwrap_or_else(|| self.status.written()).get();
-        Ack { reply, receipt: Receipt { sequence } }
+        PendingAck { reply, ack: CommitAck { sequence } }
     }
 
-    fn acknowledge(&mut self, acks: Vec<Ack>) {
+    fn acknowledge(&mut self, acks: Vec<PendingAck>) {
         match self.fsync {
             Fsync::Always => {
                 let job = SyncJob { file: self.journal.file(), through: self.journal.last_sequence(), acks };
                 // Waits where the syncer is far behind. It ends only after this thread has.
                 if let Err(error) = self.syncs.send(job) {
                     for ack in error.into_inner().acks {
-                        answer(ack.reply, Err(Refusal::SyncFailed("the syncer thread stopped".to_owned())));
+                        send_outcome(ack.reply, Err(Uncertainty::Lost.into()));
                     }
                 }
             }
             Fsync::Interval | Fsync::Never => {
                 for ack in acks {
-                    answer(ack.reply, Ok(ack.receipt));
+                    send_outcome(ack.reply, Ok(ack.ack));
                 }
             }
         }
     }
 
-    /// Answers the batches of a write that failed. Barriers have nothing in it and are met, unless all is over.
-    fn refuse(&mut self, taken: Vec<Taken>, refusal: &Refusal) {
-        let over = matches!(refusal, Refusal::SyncFailed(_));
+    /// Reports a failed write to its batches. Barriers have nothing in it: they are met where the write was undone.
+    fn fail(&mut self, staged: Vec<StagedBatch>, error: &WriteError) {
+        let undone = matches!(error, WriteError::Refused(_));
         let mut barriers = Vec::new();
-        for taken in taken {
-            if taken.sequence.is_none() && !over {
-                barriers.push(self.apply(taken));
+        for batch in staged {
+            if batch.sequence.is_none() && undone {
+                barriers.push(self.apply(batch));
             } else {
-                answer(taken.reply, Err(refusal.clone()));
+                send_outcome(batch.reply, Err(error.clone()));
             }
         }
         if !barriers.is_empty() {
@@ -301,9 +302,9 @@ impl Sequencer {
     /// Syncs and ends the open segment; returns the last record that may be folded. Where the next segment cannot
     /// be made, the open one goes on: all that is in it is synced, and a fold may well be what makes room.
     fn seal(&mut self) -> Result<Sequence, String> {
-        let turn = self.gate.enter();
-        if let Some(reason) = self.status.sync_failed() {
-            return Err(reason);
+        let permit = self.gate.enter();
+        if let Some(cause) = self.status.poison().cause() {
+            return Err(cause.to_string());
         }
         let before = self.journal.file();
         let sealed = self.journal.seal();
@@ -313,17 +314,20 @@ impl Sequencer {
                 let now = self.journal.file();
                 if !Arc::ptr_eq(&before, &now) {
                     self.status.note_segment();
-                    turn.watch_file(now);
+                    permit.watch_file(now);
                 }
             }
             Err(error @ (SealError::Sync(_) | SealError::Stuck(_))) => {
-                self.status.fail_sync("the disk failed in a sync");
+                match error {
+                    SealError::Sync(_) => self.status.fail_sync(),
+                    _ => self.status.fail_append(),
+                }
                 tracing::error!(%error, "the journal could not be sealed; nothing is taken until a restart");
             }
             Err(SealError::Begin(error)) => {
                 let through = self.journal.last_sequence();
                 self.status.note_synced(through);
-                drop(turn);
+                drop(permit);
                 self.log_refusal(
                     "the next segment of the journal cannot be made; the open one goes on",
                     error,
@@ -339,11 +343,6 @@ impl Sequencer {
             tracing::error!(%error, held_back, "{what}");
         }
     }
-}
-
-/// Sends an answer. Its caller may have gone away, which changes nothing about the batch.
-pub(super) fn answer(reply: oneshot::Sender<Outcome>, outcome: Outcome) {
-    drop(reply.send(outcome));
 }
 
 fn deletes(batch: &Batch) -> bool {

@@ -9,11 +9,11 @@ use std::time::Duration;
 use crossbeam::channel::{self, Receiver, RecvTimeoutError};
 use tokio::sync::mpsc::WeakSender;
 
-use super::door::Message;
 use super::fold::{FoldDone, FoldError, Folder};
 use super::reserve::Reserve;
 use super::status::Status;
 use super::syncer::SyncGate;
+use super::write_handle::Message;
 use crate::limits::SNAPSHOT_NICENESS;
 use crate::platform::clock::Clock;
 use crate::store::journal::Sequence;
@@ -31,7 +31,7 @@ pub(super) enum Control {
 pub(super) struct Snapshotter {
     pub(super) folder: Folder,
     pub(super) control: Receiver<Control>,
-    /// Weak, lest the sequencer waits for messages from here when every door is gone.
+    /// Weak, lest the sequencer waits for messages from here when every write handle is gone.
     pub(super) queue: WeakSender<Message>,
     pub(super) interval: Duration,
     pub(super) gate: Arc<SyncGate>,

@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
-
+use super::poison::{Poison, PoisonCause};
 use crate::platform::clock::Clock;
 use crate::store::journal::Sequence;
 
@@ -23,7 +22,7 @@ pub struct Figures {
     pub journal_segments: u64,
     /// Syncs of the journal that succeeded, those for sealing left out.
     pub journal_syncs: u64,
-    /// Syncs of the journal that failed: 0 or 1, or more where several were under way.
+    /// Syncs of the journal that failed: 0 or 1, since no sync is tried after a failed one.
     pub journal_sync_failures: u64,
     /// Writes to the journal that failed.
     pub append_failures: u64,
@@ -58,23 +57,22 @@ pub struct Status {
     /// Records up to this one are synced.
     synced: AtomicU64,
     reasons: Mutex<Reasons>,
-    failed: watch::Sender<bool>,
+    poison: Poison,
 }
 
 #[derive(Debug, Default)]
 struct Reasons {
-    /// Stays once it is there.
-    sync_failed: Option<String>,
     append_refused: Option<String>,
     snapshot_failing: Option<String>,
 }
 
 impl Status {
     /// Why batches are being refused, in words for health and clients; `None` while they are taken. NOTE: not a
-    /// reason to keep a batch from the door: it is the next batch that finds out whether there is room again.
+    /// reason to keep a batch back: it is the next batch that finds out whether there is room again.
     pub fn ingest_refused(&self) -> Option<String> {
-        let reasons = self.reasons();
-        reasons.sync_failed.clone().or_else(|| reasons.append_refused.clone())
+        self.poison
+            .cause()
+            .map_or_else(|| self.reasons().append_refused.clone(), |cause| Some(cause.to_string()))
     }
 
     /// Why the last snapshot failed; `None` once one has succeeded since.
@@ -101,15 +99,21 @@ impl Status {
         }
     }
 
-    /// Whether a sync has failed, in the words of the first one that did.
-    pub(super) fn sync_failed(&self) -> Option<String> {
-        self.reasons().sync_failed.clone()
+    /// Whether the store is poisoned.
+    pub(super) fn poison(&self) -> &Poison {
+        &self.poison
     }
 
-    /// From now on nothing is taken any more; the first reason stays.
-    pub(super) fn fail_sync(&self, reason: &str) {
+    /// A sync of the journal failed, which poisons the store.
+    pub(super) fn fail_sync(&self) {
         self.journal_sync_failures.fetch_add(1, Ordering::Relaxed);
-        self.reasons().sync_failed.get_or_insert_with(|| reason.to_owned());
+        self.poison.set(PoisonCause::SyncFailed);
+    }
+
+    /// A write to the journal failed and could not be undone, which poisons the store.
+    pub(super) fn fail_append(&self) {
+        self.append_failures.fetch_add(1, Ordering::Relaxed);
+        self.poison.set(PoisonCause::WriteFailed);
     }
 
     pub(super) fn refuse_appends(&self, reason: &str) {
@@ -169,19 +173,6 @@ impl Status {
 
     pub(super) fn note_synced(&self, through: Sequence) {
         self.synced.fetch_max(through.get(), Ordering::Release);
-    }
-
-    /// Sees whether a thread of the store panicked.
-    pub(super) fn watch_failure(&self) -> watch::Receiver<bool> {
-        self.failed.subscribe()
-    }
-
-    /// A thread of the store panicked: the daemon must end and be started anew.
-    pub(super) fn note_panic(&self, thread: &str) {
-        self.reasons()
-            .sync_failed
-            .get_or_insert_with(|| format!("an internal error stopped the {thread} thread"));
-        self.failed.send_replace(true);
     }
 
     fn reasons(&self) -> MutexGuard<'_, Reasons> {

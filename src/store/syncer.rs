@@ -10,24 +10,24 @@ use crossbeam::channel::{Receiver, RecvTimeoutError};
 use tokio::sync::oneshot;
 
 use super::Fsync;
-use super::door::{Outcome, Receipt};
-use super::error::Refusal;
-use super::sequencer::answer;
+use super::error::Uncertainty;
+use super::poison::PoisonCause;
 use super::status::Status;
+use super::write_handle::{CommitAck, Outcome, send_outcome};
 use crate::platform::disk::DiskFile;
 use crate::store::journal::Sequence;
 
-/// An answer that waits for a sync.
-pub(super) struct Ack {
+/// An ack that waits for a sync.
+pub(super) struct PendingAck {
     pub(super) reply: oneshot::Sender<Outcome>,
-    pub(super) receipt: Receipt,
+    pub(super) ack: CommitAck,
 }
 
 /// A group of written batches: when `file` is synced, all records up to `through` are.
 pub(super) struct SyncJob {
     pub(super) file: Arc<DiskFile>,
     pub(super) through: Sequence,
-    pub(super) acks: Vec<Ack>,
+    pub(super) acks: Vec<PendingAck>,
 }
 
 /// Lets one sync happen at a time, together with what its outcome means for all others.
@@ -39,17 +39,17 @@ pub(super) struct SyncGate {
 }
 
 /// The right to sync.
-pub(super) struct Turn<'a>(MutexGuard<'a, Arc<DiskFile>>);
+pub(super) struct SyncPermit<'a>(MutexGuard<'a, Arc<DiskFile>>);
 
 impl SyncGate {
     pub(super) fn new(status: Arc<Status>, open: Arc<DiskFile>) -> Self {
         Self { status, open: Mutex::new(open) }
     }
 
-    /// Waits until no sync is under way, and lets none begin until the turn is over.
-    pub(super) fn enter(&self) -> Turn<'_> {
-        // A panic under the lock has been noted as a failure of the store, which everybody asks for.
-        Turn(self.open.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Waits until no sync is under way, and lets none begin while the permit lives.
+    pub(super) fn enter(&self) -> SyncPermit<'_> {
+        // A panic under the lock poisons the store, which everybody asks for.
+        SyncPermit(self.open.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Syncs the open segment, if anything was written since the last sync. A failure is in the status, where
@@ -57,26 +57,30 @@ impl SyncGate {
     pub(super) fn sync_written(&self) {
         let through = self.status.written();
         if self.status.synced() < through {
-            let turn = self.enter();
-            let file = Arc::clone(&turn.0);
+            let permit = self.enter();
+            let file = Arc::clone(&permit.0);
             // What was written to an earlier segment was synced when that was sealed.
-            drop(self.sync(&turn, through, &[file]));
+            self.sync(&permit, through, &[file]).unwrap_or_default();
         }
     }
 
     /// Syncs the files, after which all records up to `through` are synced, unless they are already.
-    fn sync(&self, _turn: &Turn<'_>, through: Sequence, files: &[Arc<DiskFile>]) -> Result<(), Refusal> {
-        if let Some(reason) = self.status.sync_failed() {
-            return Err(Refusal::SyncFailed(reason));
+    fn sync(
+        &self,
+        _permit: &SyncPermit<'_>,
+        through: Sequence,
+        files: &[Arc<DiskFile>],
+    ) -> Result<(), PoisonCause> {
+        if let Some(cause) = self.status.poison().cause() {
+            return Err(cause);
         }
         if self.status.synced() >= through {
             return Ok(());
         }
         if let Err(error) = files.iter().try_for_each(|file| file.sync()) {
-            let reason = "the disk failed in a sync";
-            self.status.fail_sync(reason);
+            self.status.fail_sync();
             tracing::error!(%error, "the journal could not be synced; nothing is taken until a restart");
-            return Err(Refusal::SyncFailed(reason.to_owned()));
+            return Err(PoisonCause::SyncFailed);
         }
         self.status.note_synced(through);
         self.status.note_sync();
@@ -84,7 +88,7 @@ impl SyncGate {
     }
 }
 
-impl Turn<'_> {
+impl SyncPermit<'_> {
     /// From now on this is the open segment's file.
     pub(super) fn watch_file(mut self, file: Arc<DiskFile>) {
         *self.0 = file;
@@ -131,8 +135,9 @@ impl Syncer {
             acks.extend(job.acks);
         }
         let outcome = self.gate.sync(&self.gate.enter(), through, &files);
-        for ack in acks {
-            answer(ack.reply, outcome.clone().map(|()| ack.receipt));
+        for PendingAck { reply, ack } in acks {
+            // All of them are written: after a failed sync nobody knows which of them the disk has.
+            send_outcome(reply, outcome.map(|()| ack).map_err(|cause| Uncertainty::Poisoned(cause).into()));
         }
     }
 }

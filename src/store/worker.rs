@@ -7,6 +7,7 @@ use std::time::Duration;
 use crossbeam::channel::{self, Receiver, RecvTimeoutError};
 
 use super::error::{CloseError, OpenError};
+use super::poison::PoisonCause;
 use super::status::Status;
 use crate::platform::disk::Lock;
 
@@ -68,7 +69,7 @@ struct PanicGuard {
 impl Drop for PanicGuard {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.status.note_panic(self.name);
+            self.status.poison().set(PoisonCause::Panicked(self.name));
         }
     }
 }

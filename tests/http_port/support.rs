@@ -47,7 +47,7 @@ impl Port {
         };
         let (store, _) = Store::open(options, &mut || {}).unwrap();
         let services = Services {
-            door: store.door(),
+            write_handle: store.write_handle(),
             catalogue: Arc::clone(store.catalogue()),
             counters: Arc::clone(store.counters()),
             store_status: store.status(),

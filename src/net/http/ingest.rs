@@ -15,7 +15,7 @@ use crate::intake::wire::{Arrival, Precision};
 use crate::model::batch::Batch;
 use crate::model::echo::Echo;
 use crate::net::metrics::Listener;
-use crate::store::Refusal;
+use crate::store::{Refusal, WriteError};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
@@ -74,17 +74,27 @@ async fn parse(
 /// Hands a batch to the store and waits until it is as durable as promised, and visible.
 ///
 /// # Errors
-/// 503 where the store refuses it or too many requests wait for it; nothing of it is counted then.
+/// 503 where the store refuses it or too many requests wait for it: nothing of it is counted. 500 where it is not
+/// known whether it is counted.
 pub(super) async fn submit(shared: &Shared, batch: Batch) -> Result<(), Failure> {
     let _waiting = shared.writes_waiting.try_acquire().map_err(|_none_left| {
         Failure::unavailable(
             "too many requests wait for the disk; nothing was counted; send the events again",
         )
     })?;
-    let refused = |refusal: Refusal| Failure::unavailable(refusal_text(&refusal));
-    let pending = shared.services.door.submit(batch).await.map_err(refused)?;
-    pending.outcome().await.map_err(refused)?;
-    Ok(())
+    let pending = shared.services.write_handle.submit(batch).await.map_err(|refusal| refused(&refusal))?;
+    match pending.outcome().await {
+        Ok(_) => Ok(()),
+        Err(WriteError::Refused(refusal)) => Err(refused(&refusal)),
+        Err(WriteError::Unknown(why)) => {
+            let message = format!("{why}; it is not known whether the events were counted");
+            Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, message).and_close())
+        }
+    }
+}
+
+fn refused(refusal: &Refusal) -> Failure {
+    Failure::unavailable(refusal_text(refusal))
 }
 
 /// What a client is told; the cause, which may name files, is the log's and the health page's.
@@ -93,9 +103,10 @@ fn refusal_text(refusal: &Refusal) -> &'static str {
         Refusal::AppendRefused(_) => {
             "the disk does not take the events now; nothing was counted; send them again"
         }
-        Refusal::SyncFailed(_) => {
+        Refusal::Poisoned(_) => {
             "the disk failed and nothing is counted until an operator restarts the daemon; send the events again"
         }
+        Refusal::Busy => "the disk is too slow for what comes in; nothing was counted; send the events again",
         Refusal::Closing => "the daemon is stopping; nothing was counted; send the events again",
     }
 }

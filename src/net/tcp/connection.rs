@@ -30,7 +30,7 @@ use crate::net::Services;
 use crate::net::listener::Stream;
 use crate::net::metrics::Listener;
 use crate::platform::shutdown::Watch;
-use crate::store::{Receipt, Refusal};
+use crate::store::{CommitAck, WriteError};
 
 /// Serves one connection until it ends.
 pub(super) async fn run<S: Stream>(stream: S, shared: &Shared, shutdown: Watch) {
@@ -43,7 +43,7 @@ pub(super) async fn run<S: Stream>(stream: S, shared: &Shared, shutdown: Watch) 
     connection.end(end).await;
 }
 
-type Outcome = Pin<Box<dyn Future<Output = Result<Receipt, Refusal>> + Send>>;
+type Outcome = Pin<Box<dyn Future<Output = Result<CommitAck, WriteError>> + Send>>;
 
 struct Connection<'a, S> {
     stream: S,
@@ -75,7 +75,7 @@ enum End {
 /// What a wait came to.
 enum Woken {
     Stop,
-    Settled(Result<Receipt, Refusal>),
+    Settled(Result<CommitAck, WriteError>),
     /// So many bytes came; 0 at the end of the stream.
     Read(usize),
     Tick,
@@ -209,9 +209,9 @@ impl<S: Stream> Connection<'_, S> {
         while self.under_way.len() >= TCP_BATCHES_UNDER_WAY_MAX {
             self.settle_next().await;
         }
-        match self.services.door.submit(batch).await {
+        match self.services.write_handle.submit(batch).await {
             Ok(pending) => self.under_way.push_back((lines, Box::pin(pending.outcome()))),
-            Err(refusal) => self.settle(&lines, Err(refusal)),
+            Err(refusal) => self.settle(&lines, Err(refusal.into())),
         }
         true
     }
@@ -227,18 +227,18 @@ impl<S: Stream> Connection<'_, S> {
         self.settle_oldest(outcome);
     }
 
-    fn settle_oldest(&mut self, outcome: Result<Receipt, Refusal>) {
+    fn settle_oldest(&mut self, outcome: Result<CommitAck, WriteError>) {
         if let Some((lines, _)) = self.under_way.pop_front() {
             self.settle(&lines, outcome);
         }
     }
 
-    fn settle(&mut self, lines: &BatchLines, outcome: Result<Receipt, Refusal>) {
+    fn settle(&mut self, lines: &BatchLines, outcome: Result<CommitAck, WriteError>) {
         match outcome {
             Ok(_) => self.session.counted(lines),
-            Err(refusal) => {
+            Err(error) => {
                 self.services.metrics.events_refused(Listener::Tcp, lines.accepted);
-                self.session.refused(lines, &refusal);
+                self.session.not_acknowledged(lines, &error);
             }
         }
     }
@@ -288,7 +288,7 @@ impl<S: Stream> Connection<'_, S> {
 }
 
 /// Waits for the outcome of the oldest batch under way, and leaves it in its place. For ever where there is none.
-async fn oldest(under_way: &mut VecDeque<(BatchLines, Outcome)>) -> Result<Receipt, Refusal> {
+async fn oldest(under_way: &mut VecDeque<(BatchLines, Outcome)>) -> Result<CommitAck, WriteError> {
     match under_way.front_mut() {
         Some((_, outcome)) => outcome.as_mut().await,
         None => std::future::pending().await,

@@ -17,7 +17,7 @@ use crate::intake::wire::Arrival;
 use crate::limits::LINE_BYTES_MAX;
 use crate::model::batch::Batch;
 use crate::net::auth::{Auth, Scope};
-use crate::store::Refusal;
+use crate::store::WriteError;
 
 /// The state of one connection.
 pub(super) struct Session {
@@ -171,17 +171,21 @@ impl Session {
         self.accepted = self.accepted.saturating_add(lines.accepted);
     }
 
-    /// The store has refused the batch of these lines.
-    pub(super) fn refused(&mut self, lines: &BatchLines, refusal: &Refusal) {
+    /// The store has refused the batch of these lines, or it is not known whether it counted them.
+    pub(super) fn not_acknowledged(&mut self, lines: &BatchLines, error: &WriteError) {
         self.rejected = self.rejected.saturating_add(lines.accepted);
         let (first, last) = (lines.lines.start(), lines.lines.end());
-        if first == last {
-            self.answers.err(*first, format_args!("the line was not counted: {refusal}"));
+        let one = first == last;
+        let outcome = match (error, one) {
+            (WriteError::Refused(_), true) => "was not counted",
+            (WriteError::Refused(_), false) => "were not counted",
+            (WriteError::Unknown(_), _) => "not known whether counted",
+        };
+        if one {
+            self.answers.err(*first, format_args!("the line {outcome}: {error}"));
         } else {
-            self.answers.err(
-                *first,
-                format_args!("lines {first} to {last} (those without an answer of their own) were not counted: {refusal}"),
-            );
+            let which = format_args!("lines {first} to {last} (those without an answer of their own)");
+            self.answers.err(*first, format_args!("{which} {outcome}: {error}"));
         }
     }
 

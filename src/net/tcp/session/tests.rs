@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::limits::LINE_ERRORS_SHOWN_MAX;
 use crate::model::catalogue::{Catalogue, CatalogueLimits};
+use crate::store::Refusal;
 
 const LINE: &str = "conversation,storyId=5b07ffafc2376e30306d9b16,source=messenger count=1i\n";
 const TOKEN: &str = "0123456789abcdefghij";
@@ -81,7 +82,7 @@ impl Driven {
                 Store::Takes => self.session.counted(&lines),
                 Store::Refuses => {
                     let full = Refusal::AppendRefused("the disk is full".to_owned());
-                    self.session.refused(&lines, &full);
+                    self.session.not_acknowledged(&lines, &full.into());
                 }
             }
         }

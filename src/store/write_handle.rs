@@ -1,14 +1,17 @@
-//! The one way in for writes: a bounded queue to the sequencer, bounded by batches and by bytes.
+//! The one way in for writes: a queue to the sequencer, bounded by batches and by bytes, with a deadline for each wait.
 //! Knows nothing of the journal's files; the increments are encoded here, beside the other connections.
+//!
+//! INVARIANT: before a batch is in the queue, an error is a refusal; after that, only the store's threads refuse.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
 
-use super::error::Refusal;
+use super::error::{Refusal, Uncertainty, WriteError};
 use super::status::Status;
-use crate::limits::{BATCHES_QUEUED_MAX, QUEUED_BYTES_MAX};
+use crate::limits::{BATCHES_QUEUED_MAX, OUTCOME_WAIT_MAX, QUEUE_WAIT_MAX, QUEUED_BYTES_MAX};
 use crate::model::batch::{Batch, Change, Definition, Increment};
 use crate::store::journal::{Sequence, record};
 
@@ -16,38 +19,38 @@ use crate::store::journal::{Sequence, record};
 const PERMIT_BYTES: usize = 1024;
 const PERMITS: usize = QUEUED_BYTES_MAX / PERMIT_BYTES;
 
-/// The one way in for writes. Cheap to clone.
+/// The way in for writes. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Door {
+pub struct WriteHandle {
     queue: mpsc::Sender<Message>,
     room: Arc<Semaphore>,
     closing: Arc<AtomicBool>,
     status: Arc<Status>,
 }
 
-/// What an accepted batch got.
+/// The acknowledgement of a batch: it is journalled as the fsync level says, and counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Receipt {
+pub struct CommitAck {
     /// Its place in the journal; of an empty batch, the place of the last record before it (0 for none).
     pub sequence: u64,
 }
 
-/// A batch that is on its way. Dropping it does not call the batch back.
+/// A batch that was handed over. Dropping it does not call the batch back.
 #[derive(Debug)]
-pub struct Pending {
+pub struct PendingCommit {
     outcome: oneshot::Receiver<Outcome>,
 }
 
 /// What became of a batch.
-pub(super) type Outcome = Result<Receipt, Refusal>;
+pub(super) type Outcome = Result<CommitAck, WriteError>;
 
-/// What the sequencer is told.
+/// A message to the sequencer.
 #[derive(Debug)]
 pub(super) enum Message {
     Submit(Submission),
     /// Seal the journal and say through which record, or in words why not.
     Seal(crossbeam::channel::Sender<Result<Sequence, String>>),
-    /// Look whether the door is closed.
+    /// Look whether the store is being closed.
     Close,
 }
 
@@ -62,8 +65,8 @@ pub(super) struct Submission {
     _room: OwnedSemaphorePermit,
 }
 
-impl Door {
-    /// A door, and the end of the queue that the sequencer reads.
+impl WriteHandle {
+    /// A handle, and the end of the queue that the sequencer reads.
     pub(super) fn new(status: Arc<Status>) -> (Self, mpsc::Receiver<Message>) {
         let (queue, messages) = mpsc::channel(BATCHES_QUEUED_MAX);
         let room = Arc::new(Semaphore::new(PERMITS));
@@ -74,25 +77,40 @@ impl Door {
     /// which their calls return. An empty batch is a barrier: its outcome comes after those of all before it.
     ///
     /// # Errors
-    /// `SyncFailed` and `Closing`, where it is known already that the batch will not be taken.
-    pub async fn submit(&self, batch: Batch) -> Result<Pending, Refusal> {
+    /// `Poisoned` and `Closing`, where it is known already that the batch will not be taken, and `Busy`.
+    pub async fn submit(&self, batch: Batch) -> Result<PendingCommit, Refusal> {
         if self.closing.load(Ordering::Acquire) {
             return Err(Refusal::Closing);
         }
-        if let Some(reason) = self.status.sync_failed() {
-            return Err(Refusal::SyncFailed(reason));
+        if let Some(cause) = self.status.poison().cause() {
+            return Err(Refusal::Poisoned(cause));
         }
         let mut encoded = Vec::new();
         record::encode_increments(&batch.increments, &mut encoded);
-        let permits = permits_for(&batch, &encoded);
-        let room = Arc::clone(&self.room).acquire_many_owned(permits).await;
-        let Ok(room) = room else { return Err(Refusal::Closing) };
+        let (place, room) = self.wait_for_room(permits_for(&batch, &encoded)).await?;
         let (reply, outcome) = oneshot::channel();
-        let submission = Submission { batch, encoded, reply, _room: room };
-        if self.queue.send(Message::Submit(submission)).await.is_err() {
-            return Err(Refusal::Closing);
+        place.send(Message::Submit(Submission { batch, encoded, reply, _room: room }));
+        Ok(PendingCommit { outcome })
+    }
+
+    /// Room in the queue by bytes and by batches. Sets a timer only where it has to wait.
+    async fn wait_for_room(
+        &self,
+        permits: u32,
+    ) -> Result<(mpsc::Permit<'_, Message>, OwnedSemaphorePermit), Refusal> {
+        let free = Arc::clone(&self.room).try_acquire_many_owned(permits);
+        if let (Ok(room), Ok(place)) = (free, self.queue.try_reserve()) {
+            return Ok((place, room));
         }
-        Ok(Pending { outcome })
+        let room = async {
+            let room = Arc::clone(&self.room).acquire_many_owned(permits).await;
+            let place = self.queue.reserve().await;
+            place.ok().zip(room.ok())
+        };
+        match timeout(QUEUE_WAIT_MAX, room).await {
+            Ok(room) => room.ok_or(Refusal::Closing),
+            Err(_) => Err(Refusal::Busy),
+        }
     }
 
     /// Refuses whatever has not been handed over yet.
@@ -101,7 +119,7 @@ impl Door {
         self.room.close();
     }
 
-    /// Whether the door is closed, for the sequencer to look at.
+    /// Whether the store is being closed, for the sequencer to look at.
     pub(super) fn closing(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.closing)
     }
@@ -112,18 +130,23 @@ impl Door {
     }
 }
 
-impl Pending {
-    /// What became of the batch, once that is as lasting as the policy promises, and visible to reports.
+impl PendingCommit {
+    /// The outcome of the batch. An acknowledged batch is as durable as the fsync level says, and visible to reports.
     ///
     /// # Errors
-    /// Why nothing of the batch was counted.
-    pub async fn outcome(self) -> Result<Receipt, Refusal> {
-        self.outcome.await.unwrap_or_else(|_| {
-            Err(Refusal::SyncFailed(
-                "an internal error; whether the batch was counted is not known".to_owned(),
-            ))
-        })
+    /// [`WriteError`]: either nothing of the batch was counted, or it is not known whether it was.
+    pub async fn outcome(self) -> Result<CommitAck, WriteError> {
+        match timeout(OUTCOME_WAIT_MAX, self.outcome).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(Uncertainty::Lost.into()),
+            Err(_) => Err(Uncertainty::Late.into()),
+        }
     }
+}
+
+/// Sends the outcome of a batch. Its caller may have gone away, which changes nothing about the batch.
+pub(super) fn send_outcome(reply: oneshot::Sender<Outcome>, outcome: Outcome) {
+    drop(reply.send(outcome));
 }
 
 /// How much of the queue's room the batch takes; one that is over all of it takes all.
