@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rustix::io::Errno;
-use tallyd::platform::disk::{Disk, Fault, Operation};
+use tallyd::platform::disk::{Disk, DiskFault, Operation};
 
 #[test]
 fn replace_leaves_the_old_or_the_new_content_wherever_it_fails() {
@@ -19,7 +19,7 @@ fn replace_leaves_the_old_or_the_new_content_wherever_it_fails() {
         let disk = Disk::with_faults(move |operation, _: &Path| {
             let fail = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
             let errno = if operation == Operation::Write { Errno::NOSPC } else { Errno::IO };
-            fail.is_err().then_some(Fault::Short { bytes: 2, errno })
+            fail.is_err().then_some(DiskFault::Short { bytes: 2, errno })
         });
         let outcome = disk.replace(&path, b"newer");
         let content = fs::read_to_string(&path).unwrap();
@@ -85,7 +85,7 @@ fn set_aside_takes_room_or_leaves_nothing() {
     let seen = Arc::clone(&asked);
     let disk = Disk::with_faults(move |operation, _: &Path| {
         seen.lock().unwrap().push(operation);
-        (operation == Operation::Reserve).then_some(Fault::Fail(Errno::NOSPC))
+        (operation == Operation::Reserve).then_some(DiskFault::Fail(Errno::NOSPC))
     });
     assert!(disk.set_aside(&path, 8192).unwrap_err().is_no_space());
     assert!(!path.exists());

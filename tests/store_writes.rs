@@ -14,7 +14,7 @@ use tallyd::model::calendar::{Hour, HourRange};
 use tallyd::model::catalogue::{Catalogue, total_series};
 use tallyd::model::event::{Metric, ObjectId, SeriesKey, Source, StoryId};
 use tallyd::platform::clock::Clock;
-use tallyd::platform::disk::{Disk, Fault, Operation};
+use tallyd::platform::disk::{Disk, DiskFault, Operation};
 use tallyd::store::{
     CloseError, CommitAck, Fsync, OpenError, PendingCommit, PoisonCause, Refusal, Store, StoreOptions,
 };
@@ -24,7 +24,7 @@ const LONG: Duration = Duration::from_hours(1);
 const DEADLINE: Duration = Duration::from_mins(1);
 
 /// What the disk shall do with the journal's segments, asked before each operation.
-type Plan = Arc<Mutex<Box<dyn FnMut(Operation) -> Option<Fault> + Send>>>;
+type Plan = Arc<Mutex<Box<dyn FnMut(Operation) -> Option<DiskFault> + Send>>>;
 
 /// A store in a directory of its own, on a disk that can be told to fail.
 struct House {
@@ -67,11 +67,11 @@ impl House {
     }
 
     /// From now on each of these operations on a segment fails so.
-    fn fail(&self, operation: Operation, fault: Fault) {
+    fn fail(&self, operation: Operation, fault: DiskFault) {
         self.plan(move |asked| (asked == operation).then_some(fault));
     }
 
-    fn fail_both(&self, first: (Operation, Fault), second: (Operation, Fault)) {
+    fn fail_both(&self, first: (Operation, DiskFault), second: (Operation, DiskFault)) {
         self.plan(move |asked| [first, second].into_iter().find(|pair| pair.0 == asked).map(|pair| pair.1));
     }
 
@@ -79,7 +79,7 @@ impl House {
         self.plan(|_| None);
     }
 
-    fn plan(&self, plan: impl FnMut(Operation) -> Option<Fault> + Send + 'static) {
+    fn plan(&self, plan: impl FnMut(Operation) -> Option<DiskFault> + Send + 'static) {
         *self.plan.lock().unwrap() = Box::new(plan);
     }
 
@@ -140,8 +140,8 @@ fn total(store: &Store) -> u64 {
 
 const SYNC_FAILED: Uncertainty = Uncertainty::Poisoned(PoisonCause::SyncFailed);
 const UNDO_FAILED: Uncertainty = Uncertainty::Poisoned(PoisonCause::WriteFailed);
-const NO_SPACE: Fault = Fault::Fail(Errno::NOSPC);
-const BROKEN: Fault = Fault::Fail(Errno::IO);
+const NO_SPACE: DiskFault = DiskFault::Fail(Errno::NOSPC);
+const BROKEN: DiskFault = DiskFault::Fail(Errno::IO);
 
 #[test]
 fn accepted_batches_are_visible_at_once_and_there_after_a_restart() {
@@ -228,7 +228,7 @@ fn full_disk_refuses_batches_until_there_is_room_and_leaves_nothing_of_them() {
     let house = House::new(Fsync::Interval);
     let store = house.open();
     house.write(&store, one(&store, 0, 1)).unwrap();
-    for fault in [NO_SPACE, Fault::Short { bytes: 40, errno: Errno::NOSPC }, BROKEN] {
+    for fault in [NO_SPACE, DiskFault::Short { bytes: 40, errno: Errno::NOSPC }, BROKEN] {
         house.fail(Operation::Write, fault);
         let before = count(&store, 0);
         let refusal = house.write(&store, one(&store, 0, 10)).unwrap_err();
@@ -255,7 +255,7 @@ fn write_that_cannot_be_undone_is_final_and_reports_go_on() {
     let store = house.open();
     house.write(&store, one(&store, 0, 1)).unwrap();
     house.fail_both(
-        (Operation::Write, Fault::Short { bytes: 39, errno: Errno::NOSPC }),
+        (Operation::Write, DiskFault::Short { bytes: 39, errno: Errno::NOSPC }),
         (Operation::Truncate, BROKEN),
     );
     assert_eq!(house.write(&store, one(&store, 0, 1)), Err(UNDO_FAILED.into()));
@@ -561,7 +561,7 @@ proptest! {
                     }
                 }
                 Step::WriteRefused(additions) => {
-                    house.fail(Operation::Write, Fault::Short { bytes: 50, errno: Errno::NOSPC });
+                    house.fail(Operation::Write, DiskFault::Short { bytes: 50, errno: Errno::NOSPC });
                     prop_assert!(house.write(&store, made(&store, &additions)).is_err());
                     house.heal();
                 }

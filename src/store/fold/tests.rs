@@ -11,7 +11,7 @@ use super::gather::Gather;
 use crate::model::batch::{Increment, SeriesId};
 use crate::model::calendar::Hour;
 use crate::model::event::Metric;
-use crate::platform::disk::{Disk, Fault, Operation};
+use crate::platform::disk::{Disk, DiskFault, Operation};
 
 const HOUR: u32 = 431_000;
 const MONTH_HOURS: u32 = 744;
@@ -30,8 +30,8 @@ fn dying_disk(left: &Arc<AtomicI64>, short_bytes: usize) -> Disk {
         let before = left.fetch_sub(1, Ordering::Relaxed);
         match before {
             1.. => None,
-            0 => Some(Fault::Short { bytes: short_bytes, errno: rustix::io::Errno::IO }),
-            _ => Some(Fault::Fail(rustix::io::Errno::IO)),
+            0 => Some(DiskFault::Short { bytes: short_bytes, errno: rustix::io::Errno::IO }),
+            _ => Some(DiskFault::Fail(rustix::io::Errno::IO)),
         }
     })
 }

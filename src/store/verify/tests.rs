@@ -5,16 +5,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::super::OpenError;
+use super::super::contents::load_read_only;
 use super::super::recover::testing::{House, State, Write, key, messages};
 use super::{VerifyReport, verify};
 use crate::model::calendar::Hour;
 use crate::model::event::{Metric, Node};
-use crate::platform::disk::Disk;
+use crate::platform::disk::{Disk, MemoryDisk};
 
 const HOUR: u32 = 431_000;
 
 fn written(dir: &Path) {
-    let mut house = House::open(&Disk::new(), dir, State::default()).expect("it opens");
+    written_on(&Disk::new(), dir);
+}
+
+fn written_on(disk: &Disk, dir: &Path) {
+    let mut house = House::open(disk, dir, State::default()).expect("it opens");
     let add = |metric, count| Write::Add(vec![(key(1, metric), Hour::new(HOUR), count)]);
     house.write(&messages(1, HOUR, 3));
     house.write(&add(Metric::Conversations, 20));
@@ -39,6 +44,19 @@ fn check(dir: &Path) -> VerifyReport {
     let report = verify(&Disk::new(), dir, &mut || {}).expect("it can be verified");
     assert_eq!(content(dir), before, "verify changes nothing");
     report
+}
+
+#[test]
+fn copy_that_cannot_be_written_is_verified_and_exported() {
+    let memory = MemoryDisk::new(1);
+    let (disk, dir) = (memory.disk(), Path::new("/data"));
+    written_on(&disk, dir);
+    drop(disk.try_lock(&dir.join("LOCK")).expect("a daemon has been here"));
+    memory.make_read_only();
+    let report = verify(&disk, dir, &mut || {}).expect("it can be verified");
+    assert!(report.is_sound() && report.totals.messages == 5_003, "{report}");
+    let contents = load_read_only(&disk, dir, &mut || {}).expect("it can be read");
+    assert_eq!(contents.catalogue.story_count(), 2);
 }
 
 #[test]

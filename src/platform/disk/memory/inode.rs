@@ -1,0 +1,211 @@
+//! What a file and a directory are on the memory disk: what is read of them, and what the disk has.
+//! Knows nothing of paths or of other files.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use super::image::{Number, Random};
+
+/// A disk writes a stretch of so many bytes whole or not at all.
+const SECTOR_BYTES: usize = 512;
+/// Contents before a truncation that are remembered until the next sync.
+const CUT_CONTENTS_MAX: usize = 4;
+
+#[derive(Clone, Debug)]
+pub(super) enum Inode {
+    File(FileInode),
+    Directory(DirectoryInode),
+}
+
+/// A file. Bytes below `dirty_from` are clean: a sync does not write them, even where the disk has others.
+#[derive(Clone, Debug)]
+pub(super) struct FileInode {
+    cached: Vec<u8>,
+    durable: Vec<u8>,
+    /// `usize::MAX` where all is clean.
+    dirty_from: usize,
+    /// The contents before truncations that were not synced: one of those may be what a power cut leaves.
+    cut: Vec<Vec<u8>>,
+    /// Bytes allocated behind the content.
+    allocated: u64,
+}
+
+impl Default for FileInode {
+    fn default() -> Self {
+        let (cached, durable, cut) = (Vec::new(), Vec::new(), Vec::new());
+        Self { cached, durable, dirty_from: usize::MAX, cut, allocated: 0 }
+    }
+}
+
+impl FileInode {
+    pub(super) fn length(&self) -> u64 {
+        u64::try_from(self.cached.len()).unwrap_or(u64::MAX).saturating_add(self.allocated)
+    }
+
+    pub(super) fn content(&self) -> &[u8] {
+        &self.cached
+    }
+
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        self.dirty_from = self.dirty_from.min(self.cached.len());
+        self.cached.extend_from_slice(bytes);
+    }
+
+    pub(super) fn truncate(&mut self, bytes: usize) {
+        if self.cut.len() < CUT_CONTENTS_MAX {
+            self.cut.push(self.cached.clone());
+        }
+        self.dirty_from = self.dirty_from.min(self.cached.len()).min(bytes);
+        self.cached.resize(bytes, 0);
+    }
+
+    pub(super) fn allocate(&mut self, bytes: u64) {
+        self.dirty_from = self.dirty_from.min(self.cached.len());
+        self.allocated = bytes;
+    }
+
+    pub(super) fn sync(&mut self) {
+        if self.dirty_from < usize::MAX {
+            self.durable.resize(self.dirty_from, 0);
+            self.durable.extend_from_slice(self.cached.get(self.dirty_from..).unwrap_or_default());
+        }
+        self.mark_clean();
+    }
+
+    /// Writes a part and loses the rest; all of it counts as clean.
+    pub(super) fn fail_sync(&mut self, random: &mut Random) {
+        self.write_some(random);
+        self.mark_clean();
+    }
+
+    pub(super) fn drop_cache(&mut self) {
+        for (at, byte) in self.cached.iter_mut().enumerate().take(self.dirty_from) {
+            *byte = self.durable.get(at).copied().unwrap_or(0);
+        }
+    }
+
+    pub(super) fn cut_power(&mut self, random: &mut Random) {
+        if self.dirty_from < usize::MAX && random.below(2) == 0 {
+            self.allocated = 0;
+        }
+        self.write_some(random);
+        self.mark_clean();
+        self.cached.clone_from(&self.durable);
+    }
+
+    pub(super) fn flip_bit(&mut self, bit: u64) -> bool {
+        let at = usize::try_from(bit / 8).unwrap_or(usize::MAX);
+        let mask = 1_u8 << (bit % 8);
+        let copies = [&mut self.cached, &mut self.durable];
+        let found = copies.into_iter().filter_map(|content| content.get_mut(at));
+        found.map(|byte| *byte ^= mask).count() > 0
+    }
+
+    fn mark_clean(&mut self) {
+        self.dirty_from = usize::MAX;
+        self.cut.clear();
+    }
+
+    /// Has the disk take any part of what is dirty.
+    fn write_some(&mut self, random: &mut Random) {
+        if self.dirty_from == usize::MAX {
+            return;
+        }
+        let before = self.durable.clone();
+        self.durable.resize(self.dirty_from, 0);
+        self.durable.extend_from_slice(self.cached.get(self.dirty_from..).unwrap_or_default());
+        match random.below(5) {
+            0 => {}
+            1 => self.durable = before,
+            2 => {
+                let from = self.dirty_from.min(before.len());
+                let kept = from.saturating_add(random.below(self.durable.len().saturating_sub(from) + 1));
+                self.durable.truncate(kept);
+            }
+            3 if !self.cut.is_empty() => self.durable = self.cut.swap_remove(random.below(self.cut.len())),
+            _ => self.write_sectors(before, random),
+        }
+    }
+
+    /// Takes each dirty sector from any content that the file has had since it was clean; `durable` is the newest.
+    fn write_sectors(&mut self, before: Vec<u8>, random: &mut Random) {
+        let newest = std::mem::take(&mut self.durable);
+        let length = if random.below(4) == 0 { before.len() } else { newest.len() };
+        let first = self.dirty_from.min(length);
+        let mut contents = vec![before, newest];
+        contents.append(&mut self.cut);
+        let mut written: Vec<u8> =
+            contents.get(1).and_then(|it| it.get(..first)).unwrap_or_default().to_vec();
+        while written.len() < length {
+            let end =
+                (written.len() / SECTOR_BYTES).saturating_add(1).saturating_mul(SECTOR_BYTES).min(length);
+            let content = contents.get(random.below(contents.len())).map(Vec::as_slice).unwrap_or_default();
+            let known = content.get(written.len()..end.min(content.len())).unwrap_or_default();
+            written.extend_from_slice(known);
+            written.resize(end, 0);
+        }
+        self.durable = written;
+    }
+}
+
+/// A directory.
+#[derive(Clone, Default, Debug)]
+pub(super) struct DirectoryInode {
+    pub(super) entries: BTreeMap<OsString, Number>,
+    durable: BTreeMap<OsString, Number>,
+    /// In order; none of it is on the disk.
+    unsynced: Vec<NameChange>,
+}
+
+/// One change of a directory: a removal, a new name, or both at once.
+#[derive(Clone, Debug)]
+pub(super) struct NameChange {
+    pub(super) removed: Option<OsString>,
+    pub(super) added: Option<(OsString, Number)>,
+}
+
+impl NameChange {
+    fn apply(&self, entries: &mut BTreeMap<OsString, Number>) {
+        if let Some(name) = &self.removed {
+            entries.remove(name);
+        }
+        if let Some((name, number)) = &self.added {
+            entries.insert(name.clone(), *number);
+        }
+    }
+}
+
+impl DirectoryInode {
+    pub(super) fn change(&mut self, change: NameChange) {
+        change.apply(&mut self.entries);
+        self.unsynced.push(change);
+    }
+
+    pub(super) fn sync(&mut self) {
+        for change in self.unsynced.drain(..) {
+            change.apply(&mut self.durable);
+        }
+    }
+
+    /// Writes some of the changes and loses the others for good.
+    pub(super) fn fail_sync(&mut self, random: &mut Random) {
+        let mode = random.below(4);
+        let kept = random.below(self.unsynced.len() + 1);
+        for (at, change) in self.unsynced.drain(..).enumerate() {
+            let is_kept = match mode {
+                0 => true,
+                1 => false,
+                2 => at < kept,
+                _ => random.below(2) == 0,
+            };
+            if is_kept {
+                change.apply(&mut self.durable);
+            }
+        }
+    }
+
+    pub(super) fn cut_power(&mut self, random: &mut Random) {
+        self.fail_sync(random);
+        self.entries.clone_from(&self.durable);
+    }
+}

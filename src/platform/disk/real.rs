@@ -1,0 +1,68 @@
+//! The machine's own files, one system call a function. Knows nothing of when which one is due.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::{Advice, FallocateFlags};
+
+use super::{Access, FileEntry, Made};
+
+const FILE_MODE: u32 = 0o600;
+const DIRECTORY_MODE: u32 = 0o700;
+
+pub(super) fn make_directory(path: &Path) -> io::Result<Made> {
+    match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(Made::Before),
+        outcome => outcome.map(|()| Made::New),
+    }
+}
+
+pub(super) fn open(path: &Path, access: Access) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    match access {
+        Access::Read => options.read(true),
+        Access::Append => options.read(true).append(true),
+        Access::CreateNew => options.append(true).create_new(true),
+    };
+    options.mode(FILE_MODE).open(path)
+}
+
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+    open(path, Access::Read)?.sync_all()
+}
+
+/// Makes everything durable that was written to the file system which holds `path`.
+pub(super) fn sync_file_system(path: &Path) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(open(path, Access::Read)?)?)
+}
+
+pub(super) fn list(path: &Path) -> io::Result<Vec<FileEntry>> {
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        if metadata.is_file() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            entries.push(FileEntry { name, bytes: metadata.len() });
+        }
+    }
+    Ok(entries)
+}
+
+pub(super) fn try_lock(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+pub(super) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+    Ok(rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes)?)
+}
+
+pub(super) fn drop_cache(file: &File) -> io::Result<()> {
+    Ok(rustix::fs::fadvise(file, 0, None, Advice::DontNeed)?)
+}
