@@ -14,7 +14,7 @@ use tallyd::model::calendar::Hour;
 use tallyd::model::catalogue::{Catalogue, CatalogueLimits};
 use tallyd::model::counters::Counters;
 use tallyd::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
-use tallyd::report::{Query, Report, ReportName, answer};
+use tallyd::report::{Query, Report, ReportName, roll_up};
 
 /// 2019-01-01 … 2023-12-31, and a moment after.
 const FIRST_HOUR: u32 = 429_528;
@@ -143,18 +143,18 @@ fn points(text: &[u8]) -> usize {
 fn report(name: &str) -> (Query, Report, Vec<u8>) {
     let (_, report, text) = QUERIES.into_iter().find(|query| query.0 == name).unwrap();
     let query = parse(report, &pairs(text));
-    let report = answer(&WORLD.catalogue, &WORLD.counters, &query);
+    let report = roll_up(&WORLD.catalogue, &WORLD.counters, &query);
     let mut bytes = Vec::new();
     report.write_json(&mut bytes);
     (query, report, bytes)
 }
 
 #[divan::bench(args = QUERIES.map(|query| query.0))]
-fn roll_up(bencher: Bencher<'_, '_>, name: &str) {
+fn rolling_up(bencher: Bencher<'_, '_>, name: &str) {
     let (query, _, text) = report(name);
     let world = &*WORLD;
     let bencher = bencher.counter(ItemsCount::new(points(&text)));
-    bencher.bench(|| answer(&world.catalogue, &world.counters, black_box(&query)));
+    bencher.bench(|| roll_up(&world.catalogue, &world.counters, black_box(&query)));
 }
 
 #[divan::bench(args = QUERIES.map(|query| query.0))]

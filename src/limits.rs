@@ -143,12 +143,12 @@ pub const REPORT_ROWS_DEFAULT: usize = 1_000;
 pub const OFFSET_MINUTES_MAX: i32 = 720;
 /// Faults of one query that are described one by one.
 pub const QUERY_FAULTS_SHOWN_MAX: usize = 32;
-/// Most stories that a report may touch one by one and still be answered at once.
-pub const LIGHT_REPORT_STORIES_MAX: usize = 100;
-/// Most interactions that a report may add up and still be answered at once.
-pub const LIGHT_REPORT_NODES_MAX: usize = 2_000;
-/// Most data points that a report may write and still be answered at once.
-pub const LIGHT_REPORT_POINTS_MAX: usize = 50_000;
+/// Most series that a query may look at on the thread of its connection, at about 0.1 µs each.
+pub const LIGHT_QUERY_SERIES_MAX: usize = 2_000;
+/// Most cells that a query may add up on the thread of its connection, at about 1 ns each.
+pub const LIGHT_QUERY_CELLS_MAX: u64 = 100_000;
+/// Most data points that a query may write on the thread of its connection, at about 7 ns each.
+pub const LIGHT_QUERY_POINTS_MAX: u64 = 50_000;
 
 const _: () = assert!(REPORT_ROWS_DEFAULT <= REPORT_ROWS_MAX, "the default must be allowed");
 const _: () = assert!(DATA_POINTS_MAX <= GROUPED_POINTS_MAX, "one group must be allowed");

@@ -18,7 +18,7 @@ use tallyd::model::calendar::Hour;
 use tallyd::model::catalogue::{Catalogue, CatalogueLimits};
 use tallyd::model::counters::{Counters, Writer};
 use tallyd::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
-use tallyd::report::{Query, Report, ReportName, answer};
+use tallyd::report::{Query, Report, ReportName, Weight, roll_up};
 
 const STORY: &str = "5b07ffafc2376e30306d9b16";
 const OTHER: &str = "5b07ff77c2376e30306d9b12";
@@ -58,7 +58,7 @@ impl World {
     fn json(&self, report: &str, query: &str, now: &str) -> String {
         let query = parse(report, query, now).unwrap_or_else(|faults| panic!("{faults:#?}"));
         let mut out = Vec::new();
-        answer(&self.catalogue, &self.counters, &query).write_json(&mut out);
+        roll_up(&self.catalogue, &self.counters, &query).write_json(&mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -424,23 +424,61 @@ fn long_series_and_great_numbers_are_whole_json() {
 
 #[test]
 fn reports_that_touch_very_much_are_heavy() {
+    const DEEP: &str = "5b07ffafc2376e30306d9b99";
+    const LONG: &str = "5b07ffafc2376e30306d9b98";
     let mut world = World::new();
-    for number in 0..101 {
-        world.name(&format!("{number:024}"), None, "story");
-    }
-    let check = |report: &str, query: &str, heavy: bool| {
+    let check = |world: &World, report: &str, query: &str, weight: Weight| {
         let parsed = parse(report, query, NOW).unwrap();
-        assert_eq!(parsed.is_heavy(&world.catalogue), heavy, "{report} {query}");
+        assert_eq!(parsed.weight(&world.catalogue, &world.counters), weight, "{report} {query}");
     };
-    check("conversations", "", false);
-    check("conversations", "group=source", false);
-    check("conversations", "group=storyId", true);
-    check("conversations", &format!("group=storyId&storyId={STORY}"), false);
-    check("conversations", "dimension=hour&from=2017-1-1", false);
-    check("conversations", "dimension=hour&from=2017-1-1&group=source", true);
-    check("busiest-period", "", false);
-    check("interactions.popularity", "", true);
-    check("interactions.popularity", &format!("storyId={STORY}"), false);
+    // Few stories: one whose interactions are many, one that has every hour of years, one with a little.
+    let first = hour("2014-01-01T00:00:00Z");
+    for number in 0..300 {
+        let node =
+            Node::Interaction(InteractionId(ObjectId::parse(format!("{number:024}").as_bytes()).unwrap()));
+        for source in Source::ALL {
+            let key = SeriesKey { story: story_id(DEEP), source, metric: Metric::Interaction(node) };
+            world.add_in_hour(key, first, 1);
+        }
+    }
+    let last = hour(NOW).get() - first.get();
+    for hours in 0..last {
+        for source in &Source::ALL[..3] {
+            let key = SeriesKey { story: story_id(LONG), source: *source, metric: Metric::Conversations };
+            world.add_in_hour(key, Hour::new(first.get() + hours), 1);
+        }
+    }
+    world.add(STORY, Source::App, Metric::Conversations, (NOW, 1));
+    check(&world, "conversations", "", Weight::Light);
+    check(&world, "conversations", "group=source", Weight::Light);
+    check(&world, "conversations", &format!("group=storyId&storyId={STORY}"), Weight::Light);
+    check(&world, "conversations", "dimension=hour&from=2017-1-1", Weight::Light);
+    check(&world, "conversations", "dimension=hour&from=2017-1-1&group=source", Weight::Heavy);
+    check(&world, "conversations", &format!("storyId={STORY}&from=2014-1-1"), Weight::Light);
+    check(&world, "conversations", &format!("storyId={LONG}&from=2018-1-1"), Weight::Light);
+    check(&world, "conversations", &format!("storyId={LONG}&from=2014-1-1"), Weight::Heavy);
+    check(&world, "conversations", &format!("storyId={LONG}&source=messenger&from=2014-1-1"), Weight::Light);
+    check(&world, "busiest-period", "", Weight::Light);
+    check(&world, "busiest-period", &format!("storyId={LONG}&from=2014-1-1"), Weight::Heavy);
+    check(&world, "interactions.popularity", "", Weight::Heavy);
+    check(&world, "interactions.popularity", &format!("storyId={STORY}"), Weight::Light);
+    check(&world, "interactions.popularity", &format!("storyId={DEEP}"), Weight::Heavy);
+    check(&world, "interactions.popularity", &format!("storyId={DEEP}&source=app"), Weight::Light);
+    // Many stories.
+    let mut world = World::new();
+    for number in 0..300 {
+        let story = format!("{number:024}");
+        for source in &Source::ALL[..if number == 0 { 1 } else { 6 }] {
+            world.add(&story, *source, Metric::Conversations, (NOW, 1));
+        }
+    }
+    check(&world, "conversations", "group=storyId", Weight::Heavy);
+    check(&world, "interactions.popularity", "", Weight::Heavy);
+    check(&world, "conversations", "", Weight::Light);
+    let named =
+        |stories: std::ops::Range<usize>| stories.map(|id| format!("{id:024}")).collect::<Vec<_>>().join(",");
+    check(&world, "conversations", &format!("storyId={}", named(0..100)), Weight::Light);
+    check(&world, "conversations", &format!("storyId={}", named(0..300)), Weight::Heavy);
 }
 
 /// A model as plain as can be: every event is looked at, and put where the zone database says it belongs.
@@ -553,7 +591,7 @@ fn a_large_report_in_parts_is_the_same_text_as_in_one() {
     for report in ["conversations", "conversations.messages", "conversations.average"] {
         let query = "from=2018-1-1&to=2018-12-31&dimension=hour&group=storyId&limit=100";
         let query = parse(report, query, "2019-05-31T12:00:00Z").unwrap();
-        let report = answer(&world.catalogue, &world.counters, &query);
+        let report = roll_up(&world.catalogue, &world.counters, &query);
         let mut whole = Vec::new();
         report.write_json(&mut whole);
         let text = parts(report);
@@ -585,7 +623,7 @@ fn only_a_report_that_may_be_large_is() {
     }
     let is_large = |report: &str, query: &str| {
         let query = parse(report, query, "2019-05-31T12:00:00Z").unwrap();
-        let report = answer(&world.catalogue, &world.counters, &query);
+        let report = roll_up(&world.catalogue, &world.counters, &query);
         assert_eq!(query.may_be_large(&world.catalogue), report.is_large(), "{query:?}");
         let mut whole = Vec::new();
         report.write_json(&mut whole);

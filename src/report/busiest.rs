@@ -43,7 +43,7 @@ impl BusiestReport {
     }
 }
 
-pub(super) fn answer(catalogue: &Catalogue, counters: &Counters, query: &Query) -> BusiestReport {
+pub(super) fn roll_up(catalogue: &Catalogue, counters: &Counters, query: &Query) -> BusiestReport {
     let mut slots = vec![0; 7 * 24];
     let zone = query.range().zone();
     for series in series_of(catalogue, query, Metric::Conversations) {

@@ -5,9 +5,9 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+use super::columns::{Columns, Points};
 use super::query::{GroupBy, Query};
 use super::roll::series_of_story;
-use super::series::{Columns, Points};
 use crate::limits::STORIES_GATHERED_MAX;
 use crate::model::calendar::Units;
 use crate::model::catalogue::{Catalogue, Story, total_series};
@@ -78,7 +78,7 @@ impl GroupKey {
 }
 
 /// The groups, with what they come to together added to `whole`.
-pub(super) fn answer(
+pub(super) fn roll_up(
     by: GroupBy,
     (catalogue, counters, query): (&Catalogue, &Counters, &Query),
     units: &Units,
@@ -129,7 +129,7 @@ fn add_all_stories(
     while start < catalogue.story_numbers_end() {
         let end = start.saturating_add(AT_A_TIME);
         gathered.clear();
-        for metric in columns.metrics() {
+        for metric in columns.measure.metrics() {
             catalogue.for_each_series_of(metric, &(start..end), &mut |story, source, series| {
                 if query.sources().is_none_or(|sources| sources.contains(&source)) {
                     gathered.push(Gathered { story, metric: code(metric), series });
@@ -253,7 +253,7 @@ mod tests {
     use crate::model::calendar::Hour;
     use crate::model::catalogue::CatalogueLimits;
     use crate::model::event::{ObjectId, SeriesKey};
-    use crate::report::{ReportName, answer};
+    use crate::report::{ReportName, roll_up};
 
     #[test]
     fn all_stories_make_the_same_groups_as_every_story_by_name() {
@@ -290,7 +290,7 @@ mod tests {
                     let query =
                         Query::parse(report, &pairs, 1_600_000_000_000, catalogue.story_count()).unwrap();
                     let mut text = Vec::new();
-                    answer(&catalogue, &counters, &query).write_json(&mut text);
+                    roll_up(&catalogue, &counters, &query).write_json(&mut text);
                     String::from_utf8(text).unwrap()
                 };
                 let all = text("");

@@ -5,28 +5,28 @@
 //! the series that the story names.
 
 mod busiest;
-mod fault;
+mod columns;
 mod groups;
 mod json;
-mod parameters;
 mod popularity;
 mod query;
 mod roll;
 mod series;
 mod summary;
-mod window;
+mod weight;
 
 #[cfg(test)]
 mod tests;
 
 pub use busiest::BusiestReport;
-pub use fault::{Echo, QueryError, QueryFault};
+pub use columns::Points;
 pub use groups::{Group, GroupKey, Groups};
 pub use json::JsonParts;
 pub use popularity::{PopularityReport, PopularityRow};
-pub use query::{GroupBy, Query};
-pub use series::{Points, SeriesReport};
+pub use query::{Echo, GroupBy, Query, QueryError, QueryFault};
+pub use series::SeriesReport;
 pub use summary::{Figure, Scale, Summary};
+pub use weight::{Weight, Work};
 
 use crate::limits::WHOLE_TEXT_POINTS_MAX;
 use crate::model::catalogue::Catalogue;
@@ -122,17 +122,16 @@ impl Report {
     }
 }
 
-/// Answers the query from what is counted at this moment. Blocks for as long as the roll-up takes; see
-/// [`Query::is_heavy`].
-pub fn answer(catalogue: &Catalogue, counters: &Counters, query: &Query) -> Report {
+/// Rolls the query up from what is counted at this moment. Blocks for as long as that takes; see [`Query::weight`].
+pub fn roll_up(catalogue: &Catalogue, counters: &Counters, query: &Query) -> Report {
     match query.report() {
-        ReportName::BusiestPeriod => Report::Busiest(busiest::answer(catalogue, counters, query)),
+        ReportName::BusiestPeriod => Report::Busiest(busiest::roll_up(catalogue, counters, query)),
         ReportName::InteractionsPopularity => {
-            Report::Popularity(popularity::answer(catalogue, counters, query))
+            Report::Popularity(popularity::roll_up(catalogue, counters, query))
         }
         ReportName::Conversations
         | ReportName::PaidConversations
         | ReportName::Messages
-        | ReportName::Average => Report::Series(series::answer(catalogue, counters, query)),
+        | ReportName::Average => Report::Series(series::roll_up(catalogue, counters, query)),
     }
 }

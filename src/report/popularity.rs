@@ -97,12 +97,12 @@ struct Use {
     name: Option<Arc<str>>,
 }
 
-pub(super) fn answer(catalogue: &Catalogue, counters: &Counters, query: &Query) -> PopularityReport {
-    answer_within(POPULARITY_NODES_MAX, (catalogue, counters, query))
+pub(super) fn roll_up(catalogue: &Catalogue, counters: &Counters, query: &Query) -> PopularityReport {
+    roll_up_within(POPULARITY_NODES_MAX, (catalogue, counters, query))
 }
 
-/// As [`answer`], while about so many nodes are held.
-fn answer_within(
+/// As [`roll_up`], while about so many nodes are held.
+fn roll_up_within(
     nodes_max: usize,
     (catalogue, counters, query): (&Catalogue, &Counters, &Query),
 ) -> PopularityReport {
@@ -266,11 +266,11 @@ mod tests {
             let query =
                 Query::parse(ReportName::InteractionsPopularity, &pairs, 1_600_000_000_000, 1).unwrap();
             let scope = (&catalogue, &*counters, &query);
-            let whole = answer_within(usize::MAX, scope);
+            let whole = roll_up_within(usize::MAX, scope);
             assert_eq!(whole.rows().len(), 56.min(limit.parse().unwrap()));
             assert!(whole.total() > 0 && whole.rows().is_sorted_by(|a, b| a.order(b).is_lt()));
             for nodes_max in [1, 7, 64, 199, 200] {
-                assert_eq!(answer_within(nodes_max, scope), whole, "{nodes_max} nodes at a time");
+                assert_eq!(roll_up_within(nodes_max, scope), whole, "{nodes_max} nodes at a time");
             }
         }
     }

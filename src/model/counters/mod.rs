@@ -140,6 +140,15 @@ impl Counters {
         }
     }
 
+    /// How many cells a visit of the range reads, at most. Blocks as [`Self::visit`] does.
+    pub fn cells_within(&self, series: SeriesId, range: HourRange) -> u64 {
+        let hours = u64::from(range.end.get().saturating_sub(range.start.get()));
+        match self.total(series) {
+            Some(total) => total.hours_within(range),
+            None => self.entries.get(series.index()).map_or(0, |entry| entry.cells().min(hours)),
+        }
+    }
+
     /// Bytes of memory that the counters take, with the overhead of the allocator. One atomic load.
     pub fn memory_bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)

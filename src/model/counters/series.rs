@@ -127,6 +127,13 @@ impl Entry {
             || run.packed.as_ref().is_some_and(|packed| packed.has_cell(hour))
     }
 
+    /// How many cells there are.
+    pub(super) fn cells(&self) -> u64 {
+        let run = self.read();
+        let packed = run.packed.as_ref().map_or(0, |packed| packed.cells());
+        u64::try_from(packed + run.recent.len() + usize::from(self.tail().count > 0)).unwrap_or(u64::MAX)
+    }
+
     /// The first and the last hour with a cell.
     pub(super) fn span(&self) -> Option<(Hour, Hour)> {
         let run = self.read();

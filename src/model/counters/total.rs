@@ -142,6 +142,13 @@ impl Total {
         }
     }
 
+    /// How many hours of the range are kept, with a count or without.
+    pub(super) fn hours_within(&self, range: HourRange) -> u64 {
+        let mut hours = 0_usize;
+        self.visit(range, &mut |_, counts| hours += counts.len());
+        u64::try_from(hours).unwrap_or(u64::MAX)
+    }
+
     /// Sum of the counts within the range.
     pub(super) fn sum(&self, range: HourRange) -> u64 {
         let mut sum = 0_u64;

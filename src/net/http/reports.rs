@@ -9,7 +9,7 @@ use super::response::{self, HttpResponse};
 use super::response_body::ResponseBody;
 use super::{Shared, workers};
 use crate::limits::FAULTS_SHOWN_MAX;
-use crate::report::{self, Query, ReportName};
+use crate::report::{self, Query, ReportName, Weight};
 
 /// Parameters of the usual report, so that they are gathered without growing.
 const PAIRS_EXPECTED: usize = 4;
@@ -33,7 +33,7 @@ pub(super) async fn report(
                 .collect(),
         )
     })?;
-    let body = if query.is_heavy(&services.catalogue) {
+    let body = if query.weight(&services.catalogue, &services.counters) == Weight::Heavy {
         // First, so that nothing large waits for its permit.
         let permit = if query.may_be_large(&services.catalogue) {
             let else_words = "too many large answers are being read at the moment";
@@ -52,7 +52,7 @@ pub(super) async fn report(
 }
 
 fn roll_up(shared: &Shared, query: &Query, permit: Option<OwnedSemaphorePermit>) -> ResponseBody {
-    let report = report::answer(&shared.services.catalogue, &shared.services.counters, query);
+    let report = report::roll_up(&shared.services.catalogue, &shared.services.counters, query);
     if let Some(permit) = permit
         && report.is_large()
     {

@@ -12,9 +12,10 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::busiest::BusiestReport;
+use super::columns::Points;
 use super::groups::{Group, GroupKey};
 use super::popularity::PopularityReport;
-use super::series::{Points, SeriesReport};
+use super::series::SeriesReport;
 use super::summary::Scale;
 use crate::model::calendar::{Instants, UnixSeconds};
 use crate::model::event::Node;

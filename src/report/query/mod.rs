@@ -1,18 +1,22 @@
 //! The checked query: a query string turned into ranges of hours, units, stories and sources.
-//! Knows nothing of counters; the catalogue only to estimate the work.
+//! Knows nothing of counters; the catalogue only to estimate the size.
+
+mod fault;
+mod parameters;
+mod window;
 
 use super::ReportName;
-use super::fault::{Echo, QueryError, QueryFault, nearest};
-use super::parameters::{Given, Parameter, Values};
-use super::window::{self, Window};
 use crate::limits::{
-    DATA_POINTS_MAX, GROUPED_POINTS_MAX, LIGHT_REPORT_NODES_MAX, LIGHT_REPORT_POINTS_MAX,
-    LIGHT_REPORT_STORIES_MAX, QUERY_FAULTS_SHOWN_MAX, REPORT_ROWS_DEFAULT, REPORT_ROWS_MAX,
+    DATA_POINTS_MAX, GROUPED_POINTS_MAX, QUERY_FAULTS_SHOWN_MAX, REPORT_ROWS_DEFAULT, REPORT_ROWS_MAX,
     WHOLE_TEXT_POINTS_MAX,
 };
 use crate::model::calendar::{HourRange, LocalRange, Unit};
 use crate::model::catalogue::Catalogue;
 use crate::model::event::{ObjectId, Source, StoryId};
+use fault::nearest;
+pub use fault::{Echo, QueryError, QueryFault};
+use parameters::{Given, Parameter, Values};
+use window::Window;
 
 /// What a series is split by.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -131,48 +135,20 @@ impl Query {
         self.rows_max
     }
 
-    /// Whether answering may take long (touches very many series, or writes very many data points), so that it
-    /// belongs on a blocking thread.
-    pub fn is_heavy(&self, catalogue: &Catalogue) -> bool {
-        let stories = self.stories.as_ref().map_or_else(|| catalogue.story_count(), Vec::len);
-        let many_stories = stories > LIGHT_REPORT_STORIES_MAX;
-        match self.report {
-            ReportName::InteractionsPopularity => many_stories || self.has_many_nodes(catalogue),
-            ReportName::BusiestPeriod => self.stories.is_some() && many_stories,
-            _ => {
-                let by_story = self.group == Some(GroupBy::Story) || self.stories.is_some();
-                (by_story && many_stories) || self.points(stories) > wide(LIGHT_REPORT_POINTS_MAX)
-            }
-        }
-    }
-
     /// Whether the answer may be so large that its text should not be held as a whole.
     pub fn may_be_large(&self, catalogue: &Catalogue) -> bool {
-        let stories = self.stories.as_ref().map_or_else(|| catalogue.story_count(), Vec::len);
-        self.group.is_some() && self.points(stories) > wide(WHOLE_TEXT_POINTS_MAX)
+        self.group.is_some() && self.points(catalogue) > wide(WHOLE_TEXT_POINTS_MAX)
     }
 
-    /// Data points of a series and its groups, where so many stories are known.
-    fn points(&self, stories: usize) -> u64 {
+    /// Data points of a series and its groups, at most.
+    pub(super) fn points(&self, catalogue: &Catalogue) -> u64 {
+        let stories = self.stories.as_ref().map_or_else(|| catalogue.story_count(), Vec::len);
         let groups = match self.group {
             None => 0,
             Some(GroupBy::Source) => self.sources.as_ref().map_or(Source::ALL.len(), Vec::len),
             Some(GroupBy::Story) => stories.min(self.rows_max),
         };
         self.unit.count_in(&self.range).saturating_mul(wide(groups).saturating_add(1))
-    }
-
-    /// Whether the stories, which are few, have many interactions.
-    fn has_many_nodes(&self, catalogue: &Catalogue) -> bool {
-        let mut nodes = 0_usize;
-        match &self.stories {
-            Some(ids) => {
-                let stories = ids.iter().filter_map(|id| catalogue.story(*id));
-                stories.for_each(|story| nodes = nodes.saturating_add(story.node_count()));
-            }
-            None => catalogue.for_each_story(&mut |story| nodes = nodes.saturating_add(story.node_count())),
-        }
-        nodes > LIGHT_REPORT_NODES_MAX
     }
 }
 

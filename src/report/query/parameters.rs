@@ -1,7 +1,7 @@
 //! The parameters of reports: their names, which report has which, and the values that a query gives them.
 //! Knows nothing of what the values mean.
 
-use super::ReportName;
+use super::super::ReportName;
 use super::fault::{Echo, QueryError, QueryFault, nearest};
 
 /// A parameter of a report.

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::ReportName;
+use super::super::ReportName;
 use crate::limits::LINE_ECHO_BYTES_MAX;
 
 /// A fault of one parameter; displays as a message that names it, what it got, and what it takes.
