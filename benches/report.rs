@@ -10,7 +10,7 @@ use divan::{
     counter::{BytesCount, ItemsCount},
 };
 use tallyd::model::batch::{Definition, Increment};
-use tallyd::model::calendar::Hour;
+use tallyd::model::calendar::{Hour, ZoneDatabase};
 use tallyd::model::catalogue::{Catalogue, CatalogueLimits};
 use tallyd::model::counters::Counters;
 use tallyd::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
@@ -31,6 +31,8 @@ struct World {
     catalogue: Catalogue,
     counters: Arc<Counters>,
 }
+
+static ZONES: LazyLock<ZoneDatabase> = LazyLock::new(ZoneDatabase::bundled);
 
 /// A thousand stories with a few cells a day on one source; the first one with every hour on two. Each has twenty
 /// interactions that were used now and then.
@@ -79,7 +81,7 @@ fn story(number: u32) -> StoryId {
 }
 
 fn parse(report: ReportName, pairs: &[(String, String)]) -> Query {
-    Query::parse(report, pairs, NOW_MS, STORIES_KNOWN).unwrap()
+    Query::parse(report, pairs, NOW_MS, STORIES_KNOWN, &ZONES).unwrap()
 }
 
 fn pairs(text: &str) -> Vec<(String, String)> {

@@ -42,6 +42,7 @@
 //! | tally | lines by what became of them |
 //! | accepted, rejected | a line that was counted; a bad line |
 //! | moment | one second on the time line; an hour, a day, a month is a range of them |
+//! | time zones | the IANA database: the machine's or the bundled one, whichever is newer |
 //! | period, unit, data point | a named range of dates; an hour, day, month or year of a report; its value |
 //! | deadline timer | the one timer of a connection, for whichever deadline it has at the moment |
 //! | echo | a client's own text in a message of ours, bounded and printable |

@@ -153,6 +153,15 @@ pub const LIGHT_QUERY_POINTS_MAX: u64 = 50_000;
 const _: () = assert!(REPORT_ROWS_DEFAULT <= REPORT_ROWS_MAX, "the default must be allowed");
 const _: () = assert!(DATA_POINTS_MAX <= GROUPED_POINTS_MAX, "one group must be allowed");
 
+// The machine's time-zone files (`platform/zoneinfo`).
+
+/// Most zones of a database; there are about 600.
+pub const ZONE_FILES_MAX: usize = 2_000;
+/// Longest zone file that is read, in bytes; the longest there is has 3.6 kB.
+pub const ZONE_FILE_BYTES_MAX: u64 = 64 * 1024;
+/// Folders of zones within each other; there are two (`America/Indiana`).
+pub const ZONE_FOLDERS_DEEP_MAX: usize = 4;
+
 // Access and configuration (`auth` and `config`).
 
 /// Most tokens that can be configured; each request compares with all of them.

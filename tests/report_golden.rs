@@ -14,7 +14,7 @@ use chrono::{DateTime, Datelike, TimeZone, Timelike};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tallyd::model::batch::{Change, Definition, Increment};
-use tallyd::model::calendar::Hour;
+use tallyd::model::calendar::{Hour, ZoneDatabase};
 use tallyd::model::catalogue::{Catalogue, CatalogueLimits};
 use tallyd::model::counters::{Counters, Writer};
 use tallyd::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
@@ -72,7 +72,7 @@ const NOW: &str = "2019-03-27T12:34:56Z";
 fn parse(report: &str, query: &str, now: &str) -> Result<Query, Vec<String>> {
     let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let now = DateTime::parse_from_rfc3339(now).unwrap().timestamp_millis();
-    Query::parse(ReportName::parse(report).unwrap(), &pairs, now, 10_000)
+    Query::parse(ReportName::parse(report).unwrap(), &pairs, now, 10_000, &ZoneDatabase::bundled())
         .map_err(|faults| faults.iter().map(ToString::to_string).collect())
 }
 

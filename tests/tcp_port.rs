@@ -19,6 +19,7 @@ use support::{LINE, connect, conversations, talk};
 use tallyd::daemon::config::options::Key;
 use tallyd::daemon::config::{Config, Given};
 use tallyd::daemon::{self, Running};
+use tallyd::model::calendar::{ZoneDatabase, Zones};
 use tallyd::net::Services;
 use tallyd::net::auth::Auth;
 use tallyd::net::metrics::Metrics;
@@ -207,6 +208,7 @@ fn one_connection_too_many_is_told_so() {
         auth: Arc::new(Auth::default()),
         metrics: Arc::new(Metrics::new()),
         clock,
+        zones: Arc::new(Zones::new(ZoneDatabase::bundled())),
         max_future: Duration::from_hours(1),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");

@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 use tallyd::limits::HOURS_MAX;
 use tallyd::model::batch::{Definition, Increment};
-use tallyd::model::calendar::Hour;
+use tallyd::model::calendar::{Hour, ZoneDatabase};
 use tallyd::model::catalogue::{Catalogue, CatalogueLimits};
 use tallyd::model::counters::Counters;
 use tallyd::model::event::{Metric, ObjectId, SeriesKey, Source, StoryId};
@@ -86,7 +86,7 @@ fn queries() -> impl Strategy<Value = String> {
 
 fn told(report: ReportName, query: &str, (catalogue, counters): (&Catalogue, &Counters)) -> String {
     let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    let query = Query::parse(report, &pairs, NOW_MS, STORIES.len()).unwrap();
+    let query = Query::parse(report, &pairs, NOW_MS, STORIES.len(), &ZoneDatabase::bundled()).unwrap();
     let mut text = Vec::new();
     roll_up(catalogue, counters, &query).write_json(&mut text);
     String::from_utf8(text).unwrap()

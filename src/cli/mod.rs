@@ -17,9 +17,14 @@ mod verify;
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
+
+use crate::daemon::zones;
+use crate::platform::zoneinfo::DIRECTORY_VARIABLE;
 
 /// What the exit codes mean; part of every `--help`.
 const EXIT_CODES: &str = "\
@@ -102,6 +107,7 @@ enum Command {
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
+        Err(error) if error.kind() == ErrorKind::DisplayVersion => return print_version(),
         Err(error) => {
             let exit = if error.use_stderr() { Exit::BadConfig } else { Exit::Done };
             // A closed output is no reason to report something else than what was asked.
@@ -115,6 +121,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Exit::Failed.into()
         }
     }
+}
+
+/// The version of the program, and of the time zones that its reports are in.
+fn print_version() -> ExitCode {
+    let directory = std::env::var_os(DIRECTORY_VARIABLE).map(PathBuf::from);
+    let zones = zones::load(directory.as_deref());
+    let text = format!("tallyd {}\ntime zones: tzdata {zones}\n", env!("CARGO_PKG_VERSION"));
+    output::print(text.as_bytes()).map_or(Exit::Failed, |()| Exit::Done).into()
 }
 
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {

@@ -7,9 +7,11 @@
 pub mod config;
 mod probe;
 mod signals;
+pub mod zones;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ use crate::limits::{
     BLOCKING_THREADS_MAX, FSYNC_INTERVAL, HTTP_DRAIN, HTTP_POLLS_PER_LOOK, RUNTIME_STOP, START_EXTENSION,
     STORE_CLOSE, STORE_CLOSE_HURRIED, TCP_CONNECTIONS_MAX, TCP_DRAIN, TCP_POLLS_PER_LOOK,
 };
+use crate::model::calendar::Zones;
 use crate::net::auth::Auth;
 use crate::net::metrics::Metrics;
 use crate::net::{Services, http, tcp};
@@ -77,6 +80,9 @@ pub struct Running {
     http: Option<SocketAddr>,
     tcp: Option<SocketAddr>,
     auth: Arc<Auth>,
+    metrics: Arc<Metrics>,
+    zones: Arc<Zones>,
+    zone_dir: Option<PathBuf>,
     token_sources: TokenSources,
     is_public: bool,
 }
@@ -86,6 +92,7 @@ struct Common {
     auth: Arc<Auth>,
     metrics: Arc<Metrics>,
     clock: Clock,
+    zones: Arc<Zones>,
     max_future: Duration,
     watch: Watch,
 }
@@ -119,11 +126,13 @@ pub fn start(config: Config) -> Result<Running, AppError> {
 
 /// Everything up to being ready: lock and recover, bind, spawn.
 fn assemble(config: Config) -> Result<Running, AppError> {
+    let zones = zones::load(config.zone_dir.as_deref());
     info!(
         version = env!("CARGO_PKG_VERSION"),
         data_dir = %config.data_dir.display(),
         fsync = ?config.fsync,
         tokens = config.auth.token_count(),
+        tzdata = %zones,
         "tallyd starts"
     );
     raise_descriptor_limit();
@@ -133,6 +142,9 @@ fn assemble(config: Config) -> Result<Running, AppError> {
     let http = bind(&runtimes.requests, "HTTP", config.http_listen)?;
     let tcp = bind(&runtimes.lines, "lines", config.tcp_listen)?;
     let (trigger, watch) = shutdown::channel();
+    let metrics = Arc::new(Metrics::new());
+    metrics.zones_loaded(&zones);
+    let zones = Arc::new(Zones::new(zones));
     let mut running = Running {
         http: http.as_ref().map(|(_, address)| *address),
         tcp: tcp.as_ref().map(|(_, address)| *address),
@@ -142,10 +154,12 @@ fn assemble(config: Config) -> Result<Running, AppError> {
         runtimes,
         store,
         trigger,
+        metrics: Arc::clone(&metrics),
+        zones: Arc::clone(&zones),
+        zone_dir: config.zone_dir,
         token_sources: config.token_sources,
     };
-    let metrics = Arc::new(Metrics::new());
-    let common = Common { auth: config.auth, metrics, clock, max_future: config.max_future, watch };
+    let common = Common { auth: config.auth, metrics, clock, zones, max_future: config.max_future, watch };
     if let Some((listener, _)) = http {
         running.spawn_http(listener, &common);
     }
@@ -213,6 +227,7 @@ impl Running {
             auth: Arc::clone(&common.auth),
             metrics: Arc::clone(&common.metrics),
             clock: common.clock.clone(),
+            zones: Arc::clone(&common.zones),
             max_future: common.max_future,
         }
     }
@@ -250,13 +265,19 @@ impl Running {
 
     /// Waits until the daemon is to stop, and reads the tokens again where it is told to.
     fn wait(&mut self, signals: &mut Signals) -> Result<(), AppError> {
-        let Self { runtimes, parts, auth, token_sources, is_public, .. } = self;
+        let Self { runtimes, parts, auth, metrics, zones, zone_dir, token_sources, is_public, .. } = self;
         runtimes.requests.block_on(async {
             loop {
                 tokio::select! {
                     signal = signals.next() => match signal {
                         Signal::Stop => return Ok(()),
-                        Signal::Reload => reload_tokens(auth, token_sources, *is_public),
+                        Signal::Reload => {
+                            reload_tokens(auth, token_sources, *is_public);
+                            let database = zones::load(zone_dir.as_deref());
+                            info!(tzdata = %database, "time zones read again");
+                            metrics.zones_loaded(&database);
+                            zones.replace(database);
+                        }
                     },
                     Some(ended) = parts.join_next() => {
                         return Err(AppError::Ended { part: ended.unwrap_or("a listener") });

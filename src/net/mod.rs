@@ -11,6 +11,7 @@ pub mod tcp;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::calendar::Zones;
 use crate::model::catalogue::Catalogue;
 use crate::model::counters::Counters;
 use crate::platform::clock::Clock;
@@ -35,6 +36,8 @@ pub struct Services {
     pub metrics: Arc<Metrics>,
     /// What time it is.
     pub clock: Clock,
+    /// The time zones.
+    pub zones: Arc<Zones>,
     /// How far an event's timestamp may lie ahead of the clock.
     pub max_future: Duration,
 }

@@ -1,4 +1,5 @@
-//! What asks the operating system: the disk, the clock, signals to stop, the service manager, the log.
+//! What asks the operating system: the disk, the clock, signals to stop, the service manager, the log, its
+//! time-zone files.
 //! Knows nothing of events, counters or requests.
 
 pub mod clock;
@@ -6,3 +7,4 @@ pub mod disk;
 pub mod logging;
 pub mod shutdown;
 pub mod systemd;
+pub mod zoneinfo;

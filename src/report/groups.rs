@@ -250,7 +250,7 @@ impl Top {
 mod tests {
     use super::*;
     use crate::model::batch::{Change, Definition, Increment};
-    use crate::model::calendar::Hour;
+    use crate::model::calendar::{Hour, ZoneDatabase};
     use crate::model::catalogue::CatalogueLimits;
     use crate::model::event::{ObjectId, SeriesKey};
     use crate::report::{ReportName, roll_up};
@@ -287,8 +287,14 @@ mod tests {
                 let text = |stories: &str| {
                     let query = format!("from=2018-1-1&to=2019-12-31&group=storyId&{more}&{stories}");
                     let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-                    let query =
-                        Query::parse(report, &pairs, 1_600_000_000_000, catalogue.story_count()).unwrap();
+                    let query = Query::parse(
+                        report,
+                        &pairs,
+                        1_600_000_000_000,
+                        catalogue.story_count(),
+                        &ZoneDatabase::bundled(),
+                    )
+                    .unwrap();
                     let mut text = Vec::new();
                     roll_up(&catalogue, &counters, &query).write_json(&mut text);
                     String::from_utf8(text).unwrap()

@@ -219,7 +219,7 @@ fn merged(uses: &mut Vec<Use>) -> impl Iterator<Item = PopularityRow> {
 mod tests {
     use super::*;
     use crate::model::batch::{Change, Definition, Increment};
-    use crate::model::calendar::Hour;
+    use crate::model::calendar::{Hour, ZoneDatabase};
     use crate::model::catalogue::CatalogueLimits;
     use crate::model::event::{InteractionId, Metric, ObjectId, SeriesKey};
     use crate::report::ReportName;
@@ -263,8 +263,14 @@ mod tests {
         let (catalogue, counters) = world();
         for limit in ["1", "5", "1000"] {
             let pairs = [("limit", limit), ("from", "2018-1-1")].map(|(a, b)| (a.to_owned(), b.to_owned()));
-            let query =
-                Query::parse(ReportName::InteractionsPopularity, &pairs, 1_600_000_000_000, 1).unwrap();
+            let query = Query::parse(
+                ReportName::InteractionsPopularity,
+                &pairs,
+                1_600_000_000_000,
+                1,
+                &ZoneDatabase::bundled(),
+            )
+            .unwrap();
             let scope = (&catalogue, &*counters, &query);
             let whole = roll_up_within(usize::MAX, scope);
             assert_eq!(whole.rows().len(), 56.min(limit.parse().unwrap()));

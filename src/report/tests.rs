@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::roll::add_cells;
 use super::summary::{Figure, Scale, Summary, percent_hundredths, ratio_hundredths};
 use super::{Query, ReportName};
-use crate::model::calendar::{Hour, Unit, UnixSeconds, write_instant};
+use crate::model::calendar::{Hour, Unit, UnixSeconds, ZoneDatabase, write_instant};
 use crate::model::cells::Cell;
 
 const NOW: &str = "2019-05-31T12:34:56Z";
@@ -16,7 +16,7 @@ const STORIES_KNOWN: usize = 20_000;
 fn parse(report: ReportName, query: &str, now: &str) -> Result<Query, Vec<String>> {
     let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let now = DateTime::parse_from_rfc3339(now).unwrap().timestamp_millis();
-    Query::parse(report, &pairs, now, STORIES_KNOWN)
+    Query::parse(report, &pairs, now, STORIES_KNOWN, &ZoneDatabase::bundled())
         .map_err(|faults| faults.iter().map(ToString::to_string).collect())
 }
 

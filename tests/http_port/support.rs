@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tallyd::model::calendar::{ZoneDatabase, Zones};
 use tallyd::net::Services;
 use tallyd::net::auth::Auth;
 use tallyd::net::http::{self, Limits};
@@ -53,6 +54,7 @@ impl Port {
             store_status: store.status(),
             auth: Arc::new(auth),
             metrics: Arc::new(Metrics::new()),
+            zones: Arc::new(Zones::new(ZoneDatabase::bundled())),
             clock: Clock::manual(NOW_UNIX_NANOS),
             max_future: Duration::from_hours(1),
         };

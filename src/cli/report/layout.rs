@@ -1,55 +1,19 @@
 //! Reports as tables for a terminal. Pure: answer in, text out; the width of the terminal is left to its wrapping.
 
-use chrono::{DateTime, FixedOffset, NaiveDateTime, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, NaiveDateTime, TimeDelta};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, LineStyle, Table};
 
 use super::answer::{Group, Report, Row, Series, Slot, Summary};
 use crate::cli::output::printable;
+use crate::model::calendar::{UnixSeconds, Zone};
 
 /// Groups that are shown side by side; more are shown by their summaries, one a row.
 const GROUP_COLUMNS: usize = 7;
 const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
-/// The clock by which dates are shown: the one that was asked for, else UTC.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum LocalTime {
-    /// Minutes away from UTC.
-    Offset(FixedOffset),
-    /// A time zone.
-    Zone(Tz),
-}
-
-impl LocalTime {
-    /// From the parameters of a query that the daemon took, so that what cannot be read here is UTC there too.
-    pub(crate) fn of(timezone: Option<&str>, offset: Option<&str>) -> Self {
-        if let Some(zone) = timezone.and_then(|name| name.parse().ok()) {
-            return Self::Zone(zone);
-        }
-        offset
-            .and_then(|text| text.trim().parse::<i32>().ok())
-            .and_then(|minutes| FixedOffset::east_opt(minutes.saturating_mul(60)))
-            .map_or(Self::Zone(Tz::UTC), Self::Offset)
-    }
-
-    fn naive(self, instant: DateTime<Utc>) -> NaiveDateTime {
-        match self {
-            Self::Offset(offset) => instant.with_timezone(&offset).naive_local(),
-            Self::Zone(zone) => instant.with_timezone(&zone).naive_local(),
-        }
-    }
-
-    fn name(self) -> String {
-        match self {
-            Self::Offset(offset) => format!("UTC{offset}"),
-            Self::Zone(zone) => zone.name().to_owned(),
-        }
-    }
-}
-
 /// The report as a table with its summary, ending in a line feed.
-pub(crate) fn table(report: &Report, zone: LocalTime) -> String {
+pub(crate) fn table(report: &Report, zone: &Zone) -> String {
     match report {
         Report::Series(series) => series_table(series, zone),
         Report::Busiest(days) => busiest_table(days),
@@ -73,7 +37,7 @@ fn groups_omitted(series: &Series) -> Option<String> {
     }
 }
 
-fn series_table(series: &Series, zone: LocalTime) -> String {
+fn series_table(series: &Series, zone: &Zone) -> String {
     let groups = series.groups.as_deref().unwrap_or_default();
     let mut text =
         if groups.len() > GROUP_COLUMNS { group_rows(groups) } else { point_rows(series, groups, zone) };
@@ -91,9 +55,9 @@ fn series_table(series: &Series, zone: LocalTime) -> String {
 }
 
 /// One row a unit, one column a group after the whole.
-fn point_rows(series: &Series, groups: &[Group], zone: LocalTime) -> String {
+fn point_rows(series: &Series, groups: &[Group], zone: &Zone) -> String {
     let mut table = new_table();
-    let mut header = vec![format!("date ({})", zone.name())];
+    let mut header = vec![format!("date ({})", zone)];
     header.push(if groups.is_empty() { "value".to_owned() } else { "all".to_owned() });
     header.extend(groups.iter().map(group_title));
     let columns = header.len();
@@ -142,11 +106,15 @@ fn summary_line(summary: &Summary, overall: Option<&serde_json::Number>) -> Stri
 }
 
 /// The dates of the points by the local clock; without the time of day where all begin at midnight.
-fn local_dates(series: &Series, zone: LocalTime) -> Vec<String> {
+fn local_dates(series: &Series, zone: &Zone) -> Vec<String> {
     let instants: Vec<Option<NaiveDateTime>> = series
         .data
         .iter()
-        .map(|point| DateTime::parse_from_rfc3339(&point.date).ok().map(|at| zone.naive(at.to_utc())))
+        .map(|point| {
+            let at = DateTime::parse_from_rfc3339(&point.date).ok()?;
+            let offset_seconds = zone.offset_seconds(UnixSeconds::new(at.timestamp()));
+            at.naive_utc().checked_add_signed(TimeDelta::seconds(offset_seconds))
+        })
         .collect();
     let is_daily = instants.iter().flatten().all(|at| at.time() == chrono::NaiveTime::MIN);
     let format = if is_daily { "%Y-%m-%d" } else { "%Y-%m-%d %H:%M" };

@@ -5,13 +5,16 @@ mod answer;
 mod layout;
 mod sheet;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 
 use super::client::{Call, Client, ConnectionArgs};
 use super::{Exit, output};
-use layout::LocalTime;
+use crate::daemon::zones;
+use crate::model::calendar::Zone;
+use crate::platform::zoneinfo::DIRECTORY_VARIABLE;
 
 /// The reports, by their names in the URL.
 const NAMES: [&str; 6] = [
@@ -109,12 +112,22 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             }
             sheet::write(&report, args.query.group.as_deref()).context("cannot write the sheet")?
         } else {
-            let zone = LocalTime::of(args.query.timezone.as_deref(), args.query.offset.as_deref());
-            layout::table(&report, zone).into_bytes()
+            layout::table(&report, &zone(&args.query)).into_bytes()
         }
     };
     output::print(&text)?;
     Ok(Exit::Done.into())
+}
+
+/// The zone in which dates are shown: the one that was asked for, else UTC. The daemon took the parameters, so what
+/// cannot be read here is a zone that only the daemon's database has.
+fn zone(query: &QueryArgs) -> Zone {
+    let named = query.timezone.as_deref().and_then(|name| {
+        let directory = std::env::var_os(DIRECTORY_VARIABLE).map(PathBuf::from);
+        zones::load(directory.as_deref()).named(name)
+    });
+    let fixed = || Zone::fixed(query.offset.as_deref()?.trim().parse().ok()?);
+    named.or_else(fixed).unwrap_or_default()
 }
 
 /// Path and query of a report.

@@ -13,7 +13,10 @@ fn series(more: &str) -> String {
 
 fn lines(name: &str, body: &str, timezone: Option<&str>) -> Vec<String> {
     let report = answer::read(name, body.as_bytes()).expect("a report");
-    let text = layout::table(&report, LocalTime::of(timezone, None));
+    let text = layout::table(
+        &report,
+        &zone(&QueryArgs { timezone: timezone.map(Into::into), ..QueryArgs::default() }),
+    );
     text.lines().map(|line| line.trim_end().to_owned()).collect()
 }
 

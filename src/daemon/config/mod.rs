@@ -17,6 +17,7 @@ use std::time::Duration;
 use crate::limits::{MAX_FUTURE_MAX, SNAPSHOT_INTERVAL_RANGE};
 use crate::net::auth::Auth;
 use crate::platform::logging::{LogFilter, LogFormat};
+use crate::platform::zoneinfo::DIRECTORY_VARIABLE;
 use crate::store::Fsync;
 use options::{Key, OPTIONS};
 pub use raw::{Environment, Given};
@@ -83,6 +84,8 @@ pub struct Config {
     pub auth: Arc<Auth>,
     /// Where to read the tokens again.
     pub token_sources: TokenSources,
+    /// The directory of time-zone files that the environment names.
+    pub zone_dir: Option<PathBuf>,
     /// What is logged.
     pub log: LogFilter,
     /// How it is logged.
@@ -130,6 +133,7 @@ impl Config {
                 max_future: max_future?,
                 auth: Arc::new(auth),
                 token_sources,
+                zone_dir: environment(DIRECTORY_VARIABLE).map(PathBuf::from),
                 log: log?,
                 log_format: log_format?,
             })

@@ -1,5 +1,5 @@
 //! Time as reports see it: hours, zones, units, periods, dates. The only room that knows months, time zones and
-//! daylight saving. Pure: never asks what time it is; "now" is always an argument.
+//! daylight saving. Pure: reads neither clock nor disk; "now" and the zone files of the machine are arguments.
 //!
 //! INVARIANT: every moment belongs to exactly one hour, day, month and year of a zone; days tile months and months
 //! tile years, whatever the clocks of the zone do.
@@ -12,6 +12,7 @@ mod period;
 mod range;
 mod unit;
 mod zone;
+mod zone_database;
 
 pub use date::{DATE_TAKES, DateValue, Instants, http_date, rfc3339, two_digits, write_instant};
 pub use hour::{Hour, HourRange};
@@ -20,3 +21,4 @@ pub use period::Period;
 pub use range::{End, LocalRange};
 pub use unit::{Unit, Units};
 pub use zone::{Span, Zone};
+pub use zone_database::{ZoneDatabase, ZoneFile, ZoneSource, Zones};

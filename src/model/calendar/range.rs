@@ -22,7 +22,7 @@ impl End {
 
 /// A half-open range of moments of a zone.
 /// INVARIANT: both ends are ends of local hours, and `start` ≤ `end`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LocalRange {
     zone: Zone,
     start: UnixSeconds,

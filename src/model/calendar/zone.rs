@@ -3,12 +3,10 @@
 //!
 //! INVARIANT: the spans of a zone tile all of time, in order; what the local clock shows at their starts ascends.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{LazyLock, OnceLock};
+use std::sync::Arc;
 
-use chrono::{DateTime, NaiveDate, Offset, TimeZone};
-use chrono_tz::{TZ_VARIANTS, Tz};
+use chrono::NaiveDate;
 
 use super::moment::{DayNumber, LocalSeconds};
 use super::{Hour, UnixSeconds};
@@ -30,7 +28,7 @@ impl Span {
         LocalSeconds::new(at.plus(self.offset_seconds).get())
     }
 
-    fn local_start(&self) -> LocalSeconds {
+    pub(super) fn local_start(&self) -> LocalSeconds {
         self.local(self.start)
     }
 
@@ -40,24 +38,19 @@ impl Span {
     }
 }
 
-/// A time zone.
-#[derive(Clone, Copy)]
+/// A time zone. Cheap to clone.
+#[derive(Clone)]
 pub struct Zone(Kind);
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Kind {
     Fixed([Span; 1]),
-    Named { name: &'static str, spans: &'static [Span] },
+    Named(Arc<Named>),
 }
 
-/// The spans of every named zone, each worked out when it is first asked for.
-static NAMED: LazyLock<HashMap<&'static str, NamedZone>> = LazyLock::new(|| {
-    TZ_VARIANTS.iter().map(|tz| (tz.name(), NamedZone { tz: *tz, spans: OnceLock::new() })).collect()
-});
-
-struct NamedZone {
-    tz: Tz,
-    spans: OnceLock<Box<[Span]>>,
+struct Named {
+    name: Box<str>,
+    spans: Box<[Span]>,
 }
 
 impl Zone {
@@ -75,15 +68,9 @@ impl Zone {
             .then(|| Self::with_offset(i64::from(offset_minutes).saturating_mul(60)))
     }
 
-    /// The zone of that IANA name, spelled exactly so. The first use of a zone takes about a millisecond.
-    pub fn named(name: &str) -> Option<Self> {
-        let (name, zone) = NAMED.get_key_value(name)?;
-        Some(Self(Kind::Named { name, spans: zone.spans.get_or_init(|| spans_of(zone.tz)) }))
-    }
-
-    /// Every name that [`Zone::named`] takes.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        TZ_VARIANTS.iter().map(|tz| tz.name())
+    /// The zone of an IANA name. `spans` keep the invariant of this file.
+    pub(super) fn with_spans(name: &str, spans: Box<[Span]>) -> Self {
+        Self(Kind::Named(Arc::new(Named { name: name.into(), spans })))
     }
 
     /// The stretches of equal offset, in order; never empty.
@@ -91,7 +78,7 @@ impl Zone {
     pub fn spans(&self) -> &[Span] {
         match &self.0 {
             Kind::Fixed(spans) => spans,
-            Kind::Named { spans, .. } => spans,
+            Kind::Named(named) => &named.spans,
         }
     }
 
@@ -105,6 +92,11 @@ impl Zone {
     pub(super) fn span_at(&self, at: UnixSeconds) -> Span {
         let all = Span { start: UnixSeconds::MIN, end: UnixSeconds::MAX, offset_seconds: 0 };
         self.spans_from(at).first().copied().unwrap_or(all)
+    }
+
+    /// What is added to UTC at that moment, in seconds.
+    pub fn offset_seconds(&self, at: UnixSeconds) -> i64 {
+        self.span_at(at).offset_seconds
     }
 
     /// The date on the local calendar.
@@ -190,13 +182,17 @@ impl PartialEq for Zone {
 
 impl Eq for Zone {}
 
-/// The IANA name, or the offset as `UTC+90 min`.
+/// The IANA name, or the offset as `UTC+01:30`.
 impl fmt::Display for Zone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Fixed([span]) if span.offset_seconds == 0 => f.write_str("UTC"),
-            Kind::Fixed([span]) => write!(f, "UTC{:+} min", span.offset_seconds.div_euclid(60)),
-            Kind::Named { name, .. } => f.write_str(name),
+            Kind::Fixed([span]) => {
+                let sign = if span.offset_seconds < 0 { '-' } else { '+' };
+                let minutes = span.offset_seconds.unsigned_abs().div_euclid(60);
+                write!(f, "UTC{sign}{:02}:{:02}", minutes.div_euclid(60), minutes.rem_euclid(60))
+            }
+            Kind::Named(named) => f.write_str(&named.name),
         }
     }
 }
@@ -205,54 +201,4 @@ impl fmt::Debug for Zone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Zone({self})")
     }
-}
-
-/// 1969-12-20: before the earliest local date that a report can ask for.
-const TABLE_START: i64 = -12 * UnixSeconds::DAY;
-/// 2100-01-10: the zone database has rules up to the end of 2099; later the last offset stays.
-const TABLE_END: i64 = 47_491 * UnixSeconds::DAY;
-
-/// How often to look for a change. The two nearest changes of a zone since 1970 are 6.9 days apart.
-const LOOK_EVERY: i64 = 3 * UnixSeconds::DAY;
-
-/// Finds the changes of a zone's offset by looking every few days, and halving the stretch in which it changed.
-fn spans_of(tz: Tz) -> Box<[Span]> {
-    let mut spans = Vec::new();
-    let mut open = Span {
-        start: UnixSeconds::MIN,
-        end: UnixSeconds::MAX,
-        offset_seconds: offset_at(tz, UnixSeconds::new(TABLE_START)),
-    };
-    let mut at = UnixSeconds::new(TABLE_START);
-    while at.get() < TABLE_END {
-        let next = at.plus(LOOK_EVERY);
-        let offset_seconds = offset_at(tz, next);
-        if offset_seconds != open.offset_seconds {
-            let change = change_between(tz, at, next);
-            spans.push(Span { end: change, ..open });
-            open = Span { start: change, end: UnixSeconds::MAX, offset_seconds };
-        }
-        at = next;
-    }
-    spans.push(open);
-    assert!(
-        spans.is_sorted_by_key(Span::local_start),
-        "{tz}: the local clock must ascend from change to change"
-    );
-    spans.into_boxed_slice()
-}
-
-/// The first moment after `before` with the offset of `after`.
-fn change_between(tz: Tz, mut before: UnixSeconds, mut after: UnixSeconds) -> UnixSeconds {
-    let offset_seconds = offset_at(tz, after);
-    while after.since(before) > 1 {
-        let middle = before.plus(after.since(before).div_euclid(2));
-        if offset_at(tz, middle) == offset_seconds { after = middle } else { before = middle }
-    }
-    after
-}
-
-fn offset_at(tz: Tz, at: UnixSeconds) -> i64 {
-    DateTime::from_timestamp(at.get(), 0)
-        .map_or(0, |utc| i64::from(tz.offset_from_utc_datetime(&utc.naive_utc()).fix().local_minus_utc()))
 }

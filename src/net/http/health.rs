@@ -24,6 +24,7 @@ struct Health {
     snapshots: &'static str,
     reports: &'static str,
     version: &'static str,
+    tzdata: String,
 }
 
 /// `200`, or `503` while events are refused.
@@ -45,6 +46,7 @@ pub(super) fn health(services: &Services) -> HttpResponse {
         // This answer comes from the threads that answer reports.
         reports: verdict(true),
         version: VERSION,
+        tzdata: services.zones.current().to_string(),
     };
     let mut response = response::with_json(status, response::to_json(&body));
     if !takes_events && let Ok(date) = HeaderValue::try_from(response::retry_after(&services.clock)) {

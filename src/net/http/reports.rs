@@ -25,7 +25,8 @@ pub(super) async fn report(
     let mut pairs = Vec::with_capacity(PAIRS_EXPECTED);
     pairs.extend(form_urlencoded::parse(query.as_bytes()));
     let (now, stories_known) = (services.clock.unix_ms(), services.catalogue.story_count());
-    let query = Query::parse(name, &pairs, now, stories_known).map_err(|errors| {
+    let zones = services.zones.current();
+    let query = Query::parse(name, &pairs, now, stories_known, &zones).map_err(|errors| {
         let details = errors.into_iter().take(FAULTS_SHOWN_MAX);
         Failure::faults(
             details

@@ -23,6 +23,7 @@ use prometheus_client::registry::Registry;
 pub use figure::{Figure, Value};
 
 use crate::intake::batching::Tally;
+use crate::model::calendar::ZoneDatabase;
 use crate::report::ReportName;
 
 /// What a scrape's answer is: the text format that Prometheus of every version reads, and people too.
@@ -75,6 +76,12 @@ struct ReportLabels {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct ZoneLabels {
+    version: String,
+    source: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct StatusLabels {
     status: String,
 }
@@ -97,6 +104,7 @@ struct ListenerHandles {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    tzdata: Family<ZoneLabels, Gauge>,
     tcp: ListenerHandles,
     http: ListenerHandles,
     answers_dropped: Counter,
@@ -117,6 +125,12 @@ impl Metrics {
         let mut registry = Registry::with_prefix("tallyd");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "What is running", build);
+        let tzdata = Family::default();
+        registry.register(
+            "tzdata_info",
+            "Time-zone rules in use, and whether system or bundled",
+            tzdata.clone(),
+        );
         let [tcp, http] = listeners(&mut registry);
         let answers_dropped = Counter::default();
         registry.register(
@@ -130,7 +144,7 @@ impl Metrics {
         let status = |status: String| responses.get_or_create_owned(&StatusLabels { status });
         let statuses = STATUSES.map(|code| (code, status(code.to_string())));
         let status_other = status("other".to_owned());
-        Self { registry, tcp, http, answers_dropped, reports, statuses, status_other }
+        Self { registry, tzdata, tcp, http, answers_dropped, reports, statuses, status_other }
     }
 
     fn listener(&self, listener: Listener) -> &ListenerHandles {
@@ -185,6 +199,13 @@ impl Metrics {
     /// Counts `ERR` answers that were dropped since the client does not read.
     pub fn answers_dropped(&self, answers: u64) {
         self.answers_dropped.inc_by(answers);
+    }
+
+    /// Reports use these time zones from now on.
+    pub fn zones_loaded(&self, zones: &ZoneDatabase) {
+        let labels = ZoneLabels { version: zones.version().to_owned(), source: zones.source().as_str() };
+        self.tzdata.clear();
+        self.tzdata.get_or_create_owned(&labels).set(1);
     }
 
     /// A report was answered, `took` after its request was understood to be one.

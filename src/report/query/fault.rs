@@ -49,14 +49,14 @@ pub enum QueryFault {
         second: Echo,
     },
     /// The value is not one that the parameter takes.
-    #[error("got {got}, takes {takes}{}", DidYouMean(*nearest))]
+    #[error("got {got}, takes {takes}{}", DidYouMean(nearest.as_deref()))]
     BadValue {
         /// The value.
         got: Echo,
         /// What would do.
         takes: Cow<'static, str>,
         /// The value that was probably meant.
-        nearest: Option<&'static str>,
+        nearest: Option<Cow<'static, str>>,
     },
     /// Two parameters exclude each other.
     #[error("got {got}, but it can not be given together with {other}; takes one of the two")]
@@ -115,9 +115,9 @@ impl fmt::Display for Echo {
     }
 }
 
-struct DidYouMean(Option<&'static str>);
+struct DidYouMean<'a>(Option<&'a str>);
 
-impl fmt::Display for DidYouMean {
+impl fmt::Display for DidYouMean<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.map_or(Ok(()), |nearest| write!(f, " (did you mean {nearest}?)"))
     }
@@ -150,7 +150,7 @@ fn cut(text: &str) -> String {
 }
 
 /// The candidate that `text` was probably meant to be: equal but for case, or at most two letters off.
-pub(super) fn nearest(text: &str, candidates: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+pub(super) fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     if text.len() > LINE_ECHO_BYTES_MAX {
         return None;
     }

@@ -10,7 +10,7 @@ use crate::limits::{
     DATA_POINTS_MAX, GROUPED_POINTS_MAX, QUERY_FAULTS_SHOWN_MAX, REPORT_ROWS_DEFAULT, REPORT_ROWS_MAX,
     WHOLE_TEXT_POINTS_MAX,
 };
-use crate::model::calendar::{HourRange, LocalRange, Unit};
+use crate::model::calendar::{HourRange, LocalRange, Unit, ZoneDatabase};
 use crate::model::catalogue::Catalogue;
 use crate::model::event::{ObjectId, Source, StoryId};
 use fault::nearest;
@@ -49,7 +49,8 @@ const LIMIT_TAKES: &str = "a whole number from 1 to 10000";
 
 impl Query {
     /// Checks a query string. `pairs` are its decoded names and values in order, `now_unix_ms` the present in
-    /// milliseconds since the epoch, `stories_known` how many groups by story there can be.
+    /// milliseconds since the epoch, `stories_known` how many groups by story there can be,
+    /// `zones` the time zones.
     ///
     /// # Errors
     /// Every fault that was found, at least one, at most [`QUERY_FAULTS_SHOWN_MAX`].
@@ -58,10 +59,11 @@ impl Query {
         pairs: &[(T, T)],
         now_unix_ms: i64,
         stories_known: usize,
+        zones: &ZoneDatabase,
     ) -> Result<Self, Vec<QueryError>> {
         let mut faults = Vec::new();
         let given = Given::collect(report, pairs, &mut faults);
-        let zone = window::zone(&given, &mut faults);
+        let zone = window::zone(&given, zones, &mut faults);
         let window = window::window(&given, zone, now_unix_ms, &mut faults);
         let sources = given.several(
             Parameter::Source,
@@ -173,7 +175,7 @@ fn group(given: &Given<'_>, faults: &mut Vec<QueryError>) -> Option<GroupBy> {
         "storyId" => Some(GroupBy::Story),
         "source" => Some(GroupBy::Source),
         other => {
-            let nearest = nearest(other, ["storyId", "source"].into_iter());
+            let nearest = nearest(other, ["storyId", "source"].into_iter()).map(Into::into);
             let fault = QueryFault::BadValue { got: Echo::new(other), takes: GROUP_TAKES.into(), nearest };
             faults.push(QueryError::new(Parameter::Group.as_str(), fault));
             None
@@ -200,7 +202,7 @@ fn unit(given: &Given<'_>, window: Option<&Window>, faults: &mut Vec<QueryError>
             let unit = Unit::ALL.into_iter().find(|unit| unit.as_str() == text);
             if unit.is_none() {
                 let names = Unit::ALL.into_iter().map(Unit::as_str).chain(["auto"]);
-                let nearest = nearest(text, names);
+                let nearest = nearest(text, names).map(Into::into);
                 let takes = DIMENSION_TAKES.into();
                 let fault = QueryFault::BadValue { got: Echo::new(text), takes, nearest };
                 faults.push(QueryError::new(Parameter::Dimension.as_str(), fault));

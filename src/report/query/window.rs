@@ -5,10 +5,12 @@ use chrono::NaiveDate;
 
 use super::fault::{Echo, QueryError, QueryFault, nearest};
 use super::parameters::{Given, Parameter};
-use crate::model::calendar::{DATE_TAKES, DateValue, End, LocalRange, Period, UnixSeconds, Zone};
+use crate::model::calendar::{
+    DATE_TAKES, DateValue, End, LocalRange, Period, UnixSeconds, Zone, ZoneDatabase,
+};
 
 /// The range of a query: as asked for, and widened to whole local hours.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Window {
     pub(super) asked_from: UnixSeconds,
     pub(super) asked_to: UnixSeconds,
@@ -19,7 +21,7 @@ const TIMEZONE_TAKES: &str = "an IANA time zone such as Europe/Warsaw";
 const OFFSET_TAKES: &str = "whole minutes from -720 to 720";
 
 /// The zone that was asked for, UTC where none was; `None` after a fault.
-pub(super) fn zone(given: &Given<'_>, faults: &mut Vec<QueryError>) -> Option<Zone> {
+pub(super) fn zone(given: &Given<'_>, zones: &ZoneDatabase, faults: &mut Vec<QueryError>) -> Option<Zone> {
     let (offset, timezone) = (given.one(Parameter::Offset), given.one(Parameter::Timezone));
     if let (Some(_), Some(timezone)) = (offset, timezone) {
         let fault = QueryFault::NotTogether { got: Echo::new(timezone), other: Parameter::Offset.as_str() };
@@ -31,8 +33,8 @@ pub(super) fn zone(given: &Given<'_>, faults: &mut Vec<QueryError>) -> Option<Zo
             .ok_or_else(|| QueryError::bad(Parameter::Offset.as_str(), text, OFFSET_TAKES))
     });
     let by_name = timezone.map(|text| {
-        Zone::named(text).ok_or_else(|| {
-            let nearest = nearest_zone(text);
+        zones.named(text).ok_or_else(|| {
+            let nearest = nearest_zone(text, zones).map(|name| name.to_owned().into());
             let fault = QueryFault::BadValue { got: Echo::new(text), takes: TIMEZONE_TAKES.into(), nearest };
             QueryError::new(Parameter::Timezone.as_str(), fault)
         })
@@ -60,10 +62,9 @@ fn parse_minutes(text: &str) -> Option<i32> {
     Some(if text.starts_with('-') { minutes.saturating_neg() } else { minutes })
 }
 
-fn nearest_zone(text: &str) -> Option<&'static str> {
-    let city =
-        |name: &&'static str| name.rsplit('/').next().is_some_and(|city| city.eq_ignore_ascii_case(text));
-    nearest(text, Zone::names()).or_else(|| Zone::names().find(city))
+fn nearest_zone<'a>(text: &str, zones: &'a ZoneDatabase) -> Option<&'a str> {
+    let city = |name: &&str| name.rsplit('/').next().is_some_and(|city| city.eq_ignore_ascii_case(text));
+    nearest(text, zones.names()).or_else(|| zones.names().find(city))
 }
 
 /// The range that was asked for in a zone, as seen from `now_unix_ms`; `None` after a fault.
@@ -133,7 +134,11 @@ fn period(text: &str, faults: &mut Vec<QueryError>) -> Option<Period> {
     if parsed.is_none() {
         let names = || Period::ALL.into_iter().map(Period::as_str);
         let takes = names().collect::<Vec<_>>().join(", ").into();
-        let fault = QueryFault::BadValue { got: Echo::new(text), takes, nearest: nearest(text, names()) };
+        let fault = QueryFault::BadValue {
+            got: Echo::new(text),
+            takes,
+            nearest: nearest(text, names()).map(Into::into),
+        };
         faults.push(QueryError::new(Parameter::Period.as_str(), fault));
     }
     parsed
