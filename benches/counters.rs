@@ -288,7 +288,7 @@ fn print_memory() {
     for number in 0..1_000_000 {
         let key = key(number);
         let id = catalogue.intern(&key).unwrap();
-        catalogue.confirm(&Definition { id, key });
+        catalogue.mark_durable(&Definition { id, key });
     }
     per("catalogue, series confirmed", resident_bytes() - before, 1_000_000);
 

@@ -132,7 +132,7 @@ fn seasoned(text: &str) -> Parser {
     for _ in 0..2 {
         connection(&mut parser, text, |batch| {
             for definition in &batch.definitions {
-                catalogue.confirm(definition);
+                catalogue.mark_durable(definition);
             }
             for change in &batch.changes {
                 catalogue.apply(change);

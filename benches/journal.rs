@@ -90,7 +90,7 @@ fn store_64_batches(bencher: Bencher<'_, '_>) {
     let defined = define(store.catalogue());
     runtime.block_on(async { handle.submit(defined).await.unwrap().outcome().await.unwrap() });
     let first = tallyd::model::catalogue::FIRST_STORY_SERIES.get();
-    let mut batch = Batch { generation: store.catalogue().generation(), ..Batch::default() };
+    let mut batch = Batch { deletions: store.catalogue().deletions(), ..Batch::default() };
     batch.increments = increments();
     for increment in &mut batch.increments {
         increment.series = SeriesId::new(first + increment.series.get());
@@ -118,7 +118,7 @@ fn define(catalogue: &Catalogue) -> Batch {
             Definition { id: catalogue.intern(&key).unwrap(), key }
         })
         .collect();
-    Batch { generation: catalogue.generation(), definitions, ..Batch::default() }
+    Batch { deletions: catalogue.deletions(), definitions, ..Batch::default() }
 }
 
 /// Reading a journal back, checked and decoded.

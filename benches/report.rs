@@ -50,7 +50,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
             }
             let key = SeriesKey { story: story(number), source, metric };
             let series = catalogue.intern(&key).unwrap();
-            catalogue.confirm(&Definition { id: series, key });
+            catalogue.mark_durable(&Definition { id: series, key });
             writer.define(series, &key);
             let step = if busy { 1 } else { 11 };
             let hours = (0..DAYS * 24).step_by(step);
@@ -64,7 +64,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
             let metric = Metric::Interaction(Node::Interaction(InteractionId(node)));
             let key = SeriesKey { story: story(number), source: Source::Messenger, metric };
             let series = catalogue.intern(&key).unwrap();
-            catalogue.confirm(&Definition { id: series, key });
+            catalogue.mark_durable(&Definition { id: series, key });
             writer.define(series, &key);
             let hours = (0..DAYS * 24).rev().step_by(97).take(50);
             let increments: Vec<Increment> = hours

@@ -10,8 +10,8 @@
 //! | --- | --- |
 //! | event | one thing that happened, as a client sent it |
 //! | line | one event, comment or command as text; a JSON object counts as one |
-//! | head (of a line) | measurement and tags, the bytes that a client repeats; their series are known by them |
-//! | index, row, link | finds series by the bytes of ids, for all parsers; a story or an interaction in it; the series of one source there |
+//! | head (of an event) | what it is about: kind, source, story and node; in line protocol, measurement and tags |
+//! | index, row, link | finds series by the bytes of ids, for all parsers; a story or a node in it; the series of one source there |
 //! | node | what of a story can answer: an interaction, a fallback, the welcome |
 //! | increment | (series, hour, count): what an event adds to one counter |
 //! | batch | the increments of one read or one request; atomic: one journal record |
@@ -23,8 +23,8 @@
 //! | cell | (hour, count) of one series |
 //! | frame | the cells of one series within one calendar month, packed |
 //! | catalogue | which stories, nodes and series are known, and their names |
-//! | intern, confirm | to give a key its id, which makes nothing known; to make it known once its definition is journalled |
-//! | generation (of the catalogue) | raised by every deletion: what was confirmed under an older one has to be confirmed anew |
+//! | intern, durable | to give a key its id, which makes nothing known; what has been journalled and not deleted since |
+//! | released, evicted (story) | unknown, so that a new story may have its place; without its place |
 //! | write handle, commit ack | the way in for batches; the acknowledgement of one |
 //! | refused, unknown | nothing of a batch was or will be counted; a restart may find it counted |
 //! | poisoned | nothing is taken until a restart, since a sync failed or a write could not be undone |

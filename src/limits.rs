@@ -23,55 +23,42 @@ pub const LINE_ECHO_BYTES_MAX: usize = 64;
 
 const _: () = assert!(LINE_BYTES_MAX * 2 <= BLOCK_BYTES_MAX, "a block must hold a tail and a line");
 
-// From lines to batches: the head cache of a parser (`ingest`).
+// From lines to batches (`intake`).
 
-/// Lines that the fast path works on at a time, so that their look-ups overlap.
-pub const LINES_ABREAST: usize = 32;
-/// Heads (`measurement,tags`) that a connection's cache holds at first.
-pub const HEADS_MIN: usize = 16;
-/// Heads that a connection's cache can grow to.
-pub const HEADS_MAX: usize = 128 * 1024;
-/// Longest head that the cache keeps, in bytes; a longer one is parsed each time.
-pub const HEAD_BYTES_MAX: usize = 1024;
-/// Bytes of heads that the cache may keep per head of its capacity.
-pub const HEAD_BYTES_MEAN_MAX: usize = 128;
-/// Display names that a parser remembers having sent.
-pub const NAMES_REMEMBERED_MAX: usize = 4096;
+/// Lines that are looked up at a time, so that their loads overlap.
+pub const PREFETCH_LINES: usize = 32;
+/// Longest head of a line (measurement and tags) that the fast path reads where it is not in the usual order, in bytes.
+pub const FAST_HEAD_BYTES_MAX: usize = 1024;
+/// Tags of a line that the fast path skips because tallyd has no use for them.
+pub const FAST_OTHER_TAGS_MAX: usize = 4;
 
-const _: () = assert!(HEADS_MIN <= HEADS_MAX, "a cache starts within its bound");
-const _: () =
-    assert!(HEAD_BYTES_MAX <= HEADS_MIN * HEAD_BYTES_MEAN_MAX, "the smallest cache holds the longest head");
+const _: () = assert!(FAST_HEAD_BYTES_MAX * 2 <= LINE_BYTES_MAX, "a line of the fast path is not too long");
 
 // What can be known (`catalogue` and `counters`).
 
 /// Most stories that can be known at a time.
 pub const STORIES_MAX: usize = 1_000_000;
+/// New stories that are refused before it is looked whether some of those there are were interned for a batch that then
+/// never came.
+pub const STORIES_REFUSED_PER_RELEASE: u32 = 1_000;
 /// Most interactions (of every kind) within one story.
 pub const NODES_PER_STORY_MAX: usize = 10_000;
-/// Most series that can be defined over the life of a data directory.
+/// Most interactions (of every kind) of all stories together.
+pub const NODES_MAX: usize = 64_000_000;
+/// Most series that can get an id over the life of a data directory; ids are not used again.
 pub const SERIES_MAX: usize = 64_000_000;
 /// Stories whose series (at most fourteen each, of eight bytes) a report by story gathers at a time.
 pub const STORIES_GATHERED_MAX: u32 = 128 * 1024;
-/// Slots for stories, of 128 bytes, and for interactions, of 64, that the index of series has at first.
+/// Slots of eight bytes that each hash table of the index has at first.
 pub const INDEX_SLOTS_MIN: usize = 1024;
-/// Slots for stories that the index can grow to. What it has no room for is found in the catalogue, more slowly.
-pub const INDEX_STORY_SLOTS_MAX: usize = 2 * 1024 * 1024;
-/// Slots for interactions that the index can grow to.
-pub const INDEX_NODE_SLOTS_MAX: usize = 8 * 1024 * 1024;
 /// Series ids that are reserved for the totals over all stories; those of stories follow.
 pub const TOTALS: usize = 24;
 /// Hours since 1970 that can be counted: up to June 2149. A total takes eight bytes an hour, so events for every month
 /// since 1974, of every metric and source, make the totals take 90 MB; five years of hours take 9 MB.
 pub const HOURS_MAX: u32 = 2048 * 768;
 
-const _: () = assert!(NODES_PER_STORY_MAX < 1 << 24, "the catalogue's reverse table has 24 bits for a node");
-const _: () = assert!(
-    INDEX_SLOTS_MIN.is_power_of_two()
-        && INDEX_STORY_SLOTS_MAX.is_power_of_two()
-        && INDEX_NODE_SLOTS_MAX.is_power_of_two(),
-    "a slot is found by the low bits of a hash"
-);
-const _: () = assert!(STORIES_MAX <= INDEX_STORY_SLOTS_MAX / 2, "every story must find a row");
+const _: () = assert!(INDEX_SLOTS_MIN.is_power_of_two(), "a slot is found by the low bits of a hash");
+const _: () = assert!(NODES_MAX < 1 << 31, "rows have numbers of 32 bits");
 const _: () = assert!(STORIES_MAX < 1 << 31 && SERIES_MAX < 1 << 31, "ids are 32 bits wide");
 
 // What waits for the sequencer, and the journal (`store` and `journal`).
@@ -261,8 +248,6 @@ pub const STATEMENTS_BYTES_MAX: usize = 64 * 1024;
 pub const STATEMENTS_MAX: usize = 100;
 /// Bodies that are inflated or parsed on worker threads at a time.
 pub const BODY_WORKERS_MAX: usize = 4;
-/// Parsers, each with its head cache, that are kept for the next bodies.
-pub const PARSERS_KEPT_MAX: usize = 16;
 /// Largest window of a zstd body, as a power of two of bytes: 8 MiB.
 pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 /// How long a client may pause within a body.

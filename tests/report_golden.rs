@@ -42,7 +42,7 @@ impl World {
 
     fn add_in_hour(&mut self, key: SeriesKey, hour: Hour, count: u32) {
         let id = self.catalogue.intern(&key).unwrap();
-        self.catalogue.confirm(&Definition { id, key });
+        self.catalogue.mark_durable(&Definition { id, key });
         self.writer.define(id, &key);
         self.writer.add(&[Increment { series: id, hour, count }]);
     }

@@ -108,10 +108,10 @@ fn messages(story: u8) -> SeriesKey {
 
 /// A batch as a parser makes it: with the definitions that it has not seen confirmed.
 fn batch(catalogue: &Catalogue, additions: &[(SeriesKey, u32, u32)]) -> Batch {
-    let mut batch = Batch { generation: catalogue.generation(), ..Batch::default() };
+    let mut batch = Batch { deletions: catalogue.deletions(), ..Batch::default() };
     for (key, hour, count) in additions {
         let id = catalogue.intern(key).unwrap();
-        if !catalogue.is_confirmed(id) {
+        if !catalogue.is_durable(id) {
             batch.definitions.push(Definition { id, key: *key });
         }
         batch.increments.push(Increment { series: id, hour: Hour::new(*hour), count: *count });
@@ -121,7 +121,7 @@ fn batch(catalogue: &Catalogue, additions: &[(SeriesKey, u32, u32)]) -> Batch {
 
 fn delete(catalogue: &Catalogue, story: u8) -> Batch {
     let changes = vec![Change::DeleteStory { story: messages(story).story }];
-    Batch { generation: catalogue.generation(), changes, ..Batch::default() }
+    Batch { deletions: catalogue.deletions(), changes, ..Batch::default() }
 }
 
 fn one(store: &Store, story: u8, count: u32) -> Batch {

@@ -34,7 +34,7 @@ fn counted(events: &[Event]) -> (Catalogue, std::sync::Arc<Counters>) {
     for &(story, source, metric, hour, count) in events {
         let key = key(story, source, metric);
         let id = catalogue.intern(&key).unwrap();
-        catalogue.confirm(&Definition { id, key });
+        catalogue.mark_durable(&Definition { id, key });
         writer.define(id, &key);
         writer.add(&[Increment { series: id, hour: Hour::new(START.saturating_add(hour)), count }]);
     }

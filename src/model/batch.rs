@@ -1,8 +1,7 @@
 //! The unit of writing: what one read of a socket or one request adds, as increments of numbered series.
-//! Knows nothing of files, sockets or processes, so that the same batch could travel to another machine.
+//! Knows nothing of files, sockets or processes. The numbers of series are this data directory's own.
 //!
-//! INVARIANT: every series named in `increments` is either confirmed in the catalogue's generation
-//! `generation`, or has its definition in `definitions`.
+//! INVARIANT: every series named in `increments` is durable as of `deletions`, or has its definition in `definitions`.
 
 use crate::model::calendar::Hour;
 pub use crate::model::event::SeriesId;
@@ -54,12 +53,21 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// The story that it changes.
+    pub fn story(&self) -> StoryId {
+        match self {
+            Self::Story { story, .. } | Self::Node { story, .. } | Self::DeleteStory { story } => *story,
+        }
+    }
+}
+
 /// Increments and catalogue changes that take effect together or not at all.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Batch {
-    /// The catalogue's generation when the batch was made; see the invariant above.
-    pub generation: u64,
-    /// Series that were not confirmed when the batch was made.
+    /// The catalogue's count of deletions when the batch was begun; see the invariant above.
+    pub deletions: u64,
+    /// Series that were not durable when the batch was made.
     pub definitions: Vec<Definition>,
     /// Catalogue changes, in order.
     pub changes: Vec<Change>,

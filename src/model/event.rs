@@ -8,7 +8,10 @@ use crate::model::calendar::Hour;
 
 /// Exactly 24 characters of `[0-9A-Za-z]`, as platforms name their stories and interactions.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ObjectId([u8; Self::LEN]);
+pub struct ObjectId(IdText);
+
+/// As many bytes as an id has, of which nobody has checked that they are one.
+pub type IdText = [u8; ObjectId::LEN];
 
 impl ObjectId {
     /// Length of the text of an id, in bytes.
@@ -17,13 +20,13 @@ impl ObjectId {
     /// The id that `text` spells; `None` unless it is 24 ASCII letters and digits.
     #[inline]
     pub fn parse(text: &[u8]) -> Option<Self> {
-        let bytes: [u8; Self::LEN] = text.try_into().ok()?;
+        let bytes: IdText = text.try_into().ok()?;
         bytes.iter().all(u8::is_ascii_alphanumeric).then_some(Self(bytes))
     }
 
     /// The id as its 24 ASCII characters.
     #[inline]
-    pub fn as_bytes(&self) -> &[u8; Self::LEN] {
+    pub fn as_bytes(&self) -> &IdText {
         &self.0
     }
 
@@ -123,17 +126,42 @@ impl Source {
     }
 }
 
-/// A node of a story that can answer a person.
+/// A node of a story that can answer a person. A parser names it by unchecked text: `Node<&IdText>`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Node {
+pub enum Node<Id = InteractionId> {
     /// An interaction with an id of its own.
-    Interaction(InteractionId),
+    Interaction(Id),
     /// The fallback inside the interaction that is named.
-    ContextFallback(InteractionId),
+    ContextFallback(Id),
     /// The story's default fallback.
     Fallback,
     /// The story's opening.
     Welcome,
+}
+
+impl Node {
+    /// The same node by the text of its id.
+    pub(crate) fn as_text(&self) -> Node<&IdText> {
+        match self {
+            Self::Interaction(id) => Node::Interaction(id.0.as_bytes()),
+            Self::ContextFallback(id) => Node::ContextFallback(id.0.as_bytes()),
+            Self::Fallback => Node::Fallback,
+            Self::Welcome => Node::Welcome,
+        }
+    }
+}
+
+impl Node<&IdText> {
+    /// The node, if the text is that of an id.
+    pub(crate) fn parse(self) -> Option<Node> {
+        let id = |text: &IdText| ObjectId::parse(text).map(InteractionId);
+        Some(match self {
+            Self::Interaction(text) => Node::Interaction(id(text)?),
+            Self::ContextFallback(text) => Node::ContextFallback(id(text)?),
+            Self::Fallback => Node::Fallback,
+            Self::Welcome => Node::Welcome,
+        })
+    }
 }
 
 /// What a series counts.
@@ -174,6 +202,29 @@ impl SeriesId {
     }
 }
 
+/// The kind of an event, by which events are tallied.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EventKind {
+    /// A conversation started.
+    Conversation,
+    /// A message was exchanged.
+    Message,
+    /// An interaction node answered.
+    Interaction,
+}
+
+impl EventKind {
+    /// The kind that `name` stands for in events.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "conversation" => Some(Self::Conversation),
+            "message" => Some(Self::Message),
+            "interaction" => Some(Self::Interaction),
+            _ => None,
+        }
+    }
+}
+
 /// What makes one series: its story, source and metric.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct SeriesKey {
@@ -202,7 +253,7 @@ pub struct Event<'a> {
     pub story_name: Option<Cow<'a, str>>,
 }
 
-/// The three kinds of event.
+/// What happened, by the kind of the event.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum What<'a> {
     /// Conversations that started.

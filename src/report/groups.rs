@@ -271,7 +271,7 @@ mod tests {
             let series = catalogue.intern(&key).unwrap();
             // Some are known to no journal yet, and so to nobody.
             if step % 9 > 0 {
-                catalogue.confirm(&Definition { id: series, key });
+                catalogue.mark_durable(&Definition { id: series, key });
             }
             writer.define(series, &key);
             // Few different totals, so that many are alike.

@@ -245,7 +245,7 @@ mod tests {
             for (place, node) in (0_u32..).zip(nodes) {
                 let key = SeriesKey { story, source: Source::App, metric: Metric::Interaction(node) };
                 let series = catalogue.intern(&key).unwrap();
-                catalogue.confirm(&Definition { id: series, key });
+                catalogue.mark_durable(&Definition { id: series, key });
                 writer.define(series, &key);
                 let count = (number * 5 + place) % 4;
                 writer.add(&[Increment { series, hour: Hour::new(HOUR), count }]);

@@ -114,7 +114,7 @@ pub(crate) fn apply(catalogue: &Catalogue, writer: &mut counters::Writer, batch:
 }
 
 fn define(catalogue: &Catalogue, writer: &mut counters::Writer, definition: &Definition) {
-    catalogue.confirm(definition);
+    catalogue.mark_durable(definition);
     writer.define(definition.id, &definition.key);
 }
 

@@ -5,7 +5,7 @@
 //! must wait for a sync, the acks go to the syncer and the next group begins meanwhile.
 //!
 //! INVARIANT: what is in the counters is in the journal, in the same order.
-//! INVARIANT: a series is confirmed in the catalogue only once its definition is in the journal.
+//! INVARIANT: a series is marked as durable in the catalogue only once its definition is in the journal.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -180,6 +180,7 @@ impl Sequencer {
             }
             Err(refusal) => {
                 tracing::error!(%refusal, "a batch cannot be journalled");
+                self.catalogue.release(&batch);
                 send_outcome(reply, Err(refusal.into()));
                 None
             }
@@ -189,27 +190,26 @@ impl Sequencer {
     /// The definitions that must be written with the batch: those it brings that nobody has written yet, and,
     /// where it was made before a deletion, those that the deletion took back.
     fn missing_definitions(&mut self, batch: &Batch) -> Result<Vec<Definition>, Refusal> {
-        let mut missing = Vec::new();
-        for definition in &batch.definitions {
-            if !self.catalogue.is_confirmed(definition.id) && self.defining.insert(definition.id) {
-                missing.push(*definition);
+        let mut missing: Vec<Definition> = Vec::new();
+        let is_outdated = batch.deletions != self.catalogue.deletions();
+        let counted = if is_outdated { batch.increments.as_slice() } else { &[] };
+        let brought = batch.definitions.iter().map(|definition| (definition.id, Some(definition.key)));
+        for (id, key) in brought.chain(counted.iter().map(|increment| (increment.series, None))) {
+            if self.catalogue.is_durable(id) || !self.defining.insert(id) {
+                continue;
             }
-        }
-        if batch.generation == self.catalogue.generation() {
-            return Ok(missing);
-        }
-        for increment in &batch.increments {
-            let id = increment.series;
-            if !self.catalogue.is_confirmed(id) && self.defining.insert(id) {
-                let Some(key) = self.catalogue.key(id) else {
-                    self.defining.remove(&id);
-                    for definition in &missing {
-                        self.defining.remove(&definition.id);
-                    }
-                    return Err(Refusal::AppendRefused(format!("series {} has no name", id.get())));
-                };
-                missing.push(Definition { id, key });
-            }
+            // The catalogue may have evicted the story since.
+            let key = key.filter(|_| self.catalogue.is_bound(id)).or_else(|| self.catalogue.key(id));
+            let Some(key) = key else {
+                self.defining.remove(&id);
+                for definition in &missing {
+                    self.defining.remove(&definition.id);
+                }
+                let reason =
+                    format!("series {} has given its place to another; send the events again", id.get());
+                return Err(Refusal::AppendRefused(reason));
+            };
+            missing.push(Definition { id, key });
         }
         Ok(missing)
     }
@@ -249,7 +249,7 @@ impl Sequencer {
         let StagedBatch { batch, definitions, sequence, reply } = staged;
         for definition in &definitions {
             self.counters.define(definition.id, &definition.key);
-            self.catalogue.confirm(definition);
+            self.catalogue.mark_durable(definition);
         }
         for change in &batch.changes {
             for series in self.catalogue.apply(change) {
@@ -291,6 +291,7 @@ impl Sequencer {
             if batch.sequence.is_none() && undone {
                 barriers.push(self.apply(batch));
             } else {
+                self.catalogue.release(&batch.batch);
                 send_outcome(batch.reply, Err(error.clone()));
             }
         }

@@ -36,7 +36,7 @@ impl Memory {
 
     fn apply(&mut self, batch: &Batch) {
         for definition in &batch.definitions {
-            self.contents.catalogue.confirm(definition);
+            self.contents.catalogue.mark_durable(definition);
             self.writer.define(definition.id, &definition.key);
         }
         for change in &batch.changes {

@@ -19,23 +19,23 @@ pub(super) fn parse(parser: &mut Parser, body: &[u8], times: &TimeRules, parsed:
 }
 
 fn lines(parser: &mut Parser, body: &[u8], times: &TimeRules, parsed: &mut Parsed) {
-    let mut run = parser.run(*times, parsed);
-    run.lines = 0;
+    let mut batcher = parser.batcher(*times, parsed);
+    batcher.lines = 0;
     let mut rule = LineRule::body(body.len());
     // With the rule for bodies, every byte belongs to a line.
-    let taken = run.take_lines(body, &mut rule);
+    let taken = batcher.add_lines(body, &mut rule);
     debug_assert_eq!(taken, body.len(), "a body is taken whole");
-    run.finish();
+    batcher.finish();
 }
 
 fn object(parser: &mut Parser, body: &[u8], times: &TimeRules, parsed: &mut Parsed) {
     let before = body.len() - body.trim_ascii_start().len();
     let line = line_of(body, before);
-    let mut run = parser.run(*times, parsed);
-    if let Err(error) = json::event(body, times).and_then(|reading| run.sink.take(reading)) {
-        run.sink.parsed().reject(line, error);
+    let mut batcher = parser.batcher(*times, parsed);
+    if let Err(error) = json::event(body, times).and_then(|reading| batcher.builder.add_event(reading)) {
+        batcher.builder.parsed().reject(line, error);
     }
-    run.finish();
+    batcher.finish();
 }
 
 fn array(parser: &mut Parser, body: &[u8], times: &TimeRules, parsed: &mut Parsed) {
@@ -46,18 +46,18 @@ fn array(parser: &mut Parser, body: &[u8], times: &TimeRules, parsed: &mut Parse
             return;
         }
     };
-    let mut run = parser.run(*times, parsed);
+    let mut batcher = parser.batcher(*times, parsed);
     for element in elements {
         let outcome = if crate::limits::LINE_BYTES_MAX < element.text.len() {
             Err(LineError::whole(LineErrorKind::TooLong))
         } else {
-            json::event(element.text, times).and_then(|reading| run.sink.take(reading))
+            json::event(element.text, times).and_then(|reading| batcher.builder.add_event(reading))
         };
         if let Err(error) = outcome {
-            run.sink.parsed().reject(element.line, error.in_element(element.number));
+            batcher.builder.parsed().reject(element.line, error.in_element(element.number));
         }
     }
-    run.finish();
+    batcher.finish();
 }
 
 /// The number, from 1, of the line that the offset is on.

@@ -1,25 +1,18 @@
-//! From bytes to batches: one [`Parser`] per connection or request. Lines and their grammar are `wire`'s; this room
-//! knows which series an event adds to, and remembers the heads (`measurement,tags`) that a client repeats, so that a
-//! known head is not parsed again. Knows nothing of sockets, files, or what becomes of a batch.
+//! From lines to batches: one [`Parser`] per connection or request. Lines and their grammars are `wire`'s; this room knows
+//! which series an event adds to. Knows nothing of sockets, files, or what becomes of a batch.
 //!
-//! # The two paths
-//! `quick` reads the tail of a line (`count`, `paid`, timestamp) in the few spellings that clients send. Of a head of the
-//! usual `shape`, the catalogue's index knows the series by story, source and node; any other head `heads` knows by its
-//! bytes. Together they are the fast path. Everything else goes through `wire`, the only complete grammar; only `sink`
-//! interns series.
+//! A line that `wire::fast` can read and whose series the catalogue's index knows is added without more ado. Every other one
+//! goes through the complete grammar, or interns its series, or both. A parser itself remembers nothing of what it was
+//! sent, so that idle connections cost nothing.
 //!
-//! INVARIANT: the fast path counts a line exactly as the slow path would.
-//! INVARIANT (of [`Batch`]): every series of a batch is confirmed in the catalogue's generation that the batch names,
-//! or is defined in the batch, once. When the generation moves between two calls that fill the same batch, the batch
-//! keeps the older one, and from then on every series that is added is defined in it, confirmed or not.
+//! INVARIANT: the fast path counts a line exactly as the complete grammar would.
+//! INVARIANT (of [`Batch`]): every series of a batch is durable as of the count of deletions that the batch names, or is
+//! defined in the batch, once. When that count moves between two calls that fill the same batch, the batch keeps the older
+//! one, and from then on every series that is added is defined in it, durable or not.
 
 mod body;
-mod heads;
-mod names;
-mod quick;
-mod run;
-mod shape;
-mod sink;
+mod builder;
+mod lines;
 #[cfg(test)]
 mod tests;
 
@@ -29,24 +22,21 @@ use std::sync::Arc;
 use crate::intake::wire::block::{LineRule, first_line};
 use crate::intake::wire::line::TLS_HANDSHAKE;
 use crate::intake::wire::{Arrival, LineError, LineErrorKind, Precision, TimeRules};
-use crate::limits::{LINE_BYTES_MAX, LINE_ERRORS_SHOWN_MAX, LINES_ABREAST};
+use crate::limits::{LINE_BYTES_MAX, LINE_ERRORS_SHOWN_MAX, PREFETCH_LINES};
 use crate::model::batch::{Batch, SeriesId};
 use crate::model::catalogue::Catalogue;
-use crate::model::catalogue::index::Rows;
+use crate::model::catalogue::index::View;
+use crate::model::event::EventKind;
 
-use heads::Heads;
-use names::Names;
-use run::Run;
-use sink::{EventKind, Sink};
+use builder::BatchBuilder;
+use lines::LineBatcher;
 
 /// Turns the bytes of one connection or request into batches. One per connection; not shared.
 #[derive(Debug)]
 pub struct Parser {
     catalogue: Arc<Catalogue>,
-    /// The tables of the catalogue's index as they were at the last run.
-    rows: Arc<Rows>,
-    heads: Heads,
-    names: Names,
+    /// The catalogue's index as it was at the last call.
+    view: View,
     precision: Option<Precision>,
     /// Lines of the stream that were taken so far.
     lines: u64,
@@ -101,7 +91,7 @@ pub struct Parsed {
     /// How many lines were accepted and rejected.
     pub tally: Tally,
     /// The first `LINE_ERRORS_SHOWN_MAX` bad lines; `tally.rejected` has the number of all. A stream stops before there
-    /// are more, so that whoever takes them out each time is told of all.
+    /// are more, so that a caller who takes them out each time gets all.
     pub rejections: Vec<Rejection>,
     /// There are accepted lines, and each carried its own timestamp, which was not a whole millisecond (for the retry
     /// window).
@@ -120,7 +110,7 @@ impl Parsed {
 
     /// Whether the bad lines of another block might be more than can be described.
     fn is_full_of_rejections(&self) -> bool {
-        LINE_ERRORS_SHOWN_MAX < self.rejections.len() + LINES_ABREAST
+        LINE_ERRORS_SHOWN_MAX < self.rejections.len() + PREFETCH_LINES
     }
 }
 
@@ -136,7 +126,8 @@ pub enum Stop {
     BadLines,
 }
 
-const _: () = assert!(LINES_ABREAST <= LINE_ERRORS_SHOWN_MAX, "the bad lines of a block must be describable");
+const _: () =
+    assert!(PREFETCH_LINES <= LINE_ERRORS_SHOWN_MAX, "the bad lines of a block must be describable");
 
 /// The precision of a request: `None` = not given (line protocol in nanoseconds, JSON in milliseconds).
 pub type BodyPrecision = Option<Precision>;
@@ -144,15 +135,8 @@ pub type BodyPrecision = Option<Precision>;
 impl Parser {
     /// A parser that interns into `catalogue`, with the default precisions.
     pub fn new(catalogue: Arc<Catalogue>) -> Self {
-        Self {
-            rows: catalogue.index().rows(),
-            catalogue,
-            heads: Heads::new(),
-            names: Names::default(),
-            precision: None,
-            lines: 0,
-            skipping: false,
-        }
+        let view = View::new(catalogue.index());
+        Self { catalogue, view, precision: None, lines: 0, skipping: false }
     }
 
     /// Sets the unit of the integer timestamps that follow on the stream, line protocol's and JSON's.
@@ -181,9 +165,9 @@ impl Parser {
         let times = TimeRules::new(arrival, self.precision);
         let mut rule = LineRule::Stream;
         loop {
-            let mut run = self.run(times, parsed);
-            consumed += run.take_lines(bytes.get(consumed..).unwrap_or_default(), &mut rule);
-            self.lines = run.finish();
+            let mut batcher = self.batcher(times, parsed);
+            consumed += batcher.add_lines(bytes.get(consumed..).unwrap_or_default(), &mut rule);
+            self.lines = batcher.finish();
             if parsed.is_full_of_rejections() {
                 return (consumed, Stop::BadLines);
             }
@@ -213,9 +197,9 @@ impl Parser {
             return;
         }
         let times = TimeRules::new(arrival, self.precision);
-        let mut run = self.run(times, parsed);
-        run.slow(bytes.strip_suffix(b"\r").unwrap_or(bytes), None);
-        self.lines = run.finish();
+        let mut batcher = self.batcher(times, parsed);
+        batcher.add_by_grammar(bytes.strip_suffix(b"\r").unwrap_or(bytes));
+        self.lines = batcher.finish();
     }
 
     /// A whole HTTP body: line protocol and NDJSON mixed, or (told apart by content) one JSON object or array in any
@@ -228,10 +212,9 @@ impl Parser {
     }
 
     /// Begins to fill `parsed`.
-    fn run<'p>(&'p mut self, times: TimeRules, parsed: &'p mut Parsed) -> Run<'p> {
-        let sink = Sink::begin(&self.catalogue, &mut self.names, parsed);
-        self.heads.begin(sink.generation(), sink.is_mixed());
-        Run { rows: &mut self.rows, heads: &mut self.heads, sink, times, lines: self.lines }
+    fn batcher<'p>(&'p mut self, times: TimeRules, parsed: &'p mut Parsed) -> LineBatcher<'p> {
+        let builder = BatchBuilder::begin(&self.catalogue, &mut self.view, parsed);
+        LineBatcher { builder, times, lines: self.lines }
     }
 }
 

@@ -80,7 +80,7 @@ fn lines_of_each_kind_become_increments_and_definitions() {
         line("interaction", ",type=welcome count=0i"),
     ]
     .concat();
-    // The second time the heads are known.
+    // The second time the series are known.
     for definitions in [5, 5] {
         let parsed = stream(&mut parser, &text);
         let metrics: Vec<_> = increments(&catalogue, &parsed)
@@ -107,29 +107,29 @@ fn lines_of_each_kind_become_increments_and_definitions() {
 }
 
 #[test]
-fn definitions_stop_once_confirmed_and_come_back_with_a_new_generation() {
+fn definitions_stop_once_durable_and_come_back_after_a_deletion() {
     let catalogue = catalogue();
     let mut parser = Parser::new(catalogue.clone());
     let text = line("message", " count=1i");
     let first = stream(&mut parser, &text);
     assert_eq!(first.batch.definitions.len(), 1);
     let again = stream(&mut parser, &text);
-    assert_eq!(again.batch.definitions, first.batch.definitions, "still not confirmed");
-    catalogue.confirm(&first.batch.definitions[0]);
+    assert_eq!(again.batch.definitions, first.batch.definitions, "still not durable");
+    catalogue.mark_durable(&first.batch.definitions[0]);
     assert!(stream(&mut parser, &text).batch.definitions.is_empty());
-    // Deleted between two calls that fill one batch: the older generation stays, and the definition comes.
+    // Deleted between two calls that fill one batch: the older count stays, and the definition comes.
     let mut parsed = stream(&mut parser, &text);
-    let before = parsed.batch.generation;
+    let before = parsed.batch.deletions;
     let story = first.batch.definitions[0].key.story;
     catalogue.apply(&Change::DeleteStory { story });
     parser.parse_stream(text.as_bytes(), ARRIVAL, &mut parsed);
     parser.parse_stream(text.as_bytes(), ARRIVAL, &mut parsed);
-    assert_eq!((parsed.batch.generation, parsed.batch.definitions.len()), (before, 1));
+    assert_eq!((parsed.batch.deletions, parsed.batch.definitions.len()), (before, 1));
     assert_eq!(parsed.batch.increments.len(), 3);
-    // The next batch is of the new generation and may leave the definition out once it is confirmed again.
+    // The next batch is of the new count and may leave the definition out once the series is durable again.
     let next = stream(&mut parser, &text);
-    assert_eq!((next.batch.generation, next.batch.definitions.len()), (before + 1, 1));
-    catalogue.confirm(&next.batch.definitions[0]);
+    assert_eq!((next.batch.deletions, next.batch.definitions.len()), (before + 1, 1));
+    catalogue.mark_durable(&next.batch.definitions[0]);
     assert!(stream(&mut parser, &text).batch.definitions.is_empty());
 }
 
@@ -153,7 +153,7 @@ fn names_become_changes_unless_sent_and_shown() {
     assert_eq!(first.batch.changes.len(), 2);
     // Sent, but not shown yet.
     assert_eq!(stream(&mut parser, &named("bar")).batch.changes, first.batch.changes);
-    catalogue.confirm(&first.batch.definitions[0]);
+    catalogue.mark_durable(&first.batch.definitions[0]);
     for change in &first.batch.changes {
         assert!(catalogue.apply(change).is_empty());
     }
@@ -340,7 +340,7 @@ fn full_catalogue_refuses_what_is_new_and_counts_what_is_known() {
 }
 
 #[test]
-fn cache_grows_with_the_lines_that_came_and_stays_right() {
+fn index_grows_with_the_lines_that_came_and_stays_right() {
     let catalogue = catalogue();
     let mut parser = Parser::new(catalogue.clone());
     let mut text = String::new();
@@ -364,19 +364,19 @@ fn cache_grows_with_the_lines_that_came_and_stays_right() {
 /// What the sequencer does with a batch, as far as the catalogue is concerned.
 fn journal(catalogue: &Catalogue, batch: &Batch) {
     for definition in &batch.definitions {
-        catalogue.confirm(definition);
+        catalogue.mark_durable(definition);
     }
     for increment in &batch.increments {
         let id = increment.series;
-        if batch.generation != catalogue.generation() && !catalogue.is_confirmed(id) {
-            catalogue.confirm(&Definition { id, key: catalogue.key(id).expect("interned") });
+        if batch.deletions != catalogue.deletions() && !catalogue.is_durable(id) {
+            catalogue.mark_durable(&Definition { id, key: catalogue.key(id).expect("interned") });
         }
-        assert!(catalogue.is_confirmed(id), "a batch lacks a definition of {id:?}");
+        assert!(catalogue.is_durable(id), "a batch lacks a definition of {id:?}");
     }
 }
 
 #[test]
-fn parsers_of_several_threads_define_what_is_not_confirmed_while_the_index_grows_and_stories_go() {
+fn parsers_of_several_threads_define_what_is_not_durable_while_the_index_grows_and_stories_go() {
     const STORIES_MORE_EACH_ROUND: usize = 40;
     let catalogue = catalogue();
     let order = std::sync::Mutex::new(());
@@ -545,23 +545,23 @@ fn any_object() -> impl Strategy<Value = String> {
     prop_oneof![members, usual].prop_shuffle().prop_map(|members| format!("{{{}}}", members.join(",")))
 }
 
-/// What a parser that knows no head says of each line.
+/// What the complete grammar says of each line.
 fn slowly(catalogue: &Arc<Catalogue>, lines: &[Vec<u8>]) -> Parsed {
     let mut parsed = Parsed::default();
     let mut parser = Parser::new(catalogue.clone());
     let times = TimeRules::new(ARRIVAL, None);
-    let mut run = parser.run(times, &mut parsed);
+    let mut batcher = parser.batcher(times, &mut parsed);
     for line in lines {
-        run.slow(line.strip_suffix(b"\r").unwrap_or(line), None);
+        batcher.add_by_grammar(line.strip_suffix(b"\r").unwrap_or(line));
     }
-    run.finish();
+    batcher.finish();
     parsed
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, rng_seed: RngSeed::Fixed(SEED), ..ProptestConfig::default() })]
 
-    /// Known heads, blocks and bodies change nothing: neither what is counted nor what is refused.
+    /// Known series, blocks and bodies change nothing: neither what is counted nor what is refused.
     #[test]
     fn fast_path_says_what_the_slow_path_says(lines in prop::collection::vec(any_line(), 1..120)) {
         let catalogue = catalogue();

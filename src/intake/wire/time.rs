@@ -9,6 +9,8 @@ use super::error::{Echo, LineError, LineErrorKind};
 use crate::limits::EVENT_UNIX_SECONDS_MIN;
 use crate::model::calendar::Hour;
 
+/// Nanoseconds of a millisecond.
+const NANOS_PER_MILLISECOND: u64 = 1_000_000;
 /// Nanoseconds of a second.
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 /// Nanoseconds of an hour.
@@ -86,6 +88,23 @@ impl Precision {
     }
 }
 
+/// How fine the timestamp of an event is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stamp {
+    /// There is one, and it is not a whole millisecond.
+    Finer,
+    /// It is a whole millisecond, or there is none.
+    Coarse,
+}
+
+impl Stamp {
+    /// How fine that instant is, in nanoseconds since the epoch.
+    #[inline]
+    pub(super) fn of(unix_nanos: u64) -> Self {
+        if unix_nanos.is_multiple_of(NANOS_PER_MILLISECOND) { Self::Coarse } else { Self::Finer }
+    }
+}
+
 /// What the time-dependent rules need: the daemon's clock when the bytes arrived, and the future bound.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Arrival {
@@ -145,26 +164,26 @@ impl TimeRules {
         self.arrival_hour
     }
 
-    /// The hour and instant (nanoseconds since the epoch) of line protocol's timestamp `units`, or `None` where it has
-    /// to be refused; [`TimeRules::check`] then says why.
+    /// The hour of line protocol's timestamp `units` and how fine it is, or `None` where the timestamp has to be refused;
+    /// [`TimeRules::check`] then says why.
     #[inline]
-    pub fn quick(&self, units: u64) -> Option<(Hour, u64)> {
-        self.quick_nanos(units.checked_mul(self.line_nanos_per_unit)?)
+    pub(super) fn accept_line(&self, units: u64) -> Option<(Hour, Stamp)> {
+        self.accept_nanos(units.checked_mul(self.line_nanos_per_unit)?)
     }
 
     /// The same of JSON's integer timestamp.
     #[inline]
-    pub fn quick_json(&self, units: u64) -> Option<(Hour, u64)> {
-        self.quick_nanos(units.checked_mul(self.json_precision.nanos())?)
+    pub(super) fn accept_json(&self, units: u64) -> Option<(Hour, Stamp)> {
+        self.accept_nanos(units.checked_mul(self.json_precision.nanos())?)
     }
 
     #[inline]
-    fn quick_nanos(&self, nanos: u64) -> Option<(Hour, u64)> {
+    fn accept_nanos(&self, nanos: u64) -> Option<(Hour, Stamp)> {
         if nanos < EARLIEST_NANOS.unsigned_abs() || self.latest_nanos_unsigned < nanos {
             return None;
         }
         let hour = u32::try_from(nanos / NANOS_PER_HOUR).ok()?;
-        Some((Hour::new(hour), nanos))
+        Some((Hour::new(hour), Stamp::of(nanos)))
     }
 
     /// The hour and instant (nanoseconds since the epoch) of the timestamp `units`.

@@ -1,34 +1,39 @@
 //! Which stories, interactions and series are known, their numbers and their names. Shared by all threads.
 //! Knows nothing of counts, files, sockets or text.
 //!
-//! Parsers *intern* a series key to learn its id; that alone makes nothing known. The sequencer (or recovery)
-//! *confirms* what it has journalled and *applies* changes; from then on readers see it.
+//! Parsers *intern* a series key to get an id for it; that alone makes nothing known. The sequencer (or recovery) marks as
+//! *durable* what it has journalled, and *applies* changes; from then on readers see it.
 //!
-//! INVARIANT: within one run a key keeps its id, deleted or not, and no two keys share one.
+//! INVARIANT: no two keys share an id, and an id never comes to name another key. Within one run a key keeps its id,
+//! deleted or not, unless its story was evicted.
 //!
-//! What was interned for a batch that was then refused stays, so it counts against the bounds too: a client that
-//! floods the daemon with ids fills the bounds, not the memory. A restart keeps only what was confirmed.
+//! # Bounds
+//! What was interned for a batch counts against the bounds until it is known or released, so that a client that floods the
+//! daemon with ids fills the bounds and not the memory. A story that was deleted, or whose batch was refused, is *released*:
+//! it keeps its place as long as there is room, and is *evicted* for a new story where there is none. Ids of series are not
+//! used again: their bound is for the life of a data directory.
 
 pub(crate) mod index;
+mod interning;
 mod story;
 mod word;
 
+use std::hash::BuildHasher as _;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
 use foldhash::fast::RandomState;
 
 use crate::limits::{NODES_PER_STORY_MAX, SERIES_MAX, STORIES_MAX, TOTALS};
-use crate::model::batch::{Change, Definition, SeriesId};
+use crate::model::batch::{Batch, Change, Definition, SeriesId};
 use crate::model::event::{Metric, Node, SeriesKey, Source, StoryId};
 use crate::model::table::Table;
-use index::{Index, Known, Link, Rows};
-use story::Counter;
+use index::{Index, Interned, Link, NodeRow, StoryCounter};
+use interning::Interning;
+use story::Inner;
 pub use story::{NodeEntry, Story};
-use word::SeriesWord;
+use word::{Counter, Place};
 
 /// The first id that [`Catalogue::intern`] gives; those below are the totals'.
 pub const FIRST_STORY_SERIES: SeriesId = SeriesId::new(24);
@@ -39,22 +44,22 @@ pub const SERIES_ID_END: SeriesId = SeriesId::new(ID_END);
 const ID_END: u32 = (TOTALS + SERIES_MAX) as u32;
 
 /// Which stories, interactions and series are known. Shared by all threads (`Arc<Catalogue>`). Any thread may
-/// intern and read; only the sequencer (or recovery) confirms and applies.
+/// intern and read; only the sequencer (or recovery) marks as durable and applies.
 #[derive(Debug)]
 pub struct Catalogue {
     limits: CatalogueLimits,
-    /// The number of each story, interned or known.
-    stories: DashMap<StoryId, u32, RandomState>,
-    /// The stories by their number.
-    by_number: Table<std::sync::OnceLock<Arc<Story>>>,
-    /// What each id names, see [`SeriesWord`].
-    series: Table<AtomicU64>,
-    index: Index,
-    stories_interned: AtomicU32,
+    index: Arc<Index>,
+    /// By number; who has the number now.
+    stories: Table<RwLock<Option<Arc<Story>>>>,
+    /// What each series id names: a [`Place`], or 0.
+    places: Table<AtomicU64>,
+    interning: Mutex<Interning>,
+    stories_end: AtomicU32,
     next_id: AtomicU32,
-    generation: AtomicU64,
+    deletions: AtomicU64,
     stories_known: AtomicUsize,
-    series_confirmed: AtomicUsize,
+    series_durable: AtomicUsize,
+    names: RandomState,
 }
 
 /// Caps, so that tests can use small ones. `Default` is from [`crate::limits`], which are also the most.
@@ -62,7 +67,7 @@ pub struct Catalogue {
 pub struct CatalogueLimits {
     /// Most stories, interned or known.
     pub stories: usize,
-    /// Most series, interned or confirmed.
+    /// Most series that ids are given to.
     pub series: usize,
     /// Most nodes within one story, interned or known.
     pub nodes_per_story: usize,
@@ -72,6 +77,11 @@ impl Default for CatalogueLimits {
     fn default() -> Self {
         Self { stories: STORIES_MAX, series: SERIES_MAX, nodes_per_story: NODES_PER_STORY_MAX }
     }
+}
+
+impl CatalogueLimits {
+    /// For what has been journalled: only the size of the tables bounds it.
+    const UNBOUNDED: Self = Self { stories: usize::MAX, series: usize::MAX, nodes_per_story: usize::MAX };
 }
 
 /// A new story, interaction or series was refused because a bound is reached. What is there already goes on.
@@ -88,8 +98,11 @@ pub enum CatalogueFull {
         /// The bound.
         max: usize,
     },
-    /// There are as many series as there may be.
-    #[error("this needs a new counter and there are {0} already, which is the limit")]
+    /// There are as many interactions of all stories as there may be.
+    #[error("this is a new interaction and there are {0} in all stories already, which is the limit")]
+    AllNodes(usize),
+    /// As many series have got an id as may get one.
+    #[error("this needs a new counter and there were {0} already, which is the limit")]
     Series(usize),
 }
 
@@ -118,91 +131,49 @@ impl Catalogue {
         };
         Self {
             limits,
-            stories: DashMap::with_hasher(RandomState::default()),
+            index: Arc::new(Index::new()),
             // Recovery may bring more than the bounds that are in force now.
-            by_number: Table::new(most.stories * 2),
-            series: Table::new(TOTALS + most.series),
-            index: Index::new(),
-            stories_interned: AtomicU32::new(0),
+            stories: Table::new(most.stories * 2),
+            places: Table::new(TOTALS + most.series),
+            interning: Mutex::default(),
+            stories_end: AtomicU32::new(0),
             next_id: AtomicU32::new(FIRST_STORY_SERIES.get()),
-            generation: AtomicU64::new(0),
+            deletions: AtomicU64::new(0),
             stories_known: AtomicUsize::new(0),
-            series_confirmed: AtomicUsize::new(0),
+            series_durable: AtomicUsize::new(0),
+            names: RandomState::default(),
         }
     }
 
     // ---- any thread (parsers) ----
 
-    /// The id of a series, given one if it has none yet. Interning does not make anything known. Blocks only while
-    /// another thread interns or confirms in the same story.
+    /// The id of a series, given one if it has none yet. Interning does not make anything known. Blocks only where the
+    /// series is new, while another thread interns.
     ///
     /// # Errors
     /// Which bound does not allow a new story, interaction or series.
     pub fn intern(&self, key: &SeriesKey) -> Result<SeriesId, CatalogueFull> {
-        let story = self.intern_story(key.story, self.limits.stories)?;
-        if let Some(id) = interned(story, key) {
-            return Ok(id);
-        }
-        self.intern_in(story, None, key).map(|(id, _)| id)
+        self.intern_with_mark(key).map(|series| series.id)
     }
 
-    /// As [`Self::intern`], for the series of a usual head: what the index, of which these are rows, knows of its story and
-    /// node need not be searched for, and the index then has the series.
-    ///
-    /// Blocks while another thread writes to the index, which takes longest while that doubles a table.
-    ///
-    /// # Errors
-    /// As [`Self::intern`].
-    pub(crate) fn intern_indexed(&self, rows: &Rows, key: &SeriesKey) -> Result<SeriesId, CatalogueFull> {
-        let known = rows.known(key);
-        let story = match known.and_then(|known| self.numbered(known.story)) {
-            Some(story) => story,
-            None => self.intern_story(key.story, self.limits.stories)?,
-        };
-        let counter = match known.and_then(|known| known.node) {
-            Some(place) => Some(Counter::OfNode(place)),
-            None => Counter::of_story(key.metric),
-        };
-        let (id, counter) = self.intern_in(story, counter, key)?;
-        let place = if let Counter::OfNode(place) = counter { place } else { 0 };
-        self.index.put(key, Known { story: story.number(), node: Some(place) }, id);
-        Ok(id)
+    /// As [`Self::intern`], with whether the series is durable.
+    pub(crate) fn intern_with_mark(&self, key: &SeriesKey) -> Result<Interned, CatalogueFull> {
+        match self.index.series(key) {
+            Some(series) => Ok(series),
+            None => self.intern_in(&mut self.lock(), key, self.limits),
+        }
     }
 
-    /// The id of a series of that story, whose counter may be known.
-    fn intern_in(
-        &self,
-        story: &Story,
-        counter: Option<Counter>,
-        key: &SeriesKey,
-    ) -> Result<(SeriesId, Counter), CatalogueFull> {
-        if let Some(counter) = counter
-            && let Some(id) = story.read().interned(counter, key.source)
-        {
-            return Ok((id, counter));
-        }
-        let mut inner = story.write();
-        let max = self.limits.nodes_per_story;
-        let nodes_full = CatalogueFull::Nodes { story: key.story, max };
-        let counter = counter.or_else(|| inner.counter_or_add(key.metric, max)).ok_or(nodes_full)?;
-        // Another thread may have been here before.
-        if let Some(id) = inner.interned(counter, key.source) {
-            return Ok((id, counter));
-        }
-        let id = self.next_id().ok_or(CatalogueFull::Series(self.limits.series))?;
-        self.write_word(id, SeriesWord { story: story.number(), counter, source: key.source });
-        inner.bind(counter, key.source, id);
-        Ok((id, counter))
-    }
-
-    /// Where parsers find the usual series.
-    pub(crate) fn index(&self) -> &Index {
+    /// Where parsers find series by the bytes of ids.
+    pub(crate) fn index(&self) -> &Arc<Index> {
         &self.index
     }
 
-    /// Notes in a link of the index that its series is confirmed, unless that has been taken back meanwhile.
-    pub(crate) fn index_confirmed(&self, link: &Link, id: SeriesId) {
-        self.index.confirm(link, || self.is_confirmed(id));
+    /// Notes a display name that a parser has come upon; whether it must become a change.
+    pub(crate) fn is_change_of_name(&self, story: StoryId, node: Option<Node>, name: &str) -> bool {
+        let bytes = self.names.hash_one(name).to_le_bytes();
+        let hash = bytes.first_chunk().map_or(0, |half| u32::from_le_bytes(*half));
+        self.interned_story(story).is_none_or(|story| story.is_change_of_name(node, name, hash))
     }
 
     /// Reserves what a change needs within the bounds, without making it known. To be called before a change
@@ -211,103 +182,109 @@ impl Catalogue {
     /// # Errors
     /// Which bound does not allow a new story or interaction.
     pub fn admit(&self, change: &Change) -> Result<(), CatalogueFull> {
+        let mut interning = self.lock();
         match change {
             Change::DeleteStory { .. } => Ok(()),
-            Change::Story { story, .. } => self.intern_story(*story, self.limits.stories).map(drop),
+            Change::Story { story, .. } => self.story_or_add(&mut interning, *story, self.limits).map(drop),
             Change::Node { story, node, .. } => {
-                let max = self.limits.nodes_per_story;
-                let place = self.intern_story(*story, self.limits.stories)?.write().place_or_add(*node, max);
-                place.map(drop).ok_or(CatalogueFull::Nodes { story: *story, max })
+                let story = self.story_or_add(&mut interning, *story, self.limits)?;
+                self.node_or_add(&mut interning, &story, *node, self.limits).map(drop)
             }
         }
     }
 
-    /// Whether the series' definition has been journalled in the current generation, so that batches need not
-    /// carry it. Never blocks.
-    #[inline]
-    pub fn is_confirmed(&self, id: SeriesId) -> bool {
-        self.series
-            .get(id.index())
-            .is_some_and(|word| word.load(Ordering::Acquire) & SeriesWord::CONFIRMED != 0)
+    /// The batch was refused: what was interned for it alone may be evicted.
+    pub fn release(&self, batch: &Batch) {
+        let defined = batch.definitions.iter().map(|definition| definition.key.story);
+        let changed = batch.changes.iter().map(Change::story);
+        let mut interning = self.lock();
+        for story in defined.chain(changed).filter_map(|story| self.interned_story(story)) {
+            interning.release(&story, &mut story.write());
+        }
     }
 
-    /// Goes up by one whenever confirmations are taken back (a story was deleted). Caches of confirmed ids built
-    /// under an older generation must be dropped; read it *before* interning. Never blocks.
+    /// Whether the series' definition has been journalled since the last deletion of its story, so that batches need not
+    /// carry it. Never blocks.
     #[inline]
-    pub fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
+    pub fn is_durable(&self, id: SeriesId) -> bool {
+        let link = self.place(id).and_then(|place| self.link(place));
+        link.and_then(Link::get) == Some(Interned { id, is_durable: true })
+    }
+
+    /// Whether the id still names the series that it was given to. Never blocks.
+    pub fn is_bound(&self, id: SeriesId) -> bool {
+        self.place(id).is_some()
+    }
+
+    /// How often a story was deleted: with each time, series cease to be durable. To be read *before* a series is looked
+    /// up. Never blocks.
+    #[inline]
+    pub fn deletions(&self) -> u64 {
+        self.deletions.load(Ordering::Acquire)
     }
 
     /// What an interned id names.
     pub fn key(&self, id: SeriesId) -> Option<SeriesKey> {
-        let word = self.word(id)?;
-        let story = self.numbered(word.story)?;
-        let metric = story.read().metric(word.counter)?;
-        Some(SeriesKey { story: story.id(), source: word.source, metric })
+        let place = self.place(id)?;
+        let (story, metric) = match place.counter {
+            Counter::OfStory(story, StoryCounter::Conversations) => (story, Metric::Conversations),
+            Counter::OfStory(story, StoryCounter::Paid) => (story, Metric::PaidConversations),
+            Counter::OfStory(story, StoryCounter::Messages) => (story, Metric::Messages),
+            Counter::OfNode(row) => {
+                let (number, at) = self.index.node_row(row)?.story_and_place();
+                let story = self.story_numbered(number)?;
+                let node = story.read().nodes.get(usize::try_from(at).ok()?)?.node;
+                (number, Metric::Interaction(node))
+            }
+        };
+        let key = SeriesKey { story: self.story_numbered(story)?.id(), source: place.source, metric };
+        // An id is unbound before its story's place is given to another.
+        self.is_bound(id).then_some(key)
     }
 
     // ---- the sequencer and recovery only ----
 
-    /// Makes the series confirmed, and its story (and node) known. Idempotent; what has been journalled is not
+    /// Marks the series as durable, and makes its story (and node) known. Idempotent; what has been journalled is not
     /// subject to the bounds. On recovery the id may not have been interned yet; if the key has had another id,
     /// this one replaces it. An id that no series can have (reserved, or [`SERIES_ID_END`] and over) is ignored.
-    pub fn confirm(&self, definition: &Definition) {
+    pub fn mark_durable(&self, definition: &Definition) {
         let Definition { id, key } = definition;
-        if *id < FIRST_STORY_SERIES || *id >= SERIES_ID_END {
+        if *id < FIRST_STORY_SERIES || *id >= SERIES_ID_END || self.mark_bound(definition) {
             return;
         }
-        let interned = self.word(*id).and_then(|word| Some((self.numbered(word.story)?, word.counter)));
-        let (story, counter) = if let Some((story, counter)) = interned {
-            debug_assert_eq!(story.id(), key.story, "within a run an id has one key");
-            (story, Some(counter))
-        } else {
-            let Ok(story) = self.intern_story(key.story, usize::MAX) else { return };
-            self.next_id.fetch_max(id.get() + 1, Ordering::AcqRel);
-            (story, None)
+        let mut interning = self.lock();
+        let Ok((_, place)) = self.place_or_add(&mut interning, key, CatalogueLimits::UNBOUNDED) else {
+            return;
         };
-        let mut inner = story.write();
-        let Some(counter) = counter.or_else(|| inner.counter_or_add(key.metric, usize::MAX)) else { return };
-        match inner.interned(counter, key.source) {
-            Some(there) if there == *id => {}
-            there => {
-                self.write_word(*id, SeriesWord { story: story.number(), counter, source: key.source });
-                inner.bind(counter, key.source, *id);
-                if let Some(there) = there {
-                    self.take_back(there);
-                }
-            }
-        }
-        inner.confirm(counter, key.source);
-        self.know(&mut inner.is_known);
-        if let Some(word) = self.series.get(id.index())
-            && word.fetch_or(SeriesWord::CONFIRMED, Ordering::AcqRel) & SeriesWord::CONFIRMED == 0
-        {
-            self.series_confirmed.fetch_add(1, Ordering::Relaxed);
-        }
+        self.next_id.fetch_max(id.get() + 1, Ordering::AcqRel);
+        self.bind(*id, place);
+        self.mark_bound(definition);
     }
 
     /// Applies a change of names or of what is known; what has been journalled is not subject to the bounds.
-    /// `DeleteStory` returns the series whose cells the caller must clear, takes back their confirmation and
-    /// raises the generation; other changes return an empty Vec.
+    /// `DeleteStory` returns the series whose cells the caller must clear, which are not durable any more, and is counted;
+    /// other changes return an empty Vec.
     pub fn apply(&self, change: &Change) -> Vec<SeriesId> {
         match change {
             Change::Story { story, name } => {
-                if let Ok(story) = self.intern_story(*story, usize::MAX) {
+                let mut interning = self.lock();
+                if let Ok(story) = self.story_or_add(&mut interning, *story, CatalogueLimits::UNBOUNDED) {
                     let mut inner = story.write();
-                    self.know(&mut inner.is_known);
-                    if let Some(name) = name {
-                        inner.name = Some(Arc::from(&**name));
-                    }
+                    self.know(&mut inner);
+                    inner.name.show(name.as_deref());
                 }
                 Vec::new()
             }
             Change::Node { story, node, name } => {
-                if let Ok(story) = self.intern_story(*story, usize::MAX) {
+                let mut interning = self.lock();
+                let unbounded = CatalogueLimits::UNBOUNDED;
+                if let Ok(story) = self.story_or_add(&mut interning, *story, unbounded)
+                    && let Ok(row) = self.node_or_add(&mut interning, &story, *node, unbounded)
+                    && let Some((_, place)) = self.index.node_row(row).map(NodeRow::story_and_place)
+                {
                     let mut inner = story.write();
-                    self.know(&mut inner.is_known);
-                    if let Some(place) = inner.place_or_add(*node, usize::MAX) {
-                        inner.know_node(place, name.as_deref().map(Arc::from));
-                    }
+                    self.know(&mut inner);
+                    inner.know_node(place, name.as_deref());
                 }
                 Vec::new()
             }
@@ -319,51 +296,56 @@ impl Catalogue {
 
     /// The story, if it is known.
     pub fn story(&self, id: StoryId) -> Option<Arc<Story>> {
-        self.interned_story(id).filter(|story| story.read().is_known).map(Arc::clone)
+        self.interned_story(id).filter(|story| story.read().is_known)
     }
 
-    /// Every known story, in the order in which they were first seen.
+    /// Every known story, in the order of their numbers.
     pub fn stories(&self) -> Vec<Arc<Story>> {
-        let interned = usize::try_from(self.stories_interned.load(Ordering::Acquire)).unwrap_or(usize::MAX);
-        let all = (0..interned).filter_map(|number| self.by_number.get(number)?.get());
-        all.filter(|story| story.read().is_known).map(Arc::clone).collect()
+        (0..self.story_numbers_end())
+            .filter_map(|number| self.story_numbered(number))
+            .filter(|story| story.read().is_known)
+            .collect()
     }
 
-    /// Calls `f` for every known story, in the order in which they were first seen. No lock is held meanwhile.
+    /// Calls `f` for every known story, in the order of their numbers. No lock is held meanwhile.
     pub fn for_each_story(&self, f: &mut dyn FnMut(&Story)) {
-        let interned = usize::try_from(self.stories_interned.load(Ordering::Acquire)).unwrap_or(usize::MAX);
-        let all = (0..interned).filter_map(|number| self.by_number.get(number)?.get());
-        all.filter(|story| story.read().is_known).for_each(|story| f(story));
+        for number in 0..self.story_numbers_end() {
+            if let Some(story) = self.story_numbered(number)
+                && story.read().is_known
+            {
+                f(&story);
+            }
+        }
     }
 
-    /// One more than the greatest number of a story. Stories are numbered in the order in which they were first seen.
+    /// One more than the greatest number of a story. Stories are numbered in the order in which they were first seen, but
+    /// for those that got the number of an evicted one.
     pub fn story_numbers_end(&self) -> u32 {
-        self.stories_interned.load(Ordering::Acquire)
+        self.stories_end.load(Ordering::Acquire)
     }
 
-    /// The story of that number, also after it was deleted.
+    /// The story that has that number, also after it was deleted.
     pub fn story_numbered(&self, number: u32) -> Option<Arc<Story>> {
-        self.numbered(number).map(Arc::clone)
+        let place = self.stories.get(usize::try_from(number).ok()?)?;
+        place.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Calls `f` with the number of the story, the source and the id of every confirmed series of a metric (not an
-    /// interaction) of the stories whose numbers are in `stories`; ascending by id. Never blocks, and touches no
-    /// story: where all are asked for, that is what takes the time.
+    /// Calls `f` with the number of the story, the source and the id of every durable series of a metric (not an
+    /// interaction) of the stories whose numbers are in `stories`, in their order. Never blocks, and touches no more of a
+    /// story than its row: where all are asked for, that is what takes the time.
     pub fn for_each_series_of(
         &self,
         metric: Metric,
         stories: &Range<u32>,
         f: &mut dyn FnMut(u32, Source, SeriesId),
     ) {
-        let Some(wanted) = Counter::of_story(metric) else { return };
-        for id in (FIRST_STORY_SERIES.get()..self.next_id.load(Ordering::Acquire)).map(SeriesId::new) {
-            let word = self.series.get(id.index()).map_or(0, |word| word.load(Ordering::Acquire));
-            if word & SeriesWord::CONFIRMED != 0
-                && let Some(SeriesWord { story, counter, source }) = SeriesWord::unpack(word)
-                && counter == wanted
-                && stories.contains(&story)
-            {
-                f(story, source, id);
+        let Ok(counter) = StoryCounter::of(metric) else { return };
+        for number in stories.start..stories.end.min(self.story_numbers_end()) {
+            let Some(row) = self.index.story_row(number) else { continue };
+            for (source, link) in Source::ALL.into_iter().zip(row.links(counter)) {
+                if let Some(Interned { id, is_durable: true }) = link.get() {
+                    f(number, source, id);
+                }
             }
         }
     }
@@ -373,9 +355,14 @@ impl Catalogue {
         self.stories_known.load(Ordering::Relaxed)
     }
 
-    /// How many series are confirmed. Never blocks.
+    /// How many series are durable. Never blocks.
     pub fn series_count(&self) -> usize {
-        self.series_confirmed.load(Ordering::Relaxed)
+        self.series_durable.load(Ordering::Relaxed)
+    }
+
+    /// How many series have got an id, those of deleted stories included. Never blocks.
+    pub fn series_numbered(&self) -> usize {
+        SeriesId::new(self.next_id.load(Ordering::Relaxed)).index() - FIRST_STORY_SERIES.index()
     }
 
     /// The display name of a node, where it is known and has one.
@@ -383,10 +370,10 @@ impl Catalogue {
         self.interned_story(story)?.node_name(node)
     }
 
-    /// Calls `f` for every confirmed series, ascending by id. No lock is held meanwhile.
+    /// Calls `f` for every durable series, ascending by id. No lock is held meanwhile.
     pub fn for_each_series(&self, f: &mut dyn FnMut(SeriesId, &SeriesKey)) {
         for id in (FIRST_STORY_SERIES.get()..self.next_id.load(Ordering::Acquire)).map(SeriesId::new) {
-            if self.is_confirmed(id)
+            if self.is_durable(id)
                 && let Some(key) = self.key(id)
             {
                 f(id, &key);
@@ -394,92 +381,68 @@ impl Catalogue {
         }
     }
 
-    fn numbered(&self, number: u32) -> Option<&Arc<Story>> {
-        self.by_number.get(usize::try_from(number).ok()?)?.get()
-    }
+    // ---- what the sequencer's steps need ----
 
-    fn interned_story(&self, id: StoryId) -> Option<&Arc<Story>> {
-        let number = *self.stories.get(&id)?;
-        self.numbered(number)
-    }
-
-    fn intern_story(&self, id: StoryId, max: usize) -> Result<&Arc<Story>, CatalogueFull> {
-        if let Some(story) = self.interned_story(id) {
-            return Ok(story);
-        }
-        let number = match self.stories.entry(id) {
-            Entry::Occupied(number) => *number.get(),
-            Entry::Vacant(vacant) => {
-                let number = take_number(&self.stories_interned, max).ok_or(CatalogueFull::Stories(max))?;
-                let place = usize::try_from(number).ok().and_then(|number| self.by_number.ensure(number));
-                // The number is new, so nobody has set its place before; and nobody sees it before it is set.
-                place.ok_or(CatalogueFull::Stories(max))?.get_or_init(|| Arc::new(Story::new(id, number)));
-                *vacant.insert(number)
-            }
+    /// Marks a series as durable whose id is bound to its key; whether it is.
+    fn mark_bound(&self, Definition { id, key }: &Definition) -> bool {
+        let Some(place) = self.place(*id) else { return false };
+        let (number, node) = match place.counter {
+            Counter::OfStory(story, _) => (Some(story), None),
+            Counter::OfNode(row) => self.index.node_row(row).map(NodeRow::story_and_place).unzip(),
         };
-        self.numbered(number).ok_or(CatalogueFull::Stories(max))
-    }
-
-    fn next_id(&self) -> Option<SeriesId> {
-        take_number(&self.next_id, TOTALS + self.limits.series).map(SeriesId::new)
-    }
-
-    fn word(&self, id: SeriesId) -> Option<SeriesWord> {
-        SeriesWord::unpack(self.series.get(id.index())?.load(Ordering::Acquire))
-    }
-
-    fn write_word(&self, id: SeriesId, word: SeriesWord) {
-        if let Some(place) = self.series.ensure(id.index()) {
-            place.store(word.pack(), Ordering::Release);
+        let story = number.and_then(|number| self.story_numbered(number));
+        let Some(story) = story.filter(|story| story.id() == key.story) else { return false };
+        let mut inner = story.write();
+        let link = self.link(place).filter(|link| link.get().is_some_and(|series| series.id == *id));
+        let Some(link) = link.filter(|_| !inner.is_evicted) else { return false };
+        if link.mark_durable() {
+            self.series_durable.fetch_add(1, Ordering::Relaxed);
         }
+        self.know(&mut inner);
+        if let Some(node) = node {
+            inner.know_node(node, None);
+        }
+        true
     }
 
-    fn know(&self, is_known: &mut bool) {
-        if !std::mem::replace(is_known, true) {
+    fn know(&self, inner: &mut Inner) {
+        if !std::mem::replace(&mut inner.is_known, true) {
             self.stories_known.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    fn take_back(&self, id: SeriesId) {
-        if let Some(word) = self.series.get(id.index())
-            && word.fetch_and(!SeriesWord::CONFIRMED, Ordering::AcqRel) & SeriesWord::CONFIRMED != 0
-        {
-            self.series_confirmed.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-
     fn delete(&self, story: StoryId) -> Vec<SeriesId> {
-        let Some(story) = self.interned_story(story) else { return Vec::new() };
+        let mut cleared = Vec::new();
+        let mut interning = self.lock();
+        let Some(story) = self.interned_story(story) else { return cleared };
         let mut inner = story.write();
         if !inner.is_known {
-            return Vec::new();
+            return cleared;
         }
-        let taken_back = inner.forget();
-        for &id in &taken_back {
-            self.take_back(id);
-            if let Some(word) = self.word(id)
-                && let Some(metric) = inner.metric(word.counter)
-            {
-                self.index.take_back(&SeriesKey { story: story.id(), source: word.source, metric });
-            }
-        }
+        story.for_each_link(&inner, &mut |link| cleared.extend(link.unmark()));
+        inner.forget();
+        interning.release(&story, &mut inner);
         self.stories_known.fetch_sub(1, Ordering::Relaxed);
-        // After the confirmations: whoever reads the new generation sees them gone.
-        self.generation.fetch_add(1, Ordering::AcqRel);
-        taken_back
+        self.series_durable.fetch_sub(cleared.len(), Ordering::Relaxed);
+        // After the marks: whoever reads the new count sees them gone.
+        self.deletions.fetch_add(1, Ordering::AcqRel);
+        cleared
     }
-}
 
-fn interned(story: &Story, key: &SeriesKey) -> Option<SeriesId> {
-    let inner = story.read();
-    inner.interned(inner.counter(key.metric)?, key.source)
-}
+    fn interned_story(&self, id: StoryId) -> Option<Arc<Story>> {
+        let story = self.story_numbered(self.index.story(id)?)?;
+        // The number may have gone to another story meanwhile.
+        (story.id() == id).then_some(story)
+    }
 
-/// The next number below `max`, if there is one.
-fn take_number(next: &AtomicU32, max: usize) -> Option<u32> {
-    let below_max = |number: u32| usize::try_from(number).is_ok_and(|number| number < max);
-    next.fetch_update(Ordering::AcqRel, Ordering::Acquire, |number| {
-        below_max(number).then(|| number.checked_add(1)).flatten()
-    })
-    .ok()
+    fn place(&self, id: SeriesId) -> Option<Place> {
+        Place::unpack(self.places.get(id.index())?.load(Ordering::Acquire))
+    }
+
+    fn link(&self, Place { counter, source }: Place) -> Option<&Link> {
+        match counter {
+            Counter::OfStory(story, counter) => self.index.story_row(story)?.link(counter, source),
+            Counter::OfNode(row) => self.index.node_row(row)?.link(source),
+        }
+    }
 }

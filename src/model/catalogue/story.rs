@@ -1,20 +1,23 @@
-//! One story: its name, its series, its interaction nodes. Knows nothing of other stories.
+//! One story: its name, its nodes and theirs, and by way of the index its series. Knows nothing of other stories.
 //!
-//! What has been interned stays for good, so that a key keeps its id; what is *known* is what readers see.
+//! What has been interned keeps its place after a deletion, until the place is needed; what is *known* is what readers see.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::FIRST_STORY_SERIES;
+use super::index::{Index, Link, NodeRow, StoryCounter};
 use crate::model::event::{Metric, Node, SeriesId, Source, StoryId};
 
 const SOURCES: usize = Source::ALL.len();
-const STORY_METRICS: usize = 3;
 
 /// A story: its name, its series, its nodes. Stays readable after the story is deleted, and is empty then.
 #[derive(Debug)]
 pub struct Story {
     id: StoryId,
     number: u32,
+    /// See [`super::index::StoryRow`].
+    tenancy: u32,
+    index: Arc<Index>,
     inner: RwLock<Inner>,
 }
 
@@ -29,39 +32,52 @@ pub struct NodeEntry {
     pub series: [Option<SeriesId>; SOURCES],
 }
 
-/// Which of a story's counters: of the story itself, or of one of its nodes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Counter {
-    /// Conversations, paid conversations, messages: 0, 1, 2.
-    OfStory(u8),
-    /// The node at that place in the story.
-    OfNode(u32),
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Inner {
     pub(super) is_known: bool,
-    pub(super) name: Option<Arc<str>>,
-    series: [Slots; STORY_METRICS],
-    nodes: Vec<NodeSlot>,
-    /// The places in `nodes`, ascending by node.
-    by_node: Vec<u32>,
+    /// The story stands in the list of those whose place may be given to another.
+    pub(super) is_released: bool,
+    /// The rows belong to another story now. Then there are no nodes.
+    pub(super) is_evicted: bool,
+    pub(super) name: Name,
+    pub(super) nodes: Vec<StoryNode>,
     known_nodes: usize,
 }
 
+/// A node of a story, at its place.
 #[derive(Debug)]
-struct NodeSlot {
-    node: Node,
+pub(super) struct StoryNode {
+    pub(super) node: Node,
+    /// The number of its row.
+    pub(super) row: u32,
     is_known: bool,
-    name: Option<Arc<str>>,
-    series: Slots,
+    name: Name,
 }
 
-/// The series of one counter by source, and which of them are confirmed. No story's series has the number 0.
-#[derive(Debug, Default, Clone, Copy)]
-struct Slots {
-    ids: [u32; SOURCES],
-    confirmed: u8,
+/// A display name.
+#[derive(Debug, Default)]
+pub(super) struct Name {
+    /// What readers see.
+    shown: Option<Arc<str>>,
+    /// The hash of the name that a parser put into a batch last.
+    sent: AtomicU32,
+}
+
+impl Name {
+    /// Notes that a parser has come upon the name; whether it must become a change. It need not if it is shown and also
+    /// the last one sent: no batch on its way can then show another. (Two connections that send different names at the same
+    /// moment can leave either; the next line with a name puts that right.)
+    fn is_change(&self, name: &str, hash: u32) -> bool {
+        let before = self.sent.swap(hash, Ordering::Relaxed);
+        before != hash || self.shown.as_deref() != Some(name)
+    }
+
+    /// Shows a name, if there is one to show.
+    pub(super) fn show(&mut self, name: Option<&str>) {
+        if let Some(name) = name {
+            self.shown = Some(Arc::from(name));
+        }
+    }
 }
 
 impl Story {
@@ -72,35 +88,42 @@ impl Story {
 
     /// The display name, where one was given.
     pub fn name(&self) -> Option<Arc<str>> {
-        self.read().name.clone()
+        self.read().name.shown.clone()
     }
 
     /// The series of a metric on a source, if defined.
     pub fn series(&self, metric: Metric, source: Source) -> Option<SeriesId> {
-        let inner = self.read();
-        let counter = inner.counter(metric)?;
-        inner.slots(counter)?.confirmed(source)
+        self.series_by_source(metric).get(source.index()).copied().flatten()
     }
 
     /// The series of a metric, by [`Source::index`], where defined.
     pub fn series_by_source(&self, metric: Metric) -> [Option<SeriesId>; SOURCES] {
+        // Held so that the rows stay this story's.
         let inner = self.read();
-        let slots = inner.counter(metric).and_then(|counter| inner.slots(counter));
-        slots.map_or([None; SOURCES], |slots| Source::ALL.map(|source| slots.confirmed(source)))
+        if inner.is_evicted {
+            return [None; SOURCES];
+        }
+        let links = match StoryCounter::of(metric) {
+            Ok(counter) => self.index.story_row(self.number).map(|row| row.links(counter)),
+            Err(node) => self.node_row(node).map(NodeRow::links),
+        };
+        links.map_or([None; SOURCES], |links| links.each_ref().map(durable))
     }
 
     /// Calls `f` for every known node of the story, in the order in which they were first seen. The story's read
     /// lock is held meanwhile: `f` must not call the catalogue.
     pub fn for_each_node(&self, f: &mut dyn FnMut(&NodeEntry)) {
-        self.read().nodes.iter().filter(|slot| slot.is_known).for_each(|slot| f(&slot.entry()));
+        for StoryNode { node, row, name, .. } in self.read().nodes.iter().filter(|node| node.is_known) {
+            let links = self.index.node_row(*row).map(NodeRow::links);
+            let series = links.map_or([None; SOURCES], |links| links.each_ref().map(durable));
+            f(&NodeEntry { node: *node, name: name.shown.clone(), series });
+        }
     }
 
     /// Appends every series of the story and its nodes to `out`.
     pub fn series_of_all(&self, out: &mut Vec<SeriesId>) {
         let inner = self.read();
-        for slots in inner.series.iter().chain(inner.nodes.iter().map(|slot| &slot.series)) {
-            out.extend(Source::ALL.into_iter().filter_map(|source| slots.confirmed(source)));
-        }
+        self.for_each_link(&inner, &mut |link| out.extend(durable(link)));
     }
 
     /// How many nodes are known.
@@ -111,22 +134,46 @@ impl Story {
     /// The display name of a node, where one was given.
     pub fn node_name(&self, node: Node) -> Option<Arc<str>> {
         let inner = self.read();
-        let place = inner.place(node)?;
-        inner.nodes.get(place)?.name.clone()
+        inner.nodes.get(self.place(node)?)?.name.shown.clone()
     }
 
     /// Whether the node is known.
     pub fn knows_node(&self, node: Node) -> bool {
         let inner = self.read();
-        inner.place(node).and_then(|place| inner.nodes.get(place)).is_some_and(|slot| slot.is_known)
+        self.place(node).and_then(|place| inner.nodes.get(place)).is_some_and(|node| node.is_known)
     }
 
-    pub(super) fn new(id: StoryId, number: u32) -> Self {
-        Self { id, number, inner: RwLock::default() }
+    pub(super) fn new(index: &Arc<Index>, id: StoryId, (number, tenancy): (u32, u32)) -> Self {
+        Self { id, number, tenancy, index: Arc::clone(index), inner: RwLock::default() }
     }
 
     pub(super) fn number(&self) -> u32 {
         self.number
+    }
+
+    /// What the index knows the story's nodes under.
+    pub(super) fn id_and_tenancy(&self) -> (StoryId, u32) {
+        (self.id, self.tenancy)
+    }
+
+    /// Notes a name that a parser has come upon; whether it must become a change.
+    pub(super) fn is_change_of_name(&self, node: Option<Node>, name: &str, hash: u32) -> bool {
+        let inner = self.read();
+        let named = match node {
+            None => Some(&inner.name),
+            Some(node) => self.place(node).and_then(|place| inner.nodes.get(place)).map(|node| &node.name),
+        };
+        named.is_none_or(|named| named.is_change(name, hash))
+    }
+
+    /// Calls `f` for the links of every counter of the story and its nodes.
+    pub(super) fn for_each_link(&self, inner: &Inner, f: &mut dyn FnMut(&Link)) {
+        if inner.is_evicted {
+            return;
+        }
+        self.index.story_row(self.number).iter().flat_map(|row| row.all_links()).for_each(&mut *f);
+        let rows = inner.nodes.iter().filter_map(|node| self.index.node_row(node.row));
+        rows.flat_map(NodeRow::links).for_each(f);
     }
 
     pub(super) fn read(&self) -> RwLockReadGuard<'_, Inner> {
@@ -136,165 +183,46 @@ impl Story {
     pub(super) fn write(&self) -> RwLockWriteGuard<'_, Inner> {
         self.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn node_row(&self, node: Node) -> Option<&NodeRow> {
+        self.index.node(self.id_and_tenancy(), node).map(|(_, row)| row)
+    }
+
+    fn place(&self, node: Node) -> Option<usize> {
+        let (_, place) = self.node_row(node)?.story_and_place();
+        usize::try_from(place).ok()
+    }
 }
 
-impl Counter {
-    /// The counter of a metric that needs no node.
-    pub(super) fn of_story(metric: Metric) -> Option<Self> {
-        match metric {
-            Metric::Conversations => Some(Self::OfStory(0)),
-            Metric::PaidConversations => Some(Self::OfStory(1)),
-            Metric::Messages => Some(Self::OfStory(2)),
-            Metric::Interaction(_) => None,
-        }
-    }
+/// The series of a link, if it is durable.
+fn durable(link: &Link) -> Option<SeriesId> {
+    link.get().filter(|series| series.is_durable).map(|series| series.id)
 }
 
 impl Inner {
-    /// The counter of a metric, if its node has been seen.
-    pub(super) fn counter(&self, metric: Metric) -> Option<Counter> {
-        match metric {
-            Metric::Interaction(node) => u32::try_from(self.place(node)?).ok().map(Counter::OfNode),
-            of_story => Counter::of_story(of_story),
-        }
-    }
-
-    /// The counter of a metric, its node added where need be; `None` if there are `nodes_max` nodes already.
-    pub(super) fn counter_or_add(&mut self, metric: Metric, nodes_max: usize) -> Option<Counter> {
-        match metric {
-            Metric::Interaction(node) => {
-                u32::try_from(self.place_or_add(node, nodes_max)?).ok().map(Counter::OfNode)
-            }
-            of_story => Counter::of_story(of_story),
-        }
-    }
-
-    /// What the counter counts.
-    pub(super) fn metric(&self, counter: Counter) -> Option<Metric> {
-        match counter {
-            Counter::OfStory(0) => Some(Metric::Conversations),
-            Counter::OfStory(1) => Some(Metric::PaidConversations),
-            Counter::OfStory(_) => Some(Metric::Messages),
-            Counter::OfNode(place) => {
-                self.nodes.get(usize::try_from(place).ok()?).map(|slot| Metric::Interaction(slot.node))
-            }
-        }
-    }
-
-    /// The series of a counter on a source, confirmed or not.
-    pub(super) fn interned(&self, counter: Counter, source: Source) -> Option<SeriesId> {
-        self.slots(counter)?.interned(source)
-    }
-
-    /// Binds a series to a counter on a source.
-    pub(super) fn bind(&mut self, counter: Counter, source: Source, id: SeriesId) {
-        if let Some(slot) = self.slots_mut(counter).and_then(|slots| slots.ids.get_mut(source.index())) {
-            *slot = id.get();
-        }
-    }
-
-    /// Confirms the series of a counter on a source, which makes its node known.
-    pub(super) fn confirm(&mut self, counter: Counter, source: Source) {
-        if let Some(slots) = self.slots_mut(counter) {
-            slots.confirmed |= 1 << source.index();
-        }
-        if let Counter::OfNode(place) = counter {
-            self.know_node(usize::try_from(place).unwrap_or(usize::MAX), None);
-        }
+    /// Adds a node, which is not known yet.
+    pub(super) fn add_node(&mut self, node: Node, row: u32) {
+        self.nodes.push(StoryNode { node, row, is_known: false, name: Name::default() });
     }
 
     /// Makes the node at the place known, with a new name if one is given.
-    pub(super) fn know_node(&mut self, place: usize, name: Option<Arc<str>>) {
-        let Some(slot) = self.nodes.get_mut(place) else { return };
-        self.known_nodes += usize::from(!slot.is_known);
-        slot.is_known = true;
-        slot.name = name.or(slot.name.take());
-    }
-
-    /// Where the node stands, if it has been seen.
-    pub(super) fn place(&self, node: Node) -> Option<usize> {
-        self.place_at(self.find(node).ok()?)
-    }
-
-    /// Where the node stands, added where need be; `None` if there are `nodes_max` already.
-    pub(super) fn place_or_add(&mut self, node: Node, nodes_max: usize) -> Option<usize> {
-        let at = match self.find(node) {
-            Ok(at) => return self.place_at(at),
-            Err(at) => at,
+    pub(super) fn know_node(&mut self, place: u32, name: Option<&str>) {
+        let Some(node) = usize::try_from(place).ok().and_then(|place| self.nodes.get_mut(place)) else {
+            return;
         };
-        let place = self.nodes.len();
-        if place >= nodes_max {
-            return None;
-        }
-        self.by_node.insert(at, u32::try_from(place).ok()?);
-        self.nodes.push(NodeSlot { node, is_known: false, name: None, series: Slots::default() });
-        Some(place)
+        self.known_nodes += usize::from(!node.is_known);
+        node.is_known = true;
+        node.name.show(name);
     }
 
-    /// Forgets names and what is known; returns the series whose confirmation this takes back.
-    pub(super) fn forget(&mut self) -> Vec<SeriesId> {
-        let mut taken_back = Vec::new();
+    /// Forgets names and what is known.
+    pub(super) fn forget(&mut self) {
         self.is_known = false;
-        self.name = None;
+        self.name = Name::default();
         self.known_nodes = 0;
-        for slots in &mut self.series {
-            slots.take_back(&mut taken_back);
+        for node in &mut self.nodes {
+            node.is_known = false;
+            node.name = Name::default();
         }
-        for slot in &mut self.nodes {
-            slot.is_known = false;
-            slot.name = None;
-            slot.series.take_back(&mut taken_back);
-        }
-        taken_back
-    }
-
-    fn place_at(&self, at: usize) -> Option<usize> {
-        usize::try_from(*self.by_node.get(at)?).ok()
-    }
-
-    fn find(&self, node: Node) -> Result<usize, usize> {
-        self.by_node.binary_search_by(|&place| {
-            let there = usize::try_from(place).ok().and_then(|place| self.nodes.get(place));
-            there.map(|slot| slot.node).cmp(&Some(node))
-        })
-    }
-
-    fn slots(&self, counter: Counter) -> Option<&Slots> {
-        match counter {
-            Counter::OfStory(metric) => self.series.get(usize::from(metric)),
-            Counter::OfNode(place) => self.nodes.get(usize::try_from(place).ok()?).map(|slot| &slot.series),
-        }
-    }
-
-    fn slots_mut(&mut self, counter: Counter) -> Option<&mut Slots> {
-        match counter {
-            Counter::OfStory(metric) => self.series.get_mut(usize::from(metric)),
-            Counter::OfNode(place) => {
-                self.nodes.get_mut(usize::try_from(place).ok()?).map(|slot| &mut slot.series)
-            }
-        }
-    }
-}
-
-impl NodeSlot {
-    fn entry(&self) -> NodeEntry {
-        let series = Source::ALL.map(|source| self.series.confirmed(source));
-        NodeEntry { node: self.node, name: self.name.clone(), series }
-    }
-}
-
-impl Slots {
-    fn interned(&self, source: Source) -> Option<SeriesId> {
-        let id = self.ids.get(source.index()).copied().map(SeriesId::new)?;
-        (id >= FIRST_STORY_SERIES).then_some(id)
-    }
-
-    fn confirmed(&self, source: Source) -> Option<SeriesId> {
-        self.interned(source).filter(|_| self.confirmed & 1 << source.index() != 0)
-    }
-
-    fn take_back(&mut self, into: &mut Vec<SeriesId>) {
-        into.extend(Source::ALL.into_iter().filter_map(|source| self.confirmed(source)));
-        self.confirmed = 0;
     }
 }

@@ -1,51 +1,54 @@
-//! What an id names, in eight bytes: story in the low 32 bits, then 24 of counter, 3 of source, 2 of flags. Knows nothing of
-//! the table that has these words.
+//! What a series id names, in eight bytes. Knows nothing of the table that has these words.
 
-use super::story::Counter;
+use super::index::StoryCounter;
 use crate::model::event::Source;
 
-/// What an id names.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct SeriesWord {
-    /// The story's number.
-    pub(super) story: u32,
+/// Where the link of a series is: in which row, for which counter and source.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Place {
     pub(super) counter: Counter,
     pub(super) source: Source,
 }
 
-impl SeriesWord {
-    /// Set while the series is confirmed.
-    pub(super) const CONFIRMED: u64 = 1 << 63;
-    const INTERNED: u64 = 1 << 62;
-    const SOURCE_SHIFT: u32 = 56;
-    const COUNTER_SHIFT: u32 = 32;
-    /// Counter numbers from here on are nodes, those below are of the story.
-    const FIRST_NODE: u32 = 3;
+/// A counter of a story or of a node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Counter {
+    /// Of the story of that number.
+    OfStory(u32, StoryCounter),
+    /// Of the node whose row has that number.
+    OfNode(u32),
+}
 
+impl Place {
+    /// Set in the word of every id that names something.
+    const BOUND: u64 = 1 << 63;
+    const SOURCE_SHIFT: u32 = 40;
+    const COUNTER_SHIFT: u32 = 32;
+    const OF_NODE: u64 = 3;
+
+    /// The place as a word, which is never 0: the row in the low 32 bits, then 8 of counter and 8 of source.
     pub(super) fn pack(self) -> u64 {
-        let counter = match self.counter {
-            Counter::OfStory(metric) => u32::from(metric),
-            Counter::OfNode(place) => place.saturating_add(Self::FIRST_NODE),
+        let (row, counter) = match self.counter {
+            Counter::OfStory(story, StoryCounter::Conversations) => (story, 0),
+            Counter::OfStory(story, StoryCounter::Paid) => (story, 1),
+            Counter::OfStory(story, StoryCounter::Messages) => (story, 2),
+            Counter::OfNode(row) => (row, Self::OF_NODE),
         };
         let source = u64::try_from(self.source.index()).unwrap_or_default();
-        Self::INTERNED
-            | source << Self::SOURCE_SHIFT
-            | u64::from(counter) << Self::COUNTER_SHIFT
-            | u64::from(self.story)
+        Self::BOUND | source << Self::SOURCE_SHIFT | counter << Self::COUNTER_SHIFT | u64::from(row)
     }
 
-    /// `None` where the id has not been interned.
+    /// The place that a word stands for; `None` for 0.
     pub(super) fn unpack(word: u64) -> Option<Self> {
-        if word & Self::INTERNED == 0 {
-            return None;
-        }
-        let bits = |shift: u32, width: u32| u32::try_from((word >> shift) & ((1 << width) - 1)).ok();
-        let source = Source::ALL.get(usize::try_from(bits(Self::SOURCE_SHIFT, 3)?).ok()?)?;
-        let counter = bits(Self::COUNTER_SHIFT, 24)?;
-        let counter = match counter.checked_sub(Self::FIRST_NODE) {
-            Some(place) => Counter::OfNode(place),
-            None => Counter::OfStory(u8::try_from(counter).ok()?),
+        let [r0, r1, r2, r3, counter, source, ..] = word.to_le_bytes();
+        let row = u32::from_le_bytes([r0, r1, r2, r3]);
+        let counter = match counter {
+            0 => Counter::OfStory(row, StoryCounter::Conversations),
+            1 => Counter::OfStory(row, StoryCounter::Paid),
+            2 => Counter::OfStory(row, StoryCounter::Messages),
+            _ => Counter::OfNode(row),
         };
-        Some(Self { story: bits(0, 32)?, counter, source: *source })
+        let source = *Source::ALL.get(usize::from(source))?;
+        (word != 0).then_some(Self { counter, source })
     }
 }

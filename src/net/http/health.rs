@@ -115,7 +115,12 @@ fn figures(services: &Services) -> Vec<Figure> {
         ("buckets", "Cells: hours of a series with a count", Value::Gauge(counters.cells)),
         ("counters_bytes", "Memory of the counters", Value::Gauge(counters.bytes)),
         ("stories", "Stories that are known", size(services.catalogue.story_count())),
-        ("series", "Series that are numbered", size(services.catalogue.series_count())),
+        ("series", "Series that are known", size(services.catalogue.series_count())),
+        (
+            "series_numbered",
+            "Series that have got an id, those of deleted stories included",
+            size(services.catalogue.series_numbered()),
+        ),
         ("tokens", "Tokens that are configured", size(services.auth.token_count())),
         (
             "uptime_seconds",

@@ -1,5 +1,7 @@
 //! The write routes: one request is one batch. Their responses are chosen so that existing clients keep their data.
 
+use std::sync::Arc;
+
 use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
@@ -10,7 +12,7 @@ use super::failure::{Counts, Detail, Failure};
 use super::response::{self, HttpResponse};
 use super::routes::{Dialect, Route};
 use super::{Shared, workers};
-use crate::intake::batching::{BodyPrecision, Parsed, Tally};
+use crate::intake::batching::{BodyPrecision, Parsed, Parser, Tally};
 use crate::intake::wire::{Arrival, Precision};
 use crate::model::batch::Batch;
 use crate::model::echo::Echo;
@@ -59,16 +61,10 @@ async fn parse(
 ) -> Result<Parsed, Failure> {
     let services = &shared.services;
     let arrival = Arrival { unix_nanos: services.clock.unix_nanos(), max_future: services.max_future };
-    let mut parser = shared.take_parser();
+    let mut parser = Parser::new(Arc::clone(&services.catalogue));
     let is_short = lines.bytes().len() <= route.body.inline_bytes_max;
-    let parse = move || {
-        let parsed = parser.parse_body(lines.bytes(), arrival, precision);
-        (parser, parsed)
-    };
-    let (parser, parsed) =
-        if is_short { parse() } else { workers::run_body(shared, parse).await.ok_or(BodyError::Worker)? };
-    shared.keep_parser(parser);
-    Ok(parsed)
+    let mut parse = move || parser.parse_body(lines.bytes(), arrival, precision);
+    Ok(if is_short { parse() } else { workers::run_body(shared, parse).await.ok_or(BodyError::Worker)? })
 }
 
 /// Hands a batch to the store and waits until it is as durable as promised, and visible.

@@ -25,7 +25,7 @@ mod stories;
 mod upsert;
 mod workers;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -35,7 +35,6 @@ use super::Services;
 use super::byte_budget::ByteBudget;
 use super::listener::{self, Capacity};
 use super::metrics::Listener;
-use crate::intake::batching::Parser;
 use crate::limits;
 use crate::platform::shutdown::Watch;
 
@@ -106,8 +105,6 @@ struct Shared {
     heavy_queries: Arc<Semaphore>,
     /// One permit per large answer that is being read.
     large_answers: Arc<Semaphore>,
-    /// Parsers that wait for the next body, the one used last on top.
-    parsers: Mutex<Vec<Parser>>,
 }
 
 impl Shared {
@@ -118,25 +115,8 @@ impl Shared {
             body_workers: Arc::new(Semaphore::new(limits::BODY_WORKERS_MAX)),
             heavy_queries: Arc::new(Semaphore::new(limits::HEAVY_QUERIES_MAX)),
             large_answers: Arc::new(Semaphore::new(limits::LARGE_ANSWERS_MAX)),
-            parsers: Mutex::new(Vec::with_capacity(limits::PARSERS_KEPT_MAX)),
             services,
             limits,
-        }
-    }
-
-    /// A parser for one body. Its head cache is what makes a body cheap, so parsers are kept from body to body, and
-    /// by the port rather than by a connection: many clients open one connection per request, and ten thousand idle
-    /// ones must not hold a cache each.
-    fn take_parser(&self) -> Parser {
-        let kept = self.parsers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        kept.unwrap_or_else(|| Parser::new(Arc::clone(&self.services.catalogue)))
-    }
-
-    /// Keeps the parser for a later body if there is room.
-    fn keep_parser(&self, parser: Parser) {
-        let mut parsers = self.parsers.lock().unwrap_or_else(PoisonError::into_inner);
-        if parsers.len() < limits::PARSERS_KEPT_MAX {
-            parsers.push(parser);
         }
     }
 }

@@ -20,7 +20,6 @@ use crate::limits::{
 };
 use crate::model::batch::{Batch, Change};
 use crate::model::calendar::{Hour, rfc3339};
-use crate::model::catalogue::CatalogueFull;
 use crate::model::echo::Echo;
 use crate::model::event::{ObjectId, StoryId};
 use crate::net::Services;
@@ -164,13 +163,14 @@ pub(super) async fn put(
     let is_short = json.bytes().len() <= route.body.inline_bytes_max;
     let catalogue = Arc::clone(&shared.services.catalogue);
     let parse = move || {
-        let generation = catalogue.generation();
+        let deletions = catalogue.deletions();
         let changes = upsert::parse(json.bytes()).map_err(Failure::faults)?.into_changes(id);
-        for change in &changes {
-            let full = |full: CatalogueFull| Failure::new(StatusCode::UNPROCESSABLE_ENTITY, full.to_string());
-            catalogue.admit(change).map_err(full)?;
+        let batch = Batch { deletions, changes, ..Batch::default() };
+        if let Err(full) = batch.changes.iter().try_for_each(|change| catalogue.admit(change)) {
+            catalogue.release(&batch);
+            return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, full.to_string()));
         }
-        Ok::<_, Failure>(Batch { generation, changes, ..Batch::default() })
+        Ok(batch)
     };
     let batch =
         if is_short { parse() } else { workers::run_body(shared, parse).await.ok_or(BodyError::Worker)? }?;
@@ -193,7 +193,7 @@ pub(super) async fn delete(shared: &Shared, id: &str) -> Result<HttpResponse, Fa
         return Err(Failure::not_found("the story is not known"));
     }
     let batch = Batch {
-        generation: catalogue.generation(),
+        deletions: catalogue.deletions(),
         changes: vec![Change::DeleteStory { story }],
         ..Batch::default()
     };

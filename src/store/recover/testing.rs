@@ -121,7 +121,7 @@ impl House {
                 for (key, hour, count) in counts {
                     let id = self.recovered.catalogue.intern(key).expect("there is room");
                     let is_defined = batch.definitions.iter().any(|definition| definition.id == id);
-                    if !self.recovered.catalogue.is_confirmed(id) && !is_defined {
+                    if !self.recovered.catalogue.is_durable(id) && !is_defined {
                         batch.definitions.push(Definition { id, key: *key });
                     }
                     batch.increments.push(Increment { series: id, hour: *hour, count: *count });

@@ -1,16 +1,12 @@
-//! The index of the usual series: from the very bytes of a story's id, or of a story's and an interaction's, to the series of
-//! each source, in one row of one or two cache lines. Shared by all parsers, who read it without a lock; so what one
-//! connection has taught it every other one knows, and a thousand stories need no more than a processor's own cache.
-//! Knows neither names nor counts. The catalogue has the truth; the index only finds it quickly.
+//! The index: from the bytes of a story's id, or of a story's and a node's, to a row with its series. All parsers share it
+//! and read it without a lock, so what one connection has taught it every other one knows. Knows neither names nor counts.
 //!
-//! INVARIANT: a series is found only under the very ids that it was put under, and is what the catalogue has interned
-//! for them. A row, once there, stays as long as its table; only its links change.
-//! INVARIANT: a link of the newest tables says *confirmed* only while the catalogue does: it is set and taken back under the
-//! lock alone, and taken back before the catalogue's generation goes up. Whoever reads the generation, then
-//! [`Index::refresh`]es, sees no confirmation of an older one.
+//! INVARIANT: a row is found only under the very ids that it was added under. It never moves; it is freed with its story
+//! and then given to another, which readers see by the row's tenancy.
+//! INVARIANT: a link says *durable* only while the series is: the mark is taken back before the catalogue's count of
+//! deletions goes up. Whoever reads that count first sees no mark of before.
 //!
-//! Tables that were replaced stay while a parser has them: at most as much again as the newest, since each is half of the
-//! next.
+//! Hash tables that were replaced stay while a parser has them: at most as much again as the newest.
 
 mod row;
 mod slots;
@@ -19,212 +15,264 @@ mod tests;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::limits::{INDEX_NODE_SLOTS_MAX, INDEX_SLOTS_MIN, INDEX_STORY_SLOTS_MAX};
-use crate::model::event::{InteractionId, Metric, Node, SeriesId, SeriesKey};
-pub(crate) use row::{IdText, Indexed, Link, NodeRow, StoryRow};
-use row::{Words, low};
+use crate::limits::{INDEX_SLOTS_MIN, NODES_MAX, STORIES_MAX};
+use crate::model::event::{IdText, Metric, Node, SeriesId, SeriesKey, StoryId};
+use crate::model::table::Table;
+pub(crate) use row::{Found, Interned, Link, NodeRow, StoryCounter, StoryRow};
+use row::{Row as _, Words, low};
 use slots::Slots;
 
-/// What the rows of a key say of it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Known {
-    /// The story's number.
-    pub(super) story: u32,
-    /// Where the node stands in its story, if there is one and it has a row.
-    pub(super) node: Option<u32>,
+/// See the top of the file.
+#[derive(Debug)]
+pub(crate) struct Index {
+    /// The rows by the number of the story.
+    pub(super) stories: Table<StoryRow>,
+    /// The rows of nodes, by numbers of their own.
+    pub(super) nodes: Table<NodeRow>,
+    newest: RwLock<Arc<Hashes>>,
+    /// Of the hashes, so that a client cannot prepare ids that collide.
+    seed: u64,
 }
 
-/// Where a look-up begins.
-#[derive(Clone, Copy, Debug, Default)]
+/// The numbers of rows by the hashes of their ids, until one of the tables grows.
+#[derive(Debug)]
+struct Hashes {
+    stories: Slots,
+    nodes: Slots,
+    is_replaced: AtomicBool,
+}
+
+/// The index as a parser has it: with its hash tables at hand.
+#[derive(Debug)]
+pub(crate) struct View {
+    index: Arc<Index>,
+    hashes: Arc<Hashes>,
+}
+
+/// The hashes of a story's id, and of a node's in it.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Probe {
     story: u32,
     node: u32,
 }
 
-/// The tables as they are until one of them grows.
-#[derive(Debug)]
-pub(crate) struct Rows {
-    stories: Slots<StoryRow>,
-    nodes: Slots<NodeRow>,
-    seed: u64,
-    /// There are newer ones.
-    is_replaced: AtomicBool,
-}
-
-impl Rows {
-    /// First step of a look-up: arithmetic only.
-    #[inline]
-    pub(crate) fn probe(&self, story: &IdText, node: Option<&IdText>) -> Probe {
-        let story = Words::of(story).hash(self.seed);
-        Probe { story: low(story), node: node.map_or(0, |node| low(Words::of(node).hash(story))) }
+impl View {
+    /// The index as it is now.
+    pub(crate) fn new(index: &Arc<Index>) -> Self {
+        Self { index: Arc::clone(index), hashes: index.newest() }
     }
 
-    /// Second step: begins to bring near what the last one reads. Several look-ups do not wait for each other. What it
-    /// returns only serves to keep the loads.
+    /// Takes over newer hash tables where there are some. To be called after the count of deletions was read.
     #[inline]
-    pub(crate) fn touch(&self, probe: Probe) -> u32 {
-        let story = self.stories.first(probe.story).map_or(0, StoryRow::number);
-        // Of an event without a node this is always the same slot, which costs nothing.
-        let node = self.nodes.first(probe.node).map_or(0, NodeRow::story);
+    pub(crate) fn refresh(&mut self) {
+        if self.hashes.is_replaced.load(Ordering::Acquire) {
+            self.hashes = self.index.newest();
+        }
+    }
+
+    /// First step of a look-up: arithmetic only.
+    #[inline]
+    pub(crate) fn probe(&self, story: &IdText, node: Option<Node<&IdText>>) -> Probe {
+        self.index.probe(story, node)
+    }
+
+    /// Second step: loads the slots that the look-up begins with. Several look-ups do not wait for each other. The result
+    /// only keeps the loads.
+    #[inline]
+    pub(crate) fn prefetch_slots(&self, probe: Probe) -> u32 {
+        // Of an event without a node it is always the same slot, which costs nothing.
+        self.hashes.stories.first(probe.story) ^ self.hashes.nodes.first(probe.node)
+    }
+
+    /// Third step: loads the rows that those slots point to.
+    #[inline]
+    pub(crate) fn prefetch_rows(&self, probe: Probe) -> u32 {
+        let story = self.index.story_row(self.hashes.stories.first(probe.story)).map_or(0, StoryRow::tenancy);
+        let node = self.index.node_row(self.hashes.nodes.first(probe.node)).map_or(0, NodeRow::tenancy);
         story ^ node
     }
 
     /// Last step: the story's row.
     #[inline]
-    pub(crate) fn story(&self, probe: Probe, id: &IdText) -> Option<&StoryRow> {
-        let wanted = Words::of(id);
-        self.stories.find(probe.story, |row| row.is(&wanted))
+    pub(crate) fn story(&self, probe: Probe, id: &IdText) -> Option<Found<'_, StoryRow>> {
+        self.index.find_story(&self.hashes, probe, &Words::of(id))
     }
 
     /// Last step, after that of its story: the node's row.
     #[inline]
-    pub(crate) fn node(&self, probe: Probe, story: &StoryRow, id: &IdText) -> Option<&NodeRow> {
-        let wanted = Words::of(id);
-        self.nodes.find(probe.node, |row| row.is(&wanted, story))
+    pub(crate) fn node(
+        &self,
+        probe: Probe,
+        story: &Found<'_, StoryRow>,
+        node: Node<&IdText>,
+    ) -> Option<Found<'_, NodeRow>> {
+        self.index.find_node(&self.hashes, probe, story.tenancy, &Words::of_node(node))
     }
 
-    /// What the rows say of a key; `None` where its story has none.
-    pub(super) fn known(&self, key: &SeriesKey) -> Option<Known> {
-        let (story, node) = (key.story.0.as_bytes(), node_text(&key.metric));
-        let probe = self.probe(story, node);
-        let row = self.story(probe, story)?;
-        let place = node.and_then(|node| self.node(probe, row, node));
-        Some(Known { story: row.number().checked_sub(1)?, node: place.map(NodeRow::place) })
+    /// The series of a key, if it has been interned.
+    pub(crate) fn series(&self, key: &SeriesKey) -> Option<Interned> {
+        self.index.series_in(&self.hashes, key)
     }
-}
-
-/// See the top of the file.
-#[derive(Debug)]
-pub(crate) struct Index {
-    newest: Mutex<Newest>,
-}
-
-/// The tables that are written to.
-#[derive(Debug)]
-struct Newest {
-    rows: Arc<Rows>,
-    stories_taken: usize,
-    nodes_taken: usize,
 }
 
 impl Index {
     pub(super) fn new() -> Self {
-        // Seeded, so that a client cannot prepare ids that collide.
-        let seed = RandomState::new().hash_one(INDEX_SLOTS_MIN);
-        let rows = Rows {
+        let hashes = Hashes {
             stories: Slots::new(INDEX_SLOTS_MIN),
             nodes: Slots::new(INDEX_SLOTS_MIN),
-            seed,
             is_replaced: AtomicBool::new(false),
         };
-        Self { newest: Mutex::new(Newest { rows: Arc::new(rows), stories_taken: 0, nodes_taken: 0 }) }
-    }
-
-    /// The tables as they are now.
-    pub(crate) fn rows(&self) -> Arc<Rows> {
-        Arc::clone(&self.lock().rows)
-    }
-
-    /// Takes over newer tables where there are some.
-    #[inline]
-    pub(crate) fn refresh(&self, rows: &mut Arc<Rows>) {
-        if rows.is_replaced.load(Ordering::Acquire) {
-            *rows = self.rows();
+        Self {
+            // Recovery may bring more stories than may be added now.
+            stories: Table::new(STORIES_MAX * 2),
+            nodes: Table::new(NODES_MAX),
+            newest: RwLock::new(Arc::new(hashes)),
+            seed: RandomState::new().hash_one(INDEX_SLOTS_MIN),
         }
     }
 
-    /// Notes the series of a key. Nothing happens for nodes that are no interactions, nor for a new row where there are as
-    /// many as there may be: they are found in the catalogue.
-    pub(super) fn put(&self, key: &SeriesKey, known: Known, id: SeriesId) {
-        let node = node_text(&key.metric);
-        if node.is_none() && matches!(key.metric, Metric::Interaction(_)) {
-            return;
-        }
-        let mut newest = self.lock();
-        newest.make_room();
-        let Newest { rows, stories_taken, nodes_taken } = &mut *newest;
-        let story = key.story.0.as_bytes();
-        let probe = rows.probe(story, node);
-        let row = rows.story(probe, story).or_else(|| {
-            let row = rows.stories.free(probe.story, *stories_taken)?;
-            row.occupy(story, known.story);
-            *stories_taken += 1;
-            Some(row)
-        });
-        let Some(row) = row else { return };
-        let link = match node {
-            None => row.link(key.metric, key.source),
-            Some(node) => {
-                let node_row = rows.node(probe, row, node).or_else(|| {
-                    let free = rows.nodes.free(probe.node, *nodes_taken)?;
-                    free.occupy(node, row, known.node?, probe.node);
-                    *nodes_taken += 1;
-                    Some(free)
-                });
-                node_row.and_then(|row| row.link(key.source))
-            }
-        };
-        if let Some(link) = link {
-            link.bind(id);
-        }
+    /// The series of a key, if it has been interned.
+    pub(super) fn series(&self, key: &SeriesKey) -> Option<Interned> {
+        self.series_in(&self.newest(), key)
     }
 
-    /// Notes in a link that its series is confirmed, if `is_confirmed` still says so.
-    pub(super) fn confirm(&self, link: &Link, is_confirmed: impl FnOnce() -> bool) {
-        let _newest = self.lock();
-        if is_confirmed() {
-            link.confirm();
-        }
+    /// The number of a story.
+    pub(super) fn story(&self, id: StoryId) -> Option<u32> {
+        let text = id.0.as_bytes();
+        let hashes = self.newest.read().unwrap_or_else(PoisonError::into_inner);
+        self.find_story(&hashes, self.probe(text, None), &Words::of(text)).map(|found| found.number)
     }
 
-    /// Takes back what the link of a key says of confirmation.
-    pub(super) fn take_back(&self, key: &SeriesKey) {
-        let newest = self.lock();
-        let rows = &newest.rows;
-        let (story, node) = (key.story.0.as_bytes(), node_text(&key.metric));
-        let probe = rows.probe(story, node);
-        let Some(row) = rows.story(probe, story) else { return };
-        let link = match node {
-            Some(node) => rows.node(probe, row, node).and_then(|row| row.link(key.source)),
-            None => row.link(key.metric, key.source),
-        };
-        if let Some(link) = link {
-            link.take_back();
-        }
+    /// The row of a node of the story with that tenancy.
+    pub(super) fn node(&self, (story, tenancy): (StoryId, u32), node: Node) -> Option<(u32, &NodeRow)> {
+        let text = node.as_text();
+        let hashes = self.newest.read().unwrap_or_else(PoisonError::into_inner);
+        let probe = self.probe(story.0.as_bytes(), Some(text));
+        self.find_node(&hashes, probe, tenancy, &Words::of_node(text)).map(|found| (found.number, found.row))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Newest> {
-        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+    // ---- one thread at a time: the catalogue's lock for interning is held ----
 
-impl Newest {
-    /// Doubles a table that is filled to three quarters, unless it is as large as it may be.
-    fn make_room(&mut self) {
-        let seed = self.rows.seed;
-        let stories = self.rows.stories.larger(self.stories_taken, INDEX_STORY_SLOTS_MAX, seed);
-        let nodes = self.rows.nodes.larger(self.nodes_taken, INDEX_NODE_SLOTS_MAX, seed);
-        if stories.is_none() && nodes.is_none() {
-            return;
+    /// Gives the free row of that number to a story.
+    pub(super) fn add_story(&self, number: u32, id: StoryId, tenancy: u32) -> Option<()> {
+        let text = id.0.as_bytes();
+        let row = usize::try_from(number).ok().and_then(|number| self.stories.ensure(number))?;
+        row.occupy(&Words::of(text), tenancy);
+        self.with_room().stories.insert(self.probe(text, None).story, number);
+        Some(())
+    }
+
+    /// Gives the free row of that number to a node of a story, which is at that place in it.
+    pub(super) fn add_node(
+        &self,
+        number: u32,
+        (story, tenancy): (StoryId, u32),
+        node: Node,
+        story_and_place: (u32, u32),
+    ) -> Option<()> {
+        let text = node.as_text();
+        let row = usize::try_from(number).ok().and_then(|number| self.nodes.ensure(number))?;
+        row.occupy(&Words::of_node(text), tenancy, story_and_place);
+        self.with_room().nodes.insert(self.probe(story.0.as_bytes(), Some(text)).node, number);
+        Some(())
+    }
+
+    /// Frees the row of a story; the series that it had.
+    pub(super) fn remove_story(&self, number: u32, id: StoryId) -> Vec<SeriesId> {
+        self.newest().stories.remove(self.probe(id.0.as_bytes(), None).story, number);
+        self.story_row(number).map_or_else(Vec::new, StoryRow::clear)
+    }
+
+    /// Frees the row of a node; the series that it had.
+    pub(super) fn remove_node(&self, number: u32, story: StoryId, node: Node) -> Vec<SeriesId> {
+        self.newest().nodes.remove(self.probe(story.0.as_bytes(), Some(node.as_text())).node, number);
+        self.node_row(number).map_or_else(Vec::new, NodeRow::clear)
+    }
+
+    /// The hash tables, copied where one of them is full.
+    fn with_room(&self) -> Arc<Hashes> {
+        let old = self.newest();
+        if !old.stories.is_full() && !old.nodes.is_full() {
+            return old;
         }
-        let old = &self.rows;
-        let rows = Rows {
-            stories: stories.unwrap_or_else(|| old.stories.clone()),
-            nodes: nodes.unwrap_or_else(|| old.nodes.clone()),
-            seed,
-            is_replaced: AtomicBool::new(false),
-        };
-        let old = std::mem::replace(&mut self.rows, Arc::new(rows));
+        let (stories, nodes) = (old.stories.copy(), old.nodes.copy());
+        let hashes = Arc::new(Hashes { stories, nodes, is_replaced: AtomicBool::new(false) });
+        *self.newest.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&hashes);
         old.is_replaced.store(true, Ordering::Release);
+        hashes
+    }
+
+    // ---- look-ups ----
+
+    #[inline]
+    fn probe(&self, story: &IdText, node: Option<Node<&IdText>>) -> Probe {
+        let story = Words::of(story).hash(self.seed);
+        Probe { story: low(story), node: node.map_or(0, |node| low(Words::of_node(node).hash(story))) }
+    }
+
+    #[inline]
+    fn find_story(&self, hashes: &Hashes, probe: Probe, id: &Words) -> Option<Found<'_, StoryRow>> {
+        hashes.stories.find(probe.story, |number| {
+            let row = self.story_row(number)?;
+            let tenancy = row.tenancy();
+            (tenancy != 0 && row.is(id)).then_some(Found { row, number, tenancy })
+        })
+    }
+
+    #[inline]
+    fn find_node(
+        &self,
+        hashes: &Hashes,
+        probe: Probe,
+        tenancy: u32,
+        id: &Words,
+    ) -> Option<Found<'_, NodeRow>> {
+        hashes.nodes.find(probe.node, |number| {
+            let row = self.node_row(number)?;
+            row.is(id, tenancy).then_some(Found { row, number, tenancy })
+        })
+    }
+
+    fn series_in(&self, hashes: &Hashes, key: &SeriesKey) -> Option<Interned> {
+        let text = key.story.0.as_bytes();
+        let counter = StoryCounter::of(key.metric);
+        let node = counter.as_ref().err().map(Node::as_text);
+        let probe = self.probe(text, node);
+        let story = self.find_story(hashes, probe, &Words::of(text))?;
+        match (counter, node) {
+            (Ok(counter), _) => story.series_of(counter, key.source),
+            (Err(_), node) => {
+                let id = Words::of_node(node?);
+                self.find_node(hashes, probe, story.tenancy, &id)?.series_on(key.source)
+            }
+        }
+    }
+
+    fn newest(&self) -> Arc<Hashes> {
+        Arc::clone(&self.newest.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    #[inline]
+    pub(super) fn story_row(&self, number: u32) -> Option<&StoryRow> {
+        self.stories.get(usize::try_from(number).ok()?)
+    }
+
+    #[inline]
+    pub(super) fn node_row(&self, number: u32) -> Option<&NodeRow> {
+        self.nodes.get(usize::try_from(number).ok()?)
     }
 }
 
-/// The id of an interaction node.
-fn node_text(metric: &Metric) -> Option<&IdText> {
-    match metric {
-        Metric::Interaction(Node::Interaction(InteractionId(id))) => Some(id.as_bytes()),
-        _ => None,
+impl StoryCounter {
+    /// The story's own counter of a metric, or else the node that counts it.
+    pub(super) fn of(metric: Metric) -> Result<Self, Node> {
+        match metric {
+            Metric::Conversations => Ok(Self::Conversations),
+            Metric::PaidConversations => Ok(Self::Paid),
+            Metric::Messages => Ok(Self::Messages),
+            Metric::Interaction(node) => Err(node),
+        }
     }
 }

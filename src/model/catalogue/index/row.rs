@@ -1,14 +1,11 @@
-//! The rows of the index, their links, and the arithmetic of ids. Only [`super::Index`] writes them.
+//! The rows of the index: what is known of a story or node by its id, and the series of it. A row never moves and is read
+//! without a lock. Only [`super::Index`] writes rows.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::slots::Row;
 use crate::limits::SERIES_MAX;
-use crate::model::event::{Metric, ObjectId, SeriesId, Source};
+use crate::model::event::{IdText, Node, ObjectId, SeriesId, Source};
 use crate::model::hash::fold;
-
-/// The text of an id.
-pub(crate) type IdText = [u8; ObjectId::LEN];
 
 const WORDS: usize = ObjectId::LEN / 8;
 const _: () = assert!(ObjectId::LEN.is_multiple_of(8), "an id is kept and compared by words");
@@ -18,115 +15,169 @@ const _: () = assert!(SERIES_MAX < 1 << 31, "the highest bit of an id is free fo
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub(crate) struct StoryRow {
-    /// One more than the story's number; 0 in a free slot. Stored last.
-    number: AtomicU32,
+    /// Which story has the row now: every story that gets a row has a tenancy of its own. 0 in a free row.
+    tenancy: AtomicU32,
     messages: BySource,
-    id: [AtomicU64; WORDS],
+    id: Id,
     conversations: BySource,
     paid: BySource,
 }
 
-/// The row of an interaction of a story.
+/// The row of a node of a story.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub(crate) struct NodeRow {
-    /// One more than the story's number; 0 in a free slot. Stored last.
+    /// The tenancy of the story. 0 in a free row.
+    tenancy: AtomicU32,
+    /// The story's number.
     story: AtomicU32,
+    id: Id,
+    uses: BySource,
     /// Where the node stands in its story.
     place: AtomicU32,
-    id: [AtomicU64; WORDS],
-    uses: BySource,
-    /// The row's hash, of the ids of both story and node.
-    hash: AtomicU32,
 }
 
 const _: () = assert!(size_of::<StoryRow>() == 128 && size_of::<NodeRow>() == 64, "rows are cache lines");
 
+type Id = [AtomicU64; WORDS];
+
 /// The links of a counter by source.
 type BySource = [Link; Source::ALL.len()];
 
-/// Which series, and whether it is confirmed.
+/// Which of a story's own counters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum StoryCounter {
+    Conversations,
+    Paid,
+    Messages,
+}
+
+/// The series of one counter on one source, and whether it is durable. The only place that says either.
 #[derive(Debug, Default)]
 pub(crate) struct Link(AtomicU32);
 
+/// A series that has an id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Interned {
+    /// The id.
+    pub(crate) id: SeriesId,
+    /// Its definition has been journalled, and its story was not deleted since.
+    pub(crate) is_durable: bool,
+}
+
 impl Link {
-    const CONFIRMED: u32 = 1 << 31;
+    const DURABLE: u32 = 1 << 31;
 
     /// The series, if there is one.
     #[inline]
-    pub(crate) fn series(&self) -> Option<Indexed> {
-        match self.0.load(Ordering::Acquire) {
-            // The number 0 is a total's.
-            0 => None,
-            bits => Some(Indexed {
-                id: SeriesId::new(bits & !Self::CONFIRMED),
-                is_confirmed: bits & Self::CONFIRMED != 0,
-            }),
-        }
+    pub(in crate::model::catalogue) fn get(&self) -> Option<Interned> {
+        Self::unpack(self.0.load(Ordering::Acquire))
+    }
+
+    /// Sets the series, which is not durable yet; the one that was there.
+    pub(in crate::model::catalogue) fn bind(&self, id: SeriesId) -> Option<Interned> {
+        Self::unpack(self.0.swap(id.get(), Ordering::AcqRel))
+    }
+
+    /// Marks the series as durable; whether it was not before.
+    pub(in crate::model::catalogue) fn mark_durable(&self) -> bool {
+        self.0.fetch_or(Self::DURABLE, Ordering::AcqRel) & Self::DURABLE == 0
+    }
+
+    /// Takes the mark back; the series, if it had one.
+    pub(in crate::model::catalogue) fn unmark(&self) -> Option<SeriesId> {
+        let before = Self::unpack(self.0.fetch_and(!Self::DURABLE, Ordering::AcqRel))?;
+        before.is_durable.then_some(before.id)
+    }
+
+    /// Forgets the series; which one it was.
+    fn clear(&self) -> Option<SeriesId> {
+        Self::unpack(self.0.swap(0, Ordering::AcqRel)).map(|before| before.id)
+    }
+
+    #[inline]
+    fn unpack(bits: u32) -> Option<Interned> {
+        // The number 0 is a total's.
+        let id = SeriesId::new(bits & !Self::DURABLE);
+        (bits != 0).then_some(Interned { id, is_durable: bits & Self::DURABLE != 0 })
     }
 }
 
-impl Link {
-    /// Notes a series, where there is none yet.
-    pub(super) fn bind(&self, id: SeriesId) {
-        if self.series().is_none() {
-            self.0.store(id.get(), Ordering::Release);
-        }
-    }
+/// A row whose id has been compared.
+#[derive(Debug)]
+pub(crate) struct Found<'r, R> {
+    pub(super) row: &'r R,
+    /// The number of the row.
+    pub(super) number: u32,
+    pub(super) tenancy: u32,
+}
 
-    /// Notes that the series is confirmed.
-    pub(super) fn confirm(&self) {
-        self.0.fetch_or(Self::CONFIRMED, Ordering::AcqRel);
-    }
-
-    /// Takes that back.
-    pub(super) fn take_back(&self) {
-        self.0.fetch_and(!Self::CONFIRMED, Ordering::AcqRel);
+impl<R: Row> Found<'_, R> {
+    /// The series of that link of the row, unless the row has got another tenant since it was found: a link is read
+    /// before the tenancy, and written after it.
+    #[inline]
+    fn series(&self, link: Option<&Link>) -> Option<Interned> {
+        let series = link?.get()?;
+        (self.row.tenancy() == self.tenancy).then_some(series)
     }
 }
 
-/// What a link says.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Indexed {
-    /// The series.
-    pub(crate) id: SeriesId,
-    /// Whether its definition has been journalled in the current generation.
-    pub(crate) is_confirmed: bool,
+impl Found<'_, StoryRow> {
+    /// The series of one of the story's own counters.
+    #[inline]
+    pub(crate) fn series_of(&self, counter: StoryCounter, source: Source) -> Option<Interned> {
+        self.series(self.row.link(counter, source))
+    }
+}
+
+impl Found<'_, NodeRow> {
+    /// The series of the node.
+    #[inline]
+    pub(crate) fn series_on(&self, source: Source) -> Option<Interned> {
+        self.series(self.row.link(source))
+    }
+}
+
+/// What rows have in common.
+pub(crate) trait Row {
+    /// Who has the row.
+    fn tenancy(&self) -> u32;
+}
+
+impl Row for StoryRow {
+    #[inline]
+    fn tenancy(&self) -> u32 {
+        self.tenancy.load(Ordering::Acquire)
+    }
+}
+
+impl Row for NodeRow {
+    #[inline]
+    fn tenancy(&self) -> u32 {
+        self.tenancy.load(Ordering::Acquire)
+    }
 }
 
 impl StoryRow {
-    /// The link of the story's conversations.
+    /// The link of a counter.
     #[inline]
-    pub(crate) fn conversations(&self, source: Source) -> Option<&Link> {
-        self.conversations.get(source.index())
+    pub(in crate::model::catalogue) fn link(&self, counter: StoryCounter, source: Source) -> Option<&Link> {
+        self.links(counter).get(source.index())
     }
 
-    /// The link of the story's paid conversations.
+    /// The links of a counter by source.
     #[inline]
-    pub(crate) fn paid(&self, source: Source) -> Option<&Link> {
-        self.paid.get(source.index())
-    }
-
-    /// The link of the story's messages.
-    #[inline]
-    pub(crate) fn messages(&self, source: Source) -> Option<&Link> {
-        self.messages.get(source.index())
-    }
-
-    /// The link of a metric; interactions have rows of their own.
-    pub(super) fn link(&self, metric: Metric, source: Source) -> Option<&Link> {
-        match metric {
-            Metric::Conversations => self.conversations(source),
-            Metric::PaidConversations => self.paid(source),
-            Metric::Messages => self.messages(source),
-            Metric::Interaction(_) => None,
+    pub(in crate::model::catalogue) fn links(&self, counter: StoryCounter) -> &BySource {
+        match counter {
+            StoryCounter::Conversations => &self.conversations,
+            StoryCounter::Paid => &self.paid,
+            StoryCounter::Messages => &self.messages,
         }
     }
 
-    /// One more than the story's number; 0 in a free slot.
-    #[inline]
-    pub(super) fn number(&self) -> u32 {
-        self.number.load(Ordering::Acquire)
+    /// The links of all counters.
+    pub(in crate::model::catalogue) fn all_links(&self) -> impl Iterator<Item = &Link> {
+        self.conversations.iter().chain(&self.paid).chain(&self.messages)
     }
 
     /// Whether it is the row of that id.
@@ -135,98 +186,82 @@ impl StoryRow {
         id.are(&self.id)
     }
 
-    /// Takes the free slot for a story of that number.
-    pub(super) fn occupy(&self, id: &IdText, number: u32) {
-        Words::of(id).write(&self.id);
-        self.number.store(number.saturating_add(1), Ordering::Release);
+    /// Gives the free row to a story.
+    pub(super) fn occupy(&self, id: &Words, tenancy: u32) {
+        id.write(&self.id);
+        self.tenancy.store(tenancy, Ordering::Release);
+    }
+
+    /// Makes the row free; the series that it had.
+    pub(super) fn clear(&self) -> Vec<SeriesId> {
+        self.tenancy.store(0, Ordering::Release);
+        self.all_links().filter_map(Link::clear).collect()
     }
 }
 
 impl NodeRow {
-    /// The link of the node.
+    /// The link of a source.
     #[inline]
-    pub(crate) fn link(&self, source: Source) -> Option<&Link> {
+    pub(in crate::model::catalogue) fn link(&self, source: Source) -> Option<&Link> {
         self.uses.get(source.index())
     }
 
-    /// One more than the story's number; 0 in a free slot.
+    /// The links by source.
+    pub(in crate::model::catalogue) fn links(&self) -> &BySource {
+        &self.uses
+    }
+
+    /// The number of the story, and where the node stands in it.
+    pub(in crate::model::catalogue) fn story_and_place(&self) -> (u32, u32) {
+        (self.story.load(Ordering::Relaxed), self.place.load(Ordering::Relaxed))
+    }
+
+    /// Whether it is the row of that id in the story of that tenancy.
     #[inline]
-    pub(super) fn story(&self) -> u32 {
-        self.story.load(Ordering::Acquire)
+    pub(super) fn is(&self, id: &Words, tenancy: u32) -> bool {
+        self.tenancy() == tenancy && id.are(&self.id)
     }
 
-    /// Where the node stands in its story.
-    pub(super) fn place(&self) -> u32 {
-        self.place.load(Ordering::Relaxed)
-    }
-
-    /// Whether it is the row of that id in the story of that row.
-    #[inline]
-    pub(super) fn is(&self, id: &Words, story: &StoryRow) -> bool {
-        self.story() == story.number() && id.are(&self.id)
-    }
-
-    /// Takes the free slot for a node, in that place of the story of that row.
-    pub(super) fn occupy(&self, id: &IdText, story: &StoryRow, place: u32, hash: u32) {
-        Words::of(id).write(&self.id);
+    /// Gives the free row to a node: of that story and tenancy, at that place.
+    pub(super) fn occupy(&self, id: &Words, tenancy: u32, (story, place): (u32, u32)) {
+        id.write(&self.id);
+        self.story.store(story, Ordering::Relaxed);
         self.place.store(place, Ordering::Relaxed);
-        self.hash.store(hash, Ordering::Relaxed);
-        self.story.store(story.number(), Ordering::Release);
+        self.tenancy.store(tenancy, Ordering::Release);
+    }
+
+    /// Makes the row free; the series that it had.
+    pub(super) fn clear(&self) -> Vec<SeriesId> {
+        self.tenancy.store(0, Ordering::Release);
+        self.uses.iter().filter_map(Link::clear).collect()
     }
 }
 
-impl Row for StoryRow {
-    #[inline]
-    fn is_free(&self) -> bool {
-        self.number() == 0
-    }
-
-    fn hash(&self, seed: u64) -> u32 {
-        low(Words::read(&self.id).hash(seed))
-    }
-
-    fn copy_into(&self, other: &Self) {
-        Words::read(&self.id).write(&other.id);
-        copy_links(&self.messages, &other.messages);
-        copy_links(&self.conversations, &other.conversations);
-        copy_links(&self.paid, &other.paid);
-        other.number.store(self.number(), Ordering::Release);
-    }
-}
-
-impl Row for NodeRow {
-    #[inline]
-    fn is_free(&self) -> bool {
-        self.story() == 0
-    }
-
-    fn hash(&self, _seed: u64) -> u32 {
-        self.hash.load(Ordering::Relaxed)
-    }
-
-    fn copy_into(&self, other: &Self) {
-        Words::read(&self.id).write(&other.id);
-        copy_links(&self.uses, &other.uses);
-        other.place.store(self.place(), Ordering::Relaxed);
-        other.hash.store(self.hash.load(Ordering::Relaxed), Ordering::Relaxed);
-        other.story.store(self.story(), Ordering::Release);
-    }
-}
-
-fn copy_links(from: &BySource, to: &BySource) {
-    for (from, to) in from.iter().zip(to) {
-        to.0.store(from.0.load(Ordering::Relaxed), Ordering::Relaxed);
-    }
-}
-
-/// An id as it is kept and compared.
+/// An id as it is kept and compared. Those of nodes that are no interactions have a bit that no text of an id has.
+#[derive(Clone, Copy)]
 pub(super) struct Words([u64; WORDS]);
 
 impl Words {
+    /// The highest bit of a character, which is 0 in ASCII.
+    const NO_INTERACTION: u64 = 1 << 63;
+
     #[inline]
     pub(super) fn of(text: &IdText) -> Self {
         let (words, _) = text.as_chunks::<8>();
         Self(std::array::from_fn(|index| words.get(index).map_or(0, |word| u64::from_le_bytes(*word))))
+    }
+
+    #[inline]
+    pub(super) fn of_node(node: Node<&IdText>) -> Self {
+        match node {
+            Node::Interaction(text) => Self::of(text),
+            Node::ContextFallback(text) => {
+                let Self([first, second, third]) = Self::of(text);
+                Self([first | Self::NO_INTERACTION, second, third])
+            }
+            Node::Fallback => Self([Self::NO_INTERACTION, 0, 0]),
+            Node::Welcome => Self([Self::NO_INTERACTION, 1, 0]),
+        }
     }
 
     /// A hash of the id: from a seed, or within what another hash stands for.
@@ -237,18 +272,13 @@ impl Words {
     }
 
     #[inline]
-    fn are(&self, there: &[AtomicU64; WORDS]) -> bool {
+    fn are(&self, there: &Id) -> bool {
         // Without a branch for each word.
-        let pairs = Self::read(there).0.into_iter().zip(self.0);
-        pairs.fold(0, |differs, (there, wanted)| differs | (there ^ wanted)) == 0
+        let pairs = there.iter().zip(self.0);
+        pairs.fold(0, |differs, (there, wanted)| differs | (there.load(Ordering::Relaxed) ^ wanted)) == 0
     }
 
-    #[inline]
-    fn read(place: &[AtomicU64; WORDS]) -> Self {
-        Self(place.each_ref().map(|word| word.load(Ordering::Relaxed)))
-    }
-
-    fn write(&self, place: &[AtomicU64; WORDS]) {
+    fn write(&self, place: &Id) {
         for (place, word) in place.iter().zip(self.0) {
             place.store(word, Ordering::Relaxed);
         }

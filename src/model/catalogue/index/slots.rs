@@ -1,86 +1,108 @@
-//! A table of rows that never move: whoever reads it needs no lock. Grows by making a larger one. Knows nothing of what a
-//! row says.
+//! A hash table of numbers that is read without a lock, since a slot is one word. Grows by being copied. Does not know what
+//! the numbers stand for.
 //!
-//! INVARIANT: some slots stay free, so that a look-up in vain ends soon.
+//! INVARIANT: one thread at a time writes. A quarter of the slots is free after each insertion, so that a look-up ends.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// A table of rows, each in the first free slot from where its hash points to.
+/// Numbers by the hash of what they stand for, each in the first free slot from where its hash points to.
 #[derive(Debug)]
-pub(super) struct Slots<R>(Arc<[R]>);
-
-/// A row of a table; the default is a free slot.
-pub(super) trait Row: Default {
-    /// Whether it is a free slot.
-    fn is_free(&self) -> bool;
-    /// The hash that it was put under.
-    fn hash(&self, seed: u64) -> u32;
-    /// Makes a free slot say the same.
-    fn copy_into(&self, other: &Self);
+pub(super) struct Slots {
+    /// Hash and number, see [`pack`]; `FREE` or `REMOVED` where there is none.
+    words: Box<[AtomicU64]>,
+    /// Slots that are not free, and those of them that have a number.
+    taken: AtomicUsize,
+    filled: AtomicUsize,
 }
 
-impl<R> Clone for Slots<R> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
+const FREE: u64 = 0;
+const REMOVED: u64 = u64::MAX;
+
+/// A slot: the hash above, one more than the number below.
+fn pack(hash: u32, number: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(number.saturating_add(1))
 }
 
-impl<R: Row> Slots<R> {
+/// The hash and the number of a slot. A slot without a number gives one that nothing has.
+#[inline]
+#[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "the two halves of a word")]
+fn unpack(slot: u64) -> (u32, u32) {
+    ((slot >> 32) as u32, (slot as u32).wrapping_sub(1))
+}
+
+impl Slots {
     /// A table of so many slots, a power of two, all of them free.
     pub(super) fn new(slots: usize) -> Self {
-        Self((0..slots).map(|_| R::default()).collect())
+        let free = (0..slots).map(|_| AtomicU64::new(FREE));
+        Self { words: free.collect(), taken: AtomicUsize::new(0), filled: AtomicUsize::new(0) }
     }
 
-    /// The slot that a look-up reads first.
+    /// What the slot has that a look-up reads first, as a number that may be another's or nothing's.
     #[inline]
-    pub(super) fn first(&self, hash: u32) -> Option<&R> {
-        self.0.get(self.place(hash))
+    pub(super) fn first(&self, hash: u32) -> u32 {
+        self.from(hash).next().map_or(u32::MAX, |slot| unpack(slot.load(Ordering::Acquire)).1)
     }
 
-    /// The row, if it is there.
+    /// The number of that hash for which `is_it` holds.
     #[inline]
-    pub(super) fn find(&self, hash: u32, is_it: impl Fn(&R) -> bool) -> Option<&R> {
-        let first = self.place(hash);
-        (0..self.0.len())
-            .map_while(|step| self.0.get(first.wrapping_add(step) & self.mask()).filter(|row| !row.is_free()))
-            .find(|row| is_it(row))
-    }
-
-    /// The slot that a new row goes to; `None` where the table is as full as may be. Some slots stay free, so that a look-up
-    /// in vain ends soon.
-    pub(super) fn free(&self, hash: u32, taken: usize) -> Option<&R> {
-        if taken >= self.0.len() / 8 * 7 {
-            return None;
-        }
-        let first = self.place(hash);
-        (0..self.0.len())
-            .filter_map(|step| self.0.get(first.wrapping_add(step) & self.mask()))
-            .find(|row| row.is_free())
-    }
-
-    /// A table of twice the slots with the same rows, where that is due.
-    pub(super) fn larger(&self, taken: usize, slots_max: usize, seed: u64) -> Option<Self> {
-        let slots = self.0.len();
-        if taken < slots / 4 * 3 || slots >= slots_max {
-            return None;
-        }
-        let larger = Self::new(slots * 2);
-        for row in self.0.iter().filter(|row| !row.is_free()) {
-            // A table of twice the size has room.
-            if let Some(place) = larger.free(row.hash(seed), 0) {
-                row.copy_into(place);
+    pub(super) fn find<T>(&self, hash: u32, is_it: impl Fn(u32) -> Option<T>) -> Option<T> {
+        for slot in self.from(hash) {
+            let slot = slot.load(Ordering::Acquire);
+            if slot == FREE {
+                return None;
+            }
+            let (there, number) = unpack(slot);
+            if there == hash
+                && let Some(found) = is_it(number)
+            {
+                return Some(found);
             }
         }
-        Some(larger)
+        None
     }
 
-    #[inline]
-    fn mask(&self) -> usize {
-        self.0.len().wrapping_sub(1)
+    /// Whether the table has to be copied before the next insertion.
+    pub(super) fn is_full(&self) -> bool {
+        self.taken.load(Ordering::Relaxed) >= self.words.len() / 4 * 3
     }
 
+    /// The same numbers in a table with room, twice as large where that is needed.
+    pub(super) fn copy(&self) -> Self {
+        let is_crowded = self.filled.load(Ordering::Relaxed) >= self.words.len() / 2;
+        let copy = Self::new(if is_crowded { self.words.len() * 2 } else { self.words.len() });
+        for slot in &self.words {
+            let slot = slot.load(Ordering::Relaxed);
+            if slot != FREE && slot != REMOVED {
+                let (hash, number) = unpack(slot);
+                copy.insert(hash, number);
+            }
+        }
+        copy
+    }
+
+    /// Adds a number that is not in the table. The table must not be full.
+    pub(super) fn insert(&self, hash: u32, number: u32) {
+        if let Some(slot) = self.from(hash).find(|slot| slot.load(Ordering::Relaxed) == FREE) {
+            slot.store(pack(hash, number), Ordering::Release);
+            self.taken.fetch_add(1, Ordering::Relaxed);
+            self.filled.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Removes a number.
+    pub(super) fn remove(&self, hash: u32, number: u32) {
+        let wanted = pack(hash, number);
+        if let Some(slot) = self.from(hash).find(|slot| slot.load(Ordering::Relaxed) == wanted) {
+            slot.store(REMOVED, Ordering::Release);
+            self.filled.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The slots from where the hash points to.
     #[inline]
-    fn place(&self, hash: u32) -> usize {
-        usize::try_from(hash).unwrap_or_default() & self.mask()
+    fn from(&self, hash: u32) -> impl Iterator<Item = &AtomicU64> {
+        let mask = self.words.len().wrapping_sub(1);
+        let first = usize::try_from(hash).unwrap_or_default();
+        (0..self.words.len()).filter_map(move |step| self.words.get(first.wrapping_add(step) & mask))
     }
 }

@@ -1,104 +1,139 @@
-//! What is put is found, while tables grow and confirmations come and go.
+//! What is interned is found, while tables grow, marks come and go, and stories are evicted.
 
 use super::*;
 use crate::model::batch::{Change, Definition};
 use crate::model::catalogue::{Catalogue, CatalogueLimits};
-use crate::model::event::{ObjectId, Source, StoryId};
+use crate::model::event::{InteractionId, ObjectId, SeriesId, Source, StoryId};
 
-fn text(number: usize) -> IdText {
-    format!("{number:024}").into_bytes().try_into().unwrap()
+fn id(number: usize) -> ObjectId {
+    ObjectId::parse(format!("{number:024}").as_bytes()).unwrap()
 }
 
-fn key(story: usize, node: Option<usize>, source: Source) -> SeriesKey {
-    let id = |number| ObjectId::parse(&text(number)).unwrap();
-    let metric =
-        node.map_or(Metric::Messages, |node| Metric::Interaction(Node::Interaction(InteractionId(id(node)))));
+fn key(story: usize, node: Option<Node>, source: Source) -> SeriesKey {
+    let metric = node.map_or(Metric::Messages, Metric::Interaction);
     SeriesKey { story: StoryId(id(story)), source, metric }
 }
 
-fn put(catalogue: &Catalogue, key: &SeriesKey) -> SeriesId {
-    let id = catalogue.intern_indexed(&catalogue.index().rows(), key).unwrap();
-    assert_eq!(catalogue.intern(key), Ok(id));
-    id
+fn interaction(number: usize) -> Node {
+    Node::Interaction(InteractionId(id(number)))
 }
 
-fn link<'r>(rows: &'r Rows, key: &SeriesKey) -> Option<&'r Link> {
-    let (story, node) = (key.story.0.as_bytes(), node_text(&key.metric));
-    let probe = rows.probe(story, node);
-    rows.touch(probe);
-    let row = rows.story(probe, story)?;
-    match node {
-        Some(node) => rows.node(probe, row, node)?.link(key.source),
-        None => row.link(key.metric, key.source),
-    }
+/// As a parser looks a head up.
+fn find(view: &View, key: &SeriesKey) -> Option<Interned> {
+    let text = key.story.0.as_bytes();
+    let counter = StoryCounter::of(key.metric);
+    let node = counter.as_ref().err().map(Node::as_text);
+    let probe = view.probe(text, node);
+    view.prefetch_slots(probe);
+    view.prefetch_rows(probe);
+    let story = view.story(probe, text)?;
+    let found = match node {
+        Some(node) => view.node(probe, &story, node)?.series_on(key.source),
+        None => story.series_of(counter.ok()?, key.source),
+    };
+    assert_eq!(found, view.series(key));
+    found
 }
 
-fn series(rows: &Rows, key: &SeriesKey) -> Option<SeriesId> {
-    link(rows, key)?.series().map(|series| series.id)
+fn found_id(view: &View, key: &SeriesKey) -> Option<SeriesId> {
+    find(view, key).map(|series| series.id)
 }
 
 #[test]
 fn every_series_is_found_under_its_ids_alone_while_the_tables_grow() {
     let catalogue = Catalogue::new(CatalogueLimits::default());
-    let first = catalogue.index().rows();
+    let first = View::new(catalogue.index());
     let mut wanted = Vec::new();
     for story in 0..3 * INDEX_SLOTS_MIN {
-        // The same nodes in every story, as copies of one have.
-        for node in [None, Some(1), Some(2)] {
+        // The same nodes in every story, as copies of one have; nodes of every kind with the same id.
+        let context = Node::ContextFallback(InteractionId(id(1)));
+        let nodes = [
+            None,
+            Some(interaction(1)),
+            Some(interaction(2)),
+            Some(context),
+            Some(Node::Fallback),
+            Some(Node::Welcome),
+        ];
+        for node in nodes {
             for source in [Source::Slack, Source::App] {
                 let key = key(story, node, source);
-                wanted.push((key, put(&catalogue, &key)));
+                wanted.push((key, catalogue.intern(&key).unwrap()));
             }
         }
     }
-    let mut rows = Arc::clone(&first);
-    catalogue.index().refresh(&mut rows);
+    let mut view = View::new(catalogue.index());
+    view.refresh();
     for (key, id) in &wanted {
-        assert_eq!(series(&rows, key), Some(*id), "{key:?}");
-        assert_eq!(series(&rows, &SeriesKey { source: Source::Custom, ..*key }), None, "{key:?}");
+        assert_eq!(catalogue.intern(key), Ok(*id));
+        assert_eq!(found_id(&view, key), Some(*id), "{key:?}");
+        assert_eq!(found_id(&view, &SeriesKey { source: Source::Custom, ..*key }), None, "{key:?}");
         // What the first tables have is right, though they have not all.
-        assert!(series(&first, key).is_none_or(|there| there == *id), "{key:?}");
+        assert!(found_id(&first, key).is_none_or(|there| there == *id), "{key:?}");
     }
-    assert_eq!(series(&rows, &key(0, Some(3), Source::Slack)), None);
-    assert_eq!(series(&rows, &key(3 * INDEX_SLOTS_MIN, None, Source::Slack)), None);
+    assert_eq!(found_id(&view, &key(0, Some(interaction(3)), Source::Slack)), None);
+    assert_eq!(found_id(&view, &key(3 * INDEX_SLOTS_MIN, None, Source::Slack)), None);
 }
 
 #[test]
-fn confirmation_is_noted_while_it_holds_and_taken_back_with_the_story() {
+fn mark_of_durability_is_seen_while_it_holds_and_taken_back_with_the_story() {
     let catalogue = Catalogue::new(CatalogueLimits::default());
-    let keys = [key(1, None, Source::Slack), key(1, Some(2), Source::App), key(3, None, Source::Slack)];
-    let ids = keys.map(|key| put(&catalogue, &key));
-    let rows = catalogue.index().rows();
-    let confirmed = || keys.map(|key| link(&rows, &key).unwrap().series().unwrap().is_confirmed);
-    let note = || {
-        for (key, id) in keys.iter().zip(ids) {
-            catalogue.index_confirmed(link(&rows, key).unwrap(), id);
-        }
-    };
-    note();
-    assert_eq!(confirmed(), [false; 3], "nothing has been journalled");
+    let keys =
+        [key(1, None, Source::Slack), key(1, Some(interaction(2)), Source::App), key(3, None, Source::Slack)];
+    let ids = keys.map(|key| catalogue.intern(&key).unwrap());
+    let view = View::new(catalogue.index());
+    let durable = || keys.map(|key| find(&view, &key).unwrap().is_durable);
+    assert_eq!(durable(), [false; 3], "nothing has been journalled");
     for (key, id) in keys.into_iter().zip(ids) {
-        catalogue.confirm(&Definition { id, key });
+        catalogue.mark_durable(&Definition { id, key });
     }
-    note();
-    assert_eq!(confirmed(), [true; 3]);
-    catalogue.apply(&Change::DeleteStory { story: keys[0].story });
-    assert_eq!(confirmed(), [false, false, true]);
-    note();
-    assert_eq!(confirmed(), [false, false, true], "who is late changes nothing");
-    assert_eq!(ids, keys.map(|key| series(&rows, &key).unwrap()), "the ids stay");
+    assert_eq!(durable(), [true; 3]);
+    assert_eq!(catalogue.apply(&Change::DeleteStory { story: keys[0].story }), ids[..2]);
+    assert_eq!(durable(), [false, false, true]);
+    assert_eq!(ids, keys.map(|key| found_id(&view, &key).unwrap()), "the ids stay");
 }
 
 #[test]
-fn full_table_takes_no_more_rows() {
-    let slots: Slots<StoryRow> = Slots::new(8);
-    let mut taken = 0;
-    while let Some(row) = slots.free(u32::try_from(taken).unwrap() * 3, taken) {
-        row.occupy(&text(1), 0);
-        taken += 1;
+fn evicted_story_is_found_no_more_and_its_rows_are_given_to_others() {
+    let catalogue = Catalogue::new(CatalogueLimits { stories: 1, ..CatalogueLimits::default() });
+    let view = View::new(catalogue.index());
+    let rows = |catalogue: &Catalogue| {
+        let interning = catalogue.interning.lock().unwrap();
+        (catalogue.story_numbers_end(), interning.nodes_end, interning.nodes_free.len())
+    };
+    let mut before: Vec<(SeriesKey, SeriesId)> = Vec::new();
+    for story in 0..3 * INDEX_SLOTS_MIN {
+        let keys = [key(story, None, Source::Slack), key(story, Some(interaction(2)), Source::App)];
+        let ids = keys.map(|key| catalogue.intern(&key).unwrap());
+        for (key, id) in before {
+            assert_eq!((find(&view, &key), catalogue.key(id), catalogue.is_bound(id)), (None, None, false));
+        }
+        before = keys.into_iter().zip(ids).collect();
+        for (key, id) in &before {
+            catalogue.mark_durable(&Definition { id: *id, key: *key });
+            assert_eq!((catalogue.key(*id), catalogue.is_durable(*id)), (Some(*key), true));
+        }
+        assert_eq!(catalogue.apply(&Change::DeleteStory { story: keys[0].story }), ids);
+        assert_eq!(rows(&catalogue), (1, 1, 0));
     }
-    assert_eq!(taken, 7);
-    assert!(slots.find(0, |_| false).is_none(), "a look-up in vain ends");
-    assert!(slots.larger(taken, 8, 0).is_none());
-    assert!(slots.larger(taken, 16, 0).is_some_and(|larger| larger.free(0, taken).is_some()));
+}
+
+#[test]
+fn slots_keep_what_is_in_them_over_copies_and_removals() {
+    let mut slots = Slots::new(8);
+    let hash = |number: u32| number % 5 * 3;
+    let has =
+        |slots: &Slots, number| slots.find(hash(number), |there| (there == number).then_some(())).is_some();
+    for number in 0..1_000_u32 {
+        if slots.is_full() {
+            slots = slots.copy();
+        }
+        slots.insert(hash(number), number);
+        if number >= 10 {
+            slots.remove(hash(number - 10), number - 10);
+        }
+        let kept = number.saturating_sub(9)..=number;
+        assert!((0..=number).all(|number| has(&slots, number) == kept.contains(&number)), "{number}");
+    }
+    assert!(!slots.copy().is_full(), "what was removed takes no room in a copy");
 }

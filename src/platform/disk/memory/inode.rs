@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use super::image::{Number, Random};
+use super::random::Random;
+
+/// Number of a file or directory, never given twice.
+pub(super) type Number = usize;
 
 /// A disk writes a stretch of so many bytes whole or not at all.
 const SECTOR_BYTES: usize = 512;

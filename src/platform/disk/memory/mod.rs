@@ -11,6 +11,7 @@
 
 mod image;
 mod inode;
+mod random;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -19,7 +20,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::io::Errno;
 
 use super::{Access, Backend, Disk, DiskError, FileEntry, Made};
-use image::{Image, Number};
+use image::Image;
+use inode::Number;
 
 /// The disk. Clones are the same disk.
 #[derive(Clone, Debug)]

@@ -48,7 +48,7 @@ pub struct KeyedOutcome {
     pub rejected: u64,
 }
 
-/// One batch as the journal has it. A generation is of one daemon's life, so `batch.generation` is always 0.
+/// One batch as the journal has it. A generation is of one daemon's life, so `batch.deletions` is always 0.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Record {
     /// Its number.
@@ -197,7 +197,7 @@ pub(super) fn decode(flags: u32, payload: &[u8], record: &mut Record) -> Result<
         record.key = Some(decode_key(&mut rest).ok_or("the idempotency key cannot be read")?);
     }
     let batch = &mut record.batch;
-    batch.generation = 0;
+    batch.deletions = 0;
 
     let count = read_count(&mut rest, DEFINITION_BYTES_MIN).ok_or("the definitions' number is wrong")?;
     batch.definitions.clear();

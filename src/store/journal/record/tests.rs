@@ -50,7 +50,7 @@ fn example() -> Record {
     let story = StoryId(object(b's'));
     let node = Node::ContextFallback(InteractionId(object(b'i')));
     let batch = Batch {
-        generation: 0,
+        deletions: 0,
         definitions: vec![Definition {
             id: SeriesId::new(300),
             key: SeriesKey { story, source: Source::Slack, metric: Metric::Interaction(node) },
@@ -219,7 +219,7 @@ proptest! {
         changes in prop::collection::vec(any_change(), 0..4),
         increments in prop::collection::vec(any_increment(), 0..40),
     ) {
-        let batch = Batch { generation: 0, definitions, changes, increments };
+        let batch = Batch { deletions: 0, definitions, changes, increments };
         let record = Record { sequence: Sequence::new(sequence), key: None, batch };
         prop_assert_eq!(decoded(&encoded(&record)), Some(record));
     }

@@ -9,10 +9,10 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::error::{Echo, LineError, LineErrorKind};
 use super::rules::{self, Given, RawEvent, Reading};
-use super::time::TimeRules;
 use super::value::Value;
+use crate::intake::wire::error::{Echo, LineError, LineErrorKind};
+use crate::intake::wire::time::TimeRules;
 
 /// The event that one JSON object tells of.
 ///

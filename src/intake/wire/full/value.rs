@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::error::{Echo, LineErrorKind};
+use crate::intake::wire::error::{Echo, LineErrorKind};
 
 /// A value as the client wrote it.
 #[derive(Clone, PartialEq, Debug)]

@@ -3,49 +3,19 @@
 
 use std::borrow::Cow;
 
-use super::error::{Echo, LineError, LineErrorKind};
-use super::time::{Precision, TimeRules};
 use super::value::Value;
+use crate::intake::wire::error::{Echo, LineError, LineErrorKind};
+use crate::intake::wire::time::{Precision, Stamp, TimeRules};
 use crate::limits::NAME_BYTES_MAX;
-use crate::model::event::{Event, InteractionId, Node, ObjectId, Source, StoryId, What};
+use crate::model::event::{Event, EventKind, InteractionId, Node, ObjectId, Source, StoryId, What};
 
-/// An event, with what a parser that remembers heads must know of how it was written.
+/// An event, and how fine its timestamp is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reading<'a> {
     /// The event.
     pub event: Event<'a>,
-    /// The instant that its own timestamp gives, in nanoseconds since the epoch; `None` where it has none.
-    pub stamp_nanos: Option<i64>,
-    /// Where the event's display name was written.
-    pub name_in: NameIn,
-}
-
-/// Where an event's display name was written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum NameIn {
-    /// In a tag: two lines with the same head have the same name.
-    Tags,
-    /// In a field, or nowhere.
-    Fields,
-}
-
-/// The three kinds of event, by their names.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
-    Conversation,
-    Message,
-    Interaction,
-}
-
-impl Kind {
-    pub(super) fn parse(name: &str) -> Option<Self> {
-        match name {
-            "conversation" => Some(Self::Conversation),
-            "message" => Some(Self::Message),
-            "interaction" => Some(Self::Interaction),
-            _ => None,
-        }
-    }
+    /// How fine its own timestamp is.
+    pub stamp: Stamp,
 }
 
 /// A value that the client gave for a key of ours, and its offset in the line where that is known.
@@ -109,14 +79,14 @@ impl<'a> RawEvent<'a> {
     pub(super) fn put_field(
         &mut self,
         key: &str,
-        kind: Option<Kind>,
+        kind: Option<EventKind>,
         given: Given<'a>,
     ) -> Result<(), LineError> {
         let (place, key) = match (key, kind) {
             ("count", _) => (&mut self.count, "count"),
             ("storyName", _) => (&mut self.story_name, "storyName"),
-            ("paid", Some(Kind::Conversation)) => (&mut self.paid, "paid"),
-            ("name", Some(Kind::Interaction)) => (&mut self.name, "name"),
+            ("paid", Some(EventKind::Conversation)) => (&mut self.paid, "paid"),
+            ("name", Some(EventKind::Interaction)) => (&mut self.name, "name"),
             _ => {
                 self.fields_for_tags.extend(TAGS.into_iter().find(|tag| *tag == key));
                 return Ok(());
@@ -147,7 +117,7 @@ const WANT_STRING: &str = "a string in double quotes";
 
 /// An error of the grammar about a field of ours, as the rules would have put it: what the field takes, rather than
 /// what any field may be.
-pub(super) fn in_our_words(error: LineError, kind: Option<Kind>) -> LineError {
+pub(super) fn in_our_words(error: LineError, kind: Option<EventKind>) -> LineError {
     error.reworded(|wrong| {
         let (LineErrorKind::FieldValue { key, got }
         | LineErrorKind::IntegerRange { key, got }
@@ -158,8 +128,8 @@ pub(super) fn in_our_words(error: LineError, kind: Option<Kind>) -> LineError {
         let got = Echo::new(&format!("`{got}`"));
         let (key, want) = match (key.as_str(), kind) {
             ("count", _) => return Some(LineErrorKind::Count { got }),
-            ("paid", Some(Kind::Conversation)) => ("paid", WANT_BOOLEAN),
-            ("name", Some(Kind::Interaction)) => ("name", WANT_STRING),
+            ("paid", Some(EventKind::Conversation)) => ("paid", WANT_BOOLEAN),
+            ("name", Some(EventKind::Interaction)) => ("name", WANT_STRING),
             ("storyName", _) => ("storyName", WANT_STRING),
             _ => return None,
         };
@@ -180,22 +150,18 @@ pub(super) fn event<'a>(
     let story = StoryId(object_id(story, "storyId")?);
     let source = source(&raw)?;
     let count = count(raw.count.as_ref())?;
-    let mut name_in = NameIn::Fields;
     let what = match kind {
-        Kind::Conversation => What::Conversation { paid: paid(raw.paid.as_ref())? },
-        Kind::Message => What::Message,
-        Kind::Interaction => {
+        EventKind::Conversation => What::Conversation { paid: paid(raw.paid.as_ref())? },
+        EventKind::Message => What::Message,
+        EventKind::Interaction => {
             let node = node(&raw)?;
-            if raw.name_tag.is_some() {
-                name_in = NameIn::Tags;
-            }
             let name = name(raw.name.or(raw.name_tag), "name")?;
             // Only interactions show a name of their own; fallbacks and welcomes have theirs from the contract.
             What::Interaction { node, name: name.filter(|_| matches!(node, Node::Interaction(_))) }
         }
     };
-    let (hour, stamp_nanos) = match raw.timestamp {
-        None => (times.check_absent()?, None),
+    let (hour, stamp) = match raw.timestamp {
+        None => (times.check_absent()?, Stamp::Coarse),
         Some(given) => {
             let checked = match &given.value {
                 Value::Int(units) => times.check(*units, precision),
@@ -207,14 +173,16 @@ pub(super) fn event<'a>(
                 Value::Uint(_) => Err(LineErrorKind::TimestampDigits { got: given.value.echo() }),
                 other => Err(LineErrorKind::JsonTimestamp { got: other.echo() }),
             };
-            checked.map(|(hour, nanos)| (hour, Some(nanos))).map_err(|kind| given.error(kind))?
+            checked
+                .map(|(hour, nanos)| (hour, Stamp::of(nanos.unsigned_abs())))
+                .map_err(|kind| given.error(kind))?
         }
     };
     let story_name = name(raw.story_name, "storyName")?;
-    Ok(Reading { event: Event { story, source, what, count, hour, story_name }, stamp_nanos, name_in })
+    Ok(Reading { event: Event { story, source, what, count, hour, story_name }, stamp })
 }
 
-fn kind(given: Option<&Given<'_>>, what: &'static str) -> Result<Kind, LineError> {
+fn kind(given: Option<&Given<'_>>, what: &'static str) -> Result<EventKind, LineError> {
     let Some(given) = given else {
         return Err(LineError::whole(LineErrorKind::Missing {
             key: what,
@@ -222,7 +190,7 @@ fn kind(given: Option<&Given<'_>>, what: &'static str) -> Result<Kind, LineError
         }));
     };
     let text = given.text(what)?;
-    Kind::parse(text).ok_or_else(|| given.error(LineErrorKind::Kind { what, got: Echo::new(text) }))
+    EventKind::parse(text).ok_or_else(|| given.error(LineErrorKind::Kind { what, got: Echo::new(text) }))
 }
 
 fn object_id(given: &Given<'_>, key: &'static str) -> Result<ObjectId, LineError> {

@@ -4,16 +4,17 @@
 //!
 //! INVARIANT: a line without escapes gives slices of itself, nothing is allocated.
 //! INVARIANT: control characters are refused wherever they are, but for a line feed within a quoted string, which the
-//! body rule of [`block`](super::block) lets in.
+//! body rule of [`block`](crate::intake::wire::block) lets in.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::error::{Echo, LineError, LineErrorKind};
-use super::rules::{self, Given, Kind, RawEvent, Reading};
-use super::time::TimeRules;
+use super::rules::{self, Given, RawEvent, Reading};
 use super::value::{self, Value};
+use crate::intake::wire::error::{Echo, LineError, LineErrorKind};
+use crate::intake::wire::time::TimeRules;
 use crate::limits::TAGS_COMPARED_MAX;
+use crate::model::event::EventKind;
 
 /// One part of a lexed line, in the order of the line: the measurement, the tags, the fields, the timestamp.
 /// `offset` is where its text begins, in bytes from the start of the line.
@@ -365,7 +366,7 @@ impl Escapable {
 }
 
 /// Whether the line (without its line ending) is blank, a comment, or good by the grammar.
-pub(super) fn is_well_formed(line: &[u8]) -> bool {
+pub(in crate::intake::wire) fn is_well_formed(line: &[u8]) -> bool {
     let Ok(parts) = Parts::new(line) else { return false };
     let Some(mut parts) = parts else { return true };
     loop {
@@ -416,7 +417,7 @@ fn line_event<'a>(mut parts: Parts<'a>, times: &TimeRules) -> Result<Reading<'a>
         match part {
             Part::Measurement { name, offset } => {
                 // The rest of the line is lexed first, so that a malformed line is called that.
-                kind = Kind::parse(&name);
+                kind = EventKind::parse(&name);
                 raw.kind = Some(Given { value: Value::Text(name), offset: Some(offset) });
             }
             Part::Tag { key, value, offset } => {

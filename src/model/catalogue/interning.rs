@@ -1,0 +1,195 @@
+//! Adding stories, nodes and ids to the catalogue, and making room for them. One thread at a time does so; what is there
+//! already is found without its lock.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use super::index::{Interned, Link, StoryCounter};
+use super::story::{Inner, Story};
+use super::word::{Counter, Place};
+use super::{Catalogue, CatalogueFull, CatalogueLimits};
+use crate::limits::{NODES_MAX, STORIES_REFUSED_PER_RELEASE, TOTALS};
+use crate::model::event::{Node, SeriesId, SeriesKey, StoryId};
+
+/// What it takes to add stories and nodes.
+#[derive(Debug, Default)]
+pub(super) struct Interning {
+    /// The number of the last story's tenancy.
+    tenancies: u32,
+    /// Stories that may be evicted, unless they are known again; the one released first in front.
+    released: VecDeque<u32>,
+    /// New stories that were refused.
+    refusals: u32,
+    pub(super) nodes_end: u32,
+    /// Rows of nodes that were freed.
+    pub(super) nodes_free: Vec<u32>,
+}
+
+impl Catalogue {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Interning> {
+        self.interning.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn intern_in(
+        &self,
+        interning: &mut Interning,
+        key: &SeriesKey,
+        limits: CatalogueLimits,
+    ) -> Result<Interned, CatalogueFull> {
+        let (story, place) = self.place_or_add(interning, key, limits)?;
+        // Another thread may have been here before.
+        if let Some(series) = self.link(place).and_then(Link::get) {
+            return Ok(series);
+        }
+        let next = self.next_id.load(Ordering::Relaxed);
+        let id = SeriesId::new(next);
+        if id.index() >= TOTALS + limits.series {
+            interning.release_if_empty(&story, &mut story.write());
+            return Err(CatalogueFull::Series(limits.series));
+        }
+        self.next_id.store(next + 1, Ordering::Release);
+        self.bind(id, place);
+        Ok(Interned { id, is_durable: false })
+    }
+
+    /// The story of a key, and where its series stands, both added where need be.
+    pub(super) fn place_or_add(
+        &self,
+        interning: &mut Interning,
+        key: &SeriesKey,
+        limits: CatalogueLimits,
+    ) -> Result<(Arc<Story>, Place), CatalogueFull> {
+        let story = self.story_or_add(interning, key.story, limits)?;
+        let counter = match StoryCounter::of(key.metric) {
+            Ok(counter) => Counter::OfStory(story.number(), counter),
+            Err(node) => Counter::OfNode(self.node_or_add(interning, &story, node, limits)?),
+        };
+        Ok((story, Place { counter, source: key.source }))
+    }
+
+    /// The story of an id, added where need be.
+    pub(super) fn story_or_add(
+        &self,
+        interning: &mut Interning,
+        id: StoryId,
+        limits: CatalogueLimits,
+    ) -> Result<Arc<Story>, CatalogueFull> {
+        if let Some(story) = self.interned_story(id) {
+            return Ok(story);
+        }
+        let full = CatalogueFull::Stories(limits.stories);
+        let end = self.story_numbers_end();
+        let is_below = |max: usize| usize::try_from(end).is_ok_and(|end| end < max);
+        let evicted = if is_below(self.limits.stories) { None } else { self.evict(interning) };
+        let Some(number) = evicted.or(is_below(limits.stories).then_some(end)) else {
+            interning.refusals = interning.refusals.wrapping_add(1);
+            if interning.refusals.is_multiple_of(STORIES_REFUSED_PER_RELEASE) {
+                self.release_unknown(interning);
+            }
+            return Err(full);
+        };
+        let place =
+            usize::try_from(number).ok().and_then(|number| self.stories.ensure(number)).ok_or(full)?;
+        interning.tenancies = interning.tenancies.wrapping_add(1).max(1);
+        let story = Arc::new(Story::new(&self.index, id, (number, interning.tenancies)));
+        *place.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&story));
+        self.index.add_story(number, id, interning.tenancies).ok_or(full)?;
+        self.stories_end.fetch_max(number + 1, Ordering::AcqRel);
+        Ok(story)
+    }
+
+    /// The row of a node of a story, added where need be.
+    pub(super) fn node_or_add(
+        &self,
+        interning: &mut Interning,
+        story: &Story,
+        node: Node,
+        limits: CatalogueLimits,
+    ) -> Result<u32, CatalogueFull> {
+        if let Some((row, _)) = self.index.node(story.id_and_tenancy(), node) {
+            return Ok(row);
+        }
+        let mut inner = story.write();
+        let place = u32::try_from(inner.nodes.len()).unwrap_or(u32::MAX);
+        let added = if inner.nodes.len() < limits.nodes_per_story {
+            let row = interning.nodes_free.pop().unwrap_or(interning.nodes_end);
+            let added = self.index.add_node(row, story.id_and_tenancy(), node, (story.number(), place));
+            added.map(|()| row).ok_or(CatalogueFull::AllNodes(NODES_MAX))
+        } else {
+            Err(CatalogueFull::Nodes { story: story.id(), max: limits.nodes_per_story })
+        };
+        match added {
+            Ok(row) => {
+                interning.nodes_end = interning.nodes_end.max(row + 1);
+                inner.add_node(node, row);
+            }
+            Err(_) => interning.release_if_empty(story, &mut inner),
+        }
+        added
+    }
+
+    /// Takes its place from the story that was released first; the number. A story that is known again keeps it.
+    fn evict(&self, interning: &mut Interning) -> Option<u32> {
+        while let Some(number) = interning.released.pop_front() {
+            let Some(story) = self.story_numbered(number) else { continue };
+            let mut inner = story.write();
+            inner.is_released = false;
+            if inner.is_known {
+                continue;
+            }
+            inner.is_evicted = true;
+            let mut series = self.index.remove_story(number, story.id());
+            for node in inner.nodes.drain(..) {
+                series.extend(self.index.remove_node(node.row, story.id(), node.node));
+                interning.nodes_free.push(node.row);
+            }
+            for id in series {
+                self.unbind(id);
+            }
+            return Some(number);
+        }
+        None
+    }
+
+    /// Releases every story that is not known. What a batch on its way has interned is among them: if it is evicted before
+    /// it is known, its batch is refused.
+    fn release_unknown(&self, interning: &mut Interning) {
+        for story in (0..self.story_numbers_end()).filter_map(|number| self.story_numbered(number)) {
+            interning.release(&story, &mut story.write());
+        }
+    }
+
+    fn unbind(&self, id: SeriesId) {
+        if let Some(place) = self.places.get(id.index()) {
+            place.store(0, Ordering::Release);
+        }
+    }
+
+    /// Binds an id to a place.
+    pub(super) fn bind(&self, id: SeriesId, place: Place) {
+        let (Some(word), Some(link)) = (self.places.ensure(id.index()), self.link(place)) else { return };
+        word.store(place.pack(), Ordering::Release);
+        let Some(before) = link.bind(id).filter(|before| before.id != id) else { return };
+        self.unbind(before.id);
+        self.series_durable.fetch_sub(usize::from(before.is_durable), Ordering::Relaxed);
+    }
+}
+
+impl Interning {
+    /// Lets the story be evicted, if it is not known.
+    pub(super) fn release(&mut self, story: &Story, inner: &mut Inner) {
+        if !inner.is_known && !inner.is_evicted && !std::mem::replace(&mut inner.is_released, true) {
+            self.released.push_back(story.number());
+        }
+    }
+
+    /// The same, if none of its series has an id: nobody but the one who was just refused can want the story.
+    fn release_if_empty(&mut self, story: &Story, inner: &mut Inner) {
+        let mut is_empty = true;
+        story.for_each_link(inner, &mut |link| is_empty &= link.get().is_none());
+        if is_empty {
+            self.release(story, inner);
+        }
+    }
+}
