@@ -14,7 +14,7 @@ use tallyd::model::calendar::{Hour, ZoneDatabase};
 use tallyd::model::catalogue::{Catalogue, CatalogueLimits};
 use tallyd::model::counters::Counters;
 use tallyd::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
-use tallyd::report::{Query, Report, ReportName, roll_up};
+use tallyd::report::{Query, Report, ReportFormat, ReportName, roll_up};
 
 /// 2019-01-01 … 2023-12-31, and a moment after.
 const FIRST_HOUR: u32 = 429_528;
@@ -147,7 +147,7 @@ fn report(name: &str) -> (Query, Report, Vec<u8>) {
     let query = parse(report, &pairs(text));
     let report = roll_up(&WORLD.catalogue, &WORLD.counters, &query);
     let mut bytes = Vec::new();
-    report.write_json(&mut bytes);
+    report.write(ReportFormat::Json, &mut bytes);
     (query, report, bytes)
 }
 
@@ -165,7 +165,7 @@ fn write_json(bencher: Bencher<'_, '_>, name: &str) {
     let bencher = bencher.counter(ItemsCount::new(points(&text))).counter(BytesCount::new(text.len()));
     bencher.bench(|| {
         let mut out = Vec::new();
-        black_box(&report).write_json(&mut out);
+        black_box(&report).write(ReportFormat::Json, &mut out);
         out
     });
 }
@@ -175,7 +175,7 @@ fn write_json(bencher: Bencher<'_, '_>, name: &str) {
 fn json_in_parts(bencher: Bencher<'_, '_>, name: &str) {
     let (_, report, text) = report(name);
     let bencher = bencher.counter(ItemsCount::new(points(&text))).counter(BytesCount::new(text.len()));
-    bencher
-        .with_inputs(|| report.clone())
-        .bench_values(|report| report.into_json_parts().map(|part| black_box(part).len()).sum::<usize>());
+    bencher.with_inputs(|| report.clone()).bench_values(|report| {
+        report.into_text_parts(ReportFormat::Json).map(|part| black_box(part).len()).sum::<usize>()
+    });
 }

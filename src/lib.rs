@@ -45,7 +45,7 @@
 //! | time zones | the IANA database: the machine's or the bundled one, whichever is newer |
 //! | period, unit, data point | a named range of dates; an hour, day, month or year of a report; its value |
 //! | deadline timer | the one timer of a connection, for whichever deadline it has at the moment |
-//! | echo | a client's own text in a message of ours, bounded and printable |
+//! | excerpt | a piece of what a client sent, bounded and printable, in a message of ours |
 
 pub mod cli;
 pub mod daemon;

@@ -19,7 +19,7 @@ pub const EVENT_UNIX_SECONDS_MIN: i64 = 126_230_400;
 /// Bad lines of one request that are described one by one.
 pub const LINE_ERRORS_SHOWN_MAX: usize = 100;
 /// Bytes of a client's own line that an error message repeats.
-pub const LINE_ECHO_BYTES_MAX: usize = 64;
+pub const EXCERPT_BYTES_MAX: usize = 64;
 
 const _: () = assert!(LINE_BYTES_MAX * 2 <= BLOCK_BYTES_MAX, "a block must hold a tail and a line");
 

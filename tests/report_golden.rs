@@ -18,7 +18,7 @@ use tallyd::model::calendar::{Hour, ZoneDatabase};
 use tallyd::model::catalogue::{Catalogue, CatalogueLimits};
 use tallyd::model::counters::{Counters, Writer};
 use tallyd::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
-use tallyd::report::{Query, Report, ReportName, Weight, roll_up};
+use tallyd::report::{GroupBy, Query, Report, ReportFormat, ReportName, Weight, roll_up};
 
 const STORY: &str = "5b07ffafc2376e30306d9b16";
 const OTHER: &str = "5b07ff77c2376e30306d9b12";
@@ -57,14 +57,27 @@ impl World {
 
     fn json(&self, report: &str, query: &str, now: &str) -> String {
         let query = parse(report, query, now).unwrap_or_else(|faults| panic!("{faults:#?}"));
-        let mut out = Vec::new();
-        roll_up(&self.catalogue, &self.counters, &query).write_json(&mut out);
-        String::from_utf8(out).unwrap()
+        let report = roll_up(&self.catalogue, &self.counters, &query);
+        let [json, csv] = texts(&report);
+        // Who asks a daemon reads the same report out of the answer.
+        let by = query.group().unwrap_or(GroupBy::Story);
+        let read = Report::from_json(query.report(), by, json.as_bytes()).unwrap();
+        assert!(texts(&read) == [json.clone(), csv], "{:?}", texts(&read));
+        json
     }
 
     fn value(&self, report: &str, query: &str) -> Value {
         serde_json::from_str(&self.json(report, query, NOW)).unwrap()
     }
+}
+
+/// The report as JSON and as CSV.
+fn texts(report: &Report) -> [String; 2] {
+    [ReportFormat::Json, ReportFormat::Csv].map(|format| {
+        let mut out = Vec::new();
+        report.write(format, &mut out);
+        String::from_utf8(out).unwrap()
+    })
 }
 
 const NOW: &str = "2019-03-27T12:34:56Z";
@@ -566,9 +579,9 @@ proptest! {
 }
 
 /// The text of a report, put together from its parts.
-fn parts(report: Report) -> Vec<u8> {
+fn parts(report: Report, format: ReportFormat) -> Vec<u8> {
     let mut text = Vec::new();
-    for part in report.into_json_parts() {
+    for part in report.into_text_parts(format) {
         assert!(!part.is_empty() && part.len() < 1024 * 1024, "a part of {} bytes", part.len());
         text.extend_from_slice(&part);
     }
@@ -593,8 +606,11 @@ fn a_large_report_in_parts_is_the_same_text_as_in_one() {
         let query = parse(report, query, "2019-05-31T12:00:00Z").unwrap();
         let report = roll_up(&world.catalogue, &world.counters, &query);
         let mut whole = Vec::new();
-        report.write_json(&mut whole);
-        let text = parts(report);
+        report.write(ReportFormat::Json, &mut whole);
+        let mut csv = Vec::new();
+        report.write(ReportFormat::Csv, &mut csv);
+        assert!(parts(report.clone(), ReportFormat::Csv) == csv, "the sheets differ");
+        let text = parts(report, ReportFormat::Json);
         assert!(text == whole, "the texts differ");
 
         let json: Value = serde_json::from_slice(&text).unwrap();
@@ -626,9 +642,9 @@ fn only_a_report_that_may_be_large_is() {
         let report = roll_up(&world.catalogue, &world.counters, &query);
         assert_eq!(query.may_be_large(&world.catalogue), report.is_large(), "{query:?}");
         let mut whole = Vec::new();
-        report.write_json(&mut whole);
+        report.write(ReportFormat::Json, &mut whole);
         let is_large = report.is_large();
-        assert!(parts(report) == whole);
+        assert!(parts(report, ReportFormat::Json) == whole);
         is_large
     };
     assert!(is_large("conversations", "from=2018-1-1&to=2018-12-31&dimension=hour&group=storyId&limit=100"));

@@ -15,7 +15,7 @@ const OWN_BOUNDS: [&str; 4] = [
     "src/model/cells.rs",
     "src/model/counters/series.rs",
     "src/store/journal/record/mod.rs",
-    "src/report/json/mod.rs",
+    "src/report/format/json.rs",
 ];
 
 fn root() -> &'static Path {

@@ -9,7 +9,7 @@ use tallyd::model::calendar::{Hour, ZoneDatabase};
 use tallyd::model::catalogue::{Catalogue, CatalogueLimits};
 use tallyd::model::counters::Counters;
 use tallyd::model::event::{Metric, ObjectId, SeriesKey, Source, StoryId};
-use tallyd::report::{Query, ReportName, roll_up};
+use tallyd::report::{Query, ReportFormat, ReportName, roll_up};
 
 const STORIES: [&str; 2] = ["5b07ffafc2376e30306d9b16", "5b07ff77c2376e30306d9b12"];
 const METRICS: [Metric; 3] = [Metric::Conversations, Metric::PaidConversations, Metric::Messages];
@@ -88,7 +88,7 @@ fn told(report: ReportName, query: &str, (catalogue, counters): (&Catalogue, &Co
     let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let query = Query::parse(report, &pairs, NOW_MS, STORIES.len(), &ZoneDatabase::bundled()).unwrap();
     let mut text = Vec::new();
-    roll_up(catalogue, counters, &query).write_json(&mut text);
+    roll_up(catalogue, counters, &query).write(ReportFormat::Json, &mut text);
     String::from_utf8(text).unwrap()
 }
 

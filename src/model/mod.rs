@@ -6,7 +6,7 @@ pub mod calendar;
 pub mod catalogue;
 pub mod cells;
 pub mod counters;
-pub mod echo;
 pub mod event;
+pub mod excerpt;
 pub(crate) mod hash;
 mod table;

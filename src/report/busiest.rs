@@ -2,7 +2,7 @@
 
 use super::query::Query;
 use super::roll::series_of;
-use super::summary::{Figure, Percents, percent_hundredths, sum};
+use super::summary::{Figure, percent_hundredths, sum};
 use crate::model::calendar::{Hour, Span};
 use crate::model::catalogue::Catalogue;
 use crate::model::cells::Cell;
@@ -22,6 +22,11 @@ pub struct BusiestReport {
 }
 
 impl BusiestReport {
+    pub(super) fn of(slots: Vec<u64>) -> Self {
+        let total = sum(&slots);
+        Self { slots, total }
+    }
+
     /// The seven days from Sunday on, each with the counts of its 24 hours.
     pub fn days(&self) -> impl Iterator<Item = &[u64]> {
         self.slots.chunks(24)
@@ -30,11 +35,6 @@ impl BusiestReport {
     /// Everything together.
     pub fn total(&self) -> u64 {
         self.total
-    }
-
-    /// The shares of the total, for many values.
-    pub(super) fn usages(&self) -> Percents {
-        Percents::of(self.total)
     }
 
     /// The share that `value` is of the total, in percent.
@@ -57,8 +57,7 @@ pub(super) fn roll_up(catalogue: &Catalogue, counters: &Counters, query: &Query)
             }
         }
     }
-    let total = sum(&slots);
-    BusiestReport { slots, total }
+    BusiestReport::of(slots)
 }
 
 /// Adds the counts of the hours from `first` on to the hours of the week that their starts are in.

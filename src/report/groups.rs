@@ -17,11 +17,21 @@ use crate::model::event::{Metric, SeriesId, Source, StoryId};
 /// The groups that counted anything in the range, greatest total first, then by key.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Groups {
-    pub(super) list: Vec<Group>,
-    pub(super) omitted: usize,
+    by: GroupBy,
+    list: Vec<Group>,
+    omitted: usize,
 }
 
 impl Groups {
+    pub(super) fn new(by: GroupBy, list: Vec<Group>, omitted: usize) -> Self {
+        Self { by, list, omitted }
+    }
+
+    /// What the series is split by.
+    pub fn by(&self) -> GroupBy {
+        self.by
+    }
+
     /// The groups, as many as the limit allows.
     pub fn list(&self) -> &[Group] {
         &self.list
@@ -89,7 +99,7 @@ pub(super) fn roll_up(
     let stories = query.stories().unwrap_or_default().iter().filter_map(|id| catalogue.story(*id));
     if by == GroupBy::Story && query.stories().is_none() {
         add_all_stories((catalogue, counters, query), units, whole, &mut top);
-        return top.into_groups();
+        return top.into_groups(by);
     }
     if by == GroupBy::Story {
         for story in stories {
@@ -98,7 +108,7 @@ pub(super) fn roll_up(
             whole.add_columns(&columns);
             top.offer(&columns, || Some((GroupKey::Story(story.id()), story.name())));
         }
-        return top.into_groups();
+        return top.into_groups(by);
     }
     let stories: Vec<Arc<Story>> = stories.collect();
     for source in query.sources().unwrap_or(&Source::ALL) {
@@ -112,7 +122,7 @@ pub(super) fn roll_up(
         whole.add_columns(&columns);
         top.offer(&columns, || Some((GroupKey::Source(*source), None)));
     }
-    top.into_groups()
+    top.into_groups(by)
 }
 
 /// Adds every story there is, by way of the table of all series: to look at each story for its series costs more than
@@ -234,7 +244,7 @@ impl Top {
         }
     }
 
-    fn into_groups(mut self) -> Groups {
+    fn into_groups(mut self, by: GroupBy) -> Groups {
         self.cut();
         let omitted = self.seen.saturating_sub(self.kept.len());
         let group = |candidate: Candidate| Group {
@@ -242,7 +252,7 @@ impl Top {
             name: candidate.story_name,
             points: candidate.points,
         };
-        Groups { list: self.kept.into_iter().map(group).collect(), omitted }
+        Groups { by, list: self.kept.into_iter().map(group).collect(), omitted }
     }
 }
 
@@ -253,7 +263,7 @@ mod tests {
     use crate::model::calendar::{Hour, ZoneDatabase};
     use crate::model::catalogue::CatalogueLimits;
     use crate::model::event::{ObjectId, SeriesKey};
-    use crate::report::{ReportName, roll_up};
+    use crate::report::{ReportFormat, ReportName, roll_up};
 
     #[test]
     fn all_stories_make_the_same_groups_as_every_story_by_name() {
@@ -296,7 +306,7 @@ mod tests {
                     )
                     .unwrap();
                     let mut text = Vec::new();
-                    roll_up(&catalogue, &counters, &query).write_json(&mut text);
+                    roll_up(&catalogue, &counters, &query).write(ReportFormat::Json, &mut text);
                     String::from_utf8(text).unwrap()
                 };
                 let all = text("");

@@ -1,4 +1,4 @@
-//! The six reports: a checked [`Query`], rolled up from the counters into a [`Report`], written as JSON.
+//! The six reports: a checked [`Query`], rolled up from the counters into a [`Report`], written in a [`ReportFormat`].
 //! Pure: (catalogue, counters, query) to a value. Knows nothing of files, HTTP or the time of day.
 //!
 //! INVARIANT: nothing is searched for by scanning: what all stories did is one total series, what a story did is in
@@ -6,8 +6,8 @@
 
 mod busiest;
 mod columns;
+mod format;
 mod groups;
-mod json;
 mod popularity;
 mod query;
 mod roll;
@@ -20,10 +20,10 @@ mod tests;
 
 pub use busiest::BusiestReport;
 pub use columns::Points;
+pub use format::{ReportFormat, TextParts};
 pub use groups::{Group, GroupKey, Groups};
-pub use json::JsonParts;
 pub use popularity::{PopularityReport, PopularityRow};
-pub use query::{Echo, GroupBy, Query, QueryError, QueryFault};
+pub use query::{GroupBy, Query, QueryError, QueryFault};
 pub use series::SeriesReport;
 pub use summary::{Figure, Scale, Summary};
 pub use weight::{Weight, Work};
@@ -95,30 +95,9 @@ pub enum Report {
 }
 
 impl Report {
-    /// Appends the report as JSON, in the contract's shape, without white space.
-    pub fn write_json(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Series(report) => json::write_series(report, out),
-            Self::Busiest(report) => json::write_busiest(report, out),
-            Self::Popularity(report) => json::write_popularity(report, out),
-        }
-    }
-
     /// Whether the text is so long that it should not be held as a whole.
     pub fn is_large(&self) -> bool {
         matches!(self, Self::Series(report) if report.points_in_groups() > WHOLE_TEXT_POINTS_MAX)
-    }
-
-    /// The same JSON in parts; those of a series are made one by one, as they are asked for.
-    pub fn into_json_parts(self) -> JsonParts {
-        match self {
-            Self::Series(report) => JsonParts::of_series(report),
-            other => {
-                let mut text = Vec::new();
-                other.write_json(&mut text);
-                JsonParts::of_text(text)
-            }
-        }
     }
 }
 

@@ -24,32 +24,27 @@ use crate::model::event::{Node, SeriesId, Source, StoryId};
 #[derive(Clone, PartialEq, Debug)]
 pub struct PopularityReport {
     rows: Vec<PopularityRow>,
-    total: u64,
 }
 
 impl PopularityReport {
+    pub(super) fn of(rows: Vec<PopularityRow>) -> Self {
+        Self { rows }
+    }
+
     /// The rows, most used first, as many as the limit allows.
     pub fn rows(&self) -> &[PopularityRow] {
         &self.rows
-    }
-
-    /// The uses of all rows, those included that the limit has cut.
-    pub fn total(&self) -> u64 {
-        self.total
-    }
-
-    /// The share of the total that a row has, in percent.
-    pub fn usage(&self, row: &PopularityRow) -> Figure {
-        Figure::Hundredths(percent_hundredths(row.value, self.total))
     }
 }
 
 /// One interaction and how often it was used.
 #[derive(Clone, PartialEq, Debug)]
 pub struct PopularityRow {
-    node: Node,
-    name: Option<Arc<str>>,
-    value: u64,
+    pub(super) node: Node,
+    pub(super) name: Option<Arc<str>>,
+    pub(super) value: u64,
+    /// Hundredths of a percent; 0 until the total is known.
+    pub(super) usage_hundredths: u64,
 }
 
 impl PopularityRow {
@@ -70,6 +65,11 @@ impl PopularityRow {
     /// How often it was used in the range.
     pub fn value(&self) -> u64 {
         self.value
+    }
+
+    /// The share of the total, in percent.
+    pub fn usage(&self) -> Figure {
+        Figure::Hundredths(self.usage_hundredths)
     }
 
     /// Value descending, then kind, name and id.
@@ -140,7 +140,7 @@ fn roll_up_within(
         gathering.add(merged(&mut uses));
     }
     if any_story {
-        let always = |node, value| PopularityRow { node, name: None, value };
+        let always = |node, value| PopularityRow { node, name: None, value, usage_hundredths: 0 };
         gathering.add([always(Node::Fallback, fallbacks), always(Node::Welcome, welcomes)].into_iter());
     }
     gathering.into_report()
@@ -194,7 +194,10 @@ impl Gathering {
     fn into_report(mut self) -> PopularityReport {
         self.cut();
         self.rows.sort_unstable_by(PopularityRow::order);
-        PopularityReport { rows: self.rows, total: self.total }
+        for row in &mut self.rows {
+            row.usage_hundredths = percent_hundredths(row.value, self.total);
+        }
+        PopularityReport::of(self.rows)
     }
 }
 
@@ -211,7 +214,7 @@ fn merged(uses: &mut Vec<Use>) -> impl Iterator<Item = PopularityRow> {
         while let Some(same) = uses.next_if(|used| used.node == node) {
             value = value.saturating_add(same.value);
         }
-        Some(PopularityRow { node, name, value })
+        Some(PopularityRow { node, name, value, usage_hundredths: 0 })
     })
 }
 
@@ -274,7 +277,7 @@ mod tests {
             let scope = (&catalogue, &*counters, &query);
             let whole = roll_up_within(usize::MAX, scope);
             assert_eq!(whole.rows().len(), 56.min(limit.parse().unwrap()));
-            assert!(whole.total() > 0 && whole.rows().is_sorted_by(|a, b| a.order(b).is_lt()));
+            assert!(whole.rows()[0].value() > 0 && whole.rows().is_sorted_by(|a, b| a.order(b).is_lt()));
             for nodes_max in [1, 7, 64, 199, 200] {
                 assert_eq!(roll_up_within(nodes_max, scope), whole, "{nodes_max} nodes at a time");
             }

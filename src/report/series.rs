@@ -8,10 +8,10 @@ use crate::model::calendar::{Units, UnixSeconds};
 use crate::model::catalogue::Catalogue;
 use crate::model::counters::Counters;
 
-/// One of the four series: the units, their values, and groups where they were asked for.
+/// One of the four series: the starts of its units, their values, and groups where they were asked for.
 #[derive(Clone, PartialEq, Debug)]
 pub struct SeriesReport {
-    pub(super) units: Units,
+    pub(super) starts: Vec<UnixSeconds>,
     pub(super) points: Points,
     pub(super) groups: Option<Groups>,
 }
@@ -19,7 +19,7 @@ pub struct SeriesReport {
 impl SeriesReport {
     /// The start of each unit, in order.
     pub fn dates(&self) -> &[UnixSeconds] {
-        self.units.starts()
+        &self.starts
     }
 
     /// Everything together.
@@ -29,7 +29,7 @@ impl SeriesReport {
 
     /// Data points of all groups together.
     pub(super) fn points_in_groups(&self) -> usize {
-        self.groups.as_ref().map_or(0, |groups| groups.list.len()).saturating_mul(self.units.len())
+        self.groups.as_ref().map_or(0, |groups| groups.list().len()).saturating_mul(self.starts.len())
     }
 
     /// The groups, where the query asked for some.
@@ -49,5 +49,5 @@ pub(super) fn roll_up(catalogue: &Catalogue, counters: &Counters, query: &Query)
         // The whole is added up from the groups, so that they agree also while events come in.
         Some(by) => Some(groups::roll_up(by, (catalogue, counters, query), &units, &mut columns)),
     };
-    SeriesReport { units, points: columns.points(), groups }
+    SeriesReport { starts: units.into_starts(), points: columns.points(), groups }
 }

@@ -98,37 +98,6 @@ pub(super) fn percent_hundredths(part: u64, whole: u64) -> u64 {
     rounded(u128::from(part) * 10_000, whole)
 }
 
-/// Percents of one whole, for many parts: the division is done once.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Percents {
-    whole: u64,
-    /// 2⁶⁴ ÷ `whole`, rounded down; `u64::MAX` for 1.
-    reciprocal: u64,
-}
-
-impl Percents {
-    pub(super) fn of(whole: u64) -> Self {
-        Self { whole, reciprocal: u64::MAX.checked_div(whole).unwrap_or(0) }
-    }
-
-    /// As [`percent_hundredths`].
-    #[inline]
-    pub(super) fn of_part(self, part: u64) -> u64 {
-        // So that neither the product nor twice the rest overflows.
-        if part > u64::from(u32::MAX) || self.whole > u64::from(u32::MAX) || self.whole == 0 {
-            return percent_hundredths(part, self.whole);
-        }
-        let dividend = part.wrapping_mul(10_000);
-        // At most the true quotient, and less than that by one or two.
-        let estimate = u64::try_from((u128::from(dividend) * u128::from(self.reciprocal)) >> 64).unwrap_or(0);
-        let (mut quotient, mut rest) = (estimate, dividend.wrapping_sub(estimate.wrapping_mul(self.whole)));
-        while rest >= self.whole {
-            (quotient, rest) = (quotient.wrapping_add(1), rest.wrapping_sub(self.whole));
-        }
-        quotient.wrapping_add(u64::from(rest >= self.whole.wrapping_sub(rest)))
-    }
-}
-
 /// `dividend` ÷ `divisor` to the nearest whole number, halves up (values are never negative, so that is away from
 /// zero); 0 where the divisor is 0. At most `u64::MAX`.
 fn rounded(dividend: u128, divisor: u64) -> u64 {
@@ -144,24 +113,4 @@ fn rounded(dividend: u128, divisor: u64) -> u64 {
     };
     let quotient = u64::try_from(quotient).unwrap_or(u64::MAX);
     quotient.saturating_add(u64::from(rest >= divisor - rest))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Percents, percent_hundredths};
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn percents_of_one_whole_are_those_of_each(
-            whole in prop_oneof![0..10_u64, any::<u64>().prop_map(|number| number >> (number % 64))],
-            parts in prop::collection::vec(any::<u64>(), 20),
-        ) {
-            let percents = Percents::of(whole);
-            let parts = parts.into_iter().map(|part| part.checked_rem(whole).unwrap_or(part) + part % 2);
-            for part in parts.chain([0, 1, whole / 2, whole]) {
-                prop_assert_eq!(percents.of_part(part), percent_hundredths(part, whole), "{} of {}", part, whole);
-            }
-        }
-    }
 }

@@ -18,6 +18,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::client::retry;
 use super::client::{Call, Client, ConnectionArgs};
 use super::{Exit, input, output};
+use crate::model::excerpt::printable;
 use crate::platform::clock::Clock;
 use batches::{Batches, LineBatch};
 use outcome::Outcome;
@@ -151,7 +152,7 @@ impl Sender {
                 self.bar.suspend(|| {
                     for bad in bad_lines {
                         let line = batch.first_line.saturating_add(bad.line).saturating_sub(1);
-                        output::note(&format!("{name}:{line}: {}", output::printable(&bad.message)));
+                        output::note(&format!("{name}:{line}: {}", printable(&bad.message)));
                     }
                     if unnamed > 0 {
                         output::note(&format!("{name}: {unnamed} more bad lines in {lines}"));
@@ -160,11 +161,7 @@ impl Sender {
                 Ok(())
             }
             Outcome::Refused(why) => {
-                anyhow::bail!(
-                    "{} refused {lines} of {name}: {}",
-                    self.client.authority(),
-                    output::printable(&why)
-                )
+                anyhow::bail!("{} refused {lines} of {name}: {}", self.client.authority(), printable(&why))
             }
         }
     }

@@ -1,12 +1,13 @@
 //! Reports as tables for a terminal. Pure: answer in, text out; the width of the terminal is left to its wrapping.
 
-use chrono::{DateTime, NaiveDateTime, TimeDelta};
+use chrono::{DateTime, NaiveDateTime, NaiveTime};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, LineStyle, Table};
 
-use super::answer::{Group, Report, Row, Series, Slot, Summary};
-use crate::cli::output::printable;
 use crate::model::calendar::{UnixSeconds, Zone};
+use crate::model::event::Node;
+use crate::model::excerpt::printable;
+use crate::report::{BusiestReport, Group, Points, PopularityReport, Report, SeriesReport};
 
 /// Groups that are shown side by side; more are shown by their summaries, one a row.
 const GROUP_COLUMNS: usize = 7;
@@ -16,8 +17,8 @@ const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursd
 pub(crate) fn table(report: &Report, zone: &Zone) -> String {
     match report {
         Report::Series(series) => series_table(series, zone),
-        Report::Busiest(days) => busiest_table(days),
-        Report::Popularity(rows) => popularity_table(rows),
+        Report::Busiest(busiest) => busiest_table(busiest),
+        Report::Popularity(popularity) => popularity_table(popularity),
     }
 }
 
@@ -29,48 +30,46 @@ pub(crate) fn omitted(report: &Report) -> Option<String> {
     }
 }
 
-fn groups_omitted(series: &Series) -> Option<String> {
-    match series.groups_omitted {
+fn groups_omitted(series: &SeriesReport) -> Option<String> {
+    match series.groups()?.omitted() {
         0 => None,
         1 => Some("1 more group was left out by the limit".to_owned()),
         more => Some(format!("{more} more groups were left out by the limit")),
     }
 }
 
-fn series_table(series: &Series, zone: &Zone) -> String {
-    let groups = series.groups.as_deref().unwrap_or_default();
-    let mut text =
-        if groups.len() > GROUP_COLUMNS { group_rows(groups) } else { point_rows(series, groups, zone) };
+fn series_table(series: &SeriesReport, zone: &Zone) -> String {
+    let groups = series.groups().map_or(&[][..], |groups| groups.list());
+    let is_wide = groups.len() > GROUP_COLUMNS;
+    let mut text = if is_wide { group_rows(groups) } else { point_rows(series, groups, zone) };
     text.push('\n');
-    text.push_str(&summary_line(&series.summary, series.overall.as_ref()));
+    text.push_str(&summary_line(series.points()));
     text.push('\n');
     if let Some(omitted) = groups_omitted(series) {
         text.push_str(&omitted);
         text.push('\n');
     }
-    if groups.len() > GROUP_COLUMNS {
+    if is_wide {
         text.push_str("--csv or --json have the points of each group\n");
     }
     text
 }
 
 /// One row a unit, one column a group after the whole.
-fn point_rows(series: &Series, groups: &[Group], zone: &Zone) -> String {
+fn point_rows(series: &SeriesReport, groups: &[Group], zone: &Zone) -> String {
     let mut table = new_table();
-    let mut header = vec![format!("date ({})", zone)];
+    let mut header = vec![format!("date ({zone})")];
     header.push(if groups.is_empty() { "value".to_owned() } else { "all".to_owned() });
     header.extend(groups.iter().map(group_title));
     let columns = header.len();
     table.set_header(header);
-    let dates = local_dates(series, zone);
-    for (index, (point, date)) in series.data.iter().zip(dates).enumerate() {
-        let mut row = vec![date, point.value.to_string()];
-        row.extend(
-            groups
-                .iter()
-                .map(|group| group.data.get(index).map_or_else(String::new, |point| point.value.to_string())),
-        );
-        table.add_row(row);
+    let mut figures: Vec<_> = std::iter::once(series.points())
+        .chain(groups.iter().map(Group::points))
+        .map(Points::figures)
+        .collect();
+    for date in local_dates(series.dates(), zone) {
+        let values = figures.iter_mut().filter_map(Iterator::next).map(|figure| figure.to_string());
+        table.add_row(std::iter::once(date).chain(values));
     }
     finished(table, 1..columns)
 }
@@ -80,96 +79,84 @@ fn group_rows(groups: &[Group]) -> String {
     let mut table = new_table();
     table.set_header(["group", "total", "min", "max", "avg"]);
     for group in groups {
-        let Summary { total, min, max, avg, .. } = &group.summary;
-        table.add_row([
-            group_title(group),
-            total.to_string(),
-            min.to_string(),
-            max.to_string(),
-            avg.to_string(),
-        ]);
+        let summary = group.points().summary();
+        let figures = [summary.total, summary.min, summary.max, summary.avg].map(|figure| figure.to_string());
+        table.add_row(std::iter::once(group_title(group)).chain(figures));
     }
     finished(table, 1..5)
 }
 
 fn group_title(group: &Group) -> String {
-    printable(group.name.as_deref().unwrap_or_else(|| group.key()))
+    let key = group.key();
+    printable(group.name().unwrap_or_else(|| key.text()))
 }
 
-fn summary_line(summary: &Summary, overall: Option<&serde_json::Number>) -> String {
-    let Summary { total, min, max, avg, .. } = summary;
+fn summary_line(points: &Points) -> String {
+    let summary = points.summary();
+    let (total, min, max, avg) = (summary.total, summary.min, summary.max, summary.avg);
     let line = format!("total {total}, min {min}, max {max}, avg {avg}");
-    match overall.or(summary.overall.as_ref()) {
+    match points.overall() {
         Some(overall) => format!("{line}, overall {overall}"),
         None => line,
     }
 }
 
 /// The dates of the points by the local clock; without the time of day where all begin at midnight.
-fn local_dates(series: &Series, zone: &Zone) -> Vec<String> {
-    let instants: Vec<Option<NaiveDateTime>> = series
-        .data
-        .iter()
-        .map(|point| {
-            let at = DateTime::parse_from_rfc3339(&point.date).ok()?;
-            let offset_seconds = zone.offset_seconds(UnixSeconds::new(at.timestamp()));
-            at.naive_utc().checked_add_signed(TimeDelta::seconds(offset_seconds))
-        })
-        .collect();
-    let is_daily = instants.iter().flatten().all(|at| at.time() == chrono::NaiveTime::MIN);
+fn local_dates(starts: &[UnixSeconds], zone: &Zone) -> Vec<String> {
+    let local = |start: &UnixSeconds| -> NaiveDateTime {
+        let shown = start.plus(zone.offset_seconds(*start)).get();
+        DateTime::from_timestamp(shown, 0).unwrap_or_default().naive_utc()
+    };
+    let is_daily = starts.iter().all(|start| local(start).time() == NaiveTime::MIN);
     let format = if is_daily { "%Y-%m-%d" } else { "%Y-%m-%d %H:%M" };
-    instants
-        .iter()
-        .zip(&series.data)
-        .map(|(at, point)| at.map_or_else(|| printable(&point.date), |at| at.format(format).to_string()))
-        .collect()
+    starts.iter().map(|start| local(start).format(format).to_string()).collect()
 }
 
 /// One row a weekday, one column an hour; zeros are dots, so that the pattern shows.
-fn busiest_table(days: &[Vec<Slot>]) -> String {
+fn busiest_table(report: &BusiestReport) -> String {
     let mut table = new_table();
     let mut header = vec![String::new()];
     header.extend((0..24).map(|hour: u32| format!("{hour:02}")));
     let columns = header.len();
     table.set_header(header);
-    for day in days {
-        let weekday = day.first().and_then(|slot| WEEKDAYS.get(slot.day)).copied().unwrap_or_default();
-        let mut row = vec![weekday.to_owned()];
-        row.extend(day.iter().map(|slot| {
-            if slot.value.as_u64() == Some(0) { "·".to_owned() } else { slot.value.to_string() }
-        }));
-        table.add_row(row);
+    for (weekday, hours) in WEEKDAYS.iter().zip(report.days()) {
+        let values = hours.iter().map(|value| if *value == 0 { "·".to_owned() } else { value.to_string() });
+        table.add_row(std::iter::once((*weekday).to_owned()).chain(values));
     }
     for index in 1..columns {
         if let Some(column) = table.column_mut(index) {
             column.set_padding((0, 1));
         }
     }
-    let busiest = busiest_slot(days).map_or_else(String::new, |slot| {
-        let weekday = WEEKDAYS.get(slot.day).copied().unwrap_or_default();
-        let (hour, value, usage) = (slot.hour, &slot.value, &slot.usage);
-        format!("busiest: {weekday} {hour:02}:00, {value} conversations, {usage} %\n")
-    });
-    format!("{}\n{busiest}", finished(table, 1..columns))
+    format!("{}\n{}", finished(table, 1..columns), busiest_hour(report).unwrap_or_default())
 }
 
-/// The first of the slots with most conversations; `None` where there was none.
-fn busiest_slot(days: &[Vec<Slot>]) -> Option<&Slot> {
-    let most = days.iter().flatten().filter_map(|slot| slot.value.as_u64()).max().filter(|most| *most > 0)?;
-    days.iter().flatten().find(|slot| slot.value.as_u64() == Some(most))
+/// The first of the hours with most conversations, in words; `None` where there was none.
+fn busiest_hour(report: &BusiestReport) -> Option<String> {
+    let hours = || {
+        WEEKDAYS
+            .iter()
+            .zip(report.days())
+            .flat_map(|(day, hours)| hours.iter().zip(0..).map(move |hour| (day, hour)))
+    };
+    let most = hours().map(|(_, (value, _))| *value).max().filter(|most| *most > 0)?;
+    let (weekday, (value, hour)) = hours().find(|(_, (value, _))| **value == most)?;
+    let usage = report.usage(*value);
+    Some(format!("busiest: {weekday} {hour:02}:00, {value} conversations, {usage} %\n"))
 }
 
-fn popularity_table(rows: &[Row]) -> String {
+fn popularity_table(report: &PopularityReport) -> String {
     let mut table = new_table();
     table.set_header(["name", "kind", "id", "uses", "%"]);
-    for row in rows {
-        table.add_row([
-            printable(&row.name),
-            printable(row.kind.as_deref().unwrap_or("interaction")),
-            printable(row.id.as_deref().or(row.parent_id.as_deref()).unwrap_or_default()),
-            row.value.to_string(),
-            row.usage.to_string(),
-        ]);
+    for row in report.rows() {
+        let (kind, id) = match row.node() {
+            Node::Interaction(id) => ("interaction", id.0.as_str()),
+            Node::ContextFallback(parent) => ("contextFallback", parent.0.as_str()),
+            Node::Fallback => ("fallback", ""),
+            Node::Welcome => ("welcome", ""),
+        };
+        let (uses, usage) = (row.value().to_string(), row.usage().to_string());
+        table.add_row([&printable(row.name()), kind, id, &uses, &usage]);
     }
     let mut text = finished(table, 3..5);
     text.push('\n');

@@ -1,9 +1,7 @@
 //! `tallyd report`: asks a running daemon for a report and shows it. What the parameters mean is decided by the
-//! daemon; how answers are laid out is in `layout`, what they hold in `answer`.
+//! daemon; `layout` makes tables, and [`crate::report`] reads the answer and writes CSV.
 
-mod answer;
 mod layout;
-mod sheet;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,7 +12,9 @@ use super::client::{Call, Client, ConnectionArgs};
 use super::{Exit, output};
 use crate::daemon::zones;
 use crate::model::calendar::Zone;
+use crate::model::excerpt::printable;
 use crate::platform::zoneinfo::DIRECTORY_VARIABLE;
+use crate::report::{GroupBy, Report, ReportFormat, ReportName};
 
 /// The reports, by their names in the URL.
 const NAMES: [&str; 6] = [
@@ -94,7 +94,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if !answer.status.is_success() {
         // Only line feeds of our own are left in what is shown.
         for line in answer.explanation().lines() {
-            output::note(&output::printable(line));
+            output::note(&printable(line));
         }
         return Ok(Exit::Failed.into());
     }
@@ -103,20 +103,29 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         text.push(b'\n');
         text
     } else {
-        let report = answer::read(&args.name, &answer.body)
+        let report = read(&args.name, args.query.group.as_deref(), &answer.body)
             .with_context(|| format!("the answer of {} is not that report", client.authority()))?;
         if args.csv {
             // What a sheet cannot hold is said beside it.
             if let Some(omitted) = layout::omitted(&report) {
                 output::note(&omitted);
             }
-            sheet::write(&report, args.query.group.as_deref()).context("cannot write the sheet")?
+            let mut text = Vec::new();
+            report.write(ReportFormat::Csv, &mut text);
+            text
         } else {
             layout::table(&report, &zone(&args.query)).into_bytes()
         }
     };
     output::print(&text)?;
     Ok(Exit::Done.into())
+}
+
+/// The report of that name, and what it was grouped by, out of the daemon's answer.
+fn read(name: &str, group: Option<&str>, body: &[u8]) -> anyhow::Result<Report> {
+    let name = ReportName::parse(name).context("no report has this name")?;
+    let by = group.and_then(GroupBy::parse).unwrap_or(GroupBy::Story);
+    Ok(Report::from_json(name, by, body)?)
 }
 
 /// The zone in which dates are shown: the one that was asked for, else UTC. The daemon took the parameters, so what

@@ -1,10 +1,10 @@
 //! Why a line is not an event, in words that let a person fix it. Owns the wording of the whole room.
-//! INVARIANT: a client's own text is in an [`Echo`], so that a message is one printable line.
+//! INVARIANT: a client's own text is in an [`Excerpt`], so that a message is one printable line.
 
 use std::fmt;
 
 use crate::limits::{LINE_BYTES_MAX, NAME_BYTES_MAX};
-pub use crate::model::echo::Echo;
+pub use crate::model::excerpt::Excerpt;
 
 /// Why one line or JSON value is not an event: the kind, and where it is where that is known.
 /// `Display` is one line, lower case: what was wrong and what would be right.
@@ -107,53 +107,53 @@ pub enum LineErrorKind {
     #[error("the fields are missing after the space: expected `key=value`")]
     NoFieldsAfterSpace,
     #[error("the fields are missing before the timestamp `{got}`: expected `key=value`")]
-    TimestampWithoutFields { got: Echo },
+    TimestampWithoutFields { got: Excerpt },
     #[error("tag key is empty: expected `key=value` after the comma")]
     TagKeyEmpty,
     #[error("tag `{key}` has no value: expected `=` after the key")]
-    TagWithoutValue { key: Echo },
+    TagWithoutValue { key: Excerpt },
     #[error("tag `{key}` has an empty value: leave the tag out, or give it a value")]
-    TagValueEmpty { key: Echo },
+    TagValueEmpty { key: Excerpt },
     #[error("tag `{key}` has an unescaped `=` in its value: write `\\=`")]
-    TagEquals { key: Echo },
+    TagEquals { key: Excerpt },
     #[error("tag `{key}` is given twice")]
-    TagTwice { key: Echo },
+    TagTwice { key: Excerpt },
     #[error("field key is empty: expected `key=value`")]
     FieldKeyEmpty,
     #[error("a field is expected after the comma: expected `key=value` without a space before it")]
     FieldAfterComma,
     #[error("field `{key}` has no value: expected `=` after the key")]
-    FieldWithoutValue { key: Echo },
+    FieldWithoutValue { key: Excerpt },
     #[error("field `{key}` has an empty value: expected a number, boolean or quoted string after `=`")]
-    FieldValueEmpty { key: Echo },
+    FieldValueEmpty { key: Excerpt },
     #[error("field `{key}` is not a number, boolean or string in double quotes; got `{got}`")]
-    FieldValue { key: Echo, got: Echo },
+    FieldValue { key: Excerpt, got: Excerpt },
     #[error(
         "field `{key}` is an integer out of range: 64 bits, signed with `i`, unsigned with `u`; got `{got}`"
     )]
-    IntegerRange { key: Echo, got: Echo },
+    IntegerRange { key: Excerpt, got: Excerpt },
     #[error("field `{key}` is a number out of range; got `{got}`")]
-    FloatRange { key: Echo, got: Echo },
+    FloatRange { key: Excerpt, got: Excerpt },
     #[error("the string of field `{key}` has no closing double quote on its line")]
-    StringOpen { key: Echo },
+    StringOpen { key: Excerpt },
     #[error("after the closing quote of field `{key}` a comma, a space or the end of the line is expected")]
-    AfterString { key: Echo },
+    AfterString { key: Excerpt },
     #[error("the timestamp must be a whole number; got `{got}`")]
-    Timestamp { got: Echo },
+    Timestamp { got: Excerpt },
     #[error("the timestamp {got} is out of range: it does not fit 64 bits; is the precision right?")]
-    TimestampDigits { got: Echo },
+    TimestampDigits { got: Excerpt },
     #[error("nothing may follow the timestamp; got `{got}`")]
-    AfterTimestamp { got: Echo },
+    AfterTimestamp { got: Excerpt },
 
     // ---- JSON
     #[error("not valid JSON: {what}")]
-    Json { what: Echo },
+    Json { what: Excerpt },
     #[error("an event must be a JSON object; got {got}")]
     JsonNotObject { got: &'static str },
 
     // ---- what tallyd makes of it
     #[error("the {what} must be one of conversation, message, interaction; got `{got}`")]
-    Kind { what: &'static str, got: Echo },
+    Kind { what: &'static str, got: Excerpt },
     #[error("`{key}` is missing{why}")]
     Missing { key: &'static str, why: &'static str },
     #[error(
@@ -163,32 +163,32 @@ pub enum LineErrorKind {
     #[error("`{key}` is given twice")]
     Twice { key: &'static str },
     #[error("`{key}` must be 24 letters and digits; got `{got}`")]
-    Id { key: &'static str, got: Echo },
+    Id { key: &'static str, got: Excerpt },
     #[error(
         "`source` must be one of messenger, livechat, livechat3, slack, widget, app, custom; got `{got}`"
     )]
-    Source { got: Echo },
+    Source { got: Excerpt },
     #[error("`type` must be one of interaction, contextFallback, fallback, welcome; got `{got}`")]
-    NodeType { got: Echo },
+    NodeType { got: Excerpt },
     #[error("`{key}` is not allowed for type={node_type}")]
     NotAllowed { key: &'static str, node_type: &'static str },
     #[error("`{key}` must be {want}; got {got}")]
-    WrongType { key: &'static str, want: &'static str, got: Echo },
+    WrongType { key: &'static str, want: &'static str, got: Excerpt },
     #[error("`count` must be a whole number from 0 to 4294967295; got {got}")]
-    Count { got: Echo },
+    Count { got: Excerpt },
     #[error("`{key}` is longer than {NAME_BYTES_MAX} bytes")]
     NameTooLong { key: &'static str },
     #[error("the timestamp must be a whole number or RFC 3339 such as 2019-03-17T09:00:00Z; got {got}")]
-    JsonTimestamp { got: Echo },
+    JsonTimestamp { got: Excerpt },
     #[error("the timestamp {given} is out of range when taken as {unit}; is the precision right?")]
     TimestampRange { given: i64, unit: &'static str },
     #[error("the timestamp is {instant}, before 1974-01-01; is the precision right? it was taken as {unit}")]
-    TooEarly { instant: Echo, unit: &'static str },
+    TooEarly { instant: Excerpt, unit: &'static str },
     #[error(
         "the timestamp is {instant}, more than {max_future_seconds} s ahead of the daemon's clock; \
          is the precision right? it was taken as {unit}"
     )]
-    TooLate { instant: Echo, max_future_seconds: u64, unit: &'static str },
+    TooLate { instant: Excerpt, max_future_seconds: u64, unit: &'static str },
     #[error("there is no timestamp, and the daemon's clock stands outside the range that events may have")]
     NoUsableClock,
 

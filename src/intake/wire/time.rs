@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::error::{Echo, LineError, LineErrorKind};
+use super::error::{Excerpt, LineError, LineErrorKind};
 use crate::limits::EVENT_UNIX_SECONDS_MIN;
 use crate::model::calendar::Hour;
 
@@ -207,18 +207,18 @@ impl TimeRules {
     pub fn check_text(&self, text: &str) -> Result<(Hour, i64), LineErrorKind> {
         const UNIT: &str = "RFC 3339";
         let instant = DateTime::parse_from_rfc3339(text).map_err(|_none| LineErrorKind::JsonTimestamp {
-            got: Echo::new(&format!("the text `{text}`")),
+            got: Excerpt::new(&format!("the text `{text}`")),
         })?;
         match instant.timestamp_nanos_opt() {
             Some(nanos) => self.check_instant(nanos, UNIT),
             None if instant.timestamp() < 0 => {
-                Err(LineErrorKind::TooEarly { instant: Echo::new(text), unit: UNIT })
+                Err(LineErrorKind::TooEarly { instant: Excerpt::new(text), unit: UNIT })
             }
-            None => Err(self.too_late(Echo::new(text), UNIT)),
+            None => Err(self.too_late(Excerpt::new(text), UNIT)),
         }
     }
 
-    fn too_late(&self, instant: Echo, unit: &'static str) -> LineErrorKind {
+    fn too_late(&self, instant: Excerpt, unit: &'static str) -> LineErrorKind {
         LineErrorKind::TooLate { instant, max_future_seconds: self.max_future.as_secs(), unit }
     }
 
@@ -232,7 +232,7 @@ impl TimeRules {
 
     fn check_instant(&self, nanos: i64, unit: &'static str) -> Result<(Hour, i64), LineErrorKind> {
         let instant = || {
-            Echo::new(
+            Excerpt::new(
                 &DateTime::<Utc>::from_timestamp_nanos(nanos).to_rfc3339_opts(SecondsFormat::AutoSi, true),
             )
         };

@@ -124,6 +124,11 @@ impl Units {
         &self.starts
     }
 
+    /// The same, without the rest.
+    pub fn into_starts(self) -> Vec<UnixSeconds> {
+        self.starts
+    }
+
     /// The first bucket of each unit within the range, then the bucket after the range.
     #[inline]
     pub fn bounds(&self) -> &[Hour] {

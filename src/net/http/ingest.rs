@@ -15,7 +15,7 @@ use super::{Shared, workers};
 use crate::intake::batching::{BodyPrecision, Parsed, Parser, Tally};
 use crate::intake::wire::{Arrival, Precision};
 use crate::model::batch::Batch;
-use crate::model::echo::Echo;
+use crate::model::excerpt::Excerpt;
 use crate::net::metrics::Listener;
 use crate::store::{Refusal, WriteError};
 
@@ -134,7 +134,7 @@ fn precision(dialect: Dialect, query: &str) -> Result<BodyPrecision, Failure> {
             }
             found = Some(precision);
         } else if dialect == Dialect::Own {
-            let key = Echo::new(&key).to_string();
+            let key = Excerpt::new(&key).to_string();
             let message = format!("`{key}` is not known; this path takes `precision`");
             return Err(Failure::parameter(key, message));
         }
@@ -152,7 +152,7 @@ fn precision_named(dialect: Dialect, name: &str) -> Result<BodyPrecision, Failur
         Dialect::Own | Dialect::InfluxV1 => (Precision::parse_v1(name), "n, ns, u, us, ms, s, m or h"),
     };
     let bad = || {
-        let message = format!("`precision` must be {takes}; got `{}`", Echo::new(name));
+        let message = format!("`precision` must be {takes}; got `{}`", Excerpt::new(name));
         Failure::parameter("precision", message)
     };
     parsed.ok_or_else(bad).map(Some)

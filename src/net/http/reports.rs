@@ -9,7 +9,7 @@ use super::response::{self, HttpResponse};
 use super::response_body::ResponseBody;
 use super::{Shared, workers};
 use crate::limits::FAULTS_SHOWN_MAX;
-use crate::report::{self, Query, ReportName, Weight};
+use crate::report::{self, Query, ReportFormat, ReportName, Weight};
 
 /// Parameters of the usual report, so that they are gathered without growing.
 const PAIRS_EXPECTED: usize = 4;
@@ -57,9 +57,9 @@ fn roll_up(shared: &Shared, query: &Query, permit: Option<OwnedSemaphorePermit>)
     if let Some(permit) = permit
         && report.is_large()
     {
-        return ResponseBody::streamed(report.into_json_parts(), permit);
+        return ResponseBody::streamed(report.into_text_parts(ReportFormat::Json), permit);
     }
     let mut json = Vec::new();
-    report.write_json(&mut json);
+    report.write(ReportFormat::Json, &mut json);
     json.into()
 }

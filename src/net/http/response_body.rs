@@ -11,7 +11,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::limits::ANSWER_BYTES_PER_TURN;
-use crate::report::JsonParts;
+use crate::report::TextParts;
 
 /// What hyper sends.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(super) enum ResponseBody {
 /// A large report, and the permit for being one of those that are read.
 #[derive(Debug)]
 pub(super) struct StreamedReport {
-    rest: JsonParts,
+    rest: TextParts,
     /// Bytes since others had their turn.
     bytes: usize,
     _permit: OwnedSemaphorePermit,
@@ -41,7 +41,7 @@ impl ResponseBody {
         matches!(self, Self::Streamed(_))
     }
 
-    pub(super) fn streamed(parts: JsonParts, permit: OwnedSemaphorePermit) -> Self {
+    pub(super) fn streamed(parts: TextParts, permit: OwnedSemaphorePermit) -> Self {
         Self::Streamed(Box::new(StreamedReport { rest: parts, bytes: 0, _permit: permit }))
     }
 }

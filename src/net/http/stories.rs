@@ -20,8 +20,8 @@ use crate::limits::{
 };
 use crate::model::batch::{Batch, Change};
 use crate::model::calendar::{Hour, rfc3339};
-use crate::model::echo::Echo;
 use crate::model::event::{ObjectId, StoryId};
+use crate::model::excerpt::Excerpt;
 use crate::net::Services;
 
 #[derive(Serialize)]
@@ -85,7 +85,7 @@ fn selection(query: &str) -> Result<Selection, Failure> {
             "limit" => put_once(&mut limit, parse_limit(&value)),
             _ => Parameter::Unknown,
         };
-        let (key, got) = (Echo::new(&key).to_string(), Echo::new(&value));
+        let (key, got) = (Excerpt::new(&key).to_string(), Excerpt::new(&value));
         let message = match parsed {
             Parameter::Taken => continue,
             Parameter::Repeated => format!("`{key}` must be given once"),
@@ -146,7 +146,7 @@ fn shown(services: &Services, id: StoryId) -> Result<HttpResponse, Failure> {
 
 fn parse_id(text: &str) -> Result<StoryId, Failure> {
     ObjectId::parse(text.as_bytes()).map(StoryId).ok_or_else(|| {
-        let message = format!("`storyId` must be 24 ASCII letters and digits; got `{}`", Echo::new(text));
+        let message = format!("`storyId` must be 24 ASCII letters and digits; got `{}`", Excerpt::new(text));
         Failure::parameter("storyId", message)
     })
 }

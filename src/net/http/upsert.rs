@@ -9,8 +9,8 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use super::failure::Detail;
 use crate::limits::{FAULTS_SHOWN_MAX, NAME_BYTES_MAX, NODES_PER_STORY_MAX};
 use crate::model::batch::Change;
-use crate::model::echo::Echo;
 use crate::model::event::{InteractionId, Node, ObjectId, StoryId};
+use crate::model::excerpt::Excerpt;
 
 /// What is to be known of a story. Names are checked; an id occurs once.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -59,7 +59,7 @@ impl Faults {
     }
 
     fn unknown(&mut self, key: &str, known: &str) {
-        let key = Echo::new(key).to_string();
+        let key = Excerpt::new(key).to_string();
         self.push(&key, || format!("`{key}` is not known; {known}"));
     }
 

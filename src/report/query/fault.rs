@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::super::ReportName;
-use crate::limits::LINE_ECHO_BYTES_MAX;
+use crate::limits::EXCERPT_BYTES_MAX;
+use crate::model::excerpt::Excerpt;
 
 /// A fault of one parameter; displays as a message that names it, what it got, and what it takes.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -17,14 +18,14 @@ pub struct QueryError {
     pub fault: QueryFault,
 }
 
-/// The kinds of fault. Texts that a client sent are in an [`Echo`].
+/// The kinds of fault. Texts that a client sent are in an [`Excerpt`].
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum QueryFault {
     /// No report has a parameter of this name.
     #[error("there is no such parameter (got {got}){}; this report takes {takes}", DidYouMean(*nearest))]
     Unknown {
         /// Its value.
-        got: Echo,
+        got: Excerpt,
         /// The parameter that was probably meant.
         nearest: Option<&'static str>,
         /// The parameters of the report.
@@ -36,7 +37,7 @@ pub enum QueryFault {
         /// The report that was asked for.
         report: ReportName,
         /// Its value.
-        got: Echo,
+        got: Excerpt,
         /// The parameters of the report.
         takes: String,
     },
@@ -44,15 +45,15 @@ pub enum QueryFault {
     #[error("given more than once (got {first} and {second}), takes one value")]
     Repeated {
         /// The value that came first.
-        first: Echo,
+        first: Excerpt,
         /// The value that came next.
-        second: Echo,
+        second: Excerpt,
     },
     /// The value is not one that the parameter takes.
     #[error("got {got}, takes {takes}{}", DidYouMean(nearest.as_deref()))]
     BadValue {
         /// The value.
-        got: Echo,
+        got: Excerpt,
         /// What would do.
         takes: Cow<'static, str>,
         /// The value that was probably meant.
@@ -62,7 +63,7 @@ pub enum QueryFault {
     #[error("got {got}, but it can not be given together with {other}; takes one of the two")]
     NotTogether {
         /// The value.
-        got: Echo,
+        got: Excerpt,
         /// The other parameter.
         other: &'static str,
     },
@@ -70,9 +71,9 @@ pub enum QueryFault {
     #[error("got {got}, which is after `to` ({end}); takes a date before it")]
     FromAfterTo {
         /// Where the range would start.
-        got: Echo,
+        got: Excerpt,
         /// Where it would end.
-        end: Echo,
+        end: Excerpt,
     },
     /// The range ends before the start that it has without a `from`.
     #[error(
@@ -80,7 +81,7 @@ pub enum QueryFault {
     )]
     ToBeforeStart {
         /// Where the range would end.
-        got: Echo,
+        got: Excerpt,
         /// Where it starts by default.
         start: &'static str,
     },
@@ -98,23 +99,6 @@ pub enum QueryFault {
     },
 }
 
-/// A text that a client sent: shown in quotes, escaped, at most [`LINE_ECHO_BYTES_MAX`] bytes of it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Echo(String);
-
-impl Echo {
-    /// Keeps what will be shown of `text`.
-    pub fn new(text: &str) -> Self {
-        Self(format!("\"{}\"", cut(text)))
-    }
-}
-
-impl fmt::Display for Echo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 struct DidYouMean<'a>(Option<&'a str>);
 
 impl fmt::Display for DidYouMean<'_> {
@@ -125,33 +109,20 @@ impl fmt::Display for DidYouMean<'_> {
 
 impl QueryError {
     pub(super) fn new(parameter: &str, fault: QueryFault) -> Self {
-        Self { parameter: cut(parameter), fault }
+        Self { parameter: Excerpt::new(parameter).to_string(), fault }
     }
 
     pub(super) fn bad(parameter: &str, got: &str, takes: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(parameter, QueryFault::BadValue { got: Echo::new(got), takes: takes.into(), nearest: None })
+        Self::new(
+            parameter,
+            QueryFault::BadValue { got: Excerpt::quoted(got), takes: takes.into(), nearest: None },
+        )
     }
-}
-
-/// The text escaped, and cut to at most the bytes that may be repeated.
-fn cut(text: &str) -> String {
-    let mut shown = String::new();
-    for character in text.chars() {
-        let escaped = character.escape_debug();
-        // An escaped ASCII quote is a backslash and a quote; no character escapes to more than 10 bytes.
-        let bytes: usize = escaped.clone().map(char::len_utf8).sum();
-        if shown.len().saturating_add(bytes) > LINE_ECHO_BYTES_MAX {
-            shown.push('…');
-            break;
-        }
-        shown.extend(escaped);
-    }
-    shown
 }
 
 /// The candidate that `text` was probably meant to be: equal but for case, or at most two letters off.
 pub(super) fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    if text.len() > LINE_ECHO_BYTES_MAX {
+    if text.len() > EXCERPT_BYTES_MAX {
         return None;
     }
     let wanted = text.to_lowercase();

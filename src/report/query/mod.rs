@@ -13,8 +13,9 @@ use crate::limits::{
 use crate::model::calendar::{HourRange, LocalRange, Unit, ZoneDatabase};
 use crate::model::catalogue::Catalogue;
 use crate::model::event::{ObjectId, Source, StoryId};
+use crate::model::excerpt::Excerpt;
 use fault::nearest;
-pub use fault::{Echo, QueryError, QueryFault};
+pub use fault::{QueryError, QueryFault};
 use parameters::{Given, Parameter, Values};
 use window::Window;
 
@@ -25,6 +26,23 @@ pub enum GroupBy {
     Story,
     /// One group per source.
     Source,
+}
+
+impl GroupBy {
+    const ALL: [Self; 2] = [Self::Story, Self::Source];
+
+    /// As in the parameter `group`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Story => "storyId",
+            Self::Source => "source",
+        }
+    }
+
+    /// The one that `text` names.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|by| by.as_str() == text)
+    }
 }
 
 /// A checked query: everything in it is in range, and the answer has a bearable size.
@@ -171,16 +189,14 @@ fn stories(report: ReportName, given: &Given<'_>, faults: &mut Vec<QueryError>) 
 }
 
 fn group(given: &Given<'_>, faults: &mut Vec<QueryError>) -> Option<GroupBy> {
-    match given.one(Parameter::Group)? {
-        "storyId" => Some(GroupBy::Story),
-        "source" => Some(GroupBy::Source),
-        other => {
-            let nearest = nearest(other, ["storyId", "source"].into_iter()).map(Into::into);
-            let fault = QueryFault::BadValue { got: Echo::new(other), takes: GROUP_TAKES.into(), nearest };
-            faults.push(QueryError::new(Parameter::Group.as_str(), fault));
-            None
-        }
+    let text = given.one(Parameter::Group)?;
+    let group = GroupBy::parse(text);
+    if group.is_none() {
+        let nearest = nearest(text, GroupBy::ALL.into_iter().map(GroupBy::as_str)).map(Into::into);
+        let fault = QueryFault::BadValue { got: Excerpt::quoted(text), takes: GROUP_TAKES.into(), nearest };
+        faults.push(QueryError::new(Parameter::Group.as_str(), fault));
     }
+    group
 }
 
 fn limit(given: &Given<'_>, faults: &mut Vec<QueryError>) -> Option<usize> {
@@ -204,7 +220,7 @@ fn unit(given: &Given<'_>, window: Option<&Window>, faults: &mut Vec<QueryError>
                 let names = Unit::ALL.into_iter().map(Unit::as_str).chain(["auto"]);
                 let nearest = nearest(text, names).map(Into::into);
                 let takes = DIMENSION_TAKES.into();
-                let fault = QueryFault::BadValue { got: Echo::new(text), takes, nearest };
+                let fault = QueryFault::BadValue { got: Excerpt::quoted(text), takes, nearest };
                 faults.push(QueryError::new(Parameter::Dimension.as_str(), fault));
             }
             unit

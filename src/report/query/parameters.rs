@@ -2,7 +2,8 @@
 //! Knows nothing of what the values mean.
 
 use super::super::ReportName;
-use super::fault::{Echo, QueryError, QueryFault, nearest};
+use super::fault::{QueryError, QueryFault, nearest};
+use crate::model::excerpt::Excerpt;
 
 /// A parameter of a report.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,18 +98,19 @@ impl<'a> Given<'a> {
             let Some(parameter) = Parameter::parse(name) else {
                 let bare = name.strip_suffix("[]").unwrap_or(name);
                 let nearest = nearest(bare, Parameter::names_of(report));
-                let fault = QueryFault::Unknown { got: Echo::new(value), nearest, takes: takes() };
+                let fault = QueryFault::Unknown { got: Excerpt::quoted(value), nearest, takes: takes() };
                 faults.push(QueryError::new(name, fault));
                 continue;
             };
             let first = given.iter().find(|(known, _)| *known == parameter).map(|(_, first)| *first);
             if !parameter.is_of(report) {
-                let fault = QueryFault::NotOfReport { report, got: Echo::new(value), takes: takes() };
+                let fault = QueryFault::NotOfReport { report, got: Excerpt::quoted(value), takes: takes() };
                 faults.push(QueryError::new(name, fault));
             } else if let Some(first) = first
                 && !parameter.has_several_values()
             {
-                let fault = QueryFault::Repeated { first: Echo::new(first), second: Echo::new(value) };
+                let fault =
+                    QueryFault::Repeated { first: Excerpt::quoted(first), second: Excerpt::quoted(value) };
                 faults.push(QueryError::new(name, fault));
             } else {
                 given.push((parameter, value));

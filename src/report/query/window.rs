@@ -3,11 +3,12 @@
 
 use chrono::NaiveDate;
 
-use super::fault::{Echo, QueryError, QueryFault, nearest};
+use super::fault::{QueryError, QueryFault, nearest};
 use super::parameters::{Given, Parameter};
 use crate::model::calendar::{
     DATE_TAKES, DateValue, End, LocalRange, Period, UnixSeconds, Zone, ZoneDatabase,
 };
+use crate::model::excerpt::Excerpt;
 
 /// The range of a query: as asked for, and widened to whole local hours.
 #[derive(Clone, Debug)]
@@ -24,7 +25,8 @@ const OFFSET_TAKES: &str = "whole minutes from -720 to 720";
 pub(super) fn zone(given: &Given<'_>, zones: &ZoneDatabase, faults: &mut Vec<QueryError>) -> Option<Zone> {
     let (offset, timezone) = (given.one(Parameter::Offset), given.one(Parameter::Timezone));
     if let (Some(_), Some(timezone)) = (offset, timezone) {
-        let fault = QueryFault::NotTogether { got: Echo::new(timezone), other: Parameter::Offset.as_str() };
+        let fault =
+            QueryFault::NotTogether { got: Excerpt::quoted(timezone), other: Parameter::Offset.as_str() };
         faults.push(QueryError::new(Parameter::Timezone.as_str(), fault));
     }
     let by_offset = offset.map(|text| {
@@ -35,7 +37,8 @@ pub(super) fn zone(given: &Given<'_>, zones: &ZoneDatabase, faults: &mut Vec<Que
     let by_name = timezone.map(|text| {
         zones.named(text).ok_or_else(|| {
             let nearest = nearest_zone(text, zones).map(|name| name.to_owned().into());
-            let fault = QueryFault::BadValue { got: Echo::new(text), takes: TIMEZONE_TAKES.into(), nearest };
+            let fault =
+                QueryFault::BadValue { got: Excerpt::quoted(text), takes: TIMEZONE_TAKES.into(), nearest };
             QueryError::new(Parameter::Timezone.as_str(), fault)
         })
     });
@@ -114,10 +117,10 @@ fn first_date() -> DateValue {
 /// The fault of a range that ends before it starts: of the parameter that was given, and of `from` where both were.
 fn backwards(from: Option<&str>, to: &str) -> QueryError {
     if let Some(from) = from {
-        let fault = QueryFault::FromAfterTo { got: Echo::new(from), end: Echo::new(to) };
+        let fault = QueryFault::FromAfterTo { got: Excerpt::quoted(from), end: Excerpt::quoted(to) };
         return QueryError::new(Parameter::From.as_str(), fault);
     }
-    let fault = QueryFault::ToBeforeStart { got: Echo::new(to), start: FIRST_DATE };
+    let fault = QueryFault::ToBeforeStart { got: Excerpt::quoted(to), start: FIRST_DATE };
     QueryError::new(Parameter::To.as_str(), fault)
 }
 
@@ -135,7 +138,7 @@ fn period(text: &str, faults: &mut Vec<QueryError>) -> Option<Period> {
         let names = || Period::ALL.into_iter().map(Period::as_str);
         let takes = names().collect::<Vec<_>>().join(", ").into();
         let fault = QueryFault::BadValue {
-            got: Echo::new(text),
+            got: Excerpt::quoted(text),
             takes,
             nearest: nearest(text, names()).map(Into::into),
         };

@@ -11,7 +11,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 
 use super::rules::{self, Given, RawEvent, Reading};
 use super::value::Value;
-use crate::intake::wire::error::{Echo, LineError, LineErrorKind};
+use crate::intake::wire::error::{Excerpt, LineError, LineErrorKind};
 use crate::intake::wire::time::TimeRules;
 
 /// The event that one JSON object tells of.
@@ -154,7 +154,7 @@ fn syntax_error(error: &serde_json::Error) -> LineError {
     let text = error.to_string();
     let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _place)| what);
     let offset = (error.column() != 0).then(|| error.column().saturating_sub(1));
-    LineError::maybe_at(offset, LineErrorKind::Json { what: Echo::new(what) })
+    LineError::maybe_at(offset, LineErrorKind::Json { what: Excerpt::new(what) })
 }
 
 /// A JSON value at the place of an event.

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 
 use super::rules::{self, Given, RawEvent, Reading};
 use super::value::{self, Value};
-use crate::intake::wire::error::{Echo, LineError, LineErrorKind};
+use crate::intake::wire::error::{Excerpt, LineError, LineErrorKind};
 use crate::intake::wire::time::TimeRules;
 use crate::limits::TAGS_COMPARED_MAX;
 use crate::model::event::EventKind;
@@ -147,15 +147,18 @@ impl<'a> Parts<'a> {
             return Err(self.error(LineErrorKind::TagKeyEmpty));
         }
         if self.peek() != Some(b'=') {
-            return Err(LineError::at(token.start, LineErrorKind::TagWithoutValue { key: Echo::new(&key) }));
+            return Err(LineError::at(
+                token.start,
+                LineErrorKind::TagWithoutValue { key: Excerpt::new(&key) },
+            ));
         }
         self.step();
         let token = self.token(Escapable::Key, |byte| matches!(byte, b',' | b' ' | b'='))?;
         if self.peek() == Some(b'=') {
-            return Err(self.error(LineErrorKind::TagEquals { key: Echo::new(&key) }));
+            return Err(self.error(LineErrorKind::TagEquals { key: Excerpt::new(&key) }));
         }
         if token.start == token.end {
-            return Err(self.error(LineErrorKind::TagValueEmpty { key: Echo::new(&key) }));
+            return Err(self.error(LineErrorKind::TagValueEmpty { key: Excerpt::new(&key) }));
         }
         Ok(Part::Tag { key, value: self.unescaped(token, Escapable::Key), offset: token.start })
     }
@@ -172,7 +175,7 @@ impl<'a> Parts<'a> {
             return Err(self.error(kind));
         }
         if !has_value {
-            let got = Echo::new(&key);
+            let got = Excerpt::new(&key);
             let only_number = spot == Spot::First && value::is_digits(key.strip_prefix('-').unwrap_or(&key));
             return Err(LineError::at(
                 token.start,
@@ -215,7 +218,7 @@ impl<'a> Parts<'a> {
         loop {
             match self.peek() {
                 None => {
-                    return Err(LineError::at(opening, LineErrorKind::StringOpen { key: Echo::new(key) }));
+                    return Err(LineError::at(opening, LineErrorKind::StringOpen { key: Excerpt::new(key) }));
                 }
                 Some(b'"') => break,
                 Some(b'\\') => {
@@ -233,7 +236,7 @@ impl<'a> Parts<'a> {
         self.step();
         match self.peek() {
             None | Some(b',' | b' ') => Ok(Value::Text(self.unescaped(token, Escapable::String))),
-            Some(_) => Err(self.error(LineErrorKind::AfterString { key: Echo::new(key) })),
+            Some(_) => Err(self.error(LineErrorKind::AfterString { key: Excerpt::new(key) })),
         }
     }
 
@@ -241,7 +244,7 @@ impl<'a> Parts<'a> {
         let offset = self.position;
         let rest = self.rest();
         let token = rest.split(' ').next().unwrap_or_default();
-        let wrong = |kind: fn(Echo) -> LineErrorKind| LineError::at(offset, kind(Echo::new(token)));
+        let wrong = |kind: fn(Excerpt) -> LineErrorKind| LineError::at(offset, kind(Excerpt::new(token)));
         if !value::is_digits(token.strip_prefix('-').unwrap_or(token)) {
             return Err(wrong(|got| LineErrorKind::Timestamp { got }));
         }
@@ -249,7 +252,7 @@ impl<'a> Parts<'a> {
         self.position = offset.saturating_add(token.len());
         self.skip_spaces();
         if self.peek().is_some() {
-            return Err(self.error(LineErrorKind::AfterTimestamp { got: Echo::new(self.rest()) }));
+            return Err(self.error(LineErrorKind::AfterTimestamp { got: Excerpt::new(self.rest()) }));
         }
         self.expect = Expect::Nothing;
         Ok(Part::Timestamp { units, offset })
@@ -422,7 +425,7 @@ fn line_event<'a>(mut parts: Parts<'a>, times: &TimeRules) -> Result<Reading<'a>
             }
             Part::Tag { key, value, offset } => {
                 if !tags.add(&key) {
-                    return Err(LineError::at(offset, LineErrorKind::TagTwice { key: Echo::new(&key) }));
+                    return Err(LineError::at(offset, LineErrorKind::TagTwice { key: Excerpt::new(&key) }));
                 }
                 raw.put_tag(&key, Given { value: Value::Text(value), offset: Some(offset) });
                 tags.keep(key);

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::value::Value;
-use crate::intake::wire::error::{Echo, LineError, LineErrorKind};
+use crate::intake::wire::error::{Excerpt, LineError, LineErrorKind};
 use crate::intake::wire::time::{Precision, Stamp, TimeRules};
 use crate::limits::NAME_BYTES_MAX;
 use crate::model::event::{Event, EventKind, InteractionId, Node, ObjectId, Source, StoryId, What};
@@ -125,7 +125,7 @@ pub(super) fn in_our_words(error: LineError, kind: Option<EventKind>) -> LineErr
         else {
             return None;
         };
-        let got = Echo::new(&format!("`{got}`"));
+        let got = Excerpt::new(&format!("`{got}`"));
         let (key, want) = match (key.as_str(), kind) {
             ("count", _) => return Some(LineErrorKind::Count { got }),
             ("paid", Some(EventKind::Conversation)) => ("paid", WANT_BOOLEAN),
@@ -190,20 +190,21 @@ fn kind(given: Option<&Given<'_>>, what: &'static str) -> Result<EventKind, Line
         }));
     };
     let text = given.text(what)?;
-    EventKind::parse(text).ok_or_else(|| given.error(LineErrorKind::Kind { what, got: Echo::new(text) }))
+    EventKind::parse(text).ok_or_else(|| given.error(LineErrorKind::Kind { what, got: Excerpt::new(text) }))
 }
 
 fn object_id(given: &Given<'_>, key: &'static str) -> Result<ObjectId, LineError> {
     let text = given.text(key)?;
     ObjectId::parse(text.as_bytes())
-        .ok_or_else(|| given.error(LineErrorKind::Id { key, got: Echo::new(text) }))
+        .ok_or_else(|| given.error(LineErrorKind::Id { key, got: Excerpt::new(text) }))
 }
 
 fn source(raw: &RawEvent<'_>) -> Result<Source, LineError> {
     let why = "; it is one of messenger, livechat, livechat3, slack, widget, app, custom";
     let given = raw.source.as_ref().ok_or_else(|| raw.missing("source", why))?;
     let text = given.text("source")?;
-    Source::parse(text.as_bytes()).ok_or_else(|| given.error(LineErrorKind::Source { got: Echo::new(text) }))
+    Source::parse(text.as_bytes())
+        .ok_or_else(|| given.error(LineErrorKind::Source { got: Excerpt::new(text) }))
 }
 
 /// How often, from an integer or an integer-valued float; 1 where it is absent.
@@ -280,7 +281,7 @@ fn node(raw: &RawEvent<'_>) -> Result<Node, LineError> {
         }
         other => {
             let offset = raw.node_type.as_ref().and_then(|given| given.offset);
-            Err(LineError::maybe_at(offset, LineErrorKind::NodeType { got: Echo::new(other) }))
+            Err(LineError::maybe_at(offset, LineErrorKind::NodeType { got: Excerpt::new(other) }))
         }
     }
 }

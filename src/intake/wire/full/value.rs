@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::intake::wire::error::{Echo, LineErrorKind};
+use crate::intake::wire::error::{Excerpt, LineErrorKind};
 
 /// A value as the client wrote it.
 #[derive(Clone, PartialEq, Debug)]
@@ -24,28 +24,28 @@ pub enum Value<'a> {
 
 impl Value<'_> {
     /// The value as an error message shows it.
-    pub(crate) fn echo(&self) -> Echo {
+    pub(crate) fn echo(&self) -> Excerpt {
         match self {
-            Self::Int(number) => Echo::new(&number.to_string()),
-            Self::Uint(number) => Echo::new(&number.to_string()),
-            Self::Float(number) => Echo::new(&number.to_string()),
-            Self::Bool(truth) => Echo::new(&truth.to_string()),
-            Self::Text(text) => Echo::new(&format!("the text `{text}`")),
-            Self::Other(name) => Echo::new(name),
+            Self::Int(number) => Excerpt::new(&number.to_string()),
+            Self::Uint(number) => Excerpt::new(&number.to_string()),
+            Self::Float(number) => Excerpt::new(&number.to_string()),
+            Self::Bool(truth) => Excerpt::new(&truth.to_string()),
+            Self::Text(text) => Excerpt::new(&format!("the text `{text}`")),
+            Self::Other(name) => Excerpt::new(name),
         }
     }
 }
 
 /// The number or boolean that `token` spells in line protocol, for the field `key` (as in its error messages).
 pub(super) fn parse_bare<'a>(key: &str, token: &str) -> Result<Value<'a>, LineErrorKind> {
-    let wrong = || LineErrorKind::FieldValue { key: Echo::new(key), got: Echo::new(token) };
+    let wrong = || LineErrorKind::FieldValue { key: Excerpt::new(key), got: Excerpt::new(token) };
     match token {
-        "" => return Err(LineErrorKind::FieldValueEmpty { key: Echo::new(key) }),
+        "" => return Err(LineErrorKind::FieldValueEmpty { key: Excerpt::new(key) }),
         "t" | "T" | "true" | "True" | "TRUE" => return Ok(Value::Bool(true)),
         "f" | "F" | "false" | "False" | "FALSE" => return Ok(Value::Bool(false)),
         _ => {}
     }
-    let out_of_range = || LineErrorKind::IntegerRange { key: Echo::new(key), got: Echo::new(token) };
+    let out_of_range = || LineErrorKind::IntegerRange { key: Excerpt::new(key), got: Excerpt::new(token) };
     if let Some(digits) = token.strip_suffix('i') {
         return if is_digits(digits.strip_prefix('-').unwrap_or(digits)) {
             digits.parse().map(Value::Int).map_err(|_overflow| out_of_range())
@@ -75,7 +75,7 @@ pub(super) fn parse_bare<'a>(key: &str, token: &str) -> Result<Value<'a>, LineEr
     if number.is_finite() {
         Ok(Value::Float(number))
     } else {
-        Err(LineErrorKind::FloatRange { key: Echo::new(key), got: Echo::new(token) })
+        Err(LineErrorKind::FloatRange { key: Excerpt::new(key), got: Excerpt::new(token) })
     }
 }
 

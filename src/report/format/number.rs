@@ -1,7 +1,7 @@
 //! The numbers of a report as text: whole, or with up to two decimals. Put into room that is there, or appended.
 
-use super::super::summary::{Figure, Scale};
 use crate::model::calendar::two_digits;
+use crate::report::summary::{Figure, Scale};
 
 /// Appends a number of a report.
 pub(super) fn write_figure(figure: Figure, out: &mut Vec<u8>) {

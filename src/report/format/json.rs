@@ -1,0 +1,343 @@
+//! Reports as JSON, in the contract's shape and order of members. Knows nothing of queries or counters.
+//!
+//! A report of 1,000 groups has millions of points, so the text around the values is made once per report and copied.
+//! Where most of them are zeros, as stories mostly are in a long range, whole runs of them are one text that all groups
+//! share, and a large report is written part by part, at the pace of whoever reads it.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::ReportPart;
+use super::number::{VALUE_ROOM, put_value, write_figure, write_whole};
+use super::output::Output;
+use crate::model::calendar::{Instants, UnixSeconds};
+use crate::model::event::Node;
+use crate::report::Report;
+use crate::report::busiest::BusiestReport;
+use crate::report::columns::Points;
+use crate::report::groups::{Group, GroupKey, Groups};
+use crate::report::popularity::PopularityRow;
+use crate::report::series::SeriesReport;
+use crate::report::summary::Scale;
+
+/// What stands between two values: `},{"date":"2019-03-17T00:00:00.000Z","value":`.
+type Separator = [u8; SEPARATOR_BYTES];
+const SEPARATOR_BYTES: usize = 45;
+/// Points after which it is looked whether a part is full.
+const ROW_POINTS_MAX: usize = 64;
+/// A separator and a zero.
+const ZERO_BYTES: usize = SEPARATOR_BYTES + 1;
+/// Where in a separator the date is.
+const DATE_PLACE: usize = 11;
+/// Bytes of the first separator that close what is not there.
+const BEFORE_FIRST: usize = 2;
+
+/// A report that is being written.
+#[derive(Debug)]
+pub(super) struct JsonWriter {
+    dates: Dates,
+}
+
+impl JsonWriter {
+    pub(super) fn new(report: &Report) -> Self {
+        match report {
+            Report::Series(report) => Self { dates: Dates::of(report) },
+            Report::Busiest(_) | Report::Popularity(_) => Self { dates: Dates::default() },
+        }
+    }
+
+    pub(super) fn write(&self, part: ReportPart<'_>, out: &mut Output) {
+        match part {
+            ReportPart::Whole(report) => {
+                out.text().push(b'{');
+                write_points(&report.points, report.dates(), &self.dates, out);
+                if report.groups.is_some() {
+                    out.text().extend_from_slice(b",\"groups\":[");
+                }
+            }
+            ReportPart::Group(report, place, group) => {
+                out.text().extend_from_slice(if place == 0 { b"{" } else { b",{" });
+                write_group_head(group, out.text());
+                write_points(group.points(), report.dates(), &self.dates, out);
+                out.text().push(b'}');
+            }
+            ReportPart::Weekday(report, day, hours) => write_weekday(report, day, hours, out.text()),
+            ReportPart::Interaction(place, row) => {
+                out.text().extend_from_slice(if place == 0 { b"[{" } else { b",{" });
+                write_interaction(row, out.text());
+            }
+            ReportPart::End(Report::Series(report)) => {
+                if let Some(groups) = &report.groups {
+                    write_groups_end(groups, out.text());
+                }
+                out.text().push(b'}');
+            }
+            ReportPart::End(Report::Popularity(report)) if report.rows().is_empty() => {
+                out.text().extend_from_slice(b"[]");
+            }
+            ReportPart::End(_) => out.text().push(b']'),
+        }
+    }
+}
+
+fn write_groups_end(groups: &Groups, text: &mut Vec<u8>) {
+    text.push(b']');
+    if groups.omitted() > 0 {
+        text.extend_from_slice(b",\"groupsOmitted\":");
+        write_whole(u64::try_from(groups.omitted()).unwrap_or(u64::MAX), text);
+    }
+}
+
+fn write_weekday(report: &BusiestReport, day: usize, hours: &[u64], text: &mut Vec<u8>) {
+    text.reserve(hours.len().saturating_mul(WEEKDAY_HOUR_BYTES));
+    let day = u64::try_from(day).unwrap_or(0);
+    text.extend_from_slice(if day == 0 { b"[[" } else { b",[" });
+    for (hour, value) in (0_u64..).zip(hours) {
+        text.extend_from_slice(if hour == 0 { b"{\"day\":" } else { b",{\"day\":" });
+        write_whole(day, text);
+        text.extend_from_slice(b",\"hour\":");
+        write_whole(hour, text);
+        text.extend_from_slice(b",\"value\":");
+        write_whole(*value, text);
+        text.extend_from_slice(b",\"usage\":");
+        write_figure(report.usage(*value), text);
+        text.push(b'}');
+    }
+    text.push(b']');
+}
+
+/// Bytes that an hour of the week mostly takes.
+const WEEKDAY_HOUR_BYTES: usize = 52;
+
+/// Writes an interaction and what closes it.
+fn write_interaction(row: &PopularityRow, out: &mut Vec<u8>) {
+    let id_after_name = match row.node() {
+        Node::Interaction(id) => Some(id),
+        Node::ContextFallback(parent) => {
+            out.extend_from_slice(b"\"parentId\":\"");
+            out.extend_from_slice(parent.0.as_bytes());
+            out.extend_from_slice(b"\",\"type\":\"contextFallback\",");
+            None
+        }
+        Node::Fallback => {
+            out.extend_from_slice(b"\"type\":\"fallback\",");
+            None
+        }
+        Node::Welcome => {
+            out.extend_from_slice(b"\"type\":\"welcome\",");
+            None
+        }
+    };
+    out.extend_from_slice(b"\"name\":");
+    write_text(row.name(), out);
+    if let Some(id) = id_after_name {
+        out.extend_from_slice(b",\"id\":\"");
+        out.extend_from_slice(id.0.as_bytes());
+        out.push(b'"');
+    }
+    out.extend_from_slice(b",\"usage\":");
+    write_figure(row.usage(), out);
+    out.extend_from_slice(b",\"value\":");
+    write_whole(row.value(), out);
+    out.push(b'}');
+}
+
+/// The texts around the values of a report with groups, which each of them repeats; none where there are no groups.
+#[derive(Debug, Default)]
+struct Dates {
+    separators: Vec<Separator>,
+    /// Each separator with a zero behind it.
+    zeros: Bytes,
+}
+
+impl Dates {
+    fn of(report: &SeriesReport) -> Self {
+        if report.groups.is_none() {
+            return Self::default();
+        }
+        let mut instants = Instants::default();
+        let starts = report.dates().iter();
+        let separators: Vec<Separator> = starts.map(|start| separator(&mut instants, *start)).collect();
+        let mut zeros = Vec::with_capacity(separators.len().saturating_mul(ZERO_BYTES));
+        for separator in &separators {
+            zeros.extend_from_slice(separator);
+            zeros.push(b'0');
+        }
+        Self { separators, zeros: zeros.into() }
+    }
+
+    /// Writes zeros in these units.
+    fn write_zeros(&self, units: Range<usize>, out: &mut Output) {
+        if units.is_empty() {
+            return;
+        }
+        // The first value has nothing before it to close.
+        let skipped = if units.start == 0 { BEFORE_FIRST } else { 0 };
+        let at = |unit: usize| unit.saturating_mul(ZERO_BYTES).min(self.zeros.len());
+        out.share(self.zeros.slice(at(units.start).saturating_add(skipped)..at(units.end)));
+    }
+}
+
+const SEPARATOR: Separator = *b"},{\"date\":\"0000-00-00T00:00:00.000Z\",\"value\":";
+
+#[inline]
+fn separator(instants: &mut Instants, start: UnixSeconds) -> Separator {
+    let mut separator = SEPARATOR;
+    date_in(&mut separator, instants, start);
+    separator
+}
+
+#[inline]
+fn date_in(separator: &mut Separator, instants: &mut Instants, start: UnixSeconds) {
+    if let Some(place) = separator.get_mut(DATE_PLACE..).and_then(<[u8]>::first_chunk_mut) {
+        instants.write(start, place);
+    }
+}
+
+fn write_group_head(group: &Group, out: &mut Vec<u8>) {
+    out.extend_from_slice(match group.key {
+        GroupKey::Story(_) => b"\"storyId\":\"",
+        GroupKey::Source(_) => b"\"source\":\"",
+    });
+    out.extend_from_slice(group.key.text().as_bytes());
+    out.extend_from_slice(b"\",");
+    if let Some(name) = &group.name {
+        out.extend_from_slice(b"\"name\":");
+        write_text(name, out);
+        out.push(b',');
+    }
+}
+
+/// Writes `"data":[…],"summary":{…}` and, in the averages, `,"overall":…`.
+fn write_points(points: &Points, starts: &[UnixSeconds], dates: &Dates, out: &mut Output) {
+    out.text().extend_from_slice(b"\"data\":[");
+    let (start, units) = (points.start, points.units);
+    if dates.separators.is_empty() {
+        write_only_series(points, starts, out.text());
+    } else {
+        let end = start.saturating_add(points.values.len());
+        dates.write_zeros(0..start, out);
+        let mut separators = dates.separators.get(start..).unwrap_or_default().iter();
+        let (row, mut values) = (PointWriter::of(points), points.values.iter().copied());
+        let mut at = start;
+        while at < end {
+            // The first value of all has nothing before it to close.
+            let units = if at == 0 { 1 } else { ROW_POINTS_MAX.min(end.saturating_sub(at)) };
+            let text = out.text();
+            let begin = text.len();
+            row.write(units, &mut values, text, |place| {
+                if let Some(separator) = separators.next() {
+                    *place = *separator;
+                }
+            });
+            if at == 0 {
+                text.drain(begin..text.len().min(begin.saturating_add(BEFORE_FIRST)));
+            }
+            at = at.saturating_add(units);
+        }
+        dates.write_zeros(end..units, out);
+    }
+    let out = out.text();
+    if units > 0 {
+        out.push(b'}');
+    }
+    out.extend_from_slice(b"],\"summary\":{\"total\":");
+    write_figure(points.summary.total, out);
+    out.extend_from_slice(b",\"min\":");
+    write_figure(points.summary.min, out);
+    out.extend_from_slice(b",\"max\":");
+    write_figure(points.summary.max, out);
+    out.extend_from_slice(b",\"avg\":");
+    write_figure(points.summary.avg, out);
+    out.push(b'}');
+    if let Some(overall) = points.overall {
+        out.extend_from_slice(b",\"overall\":");
+        write_figure(overall, out);
+    }
+}
+
+/// Writes the points of a series that is the only one of its report.
+fn write_only_series(points: &Points, starts: &[UnixSeconds], text: &mut Vec<u8>) {
+    let mut instants = Instants::default();
+    let mut starts = starts.iter();
+    let mut values = points.values();
+    let row = PointWriter::of(points);
+    let mut separate = |place: &mut Separator| {
+        *place = SEPARATOR;
+        if let Some(start) = starts.next() {
+            date_in(place, &mut instants, *start);
+        }
+    };
+    let begin = text.len();
+    row.write(1, &mut values, text, &mut separate);
+    // The first value has nothing before it to close.
+    text.drain(begin..text.len().min(begin.saturating_add(BEFORE_FIRST)));
+    row.write(points.units.saturating_sub(1), &mut values, text, separate);
+}
+
+/// How points of a series are written: into room that is made for many of them at once, so that none asks whether there is
+/// some.
+#[derive(Clone, Copy)]
+struct PointWriter {
+    scale: Scale,
+    value_room: usize,
+}
+
+impl PointWriter {
+    fn of(points: &Points) -> Self {
+        let digits = usize::try_from(points.summary.max.digits()).unwrap_or(VALUE_ROOM);
+        // Hundredths have a point, and a zero where there is nothing before it.
+        Self { scale: points.scale, value_room: digits.saturating_add(3).min(VALUE_ROOM) }
+    }
+
+    /// Appends so many points: the separator that `separate` makes, then the next of the values.
+    #[inline]
+    fn write(
+        self,
+        units: usize,
+        values: &mut impl Iterator<Item = u64>,
+        text: &mut Vec<u8>,
+        mut separate: impl FnMut(&mut Separator),
+    ) {
+        let begin = text.len();
+        let room = units.saturating_mul(SEPARATOR_BYTES.saturating_add(self.value_room));
+        text.resize(begin.saturating_add(room), 0);
+        let mut end = begin;
+        for value in values.take(units) {
+            let Some((point, rest)) = text.get_mut(end..).and_then(<[u8]>::split_first_chunk_mut) else {
+                break;
+            };
+            separate(point);
+            end = end.saturating_add(SEPARATOR_BYTES).saturating_add(put_value(value, self.scale, rest));
+        }
+        text.truncate(end);
+    }
+}
+
+/// Writes a JSON string. Names come from clients and can hold anything but invalid UTF-8.
+fn write_text(text: &str, out: &mut Vec<u8>) {
+    const HEX: [u8; 16] = *b"0123456789abcdef";
+    out.push(b'"');
+    let is_plain = |byte: u8| byte >= 0x20 && !matches!(byte, b'"' | b'\\' | 0x7f);
+    if text.bytes().all(is_plain) {
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
+    }
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            0..0x20 | 0x7f => {
+                let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+            }
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
+}

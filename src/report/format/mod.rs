@@ -1,0 +1,140 @@
+//! Reports as text. A report is cut into the same parts for every format; a format is one arm of [`Writer::write`].
+//! Knows nothing of queries or counters.
+
+mod csv;
+mod json;
+mod number;
+mod output;
+mod read;
+
+use bytes::Bytes;
+
+use super::Report;
+use super::busiest::BusiestReport;
+use super::groups::Group;
+use super::popularity::PopularityRow;
+use super::series::SeriesReport;
+use json::JsonWriter;
+use output::Output;
+
+/// The spellings of a report.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReportFormat {
+    /// The contract's JSON, without white space.
+    Json,
+    /// Comma-separated values with a heading, one row a value, for sheets and scripts.
+    Csv,
+}
+
+/// A part of a report, in the order in which every format writes them.
+#[derive(Clone, Copy, Debug)]
+enum ReportPart<'a> {
+    /// The points of everything together.
+    Whole(&'a SeriesReport),
+    /// The points of the group at that place.
+    Group(&'a SeriesReport, usize, &'a Group),
+    /// The hours of a weekday, 0 = Sunday.
+    Weekday(&'a BusiestReport, usize, &'a [u64]),
+    /// The interaction at that place.
+    Interaction(usize, &'a PopularityRow),
+    /// What closes the report; always the last.
+    End(&'a Report),
+}
+
+impl Report {
+    /// The part at a place, which counts from 0.
+    fn part(&self, place: usize) -> ReportPart<'_> {
+        let part = match self {
+            Self::Series(report) => match place.checked_sub(1) {
+                None => Some(ReportPart::Whole(report)),
+                Some(place) => {
+                    let groups = report.groups.as_ref().map_or(&[][..], |groups| groups.list());
+                    groups.get(place).map(|group| ReportPart::Group(report, place, group))
+                }
+            },
+            Self::Busiest(report) => {
+                report.days().nth(place).map(|hours| ReportPart::Weekday(report, place, hours))
+            }
+            Self::Popularity(report) => {
+                report.rows().get(place).map(|row| ReportPart::Interaction(place, row))
+            }
+        };
+        part.unwrap_or(ReportPart::End(self))
+    }
+
+    /// Appends the report in a format.
+    pub fn write(&self, format: ReportFormat, out: &mut Vec<u8>) {
+        let mut output = Output::whole(std::mem::take(out));
+        let mut writer = Writer::new(format, self);
+        while !writer.write_next(self, &mut output) {}
+        *out = output.into_text();
+    }
+
+    /// The same text in parts, which are written one by one as they are asked for.
+    pub fn into_text_parts(self, format: ReportFormat) -> TextParts {
+        let writer = Writer::new(format, &self);
+        TextParts { report: self, writer, is_written: false, output: Output::in_parts() }
+    }
+}
+
+/// A report as text, in parts of which none is empty.
+#[derive(Debug)]
+pub struct TextParts {
+    report: Report,
+    writer: Writer,
+    is_written: bool,
+    output: Output,
+}
+
+impl Iterator for TextParts {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(part) = self.output.next_part() {
+                return Some(part);
+            }
+            if self.is_written {
+                return None;
+            }
+            self.is_written = self.writer.write_next(&self.report, &mut self.output);
+            if self.is_written {
+                self.output.finish_part();
+            }
+        }
+    }
+}
+
+/// A report that is being written in a format.
+#[derive(Debug)]
+struct Writer {
+    format: FormatWriter,
+    next: usize,
+}
+
+#[derive(Debug)]
+enum FormatWriter {
+    Json(JsonWriter),
+    Csv,
+}
+
+impl Writer {
+    fn new(format: ReportFormat, report: &Report) -> Self {
+        let format = match format {
+            ReportFormat::Json => FormatWriter::Json(JsonWriter::new(report)),
+            ReportFormat::Csv => FormatWriter::Csv,
+        };
+        Self { format, next: 0 }
+    }
+
+    /// Writes the next part; whether it was the last.
+    fn write_next(&mut self, report: &Report, out: &mut Output) -> bool {
+        let part = report.part(self.next);
+        self.next = self.next.saturating_add(1);
+        match &self.format {
+            FormatWriter::Json(json) => json.write(part, out),
+            FormatWriter::Csv => csv::write(part, out),
+        }
+        matches!(part, ReportPart::End(_))
+    }
+}
