@@ -9,7 +9,7 @@ use tallyd::model::catalogue::Catalogue;
 use tallyd::model::event::{Metric, ObjectId, SeriesKey, Source, StoryId};
 use tallyd::platform::clock::Clock;
 use tallyd::platform::disk::Disk;
-use tallyd::store::journal::{Epoch, Record, Replay, Sequence, Staged, Writer, record};
+use tallyd::store::journal::{Record, Replay, Sequence, Staged, StoreId, Writer, record};
 use tallyd::store::{Fsync, Store, StoreOptions};
 
 fn main() {
@@ -17,7 +17,7 @@ fn main() {
 }
 
 const INCREMENTS: usize = 2_700;
-const EPOCH: Epoch = Epoch::new(1);
+const STORE_ID: StoreId = StoreId::new(1);
 
 /// As one read of a busy connection gives them: many series, the same hour or one of two before.
 fn increments() -> Vec<Increment> {
@@ -58,7 +58,7 @@ fn encode_increments(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn append_32_records(bencher: Bencher<'_, '_>) {
     let folder = tempfile::tempdir().unwrap();
-    let mut writer = Writer::create(&Disk::new(), folder.path(), EPOCH, Sequence::FIRST).unwrap();
+    let mut writer = Writer::create(&Disk::new(), folder.path(), STORE_ID, Sequence::FIRST).unwrap();
     let encoded = encoded();
     bencher.counter(BytesCount::new(32 * encoded.len())).bench_local(|| {
         for _ in 0..32 {
@@ -125,14 +125,14 @@ fn define(catalogue: &Catalogue) -> Batch {
 #[divan::bench]
 fn replay_1000_records(bencher: Bencher<'_, '_>) {
     let folder = tempfile::tempdir().unwrap();
-    let mut writer = Writer::create(&Disk::new(), folder.path(), EPOCH, Sequence::FIRST).unwrap();
+    let mut writer = Writer::create(&Disk::new(), folder.path(), STORE_ID, Sequence::FIRST).unwrap();
     let encoded = encoded();
     for _ in 0..1000 {
         writer.stage(parts(&encoded)).unwrap();
     }
     writer.commit().unwrap();
     bencher.counter(ItemsCount::new(1000 * INCREMENTS)).bench_local(|| {
-        let mut replay = Replay::open(&Disk::new(), folder.path(), EPOCH, Sequence::START).unwrap();
+        let mut replay = Replay::open(&Disk::new(), folder.path(), STORE_ID, Sequence::START).unwrap();
         let mut record = Record::default();
         let mut increments = 0;
         while replay.next_into(&mut record).unwrap() {

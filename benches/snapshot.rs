@@ -9,7 +9,7 @@ use tallyd::model::batch::{Change, Definition, Increment};
 use tallyd::model::calendar::Hour;
 use tallyd::model::event::{Metric, ObjectId, SeriesKey, Source, StoryId};
 use tallyd::platform::disk::Disk;
-use tallyd::store::journal::{self, Sequence, record};
+use tallyd::store::journal::{self, Sequence, StoreId, record};
 use tallyd::store::recover::{Recovered, recover};
 use tempfile::TempDir;
 
@@ -28,14 +28,14 @@ fn key(number: u32) -> SeriesKey {
 }
 
 fn open(dir: &Path) -> Recovered {
-    recover(&Disk::new(), dir, &mut || {}).expect("it opens")
+    recover(&Disk::new(), dir, StoreId::new(1), &mut || {}).expect("it opens")
 }
 
 /// Writes batches of a thousand increments, with the definitions first; gives the last record.
 fn write(dir: &Path, recovered: &Recovered, increments: impl Iterator<Item = Increment>) -> Sequence {
     let folder = dir.join("journal");
-    let (epoch, next) = (recovered.epoch, recovered.next_sequence);
-    let mut writer = journal::Writer::create(&Disk::new(), &folder, epoch, next).expect("it is made");
+    let (store_id, next) = (recovered.store_id, recovered.next_sequence);
+    let mut writer = journal::Writer::create(&Disk::new(), &folder, store_id, next).expect("it is made");
     let definitions: Vec<Definition> = (0..SERIES)
         .map(key)
         .map(|key| Definition { id: recovered.catalogue.intern(&key).expect("there is room"), key })

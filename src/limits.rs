@@ -105,6 +105,8 @@ pub const SNAPSHOT_MERGE_BYTES_MIN: u64 = 256 * 1024;
 pub const SNAPSHOT_NICENESS: i32 = 5;
 /// Blocks of a snapshot that are read and checked ahead of the thread that takes them into the counters.
 pub const LOAD_BLOCKS_AHEAD: usize = 16;
+/// Bytes of a snapshot's parts up to which they are loaded without a thread of their own.
+pub const LOAD_INLINE_BYTES_MAX: u64 = 1024 * 1024;
 
 const _: () = assert!(
     SNAPSHOT_BLOCK_BYTES + 16 * FRAME_CELLS_MAX <= SNAPSHOT_BLOCK_BYTES_MAX,

@@ -15,11 +15,11 @@ use tallyd::model::batch::{Batch, Increment, SeriesId};
 use tallyd::model::calendar::Hour;
 use tallyd::platform::disk::Disk;
 use tallyd::store::journal::{
-    Epoch, JournalError, Record, Replay, Sequence, Staged, TornTail, Writer, find_torn_tail, record,
+    JournalError, Record, Replay, Sequence, Staged, StoreId, TornTail, Writer, find_torn_tail, record,
     repair_tail,
 };
 
-const EPOCH: Epoch = Epoch::new(77);
+const STORE_ID: StoreId = StoreId::new(77);
 const HEADER: usize = 32;
 
 /// A journal in a directory of its own.
@@ -52,7 +52,7 @@ impl Journal {
     /// Segments with so many records each, the last one open.
     fn of(segments: &[u64]) -> Self {
         let journal = Self { folder: tempfile::tempdir().unwrap() };
-        let mut writer = Writer::create(&Disk::new(), journal.path(), EPOCH, Sequence::FIRST).unwrap();
+        let mut writer = Writer::create(&Disk::new(), journal.path(), STORE_ID, Sequence::FIRST).unwrap();
         let mut number = 0;
         for (index, records) in segments.iter().enumerate() {
             if index > 0 {
@@ -111,12 +111,12 @@ impl Journal {
 
     /// What a start makes of it: the torn tail that it cuts, and the numbers of the records that are left.
     fn start(&self) -> Result<(Option<TornTail>, u64), JournalError> {
-        let torn = repair_tail(&Disk::new(), self.path(), EPOCH)?;
+        let torn = repair_tail(&Disk::new(), self.path(), STORE_ID)?;
         Ok((torn, self.read(Sequence::START)?))
     }
 
     fn read(&self, after: Sequence) -> Result<u64, JournalError> {
-        let mut replay = Replay::open(&Disk::new(), self.path(), EPOCH, after)?;
+        let mut replay = Replay::open(&Disk::new(), self.path(), STORE_ID, after)?;
         let mut record = Record::default();
         let mut last = after.get();
         while replay.next_into(&mut record)? {
@@ -159,7 +159,7 @@ fn start_cuts_the_newest_segment_wherever_it_was_torn() {
         }
         assert_eq!(journal.start().unwrap(), (None, last), "the second start differs at {length} bytes");
         let mut writer =
-            Writer::create(&Disk::new(), journal.path(), EPOCH, Sequence::new(last + 1)).unwrap();
+            Writer::create(&Disk::new(), journal.path(), STORE_ID, Sequence::new(last + 1)).unwrap();
         write(&mut writer, last + 1);
         assert_eq!(journal.start().unwrap(), (None, last + 1), "going on differs at {length} bytes");
     }
@@ -243,7 +243,7 @@ fn start_cuts_a_hole_that_a_power_cut_left_in_what_was_not_synced() {
     let folder = tempfile::tempdir().unwrap();
     let disk = Disk::new();
     for synced in [0, 1, 2] {
-        let mut writer = Writer::create(&disk, folder.path(), EPOCH, Sequence::FIRST).unwrap();
+        let mut writer = Writer::create(&disk, folder.path(), STORE_ID, Sequence::FIRST).unwrap();
         let mut increments = Vec::new();
         record::encode_increments(&vec![batch(1).increments[0]; 1000], &mut increments);
         let mut ends = vec![];
@@ -260,7 +260,7 @@ fn start_cuts_a_hole_that_a_power_cut_left_in_what_was_not_synced() {
         let mut content = fs::read(&path).unwrap();
         content[ends[0] as usize..ends[1] as usize].fill(0);
         fs::write(&path, content).unwrap();
-        let found = find_torn_tail(&disk, folder.path(), EPOCH);
+        let found = find_torn_tail(&disk, folder.path(), STORE_ID);
         if synced < 2 {
             assert_eq!(found.unwrap().unwrap().offset, ends[0], "record 2 was not known to be synced");
         } else {
@@ -280,7 +280,7 @@ fn start_refuses_missing_segments_with_the_missing_number() {
         for path in paths {
             fs::remove_file(path).unwrap();
         }
-        repair_tail(&Disk::new(), journal.path(), EPOCH).unwrap();
+        repair_tail(&Disk::new(), journal.path(), STORE_ID).unwrap();
         match journal.read(Sequence::new(after)) {
             Err(JournalError::Gap { missing: number, .. } | JournalError::Ends { missing: number, .. }) => {
                 assert_eq!(number.get(), missing, "without {removed:?}");
@@ -321,7 +321,7 @@ fn start_refuses_swapped_renamed_and_foreign_segments() {
     assert!(matches!(journal.start(), Err(JournalError::Damaged { .. })));
 
     journal.restore(&whole);
-    let outcome = find_torn_tail(&Disk::new(), journal.path(), Epoch::new(78));
+    let outcome = find_torn_tail(&Disk::new(), journal.path(), StoreId::new(78));
     assert!(matches!(outcome, Err(JournalError::Foreign { .. })));
 }
 

@@ -33,7 +33,7 @@ pub fn load_read_only(
 ) -> Result<Contents, OpenError> {
     let (_held, found) = recover::find_for_reading(disk, data_dir)?;
     let Chosen { manifest, mut loaded, .. } = recover::choose(disk, data_dir, &found, progress)?;
-    let torn = journal::find_torn_tail(disk, &data_dir.join(JOURNAL_FOLDER), manifest.epoch)?;
+    let torn = journal::find_torn_tail(disk, &data_dir.join(JOURNAL_FOLDER), manifest.store_id)?;
     match super::load::replay(disk, data_dir, &manifest, &mut loaded, progress) {
         Ok(()) => {}
         // The records before a torn end are loaded; there are none behind it.

@@ -11,12 +11,12 @@ use std::thread;
 use crossbeam::channel;
 
 use super::fold::JOURNAL_FOLDER;
-use crate::limits::{LOAD_BLOCKS_AHEAD, SERIES_MAX};
+use crate::limits::{LOAD_BLOCKS_AHEAD, LOAD_INLINE_BYTES_MAX, SERIES_MAX};
 use crate::model::batch::{Batch, Change, Definition, SeriesId};
 use crate::model::catalogue::{Catalogue, CatalogueLimits, FIRST_STORY_SERIES};
 use crate::model::counters::{self, CheckedFrames, Counters};
 use crate::platform::disk::{Disk, DiskError, Operation};
-use crate::store::journal::{Epoch, JournalError, Record, Replay, Sequence};
+use crate::store::journal::{JournalError, Record, Replay, Sequence, StoreId};
 use crate::store::snapshot::dictionary::{self, Cleared, Entry};
 use crate::store::snapshot::manifest::Manifest;
 use crate::store::snapshot::names;
@@ -62,7 +62,7 @@ pub(crate) fn load(
     let loaded = Loaded { catalogue, counters, writer, cleared: Cleared::default(), replayed };
     let mut loading = Loading { loaded, defined: Vec::new() };
     for piece in &manifest.dictionary {
-        dictionary::read(disk, &folder, (manifest.epoch, piece), |entries| {
+        dictionary::read(disk, &folder, (manifest.store_id, piece), |entries| {
             progress();
             entries.iter().try_for_each(|entry| loading.apply(entry))
         })?;
@@ -83,7 +83,7 @@ pub(crate) fn replay(
     progress: &mut dyn FnMut(),
 ) -> Result<(), JournalError> {
     let journal = data_dir.join(JOURNAL_FOLDER);
-    let mut replay = Replay::open(disk, &journal, manifest.epoch, manifest.position)?;
+    let mut replay = Replay::open(disk, &journal, manifest.store_id, manifest.position)?;
     let mut record = Record::default();
     while replay.next_into(&mut record)? {
         apply(&loaded.catalogue, &mut loaded.writer, &record.batch);
@@ -158,7 +158,7 @@ impl Loading {
         Ok(())
     }
 
-    /// Loads all parts: a thread beside this one reads and checks the frames, this one takes them.
+    /// Loads all parts. Of a large snapshot a thread beside this one reads and checks the frames, this one adds them.
     fn load_parts(
         &mut self,
         disk: &Disk,
@@ -169,11 +169,22 @@ impl Loading {
         let Some(first) = manifest.parts.first() else { return Ok(()) };
         let Loaded { counters, writer, cleared, .. } = &mut self.loaded;
         let checking = Checking { disk, folder, counters, cleared, defined: &self.defined };
+        let bytes = manifest.parts.iter().fold(0_u64, |sum, part| sum.saturating_add(part.sum.bytes));
+        if bytes <= LOAD_INLINE_BYTES_MAX {
+            return manifest.parts.iter().try_for_each(|part| {
+                progress();
+                checking.check_part(manifest.store_id, part, &mut |mut frames| {
+                    writer.load_checked(&mut frames);
+                    true
+                })
+            });
+        }
         thread::scope(|scope| {
             let (checked, blocks) = channel::bounded(LOAD_BLOCKS_AHEAD);
             let check = move || {
                 let outcome = manifest.parts.iter().try_for_each(|part| {
-                    checking.check_part(manifest.epoch, part, &mut |frames| checked.send(Ok(frames)).is_ok())
+                    checking
+                        .check_part(manifest.store_id, part, &mut |frames| checked.send(Ok(frames)).is_ok())
                 });
                 if let Err(error) = outcome {
                     // Nobody waits for it where the other thread has panicked.
@@ -209,11 +220,11 @@ impl Checking<'_> {
     /// Hands the frames of a part over, block by block, until `take` does not want any more.
     fn check_part(
         &self,
-        epoch: Epoch,
+        store_id: StoreId,
         part: &FileRef,
         take: &mut dyn FnMut(CheckedFrames) -> bool,
     ) -> Result<(), SnapshotError> {
-        let mut reader = PartReader::open(self.disk, self.folder, epoch, part)?;
+        let mut reader = PartReader::open(self.disk, self.folder, store_id, part)?;
         let mut frames = Frames::default();
         while reader.next(&mut frames)? {
             let mut checked = CheckedFrames::default();

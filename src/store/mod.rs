@@ -6,6 +6,7 @@
 //! snapshotter (folds). All queues between them are bounded.
 
 pub mod contents;
+mod core;
 pub mod error;
 pub mod fold;
 pub mod journal;
@@ -17,36 +18,33 @@ mod sequencer;
 pub mod snapshot;
 mod snapshotter;
 mod status;
+mod stepped;
 mod syncer;
 pub mod verify;
 mod worker;
 mod write_handle;
 
-use std::collections::HashSet;
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam::channel::{self, Sender};
+use crossbeam::channel::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
 pub use error::{CloseError, OpenError, Refusal, Uncertainty, WriteError};
 pub use poison::PoisonCause;
 pub use status::{Figures, Status};
+pub use stepped::{Part, Stepped};
 pub use write_handle::{CommitAck, PendingCommit, WriteHandle};
 
-use crate::limits::GROUPS_UNSYNCED_MAX;
 use crate::model::catalogue::Catalogue;
 use crate::model::counters::Counters;
 use crate::platform::clock::Clock;
-use crate::platform::disk::{Disk, Lock};
-use crate::store::journal::JournalError;
-use reserve::Reserve;
-use sequencer::Sequencer;
-use snapshotter::{Control, Snapshotter};
-use status::OncePerMinute;
-use syncer::{SyncGate, Syncer};
+use crate::platform::disk::Disk;
+use core::Core;
+use journal::StoreId;
+use snapshotter::Control;
 use worker::Worker;
 
 const LOCK_NAME: &str = "LOCK";
@@ -132,65 +130,21 @@ impl Store {
         options: StoreOptions,
         progress: &mut dyn FnMut(),
     ) -> Result<(Self, Recovery), OpenError> {
-        let data_dir = &options.data_dir;
-        let lock = lock(disk, data_dir)?;
-        let recovered = recover::recover(disk, data_dir, progress)?;
-        let reserve = Arc::new(Reserve::new(disk, data_dir));
-        reserve.keep();
-        let next = recovered.next_sequence;
-        let directory = data_dir.join(fold::JOURNAL_FOLDER);
-        let begin = || journal::Writer::create(disk, &directory, recovered.epoch, next);
-        let journal = begin_journal(begin, &reserve)?;
-
-        let status = Arc::new(Status::default());
-        status.note_written(next.previous());
-        status.note_synced(next.previous());
-        status.note_segment();
-        let (write_handle, queue) = WriteHandle::new(Arc::clone(&status));
-        let gate = Arc::new(SyncGate::new(Arc::clone(&status), journal.file()));
-        let (syncs, jobs) = channel::bounded(GROUPS_UNSYNCED_MAX);
-        let (control, orders) = channel::bounded(2);
-
-        let syncer =
-            Syncer { jobs, gate: Arc::clone(&gate), fsync: options.fsync, interval: options.fsync_interval };
-        let snapshotter = Snapshotter {
-            folder: recovered.folder,
-            control: orders,
-            queue: write_handle.queue().downgrade(),
-            interval: options.snapshot_interval,
-            gate: Arc::clone(&gate),
-            reserve: Arc::clone(&reserve),
-            status: Arc::clone(&status),
-            clock: options.clock.clone(),
-        };
-        let sequencer = Sequencer {
-            queue,
-            catalogue: Arc::clone(&recovered.catalogue),
-            counters: recovered.writer,
-            journal,
-            status: Arc::clone(&status),
-            gate,
-            fsync: options.fsync,
-            syncs,
-            reserve,
-            closing: write_handle.closing(),
-            refusals_logged: OncePerMinute::new(options.clock.clone()),
-            cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            defining: HashSet::default(),
-        };
-        let context = worker::Context { status, lock };
+        let (core, recovery) = Core::open(disk, &options, StoreId::random(), progress)?;
+        let context = worker::Context { status: core.status, lock: core.lock };
+        let Core { sequencer, syncer, snapshotter, .. } = core;
         let store = Self {
-            write_handle,
-            catalogue: recovered.catalogue,
-            counters: recovered.counters,
+            write_handle: core.write_handle,
+            catalogue: core.catalogue,
+            counters: core.counters,
             clock: options.clock,
             sequencer: Worker::start("sequencer", &context, || sequencer.run())?,
             syncer: Worker::start("syncer", &context, || syncer.run())?,
             snapshotter: Worker::start("snapshotter", &context, || snapshotter.run())?,
-            control,
+            control: core.control,
             context,
         };
-        Ok((store, recovered.report))
+        Ok((store, recovery))
     }
 
     /// The way in for writes.
@@ -258,29 +212,5 @@ impl Store {
         drop(self.context);
         sealed.map_err(CloseError::NotSealed)?;
         snapshot.map_err(CloseError::SnapshotFailed)
-    }
-}
-
-/// Begins the journal; where the disk is so full that even an empty segment finds no room, in the reserve's. A full
-/// disk must not keep reports from going on.
-fn begin_journal(
-    begin: impl Fn() -> Result<journal::Writer, JournalError>,
-    reserve: &Reserve,
-) -> Result<journal::Writer, OpenError> {
-    match begin() {
-        Err(JournalError::Disk(error)) if error.is_no_space() && reserve.give_up()? => {
-            tracing::warn!(%error, "the disk is full: the room kept aside goes to the journal");
-            reserve.release();
-            Ok(begin()?)
-        }
-        outcome => Ok(outcome?),
-    }
-}
-
-fn lock(disk: &Disk, data_dir: &Path) -> Result<Arc<Lock>, OpenError> {
-    disk.create_directory(data_dir)?;
-    match disk.try_lock(&data_dir.join(LOCK_NAME))? {
-        Some(lock) => Ok(Arc::new(lock)),
-        None => Err(OpenError::Locked { directory: data_dir.to_owned() }),
     }
 }

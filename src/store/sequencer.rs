@@ -20,7 +20,7 @@ use super::poison::PoisonCause;
 use super::reserve::Reserve;
 use super::status::{OncePerMinute, Status};
 use super::syncer::{PendingAck, SyncGate, SyncJob};
-use super::write_handle::{CommitAck, Message, Outcome, Submission, send_outcome};
+use super::write_handle::{CommitAck, Message, Outcome, Sealed, Submission, send_outcome};
 use crate::limits::{BATCHES_QUEUED_MAX, GROUP_BYTES_MAX, SEGMENT_BYTES_MAX};
 use crate::model::batch::{Batch, Change, Definition, SeriesId};
 use crate::model::catalogue::Catalogue;
@@ -60,7 +60,7 @@ struct StagedBatch {
 impl Sequencer {
     /// Works until the store is being closed, or every write handle is gone; then seals. Returns the last record sealed, or in
     /// words why the journal is not sealed.
-    pub(super) fn run(mut self) -> Result<Sequence, String> {
+    pub(super) fn run(mut self) -> Sealed {
         while let Some(message) = self.next() {
             self.handle(message);
             if self.closing.load(Ordering::Acquire) {
@@ -80,6 +80,20 @@ impl Sequencer {
             std::thread::yield_now();
         }
         self.queue.blocking_recv()
+    }
+
+    /// Handles what waits, up to one commit group; `false` where nothing waits, or no sync can be asked for.
+    pub(super) fn step(&mut self) -> bool {
+        if self.syncs.is_full() {
+            return false;
+        }
+        match self.queue.try_recv() {
+            Ok(message) => {
+                self.handle(message);
+                true
+            }
+            Err(_) => false,
+        }
     }
 
     fn handle(&mut self, message: Message) {
@@ -302,7 +316,7 @@ impl Sequencer {
 
     /// Syncs and ends the open segment; returns the last record that may be folded. Where the next segment cannot
     /// be made, the open one goes on: all that is in it is synced, and a fold may well be what makes room.
-    fn seal(&mut self) -> Result<Sequence, String> {
+    pub(super) fn seal(&mut self) -> Sealed {
         let permit = self.gate.enter();
         if let Some(cause) = self.status.poison().cause() {
             return Err(cause.to_string());

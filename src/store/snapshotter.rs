@@ -13,12 +13,12 @@ use super::fold::{FoldDone, FoldError, Folder};
 use super::reserve::Reserve;
 use super::status::Status;
 use super::syncer::SyncGate;
-use super::write_handle::Message;
+use super::write_handle::{Message, Sealed};
 use crate::limits::SNAPSHOT_NICENESS;
 use crate::platform::clock::Clock;
 use crate::store::journal::Sequence;
 
-/// What the snapshotter is told.
+/// A message to the snapshotter.
 #[derive(Debug)]
 pub(super) enum Control {
     /// Do not wait for the interval.
@@ -27,7 +27,7 @@ pub(super) enum Control {
     Finish(Sequence),
 }
 
-/// The thread that makes snapshots.
+/// Makes snapshots.
 pub(super) struct Snapshotter {
     pub(super) folder: Folder,
     pub(super) control: Receiver<Control>,
@@ -38,6 +38,10 @@ pub(super) struct Snapshotter {
     pub(super) reserve: Arc<Reserve>,
     pub(super) status: Arc<Status>,
     pub(super) clock: Clock,
+    /// The next snapshot by the clock, where the snapshotter is stepped.
+    pub(super) due: Duration,
+    /// The reply to a seal that was asked for in a step.
+    pub(super) sealing: Option<Receiver<Sealed>>,
 }
 
 impl Snapshotter {
@@ -47,40 +51,65 @@ impl Snapshotter {
         loop {
             match self.control.recv_timeout(self.interval) {
                 Err(RecvTimeoutError::Timeout) | Ok(Control::Now) => {
-                    if let Some(through) = self.seal() {
-                        // A failure is in the status; the next interval tries again.
-                        self.snapshot(through).unwrap_or_default();
+                    if let Some(sealed) = self.seal() {
+                        self.snapshot_if_sealed(sealed);
                     }
                 }
-                Ok(Control::Finish(through)) => return self.snapshot(through),
+                Ok(Control::Finish(through)) => return self.snapshot_through(through),
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
         }
     }
 
-    /// Has the sequencer seal the journal; `None` where it could not, or is gone.
-    fn seal(&self) -> Option<Sequence> {
+    /// Has the next step ask for a seal.
+    pub(super) fn request(&mut self) {
+        self.due = self.clock.monotonic();
+    }
+
+    /// Asks for a seal when a snapshot is due by the clock, and makes the snapshot when there is one; `false` where
+    /// nothing is due.
+    pub(super) fn step(&mut self) -> bool {
+        if let Some(sealing) = &self.sealing {
+            let Ok(sealed) = sealing.try_recv() else { return false };
+            self.sealing = None;
+            self.snapshot_if_sealed(sealed);
+            return true;
+        }
+        if self.clock.monotonic() < self.due {
+            return false;
+        }
+        self.gate.sync_written();
+        let (reply, sealed) = channel::bounded(1);
+        let asked = self.queue.upgrade().is_some_and(|queue| queue.try_send(Message::Seal(reply)).is_ok());
+        if asked {
+            self.sealing = Some(sealed);
+            self.due = self.clock.monotonic().saturating_add(self.interval);
+        }
+        asked
+    }
+
+    /// Has the sequencer seal the journal; `None` where it is gone.
+    fn seal(&self) -> Option<Sealed> {
         // So that the sequencer's own sync, for which every batch waits, finds little left to do.
         self.gate.sync_written();
         let (reply, sealed) = channel::bounded(1);
-        let queue = self.queue.upgrade()?;
-        if queue.blocking_send(Message::Seal(reply)).is_err() {
-            return None;
-        }
-        drop(queue);
-        match sealed.recv() {
-            Ok(Ok(through)) => Some(through),
-            Ok(Err(reason)) => {
+        self.queue.upgrade()?.blocking_send(Message::Seal(reply)).ok()?;
+        sealed.recv().ok()
+    }
+
+    fn snapshot_if_sealed(&mut self, sealed: Sealed) {
+        match sealed {
+            // A failure is in the status; the next interval tries again.
+            Ok(through) => self.snapshot_through(through).unwrap_or_default(),
+            Err(reason) => {
                 self.status.snapshot_failed(&reason);
                 tracing::error!(%reason, "no snapshot: the journal could not be sealed");
-                None
             }
-            // The sequencer is gone, which its own guard tells.
-            Err(_) => None,
         }
     }
 
-    fn snapshot(&mut self, through: Sequence) -> Result<(), String> {
+    /// Makes a snapshot of the records up to `through`, unless there is one.
+    pub(super) fn snapshot_through(&mut self, through: Sequence) -> Result<(), String> {
         if through <= self.folder.position() {
             return Ok(());
         }

@@ -14,6 +14,7 @@ use super::error::Uncertainty;
 use super::poison::PoisonCause;
 use super::status::Status;
 use super::write_handle::{CommitAck, Outcome, send_outcome};
+use crate::platform::clock::Clock;
 use crate::platform::disk::DiskFile;
 use crate::store::journal::Sequence;
 
@@ -95,15 +96,43 @@ impl SyncPermit<'_> {
     }
 }
 
-/// The thread that syncs.
+/// Syncs what is written, when the fsync level asks for it.
 pub(super) struct Syncer {
-    pub(super) jobs: Receiver<SyncJob>,
-    pub(super) gate: Arc<SyncGate>,
-    pub(super) fsync: Fsync,
-    pub(super) interval: Duration,
+    jobs: Receiver<SyncJob>,
+    gate: Arc<SyncGate>,
+    fsync: Fsync,
+    interval: Duration,
+    clock: Clock,
+    /// The next sync by the clock, where the syncer is stepped.
+    due: Duration,
 }
 
 impl Syncer {
+    pub(super) fn new(
+        jobs: Receiver<SyncJob>,
+        gate: Arc<SyncGate>,
+        (fsync, interval): (Fsync, Duration),
+        clock: Clock,
+    ) -> Self {
+        let due = clock.monotonic().saturating_add(interval);
+        Self { jobs, gate, fsync, interval, clock, due }
+    }
+
+    /// Does what waits or is due by the clock; `false` where nothing is.
+    pub(super) fn step(&mut self) -> bool {
+        if let Ok(job) = self.jobs.try_recv() {
+            self.sync_group(job);
+            return true;
+        }
+        let now = self.clock.monotonic();
+        let due = self.fsync == Fsync::Interval && self.due <= now;
+        if due {
+            self.due = now.saturating_add(self.interval);
+            self.gate.sync_written();
+        }
+        due
+    }
+
     /// Works until the sequencer is gone.
     pub(super) fn run(self) {
         match self.fsync {

@@ -44,12 +44,15 @@ pub struct PendingCommit {
 /// What became of a batch.
 pub(super) type Outcome = Result<CommitAck, WriteError>;
 
+/// What came of sealing the journal: the last record that may be folded, or why there is none.
+pub(super) type Sealed = Result<Sequence, String>;
+
 /// A message to the sequencer.
 #[derive(Debug)]
 pub(super) enum Message {
     Submit(Submission),
-    /// Seal the journal and say through which record, or in words why not.
-    Seal(crossbeam::channel::Sender<Result<Sequence, String>>),
+    /// Seal the journal and reply.
+    Seal(crossbeam::channel::Sender<Sealed>),
     /// Look whether the store is being closed.
     Close,
 }
@@ -63,6 +66,20 @@ pub(super) struct Submission {
     pub(super) reply: oneshot::Sender<Outcome>,
     /// Gives the room in the queue back when the submission is done with.
     _room: OwnedSemaphorePermit,
+}
+
+/// Room for one batch in the queue, by batches and by bytes.
+struct Room<'a> {
+    place: mpsc::Permit<'a, Message>,
+    bytes: OwnedSemaphorePermit,
+}
+
+impl Room<'_> {
+    fn hand_over(self, batch: Batch, encoded: Vec<u8>) -> PendingCommit {
+        let (reply, outcome) = oneshot::channel();
+        self.place.send(Message::Submit(Submission { batch, encoded, reply, _room: self.bytes }));
+        PendingCommit { outcome }
+    }
 }
 
 impl WriteHandle {
@@ -79,6 +96,24 @@ impl WriteHandle {
     /// # Errors
     /// `Poisoned` and `Closing`, where it is known already that the batch will not be taken, and `Busy`.
     pub async fn submit(&self, batch: Batch) -> Result<PendingCommit, Refusal> {
+        let encoded = self.encode(&batch)?;
+        let permits = permits_for(&batch, &encoded);
+        let room = match self.room_at_once(permits) {
+            Some(room) => room,
+            None => self.wait_for_room(permits).await?,
+        };
+        Ok(room.hand_over(batch, encoded))
+    }
+
+    /// As [`WriteHandle::submit`], but refuses the batch as `Busy` where it would have to wait.
+    pub(super) fn try_submit(&self, batch: Batch) -> Result<PendingCommit, Refusal> {
+        let encoded = self.encode(&batch)?;
+        let room = self.room_at_once(permits_for(&batch, &encoded)).ok_or(Refusal::Busy)?;
+        Ok(room.hand_over(batch, encoded))
+    }
+
+    /// The increments as the journal has them, unless the batch is sure to be refused.
+    fn encode(&self, batch: &Batch) -> Result<Vec<u8>, Refusal> {
         if self.closing.load(Ordering::Acquire) {
             return Err(Refusal::Closing);
         }
@@ -87,30 +122,21 @@ impl WriteHandle {
         }
         let mut encoded = Vec::new();
         record::encode_increments(&batch.increments, &mut encoded);
-        let (place, room) = self.wait_for_room(permits_for(&batch, &encoded)).await?;
-        let (reply, outcome) = oneshot::channel();
-        place.send(Message::Submit(Submission { batch, encoded, reply, _room: room }));
-        Ok(PendingCommit { outcome })
+        Ok(encoded)
     }
 
-    /// Room in the queue by bytes and by batches. Sets a timer only where it has to wait.
-    async fn wait_for_room(
-        &self,
-        permits: u32,
-    ) -> Result<(mpsc::Permit<'_, Message>, OwnedSemaphorePermit), Refusal> {
-        let free = Arc::clone(&self.room).try_acquire_many_owned(permits);
-        if let (Ok(room), Ok(place)) = (free, self.queue.try_reserve()) {
-            return Ok((place, room));
-        }
+    fn room_at_once(&self, permits: u32) -> Option<Room<'_>> {
+        let bytes = Arc::clone(&self.room).try_acquire_many_owned(permits).ok()?;
+        Some(Room { place: self.queue.try_reserve().ok()?, bytes })
+    }
+
+    async fn wait_for_room(&self, permits: u32) -> Result<Room<'_>, Refusal> {
         let room = async {
-            let room = Arc::clone(&self.room).acquire_many_owned(permits).await;
-            let place = self.queue.reserve().await;
-            place.ok().zip(room.ok())
+            let bytes = Arc::clone(&self.room).acquire_many_owned(permits).await.ok()?;
+            Some(Room { place: self.queue.reserve().await.ok()?, bytes })
         };
-        match timeout(QUEUE_WAIT_MAX, room).await {
-            Ok(room) => room.ok_or(Refusal::Closing),
-            Err(_) => Err(Refusal::Busy),
-        }
+        let room = timeout(QUEUE_WAIT_MAX, room).await.map_err(|_elapsed| Refusal::Busy)?;
+        room.ok_or(Refusal::Closing)
     }
 
     /// Refuses whatever has not been handed over yet.
@@ -140,6 +166,15 @@ impl PendingCommit {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(Uncertainty::Lost.into()),
             Err(_) => Err(Uncertainty::Late.into()),
+        }
+    }
+
+    /// The outcome, where it is known by now. The first one that is given is the only one.
+    pub fn try_outcome(&mut self) -> Option<Result<CommitAck, WriteError>> {
+        match self.outcome.try_recv() {
+            Ok(outcome) => Some(outcome),
+            Err(oneshot::error::TryRecvError::Empty) => None,
+            Err(oneshot::error::TryRecvError::Closed) => Some(Err(Uncertainty::Lost.into())),
         }
     }
 }

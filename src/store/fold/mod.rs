@@ -117,7 +117,7 @@ impl Folder {
         let mut done = FoldDone::default();
         if self.current.position < through {
             let (disk, folder) = (self.disk.clone(), self.journal_dir.clone());
-            let mut replay = Replay::open(&disk, &folder, self.current.epoch, self.current.position)?;
+            let mut replay = Replay::open(&disk, &folder, self.current.store_id, self.current.position)?;
             while self.current.position < through {
                 self.step(&mut replay, through, &mut done)?;
             }
@@ -185,7 +185,7 @@ impl Folder {
             let parts = months.entry(month).or_default();
             let kept = merge::files_kept(parts, estimated_bytes(&fresh));
             let merged = parts.split_off(kept);
-            let header = Header { epoch: next.epoch, name: FileName::Part(month, generation) };
+            let header = Header { store_id: next.store_id, name: FileName::Part(month, generation) };
             let sources = Sources { parts: &merged, fresh: &fresh, cleared };
             parts.push(done.note(merge::merge_parts(&self.disk, &self.snapshots, header, &sources)?));
         }
@@ -207,14 +207,14 @@ impl Folder {
         let merged = pieces.split_off(merge::files_kept(&pieces, dictionary::bytes_of(&fresh)));
         let mut all = Vec::new();
         for piece in &merged {
-            let source = (self.current.epoch, piece);
+            let source = (self.current.store_id, piece);
             dictionary::read(&self.disk, &self.snapshots, source, |mut block| {
                 all.append(&mut block);
                 Ok(())
             })?;
         }
         all.extend(fresh);
-        let header = Header { epoch: self.current.epoch, name: FileName::Dictionary(generation) };
+        let header = Header { store_id: self.current.store_id, name: FileName::Dictionary(generation) };
         let compacted = dictionary::compact(all);
         pieces.push(done.note(dictionary::write(&self.disk, &self.snapshots, header, &compacted)?));
         Ok(pieces)
@@ -224,7 +224,7 @@ impl Folder {
     fn series_of_stories(&self) -> Result<SeriesOfStories, FoldError> {
         let mut index = SeriesOfStories::default();
         for piece in &self.current.dictionary {
-            dictionary::read(&self.disk, &self.snapshots, (self.current.epoch, piece), |block| {
+            dictionary::read(&self.disk, &self.snapshots, (self.current.store_id, piece), |block| {
                 for entry in &block {
                     if let Entry::Series(definition) = entry {
                         index.define(definition);

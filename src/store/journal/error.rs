@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Epoch, Sequence};
+use super::{Sequence, StoreId};
 use crate::platform::disk::DiskError;
 
 /// Why a journal cannot be read or written. Nothing is ever changed on the disk before one of these is given.
@@ -50,14 +50,14 @@ pub enum JournalError {
         supported: u32,
     },
     /// The segment belongs to another data directory.
-    #[error("{} belongs to another data directory (epoch {found}, not {expected})", segment.display())]
+    #[error("{} belongs to another data directory (store_id {found}, not {expected})", segment.display())]
     Foreign {
         /// The segment's file.
         segment: PathBuf,
-        /// The epoch of the file.
-        found: Epoch,
-        /// The epoch of the directory.
-        expected: Epoch,
+        /// The store id of the file.
+        found: StoreId,
+        /// The store id of the directory.
+        expected: StoreId,
     },
     /// A file is in the way of a new segment.
     #[error("{} is there already and holds records", segment.display())]

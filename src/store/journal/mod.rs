@@ -17,7 +17,7 @@ mod varint;
 mod writer;
 
 pub use error::JournalError;
-pub use position::{Epoch, Sequence};
+pub use position::{Sequence, StoreId};
 pub use reader::{Replay, SegmentReader};
 pub use record::{KeyedOutcome, Record, Staged};
 pub use repair::{TornTail, find_torn_tail, repair_tail};

@@ -1,4 +1,4 @@
-//! Where something is in the life of a data directory: its epoch and the sequence number of a record.
+//! The numbers of a journal: the store's id and the sequence number of a record.
 
 use std::fmt;
 
@@ -41,18 +41,18 @@ impl fmt::Display for Sequence {
     }
 }
 
-/// Names one life of a data directory: given by chance when the directory is made, and in every file of it, so
-/// that a file of another directory is never taken for one of this.
+/// Names one life of a data directory. It is random, and in every file of the directory, so that a file of another
+/// directory is never taken for one of this.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Epoch(u64);
+pub struct StoreId(u64);
 
-impl Epoch {
-    /// The epoch of that number.
+impl StoreId {
+    /// The id of that number.
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
 
-    /// A new epoch, unlike any other but for one chance in 2⁶⁴.
+    /// A random id, unlike any other but for one chance in 2⁶⁴.
     pub fn random() -> Self {
         use std::hash::{BuildHasher, Hasher};
         // The standard library seeds each process's hashers from the machine's randomness.
@@ -65,7 +65,7 @@ impl Epoch {
     }
 }
 
-impl fmt::Display for Epoch {
+impl fmt::Display for StoreId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
     }

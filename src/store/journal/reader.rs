@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::record::{self, FLAG_SEALED, HEADER_BYTES, Header, Place};
 use super::segment::{self, HEADER_END};
-use super::{Epoch, JournalError, Record, SegmentInfo, Sequence};
+use super::{JournalError, Record, SegmentInfo, Sequence, StoreId};
 use crate::platform::disk::{Disk, DiskFile};
 
 /// Bytes read from the disk at a time.
@@ -15,7 +15,7 @@ const READ_BYTES: usize = 1024 * 1024;
 #[derive(Debug)]
 pub struct SegmentReader {
     file: DiskFile,
-    epoch: Epoch,
+    store_id: StoreId,
     /// The number that the next record must have.
     expected: Sequence,
     /// Where the next record begins in the file.
@@ -45,19 +45,19 @@ impl SegmentReader {
     ///
     /// # Errors
     /// `Damaged`, `NewerVersion`, `Foreign`, `Disk`.
-    pub fn open(disk: &Disk, info: &SegmentInfo, epoch: Epoch) -> Result<Self, JournalError> {
+    pub fn open(disk: &Disk, info: &SegmentInfo, store_id: StoreId) -> Result<Self, JournalError> {
         let file = disk.open_read(&info.path)?;
         let header = segment::Header::read(&file, info)?;
-        if header.epoch != epoch {
+        if header.store_id != store_id {
             return Err(JournalError::Foreign {
                 segment: info.path.clone(),
-                found: header.epoch,
-                expected: epoch,
+                found: header.store_id,
+                expected: store_id,
             });
         }
         Ok(Self {
             file,
-            epoch,
+            store_id,
             expected: header.first_sequence,
             offset: HEADER_END,
             buffer: Vec::new(),
@@ -128,12 +128,12 @@ impl SegmentReader {
             return self.look_at_end("no record begins here");
         };
         let bytes = header.length.saturating_add(HEADER_BYTES);
-        let epoch = self.epoch;
+        let store_id = self.store_id;
         let front = self.fill(bytes)?;
         let Some(record) = front.get(..bytes) else {
             return self.look_at_end("the record is longer than the file");
         };
-        if !header.matches(epoch, record) {
+        if !header.matches(store_id, record) {
             return Ok(Found::Bad("the record does not match its checksum"));
         }
         if header.sequence > self.expected {
@@ -168,8 +168,8 @@ impl SegmentReader {
         self.fill(usize::try_from(length).unwrap_or(usize::MAX))
     }
 
-    pub(super) fn epoch(&self) -> Epoch {
-        self.epoch
+    pub(super) fn store_id(&self) -> StoreId {
+        self.store_id
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -184,7 +184,8 @@ impl SegmentReader {
     /// purpose: any first part of it, or nothing but zeros in its place, is an end as good as the whole mark.
     fn look_at_end(&mut self, otherwise: &'static str) -> Result<Found, JournalError> {
         let last = self.expected.previous();
-        let mark = record::seal_mark(Place { epoch: self.epoch, sequence: self.expected, synced: last });
+        let mark =
+            record::seal_mark(Place { store_id: self.store_id, sequence: self.expected, synced: last });
         let rest = self.fill(HEADER_BYTES.saturating_add(1))?;
         let unwritten = rest.len() <= HEADER_BYTES && rest.iter().all(|byte| *byte == 0);
         Ok(if mark.starts_with(rest) || unwritten { Found::End } else { Found::Bad(otherwise) })
@@ -214,7 +215,7 @@ impl SegmentReader {
 pub struct Replay {
     disk: Disk,
     directory: PathBuf,
-    epoch: Epoch,
+    store_id: StoreId,
     reader: Option<SegmentReader>,
     /// Segments not begun, the next one last.
     waiting: Vec<SegmentInfo>,
@@ -229,7 +230,12 @@ impl Replay {
     /// # Errors
     /// `Gap` or `Ends` where the record after `after` can never have been the next, and what a segment's reader
     /// may give.
-    pub fn open(disk: &Disk, directory: &Path, epoch: Epoch, after: Sequence) -> Result<Self, JournalError> {
+    pub fn open(
+        disk: &Disk,
+        directory: &Path,
+        store_id: StoreId,
+        after: Sequence,
+    ) -> Result<Self, JournalError> {
         let mut waiting = segment::segments(disk, directory)?;
         let due = after.next();
         let older = waiting.iter().filter(|segment| segment.first_sequence <= due).count();
@@ -246,7 +252,7 @@ impl Replay {
         let mut replay = Self {
             disk: disk.clone(),
             directory: directory.to_owned(),
-            epoch,
+            store_id,
             reader: None,
             waiting,
             expected,
@@ -331,7 +337,7 @@ impl Replay {
             return Ok(true);
         }
         let Some(info) = self.waiting.pop() else { return Ok(false) };
-        let reader = SegmentReader::open(&self.disk, &info, self.epoch)?;
+        let reader = SegmentReader::open(&self.disk, &info, self.store_id)?;
         if info.first_sequence > self.expected {
             return Err(JournalError::Gap {
                 missing: self.expected,

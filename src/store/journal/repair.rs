@@ -18,7 +18,7 @@ use memchr::memmem;
 use super::reader::{Found, SegmentReader};
 use super::record::{self, HEADER_BYTES, Header};
 use super::segment::{self, HEADER_END};
-use super::{Epoch, JournalError, SegmentInfo, Sequence};
+use super::{JournalError, SegmentInfo, Sequence, StoreId};
 use crate::platform::disk::Disk;
 
 /// A disk writes sectors of so many bytes whole or not at all; a stretch of zeros this long was never written.
@@ -43,9 +43,13 @@ pub struct TornTail {
 ///
 /// # Errors
 /// `Damaged`, `Gap`, `NewerVersion` or `Foreign` where the segment holds what no crash can have left; `Disk`.
-pub fn find_torn_tail(disk: &Disk, directory: &Path, epoch: Epoch) -> Result<Option<TornTail>, JournalError> {
+pub fn find_torn_tail(
+    disk: &Disk,
+    directory: &Path,
+    store_id: StoreId,
+) -> Result<Option<TornTail>, JournalError> {
     match segment::segments(disk, directory)?.pop() {
-        Some(newest) => examine(disk, &newest, epoch),
+        Some(newest) => examine(disk, &newest, store_id),
         None => Ok(None),
     }
 }
@@ -54,12 +58,16 @@ pub fn find_torn_tail(disk: &Disk, directory: &Path, epoch: Epoch) -> Result<Opt
 ///
 /// # Errors
 /// As [`find_torn_tail`]; nothing is then changed.
-pub fn repair_tail(disk: &Disk, directory: &Path, epoch: Epoch) -> Result<Option<TornTail>, JournalError> {
-    let found = find_torn_tail(disk, directory, epoch)?;
+pub fn repair_tail(
+    disk: &Disk,
+    directory: &Path,
+    store_id: StoreId,
+) -> Result<Option<TornTail>, JournalError> {
+    let found = find_torn_tail(disk, directory, store_id)?;
     if let Some(torn) = &found {
         if torn.offset < HEADER_END {
             // Made anew rather than removed: the segment before may say that this one follows.
-            segment::create(disk, &torn.segment, epoch, torn.first_sequence)?;
+            segment::create(disk, &torn.segment, store_id, torn.first_sequence)?;
         } else {
             let file = disk.open_append(&torn.segment)?;
             file.truncate(torn.offset)?;
@@ -69,7 +77,7 @@ pub fn repair_tail(disk: &Disk, directory: &Path, epoch: Epoch) -> Result<Option
     Ok(found)
 }
 
-fn examine(disk: &Disk, newest: &SegmentInfo, epoch: Epoch) -> Result<Option<TornTail>, JournalError> {
+fn examine(disk: &Disk, newest: &SegmentInfo, store_id: StoreId) -> Result<Option<TornTail>, JournalError> {
     let torn = |offset: u64, what: &'static str| TornTail {
         segment: newest.path.clone(),
         first_sequence: newest.first_sequence,
@@ -80,7 +88,7 @@ fn examine(disk: &Disk, newest: &SegmentInfo, epoch: Epoch) -> Result<Option<Tor
     if segment::is_unfinished(disk, newest)? {
         return Ok(Some(torn(0, "the segment was being made")));
     }
-    let mut reader = SegmentReader::open(disk, newest, epoch)?;
+    let mut reader = SegmentReader::open(disk, newest, store_id)?;
     loop {
         match reader.look()? {
             Found::Record { bytes, .. } => reader.advance(bytes),
@@ -102,9 +110,9 @@ fn examine(disk: &Disk, newest: &SegmentInfo, epoch: Epoch) -> Result<Option<Tor
 
 /// What the bad place that the reader stands at is: the words for a torn tail, or an error.
 fn judge(reader: &mut SegmentReader, what: &'static str) -> Result<&'static str, JournalError> {
-    let (epoch, due) = (reader.epoch(), reader.next_sequence());
+    let (store_id, due) = (reader.store_id(), reader.next_sequence());
     let rest = reader.rest()?;
-    let Some(behind) = good_records_behind(rest, epoch, due) else { return Ok(what) };
+    let Some(behind) = good_records_behind(rest, store_id, due) else { return Ok(what) };
     let hole = rest.get(..behind.first_at).is_some_and(has_unwritten_sector);
     if hole && behind.synced_max < due {
         return Ok("a power cut left a hole before records that were not synced");
@@ -124,13 +132,13 @@ struct Behind {
 
 /// Looks at every byte of `rest` but the first for a good record that is due there or later; `None` if there is none.
 /// Records of lower numbers are what blocks of the disk held before.
-fn good_records_behind(rest: &[u8], epoch: Epoch, due: Sequence) -> Option<Behind> {
+fn good_records_behind(rest: &[u8], store_id: StoreId, due: Sequence) -> Option<Behind> {
     let mut found: Option<Behind> = None;
     let mut from = 1;
     while let Some(at) = rest.get(from..).and_then(|tail| memmem::find(tail, &record::MAGIC)) {
         let at = from.saturating_add(at);
         from = at.saturating_add(1);
-        let Some((header, bytes)) = good_record(rest.get(at..).unwrap_or_default(), epoch, due) else {
+        let Some((header, bytes)) = good_record(rest.get(at..).unwrap_or_default(), store_id, due) else {
             continue;
         };
         from = at.saturating_add(bytes);
@@ -141,12 +149,12 @@ fn good_records_behind(rest: &[u8], epoch: Epoch, due: Sequence) -> Option<Behin
     found
 }
 
-fn good_record(bytes: &[u8], epoch: Epoch, due: Sequence) -> Option<(Header, usize)> {
+fn good_record(bytes: &[u8], store_id: StoreId, due: Sequence) -> Option<(Header, usize)> {
     let header = Header::parse(bytes)?;
     let length = header.length.saturating_add(HEADER_BYTES);
     let record = bytes.get(..length)?;
     // The cheap question first: a checksum over many bytes for each chance magic would take long.
-    (header.sequence >= due && header.matches(epoch, record)).then_some((header, length))
+    (header.sequence >= due && header.matches(store_id, record)).then_some((header, length))
 }
 
 fn has_unwritten_sector(bytes: &[u8]) -> bool {

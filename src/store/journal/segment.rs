@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Epoch, JournalError, Sequence};
+use super::{JournalError, Sequence, StoreId};
 use crate::platform::disk::{Disk, DiskFile, TEMPORARY_SUFFIX};
 
 /// The newest format of segments that this program reads, and the one it writes.
@@ -61,8 +61,13 @@ fn parse_name(name: &str) -> Option<Sequence> {
 ///
 /// # Errors
 /// `Disk`.
-pub(super) fn create(disk: &Disk, path: &Path, epoch: Epoch, first: Sequence) -> Result<(), JournalError> {
-    Ok(disk.replace(path, &Header { epoch, first_sequence: first }.encode())?)
+pub(super) fn create(
+    disk: &Disk,
+    path: &Path,
+    store_id: StoreId,
+    first: Sequence,
+) -> Result<(), JournalError> {
+    Ok(disk.replace(path, &Header { store_id, first_sequence: first }.encode())?)
 }
 
 /// Removes what a crash left of segments that were being made.
@@ -90,7 +95,7 @@ pub(super) fn is_unfinished(disk: &Disk, info: &SegmentInfo) -> Result<bool, Jou
 /// What a segment's header says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Header {
-    pub(super) epoch: Epoch,
+    pub(super) store_id: StoreId,
     pub(super) first_sequence: Sequence,
 }
 
@@ -102,7 +107,7 @@ impl Header {
         let fields = MAGIC
             .into_iter()
             .chain(SEGMENT_VERSION.to_le_bytes())
-            .chain(self.epoch.get().to_le_bytes())
+            .chain(self.store_id.get().to_le_bytes())
             .chain(self.first_sequence.get().to_le_bytes());
         for (place, byte) in content.iter_mut().zip(fields) {
             *place = byte;
@@ -111,7 +116,7 @@ impl Header {
         bytes
     }
 
-    /// Reads the header of an open segment. Which epoch it must have is for the caller to say.
+    /// Reads the header of an open segment. Which store id it must have is for the caller to say.
     ///
     /// # Errors
     /// `Damaged` where it is not the header of this very file, `NewerVersion`, `Disk`.
@@ -138,16 +143,16 @@ impl Header {
         if checksum != crc32fast::hash(content).to_le_bytes() {
             return Err(damaged(0, "the segment's header does not match its checksum"));
         }
-        let epoch = take(&mut rest).map(u64::from_le_bytes);
+        let store_id = take(&mut rest).map(u64::from_le_bytes);
         let first = take(&mut rest).map(u64::from_le_bytes);
-        match (version, epoch, first) {
+        match (version, store_id, first) {
             (Some(found), _, _) if found > SEGMENT_VERSION => Err(JournalError::NewerVersion {
                 segment: info.path.clone(),
                 found,
                 supported: SEGMENT_VERSION,
             }),
-            (Some(SEGMENT_VERSION), Some(epoch), Some(first)) => {
-                let header = Self { epoch: Epoch::new(epoch), first_sequence: Sequence::new(first) };
+            (Some(SEGMENT_VERSION), Some(store_id), Some(first)) => {
+                let header = Self { store_id: StoreId::new(store_id), first_sequence: Sequence::new(first) };
                 if header.first_sequence == info.first_sequence {
                     Ok(header)
                 } else {

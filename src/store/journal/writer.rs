@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::record::{self, Place, Staged};
 use super::segment::{self, HEADER_END};
-use super::{Epoch, JournalError, Sequence};
+use super::{JournalError, Sequence, StoreId};
 use crate::platform::disk::{Disk, DiskError, DiskFile};
 
 /// A buffer that grew past this is given back after the write.
@@ -19,7 +19,7 @@ const BUFFER_BYTES_KEPT: usize = 16 * 1024 * 1024;
 pub struct Writer {
     disk: Disk,
     directory: PathBuf,
-    epoch: Epoch,
+    store_id: StoreId,
     open: OpenSegment,
     staged: Vec<u8>,
     staged_next: Sequence,
@@ -58,7 +58,12 @@ impl Writer {
     ///
     /// # Errors
     /// `SegmentExists` where records from `next` on are there already, and `Disk`.
-    pub fn create(disk: &Disk, directory: &Path, epoch: Epoch, next: Sequence) -> Result<Self, JournalError> {
+    pub fn create(
+        disk: &Disk,
+        directory: &Path,
+        store_id: StoreId,
+        next: Sequence,
+    ) -> Result<Self, JournalError> {
         segment::remove_leftovers(disk, directory)?;
         let newest = segment::segments(disk, directory)?.pop();
         let before = match newest {
@@ -76,15 +81,15 @@ impl Writer {
             }
             None => None,
         };
-        let open = OpenSegment::create(disk, directory, epoch, next)?;
+        let open = OpenSegment::create(disk, directory, store_id, next)?;
         let synced = next.previous();
         if let Some(file) = before {
-            append_seal_mark(&file, Place { epoch, sequence: next, synced });
+            append_seal_mark(&file, Place { store_id, sequence: next, synced });
         }
         Ok(Self {
             disk: disk.clone(),
             directory: directory.to_owned(),
-            epoch,
+            store_id,
             open,
             staged: Vec::new(),
             staged_next: next,
@@ -98,7 +103,7 @@ impl Writer {
     /// `RecordTooLarge`; the record is then not staged, the others still are.
     pub fn stage(&mut self, parts: Staged<'_>) -> Result<Sequence, JournalError> {
         let sequence = self.staged_next;
-        let place = Place { epoch: self.epoch, sequence, synced: self.synced };
+        let place = Place { store_id: self.store_id, sequence, synced: self.synced };
         record::encode(place, parts, &mut self.staged).map_err(|bytes| JournalError::RecordTooLarge {
             bytes,
             bytes_max: crate::limits::RECORD_BYTES_MAX,
@@ -152,12 +157,12 @@ impl Writer {
         }
         self.open.file.sync().map_err(SealError::Sync)?;
         self.note_synced(last);
-        let next = match OpenSegment::create(&self.disk, &self.directory, self.epoch, self.open.next) {
+        let next = match OpenSegment::create(&self.disk, &self.directory, self.store_id, self.open.next) {
             Ok(next) => next,
             Err(error) => return Err(self.forget_next(error)),
         };
         let ended = std::mem::replace(&mut self.open, next);
-        let place = Place { epoch: self.epoch, sequence: self.open.first, synced: self.synced };
+        let place = Place { store_id: self.store_id, sequence: self.open.first, synced: self.synced };
         append_seal_mark(&ended.file, place);
         Ok(last)
     }
@@ -201,9 +206,14 @@ pub enum SealError {
 }
 
 impl OpenSegment {
-    fn create(disk: &Disk, directory: &Path, epoch: Epoch, first: Sequence) -> Result<Self, JournalError> {
+    fn create(
+        disk: &Disk,
+        directory: &Path,
+        store_id: StoreId,
+        first: Sequence,
+    ) -> Result<Self, JournalError> {
         let path = segment::path(directory, first);
-        segment::create(disk, &path, epoch, first)?;
+        segment::create(disk, &path, store_id, first)?;
         let file = Arc::new(disk.open_append(&path)?);
         Ok(Self { file, first, next: first, bytes: HEADER_END })
     }

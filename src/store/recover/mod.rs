@@ -2,7 +2,7 @@
 //!
 //! | found | so |
 //! | --- | --- |
-//! | no directory, or one without any of our files | a new one: mode 0700, an epoch, the empty snapshot |
+//! | no directory, or one without any of our files | a new one: mode 0700, a store id, the empty snapshot |
 //! | the newest snapshot sound | load it, replay the journal after it |
 //! | the newest damaged, the one before sound | load that one, replay more; a warning each |
 //! | no snapshot sound, or files of ours but no manifest | refuse |
@@ -26,7 +26,7 @@ use super::{LOCK_NAME, OpenError, Recovery};
 use crate::model::catalogue::Catalogue;
 use crate::model::counters::{self, Counters};
 use crate::platform::disk::{Disk, Lock};
-use crate::store::journal::{self, Epoch, JournalError, SegmentReader, Sequence, TornTail};
+use crate::store::journal::{self, JournalError, SegmentReader, Sequence, StoreId, TornTail};
 use crate::store::snapshot::manifest::Manifest;
 use crate::store::snapshot::{Generation, SnapshotError, names};
 
@@ -42,25 +42,30 @@ pub struct Recovered {
     /// The number that the next record gets.
     pub next_sequence: Sequence,
     /// The data directory's number.
-    pub epoch: Epoch,
+    pub store_id: StoreId,
     /// Makes the next snapshots.
     pub folder: Folder,
     /// What was found.
     pub report: Recovery,
 }
 
-/// Recovers a data directory, or makes a new one. Blocks; `progress` is called now and then.
+/// Recovers a data directory, or makes a new one with that id. Blocks; `progress` is called now and then.
 ///
 /// # Errors
 /// [`OpenError`], with the file and what is wrong with it; nothing on the disk has then been changed.
-pub fn recover(disk: &Disk, data_dir: &Path, progress: &mut dyn FnMut()) -> Result<Recovered, OpenError> {
+pub fn recover(
+    disk: &Disk,
+    data_dir: &Path,
+    new_store_id: StoreId,
+    progress: &mut dyn FnMut(),
+) -> Result<Recovered, OpenError> {
     let found = match find(disk, data_dir)? {
         Found::Snapshots(found) => found,
-        Found::Nothing => create(disk, data_dir)?,
+        Found::Nothing => create(disk, data_dir, new_store_id)?,
     };
     let mut chosen = choose(disk, data_dir, &found, progress)?;
-    let epoch = chosen.manifest.epoch;
-    let outcome = repair(disk, data_dir, epoch).and_then(|torn| {
+    let store_id = chosen.manifest.store_id;
+    let outcome = repair(disk, data_dir, store_id).and_then(|torn| {
         load::replay(disk, data_dir, &chosen.manifest, &mut chosen.loaded, progress)?;
         Ok(torn)
     });
@@ -83,7 +88,7 @@ pub fn recover(disk: &Disk, data_dir: &Path, progress: &mut dyn FnMut()) -> Resu
         counters,
         writer,
         next_sequence: replayed.next_sequence,
-        epoch,
+        store_id,
         folder,
         report,
     })
@@ -194,24 +199,24 @@ pub(crate) fn choose(
 }
 
 /// Cuts a torn end of the journal, unless a segment was written by a newer version or belongs elsewhere.
-fn repair(disk: &Disk, data_dir: &Path, epoch: Epoch) -> Result<Option<TornTail>, JournalError> {
+fn repair(disk: &Disk, data_dir: &Path, store_id: StoreId) -> Result<Option<TornTail>, JournalError> {
     let folder = data_dir.join(JOURNAL_FOLDER);
     // The newest is left to the repair, as its header may be what is torn.
     if let Some((_, sealed)) = journal::segments(disk, &folder)?.split_last() {
         for segment in sealed {
-            drop(SegmentReader::open(disk, segment, epoch)?);
+            drop(SegmentReader::open(disk, segment, store_id)?);
         }
     }
-    journal::repair_tail(disk, &folder, epoch)
+    journal::repair_tail(disk, &folder, store_id)
 }
 
 /// Makes a new data directory with its empty snapshot.
-fn create(disk: &Disk, data_dir: &Path) -> Result<Snapshots, OpenError> {
+fn create(disk: &Disk, data_dir: &Path, store_id: StoreId) -> Result<Snapshots, OpenError> {
     let folder = data_dir.join(names::FOLDER);
     disk.create_directory(data_dir)?;
     disk.create_directory(&data_dir.join(JOURNAL_FOLDER))?;
     disk.create_directory(&folder)?;
-    let manifest = Manifest::first(Epoch::random());
+    let manifest = Manifest::first(store_id);
     manifest.commit(disk, &folder)?;
     Ok(Snapshots { manifests: vec![manifest.generation], last_generation: manifest.generation })
 }

@@ -13,7 +13,7 @@ use crate::model::catalogue::{Catalogue, total_series};
 use crate::model::counters::Counters;
 use crate::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
 use crate::platform::disk::Disk;
-use crate::store::journal::{self, Sequence, record};
+use crate::store::journal::{self, Sequence, StoreId, record};
 
 /// Everything that can be asked of catalogue and counters.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -75,11 +75,11 @@ pub(crate) struct House {
 impl House {
     /// Opens the directory; the model is what is expected to be in it.
     pub(crate) fn open(disk: &Disk, data_dir: &Path, model: State) -> Result<Self, OpenError> {
-        let recovered = recover(disk, data_dir, &mut || {})?;
+        let recovered = recover(disk, data_dir, StoreId::new(1), &mut || {})?;
         let journal = journal::Writer::create(
             disk,
             &data_dir.join(JOURNAL_FOLDER),
-            recovered.epoch,
+            recovered.store_id,
             recovered.next_sequence,
         )?;
         let house = Self { recovered, journal, data_dir: data_dir.to_owned(), model };

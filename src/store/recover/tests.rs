@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::super::{OpenError, verify};
+use super::StoreId;
 use super::recover;
 use super::testing::{House, State, Write, copy, delete, key, messages, node, story};
 use crate::model::batch::Change;
@@ -22,7 +23,7 @@ fn open(dir: &Path, model: &State) -> House {
 
 /// What a restart would load, without one.
 fn assert_restart(dir: &Path, model: &State) {
-    let recovered = recover(&Disk::new(), dir, &mut || {}).expect("it opens");
+    let recovered = recover(&Disk::new(), dir, StoreId::new(1), &mut || {}).expect("it opens");
     assert_eq!(State::of(&recovered.catalogue, &recovered.counters), *model);
 }
 
@@ -57,10 +58,10 @@ fn snapshot_files(dir: &Path) -> Vec<PathBuf> {
 fn recover_makes_a_new_directory_that_opens_again() {
     let scratch = tempfile::tempdir().expect("there is room");
     let dir = scratch.path().join("a/b");
-    let first = recover(&Disk::new(), &dir, &mut || {}).expect("it opens");
+    let first = recover(&Disk::new(), &dir, StoreId::new(1), &mut || {}).expect("it opens");
     assert_eq!(first.next_sequence.get(), 1);
-    let again = recover(&Disk::new(), &dir, &mut || {}).expect("it opens");
-    assert_eq!((again.epoch, again.next_sequence), (first.epoch, first.next_sequence));
+    let again = recover(&Disk::new(), &dir, StoreId::new(1), &mut || {}).expect("it opens");
+    assert_eq!((again.store_id, again.next_sequence), (first.store_id, first.next_sequence));
     let mode =
         std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&dir).expect("it is there").permissions());
     assert_eq!(mode & 0o777, 0o700);
@@ -75,7 +76,7 @@ fn recover_gives_what_was_written_with_and_without_snapshots() {
     let mut house = open(scratch.path(), &model);
     house.snapshot();
     let model = house.model;
-    let recovered = recover(&Disk::new(), scratch.path(), &mut || {}).expect("it opens");
+    let recovered = recover(&Disk::new(), scratch.path(), StoreId::new(1), &mut || {}).expect("it opens");
     assert_eq!(recovered.report.journal_records, 0);
     assert_eq!(recovered.report.warnings, Vec::<String>::new());
     drop(open(scratch.path(), &model));
@@ -95,7 +96,7 @@ fn recover_with_a_flipped_bit_falls_back_or_refuses() {
             let mut flipped = sound.clone();
             flipped[byte] ^= 1 << (bit % 8);
             fs::write(&file, &flipped).expect("it can be written");
-            match recover(&Disk::new(), scratch.path(), &mut || {}) {
+            match recover(&Disk::new(), scratch.path(), StoreId::new(1), &mut || {}) {
                 Ok(recovered) => {
                     let state = State::of(&recovered.catalogue, &recovered.counters);
                     assert_eq!(state, model, "bit {bit} of {}", file.display());
@@ -124,7 +125,7 @@ fn recover_with_a_missing_or_cut_snapshot_file_falls_back_or_refuses() {
             let mut cut = sound.clone();
             cut.resize(kept, 0);
             fs::write(&file, &cut).expect("it can be written");
-            if let Ok(recovered) = recover(&Disk::new(), scratch.path(), &mut || {}) {
+            if let Ok(recovered) = recover(&Disk::new(), scratch.path(), StoreId::new(1), &mut || {}) {
                 let state = State::of(&recovered.catalogue, &recovered.counters);
                 assert_eq!(state, model, "{} cut to {kept}", file.display());
             }
@@ -133,7 +134,7 @@ fn recover_with_a_missing_or_cut_snapshot_file_falls_back_or_refuses() {
             assert!(!report.is_sound(), "{} cut to {kept}: {report}", file.display());
         }
         fs::remove_file(&file).expect("it can be removed");
-        match recover(&Disk::new(), scratch.path(), &mut || {}) {
+        match recover(&Disk::new(), scratch.path(), StoreId::new(1), &mut || {}) {
             Ok(recovered) => {
                 let state = State::of(&recovered.catalogue, &recovered.counters);
                 assert_eq!(state, model, "without {}", file.display());
@@ -154,7 +155,7 @@ fn recover_refuses_when_no_manifest_is_left() {
             fs::remove_file(file).expect("it can be removed");
         }
     }
-    let refused = recover(&Disk::new(), scratch.path(), &mut || {});
+    let refused = recover(&Disk::new(), scratch.path(), StoreId::new(1), &mut || {});
     assert!(matches!(refused, Err(OpenError::Missing { .. })), "{refused:?}");
 }
 
@@ -169,7 +170,7 @@ fn recover_refuses_a_newer_snapshot_and_changes_nothing() {
         let crc = crc32fast::hash(&newer[..32]).to_le_bytes();
         newer[32..36].copy_from_slice(&crc);
         fs::write(&file, &newer).expect("it can be written");
-        if let Err(error) = recover(&Disk::new(), scratch.path(), &mut || {}) {
+        if let Err(error) = recover(&Disk::new(), scratch.path(), StoreId::new(1), &mut || {}) {
             assert!(matches!(error, OpenError::NewerVersion { found: 2, .. }), "{error}");
             assert!(error.to_string().contains("format"), "{error}");
         }
@@ -189,7 +190,7 @@ fn fold_after_falling_back_makes_the_directory_sound_again() {
     house.snapshot();
     assert!(!newest.exists());
     assert_sound(scratch.path());
-    let recovered = recover(&Disk::new(), scratch.path(), &mut || {}).expect("it opens");
+    let recovered = recover(&Disk::new(), scratch.path(), StoreId::new(1), &mut || {}).expect("it opens");
     assert_eq!(recovered.report.warnings, Vec::<String>::new());
     drop(open(scratch.path(), &model));
 }
@@ -211,10 +212,10 @@ fn recover_refuses_a_lost_segment_unless_the_snapshot_has_it() {
     segments.sort_by_key(fs::DirEntry::path);
     // The older one only serves to fall back.
     fs::remove_file(segments[0].path()).expect("it can be removed");
-    let recovered = recover(&Disk::new(), damaged.path(), &mut || {}).expect("it opens");
+    let recovered = recover(&Disk::new(), damaged.path(), StoreId::new(1), &mut || {}).expect("it opens");
     assert_eq!(State::of(&recovered.catalogue, &recovered.counters), model);
     fs::remove_file(segments[segments.len() - 1].path()).expect("it can be removed");
-    assert!(recover(&Disk::new(), damaged.path(), &mut || {}).is_err());
+    assert!(recover(&Disk::new(), damaged.path(), StoreId::new(1), &mut || {}).is_err());
 }
 
 #[test]

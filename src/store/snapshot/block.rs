@@ -2,7 +2,7 @@
 //! front to back, one block in memory at a time, and sums up the file as a whole on the way.
 //!
 //! ```text
-//! header  magic 8 | version u32 | month u32 | epoch u64 | generation u64 | crc32 u32 of the 32 bytes before
+//! header  magic 8 | version u32 | month u32 | store id u64 | generation u64 | crc32 u32 of the 32 bytes before
 //! block   length u32 | crc32 u32 of length and payload | payload          (numbers are little-endian)
 //! ```
 //! Must not know what is in the blocks, nor who opens the files.
@@ -14,7 +14,7 @@ use super::names::FileName;
 use super::{FORMAT_VERSION, FileRef, FileSum};
 use crate::limits::SNAPSHOT_BLOCK_BYTES_MAX;
 use crate::platform::disk::DiskFile;
-use crate::store::journal::Epoch;
+use crate::store::journal::StoreId;
 
 const HEADER_BYTES: usize = 36;
 const BLOCK_HEAD_BYTES: usize = 8;
@@ -23,7 +23,7 @@ const BLOCK_HEAD_BYTES: usize = 8;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Header {
     /// The data directory's own number, so that no file of another one is taken for ours.
-    pub(crate) epoch: Epoch,
+    pub(crate) store_id: StoreId,
     /// Kind, month and generation.
     pub(crate) name: FileName,
 }
@@ -42,7 +42,7 @@ impl Header {
         bytes.extend_from_slice(self.magic());
         bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
         bytes.extend_from_slice(&self.name.month().map_or(0, crate::model::cells::Month::get).to_le_bytes());
-        bytes.extend_from_slice(&self.epoch.get().to_le_bytes());
+        bytes.extend_from_slice(&self.store_id.get().to_le_bytes());
         bytes.extend_from_slice(&self.name.generation().get().to_le_bytes());
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
         bytes
@@ -127,35 +127,36 @@ pub(crate) enum Expected {
 pub(crate) struct BlockReader {
     input: DiskFile,
     expected: Expected,
-    epoch: Epoch,
+    store_id: StoreId,
     offset: u64,
     sum: crc32fast::Hasher,
 }
 
 impl BlockReader {
-    /// Reads and checks the header. `epoch` is `None` where nothing has yet told which directory this is.
+    /// Reads and checks the header. `store id` is `None` where nothing has yet told which directory this is.
     ///
     /// # Errors
     /// `Damaged` where it is not the header of that file, `NewerVersion` where a newer version wrote it.
     pub(crate) fn new(
         input: DiskFile,
         name: FileName,
-        epoch: Option<Epoch>,
+        store_id: Option<StoreId>,
         expected: Expected,
     ) -> Result<Self, SnapshotError> {
         let sum = crc32fast::Hasher::new();
-        let mut reader = Self { input, expected, epoch: epoch.unwrap_or(Epoch::new(0)), offset: 0, sum };
+        let mut reader =
+            Self { input, expected, store_id: store_id.unwrap_or(StoreId::new(0)), offset: 0, sum };
         let mut bytes = [0; HEADER_BYTES];
         reader.take(&mut bytes)?;
         let found = bytes.get(16..24).and_then(|e| e.try_into().ok()).map_or(0, u64::from_le_bytes);
-        reader.epoch = epoch.unwrap_or(Epoch::new(found));
-        reader.check_header(&bytes, Header { epoch: reader.epoch, name })?;
+        reader.store_id = store_id.unwrap_or(StoreId::new(found));
+        reader.check_header(&bytes, Header { store_id: reader.store_id, name })?;
         Ok(reader)
     }
 
-    /// The epoch in the header.
-    pub(crate) fn epoch(&self) -> Epoch {
-        self.epoch
+    /// The store id in the header.
+    pub(crate) fn store_id(&self) -> StoreId {
+        self.store_id
     }
 
     /// The file's path, for errors about what is in its blocks.

@@ -13,7 +13,7 @@ use crate::limits::SNAPSHOT_BLOCK_BYTES_MAX;
 use crate::model::batch::{Definition, SeriesId};
 use crate::model::cells::Month;
 use crate::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
-use crate::store::journal::{Epoch, Sequence};
+use crate::store::journal::{Sequence, StoreId};
 
 /// What is wrong with a payload, in words.
 pub(crate) type CodecFault = String;
@@ -168,10 +168,10 @@ pub(crate) fn encode_manifest(manifest: &Manifest) -> Result<Vec<u8>, CodecFault
     options().serialize(&stored).map_err(|error| fault(&error))
 }
 
-/// The manifest in the payload; its epoch and generation are from the header.
+/// The manifest in the payload; its store id and generation are from the header.
 pub(crate) fn decode_manifest(
     payload: &[u8],
-    epoch: Epoch,
+    store_id: StoreId,
     generation: Generation,
 ) -> Result<Manifest, CodecFault> {
     let stored: StoredManifest<'_> = options().deserialize(payload).map_err(|error| fault(&error))?;
@@ -186,7 +186,7 @@ pub(crate) fn decode_manifest(
         .iter()
         .map(|f| file(f, FileName::Part(Month::new(f.month), Generation::new(f.generation))));
     Ok(Manifest {
-        epoch,
+        store_id,
         generation,
         position: Sequence::new(stored.position),
         dictionary: dictionary.collect(),

@@ -14,7 +14,7 @@ use crate::limits::SNAPSHOT_BLOCK_BYTES;
 use crate::model::batch::{Change, Definition, SeriesId};
 use crate::model::event::{Node, StoryId};
 use crate::platform::disk::Disk;
-use crate::store::journal::Epoch;
+use crate::store::journal::StoreId;
 
 /// Bytes that an entry takes without its name, at most.
 const ENTRY_BYTES: usize = 80;
@@ -105,11 +105,11 @@ pub(crate) fn write(
 pub(crate) fn read(
     disk: &Disk,
     folder: &Path,
-    (epoch, file): (Epoch, &FileRef),
+    (store_id, file): (StoreId, &FileRef),
     mut take: impl FnMut(Vec<Entry>) -> Result<(), String>,
 ) -> Result<(), SnapshotError> {
     let opened = super::open(disk, &folder.join(file.name.to_string()))?;
-    let mut reader = BlockReader::new(opened, file.name, Some(epoch), Expected::Sum(file.sum))?;
+    let mut reader = BlockReader::new(opened, file.name, Some(store_id), Expected::Sum(file.sum))?;
     let mut payload = Vec::new();
     while reader.next(&mut payload)? {
         let mut entries = Vec::new();

@@ -8,13 +8,13 @@ use super::error::SnapshotError;
 use super::names::FileName;
 use super::{FileRef, Generation, block, codec};
 use crate::platform::disk::Disk;
-use crate::store::journal::{Epoch, Sequence};
+use crate::store::journal::{Sequence, StoreId};
 
 /// A snapshot: everything that was counted up to and including record `position` of the journal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Manifest {
     /// The data directory's number.
-    pub(crate) epoch: Epoch,
+    pub(crate) store_id: StoreId,
     /// Which fold wrote it; 1 is the empty one of a new directory.
     pub(crate) generation: Generation,
     /// The last record that is counted in it.
@@ -29,9 +29,9 @@ pub(crate) struct Manifest {
 
 impl Manifest {
     /// The snapshot that a new data directory begins with: nothing, before the first record.
-    pub(crate) fn first(epoch: Epoch) -> Self {
+    pub(crate) fn first(store_id: StoreId) -> Self {
         Self {
-            epoch,
+            store_id,
             generation: Generation::default().next(),
             position: Sequence::START,
             dictionary: Vec::new(),
@@ -56,7 +56,7 @@ impl Manifest {
         let file = folder.join(name.to_string());
         let payload = codec::encode_manifest(self)
             .map_err(|what| SnapshotError::TooLarge { file: file.clone(), what })?;
-        let bytes = block::single(Header { epoch: self.epoch, name }, &payload);
+        let bytes = block::single(Header { store_id: self.store_id, name }, &payload);
         disk.replace(&file, &bytes)?;
         Ok(())
     }
@@ -69,13 +69,13 @@ impl Manifest {
         let name = FileName::Manifest(generation);
         let file = folder.join(name.to_string());
         let mut reader = BlockReader::new(super::open(disk, &file)?, name, None, Expected::Unknown)?;
-        let epoch = reader.epoch();
+        let store_id = reader.store_id();
         let mut payload = Vec::new();
         if !reader.next(&mut payload)? {
             return Err(reader.damaged("the file is cut short"));
         }
         let manifest =
-            codec::decode_manifest(&payload, epoch, generation).map_err(|what| reader.damaged(what))?;
+            codec::decode_manifest(&payload, store_id, generation).map_err(|what| reader.damaged(what))?;
         if reader.next(&mut payload)? {
             return Err(reader.damaged("there is more behind the manifest"));
         }

@@ -57,9 +57,9 @@ pub(crate) fn merge_parts(
 ) -> Result<FileRef, SnapshotError> {
     let mut cursors = Vec::with_capacity(sources.parts.len());
     for part in sources.parts {
-        cursors.push(PartCursor::open(disk, folder, header.epoch, part)?);
+        cursors.push(PartCursor::open(disk, folder, header.store_id, part)?);
     }
-    let mut out = PartWriter::create(disk, folder, header.epoch, header.name)?;
+    let mut out = PartWriter::create(disk, folder, header.store_id, header.name)?;
     let mut fresh = sources.fresh;
     let mut pile = Pile::default();
     while let Some(series) = next_series(&cursors, fresh) {

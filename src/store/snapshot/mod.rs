@@ -7,7 +7,7 @@
 //!
 //! INVARIANTS
 //! - No file is ever changed once a manifest names it; a manifest appears by atomic replacement, and that commits.
-//! - Every file starts with the same header (magic, version, month, epoch, generation, checksum); everything after
+//! - Every file starts with the same header (magic, version, month, store id, generation, checksum); everything after
 //!   it is in blocks with length and checksum; a manifest holds the length and checksum of each file as a whole.
 //! - The cells of a series in a part count only if the part's generation is at least the generation that last
 //!   cleared the series (deleted its story).

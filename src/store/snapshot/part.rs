@@ -14,7 +14,7 @@ use crate::limits::{FRAME_CELLS_MAX, SNAPSHOT_BLOCK_BYTES};
 use crate::model::batch::SeriesId;
 use crate::model::cells::{self, Cell};
 use crate::platform::disk::Disk;
-use crate::store::journal::Epoch;
+use crate::store::journal::StoreId;
 
 /// Writes a part; series must come in ascending order.
 #[derive(Debug)]
@@ -29,10 +29,11 @@ impl PartWriter {
     pub(crate) fn create(
         disk: &Disk,
         folder: &Path,
-        epoch: Epoch,
+        store_id: StoreId,
         name: FileName,
     ) -> Result<Self, SnapshotError> {
-        let out = BlockWriter::new(disk.create_new(&folder.join(name.to_string()))?, Header { epoch, name })?;
+        let out =
+            BlockWriter::new(disk.create_new(&folder.join(name.to_string()))?, Header { store_id, name })?;
         Ok(Self { out, frames: Frames::default(), payload: Vec::new() })
     }
 
@@ -87,11 +88,11 @@ impl PartReader {
     pub(crate) fn open(
         disk: &Disk,
         folder: &Path,
-        epoch: Epoch,
+        store_id: StoreId,
         file: &FileRef,
     ) -> Result<Self, SnapshotError> {
         let opened = super::open(disk, &folder.join(file.name.to_string()))?;
-        let input = BlockReader::new(opened, file.name, Some(epoch), Expected::Sum(file.sum))?;
+        let input = BlockReader::new(opened, file.name, Some(store_id), Expected::Sum(file.sum))?;
         Ok(Self { input, payload: Vec::new(), last: None })
     }
 
@@ -135,10 +136,10 @@ impl PartCursor {
     pub(crate) fn open(
         disk: &Disk,
         folder: &Path,
-        epoch: Epoch,
+        store_id: StoreId,
         file: &FileRef,
     ) -> Result<Self, SnapshotError> {
-        let reader = PartReader::open(disk, folder, epoch, file)?;
+        let reader = PartReader::open(disk, folder, store_id, file)?;
         let mut cursor =
             Self { reader, frames: Frames::default(), index: 0, generation: file.name.generation() };
         cursor.refill()?;

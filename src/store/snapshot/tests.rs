@@ -18,9 +18,9 @@ use crate::model::calendar::Hour;
 use crate::model::cells::{self, Cell, Month};
 use crate::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
 use crate::platform::disk::Disk;
-use crate::store::journal::{Epoch, Sequence};
+use crate::store::journal::{Sequence, StoreId};
 
-const EPOCH: Epoch = Epoch::new(0x1122_3344_5566_7788);
+const STORE_ID: StoreId = StoreId::new(0x1122_3344_5566_7788);
 const HOUR: u32 = 431_000;
 
 fn story(letter: char) -> StoryId {
@@ -50,12 +50,12 @@ fn write_part(
     fresh: &[Increment],
     cleared: &Cleared,
 ) -> FileRef {
-    let header = Header { epoch: EPOCH, name: FileName::Part(month(), generation(number)) };
+    let header = Header { store_id: STORE_ID, name: FileName::Part(month(), generation(number)) };
     merge_parts(&Disk::new(), folder, header, &Sources { parts, fresh, cleared }).expect("it can be written")
 }
 
 fn read_part(folder: &Path, file: &FileRef) -> Result<Vec<(u32, Cell)>, SnapshotError> {
-    let mut reader = PartReader::open(&Disk::new(), folder, EPOCH, file)?;
+    let mut reader = PartReader::open(&Disk::new(), folder, STORE_ID, file)?;
     let (mut frames, mut found) = (Frames::default(), Vec::new());
     while reader.next(&mut frames)? {
         for (series, frame) in frames.iter() {
@@ -81,13 +81,13 @@ fn entries() -> Vec<Entry> {
 }
 
 fn write_dictionary(folder: &Path, entries: &[Entry]) -> FileRef {
-    let header = Header { epoch: EPOCH, name: FileName::Dictionary(generation(9)) };
+    let header = Header { store_id: STORE_ID, name: FileName::Dictionary(generation(9)) };
     dictionary::write(&Disk::new(), folder, header, entries).expect("it can be written")
 }
 
 fn read_dictionary(folder: &Path, file: &FileRef) -> Result<Vec<Entry>, SnapshotError> {
     let mut found = Vec::new();
-    dictionary::read(&Disk::new(), folder, (EPOCH, file), |mut block| {
+    dictionary::read(&Disk::new(), folder, (STORE_ID, file), |mut block| {
         found.append(&mut block);
         Ok(())
     })?;
@@ -96,7 +96,7 @@ fn read_dictionary(folder: &Path, file: &FileRef) -> Result<Vec<Entry>, Snapshot
 
 fn manifest(dictionary: FileRef, part: FileRef) -> Manifest {
     Manifest {
-        epoch: EPOCH,
+        store_id: STORE_ID,
         generation: generation(10),
         position: Sequence::new(1_234),
         dictionary: vec![dictionary],
@@ -182,7 +182,7 @@ fn files_with_a_flipped_bit_are_refused() {
 fn file_of_another_directory_is_refused() {
     let scratch = tempfile::tempdir().expect("there is room");
     let (_, part, _) = files_of_each_kind(scratch.path());
-    let other = PartReader::open(&Disk::new(), scratch.path(), Epoch::new(1), &part);
+    let other = PartReader::open(&Disk::new(), scratch.path(), StoreId::new(1), &part);
     assert!(matches!(other, Err(SnapshotError::Damaged { offset: 0, .. })), "{other:?}");
 }
 

@@ -20,7 +20,7 @@ use crate::model::calendar::HourRange;
 use crate::model::catalogue::total_series;
 use crate::model::event::Metric;
 use crate::platform::disk::Disk;
-use crate::store::journal::{self, Epoch, JournalError, Record, SegmentReader, TornTail};
+use crate::store::journal::{self, JournalError, Record, SegmentReader, StoreId, TornTail};
 use crate::store::snapshot::manifest::Manifest;
 use crate::store::snapshot::names::{self, FileName};
 use crate::store::snapshot::part::PartReader;
@@ -37,9 +37,9 @@ const SNAPSHOT_HELP: &str =
 pub fn verify(disk: &Disk, data_dir: &Path, progress: &mut dyn FnMut()) -> Result<VerifyReport, OpenError> {
     let (held, found) = recover::find_for_reading(disk, data_dir)?;
     let mut report = VerifyReport::default();
-    let epoch = check_snapshots(disk, data_dir, &found, &mut report)?;
-    if let Some(epoch) = epoch {
-        check_journal(disk, &data_dir.join(JOURNAL_FOLDER), epoch, &mut report)?;
+    let store_id = check_snapshots(disk, data_dir, &found, &mut report)?;
+    if let Some(store_id) = store_id {
+        check_journal(disk, &data_dir.join(JOURNAL_FOLDER), store_id, &mut report)?;
     }
     match recover::choose(disk, data_dir, &found, progress) {
         Ok(chosen) => load_as_restart(disk, data_dir, chosen, &mut report),
@@ -51,15 +51,15 @@ pub fn verify(disk: &Disk, data_dir: &Path, progress: &mut dyn FnMut()) -> Resul
     Ok(report)
 }
 
-/// Reads every file that a manifest lists. Gives the epoch of the newest manifest that is readable.
+/// Reads every file that a manifest lists. Gives the store id of the newest manifest that is readable.
 fn check_snapshots(
     disk: &Disk,
     data_dir: &Path,
     found: &Snapshots,
     report: &mut VerifyReport,
-) -> Result<Option<Epoch>, OpenError> {
+) -> Result<Option<StoreId>, OpenError> {
     let folder = data_dir.join(names::FOLDER);
-    let mut epoch = None;
+    let mut store_id = None;
     let mut checked: HashSet<FileName> = HashSet::new();
     for generation in &found.manifests {
         checked.insert(FileName::Manifest(*generation));
@@ -70,7 +70,7 @@ fn check_snapshots(
                 continue;
             }
         };
-        epoch = epoch.or(Some(manifest.epoch));
+        store_id = store_id.or(Some(manifest.store_id));
         let faults_before = report.faults.len();
         for file in manifest.files() {
             checked.insert(file.name);
@@ -86,7 +86,7 @@ fn check_snapshots(
     let listed = disk.list(&folder)?;
     let known: HashSet<String> = checked.iter().map(FileName::to_string).collect();
     report.unlisted_files = length(listed.iter().filter(|entry| !known.contains(&entry.name)).count());
-    Ok(epoch)
+    Ok(store_id)
 }
 
 fn check_file(
@@ -96,9 +96,9 @@ fn check_file(
     file: &crate::store::snapshot::FileRef,
 ) -> Result<(), SnapshotError> {
     if file.name.month().is_none() {
-        return dictionary::read(disk, folder, (manifest.epoch, file), |_| Ok(()));
+        return dictionary::read(disk, folder, (manifest.store_id, file), |_| Ok(()));
     }
-    let mut reader = PartReader::open(disk, folder, manifest.epoch, file)?;
+    let mut reader = PartReader::open(disk, folder, manifest.store_id, file)?;
     let mut frames = Frames::default();
     while reader.next(&mut frames)? {}
     Ok(())
@@ -108,10 +108,10 @@ fn check_file(
 fn check_journal(
     disk: &Disk,
     folder: &Path,
-    epoch: Epoch,
+    store_id: StoreId,
     report: &mut VerifyReport,
 ) -> Result<(), OpenError> {
-    match journal::find_torn_tail(disk, folder, epoch) {
+    match journal::find_torn_tail(disk, folder, store_id) {
         Ok(torn) => report.torn = torn,
         Err(error) => report.faults.push(journal_fault(error)),
     }
@@ -123,7 +123,7 @@ fn check_journal(
             let gap = JournalError::Gap { missing, found, segment: segment.path.clone() };
             report.faults.push(journal_fault(gap));
         }
-        let read = SegmentReader::open(disk, &segment, epoch).and_then(|mut reader| {
+        let read = SegmentReader::open(disk, &segment, store_id).and_then(|mut reader| {
             let mut record = Record::default();
             while reader.next_into(&mut record)? {
                 report.records = report.records.saturating_add(1);

@@ -3,7 +3,7 @@
 //! | part of the header | bytes | |
 //! | --- | --- | --- |
 //! | magic | 4 | `jrec` |
-//! | checksum | 4 | CRC-32 over the epoch (8 bytes, not written) and all bytes after this field |
+//! | checksum | 4 | CRC-32 over the store id (8 bytes, not written) and all bytes after this field |
 //! | length | 4 | bytes of the payload |
 //! | flags | 4 | 1: a key comes first, 2: the end mark of a segment; any other refuses the record |
 //! | sequence | 8 | |
@@ -16,7 +16,7 @@
 //! INVARIANT: no input makes decoding panic, or allocate more than a small multiple of the input.
 
 use super::segment::take;
-use super::{Epoch, Sequence, varint};
+use super::{Sequence, StoreId, varint};
 use crate::limits::RECORD_BYTES_MAX;
 use crate::model::batch::{Batch, Change, Definition, Increment, SeriesId};
 use crate::model::calendar::Hour;
@@ -98,15 +98,15 @@ impl Header {
     }
 
     /// Whether `record`, header and payload, is what was written under this header.
-    pub(super) fn matches(&self, epoch: Epoch, record: &[u8]) -> bool {
-        record.get(UNCHECKED_BYTES..).is_some_and(|covered| checksum(epoch, covered) == self.checksum)
+    pub(super) fn matches(&self, store_id: StoreId, record: &[u8]) -> bool {
+        record.get(UNCHECKED_BYTES..).is_some_and(|covered| checksum(store_id, covered) == self.checksum)
     }
 }
 
 /// Where a record stands in the journal.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
-    pub(super) epoch: Epoch,
+    pub(super) store_id: StoreId,
     pub(super) sequence: Sequence,
     pub(super) synced: Sequence,
 }
@@ -221,9 +221,9 @@ const DEFINITION_BYTES_MIN: usize = 1 + ObjectId::LEN + 2;
 const CHANGE_BYTES_MIN: usize = 1 + ObjectId::LEN;
 const INCREMENT_BYTES_MIN: usize = 3;
 
-fn checksum(epoch: Epoch, covered: &[u8]) -> u32 {
+fn checksum(store_id: StoreId, covered: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&epoch.get().to_le_bytes());
+    hasher.update(&store_id.get().to_le_bytes());
     hasher.update(covered);
     hasher.finalize()
 }
@@ -240,7 +240,7 @@ fn stamp(place: Place, flags: u32, length: u32, record: &mut [u8]) {
     for (place, byte) in covered.iter_mut().zip(fields) {
         *place = byte;
     }
-    let front = MAGIC.into_iter().chain(checksum(place.epoch, covered).to_le_bytes());
+    let front = MAGIC.into_iter().chain(checksum(place.store_id, covered).to_le_bytes());
     for (place, byte) in unchecked.iter_mut().zip(front) {
         *place = byte;
     }

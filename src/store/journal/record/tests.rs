@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::limits::HOURS_MAX;
 
-const EPOCH: Epoch = Epoch::new(0x0123_4567_89ab_cdef);
+const STORE_ID: StoreId = StoreId::new(0x0123_4567_89ab_cdef);
 
 fn object(character: u8) -> ObjectId {
     ObjectId::parse(&[character; ObjectId::LEN]).unwrap()
@@ -27,7 +27,7 @@ fn encoded(record: &Record) -> Vec<u8> {
     };
     let mut out = Vec::new();
     encode(
-        Place { epoch: EPOCH, sequence: record.sequence, synced: record.sequence.previous() },
+        Place { store_id: STORE_ID, sequence: record.sequence, synced: record.sequence.previous() },
         parts,
         &mut out,
     )
@@ -38,7 +38,7 @@ fn encoded(record: &Record) -> Vec<u8> {
 fn decoded(bytes: &[u8]) -> Option<Record> {
     let header = Header::parse(bytes)?;
     let record = bytes.get(..HEADER_BYTES + header.length)?;
-    if !header.matches(EPOCH, record) {
+    if !header.matches(STORE_ID, record) {
         return None;
     }
     let mut out = Record { sequence: header.sequence, ..Record::default() };
@@ -120,8 +120,8 @@ fn decode_refuses_any_flipped_bit_and_any_cut() {
 fn decode_refuses_another_epoch() {
     let bytes = encoded(&example());
     let header = Header::parse(&bytes).unwrap();
-    assert!(header.matches(EPOCH, &bytes));
-    assert!(!header.matches(Epoch::new(1), &bytes));
+    assert!(header.matches(STORE_ID, &bytes));
+    assert!(!header.matches(StoreId::new(1), &bytes));
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn decode_refuses_an_hour_that_no_event_can_have() {
 fn encode_refuses_what_is_over_the_cap_and_appends_nothing() {
     let increments = vec![0; RECORD_BYTES_MAX];
     let parts = Staged { key: None, definitions: &[], changes: &[], increments: &increments };
-    let place = Place { epoch: EPOCH, sequence: Sequence::FIRST, synced: Sequence::START };
+    let place = Place { store_id: STORE_ID, sequence: Sequence::FIRST, synced: Sequence::START };
     let mut out = vec![1];
     assert_eq!(encode(place, parts, &mut out), Err(RECORD_BYTES_MAX + 2));
     assert_eq!(out, [1]);

@@ -1,0 +1,126 @@
+//! The core of an open store: recovery's outcome put together into sequencer, syncer and snapshotter, none of which
+//! has a thread yet. [`Store`](super::Store) runs each on a thread of its own, [`Stepped`](super::Stepped) one step at
+//! a time.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crossbeam::channel::{self, Sender};
+
+use super::error::OpenError;
+use super::journal::{self, JournalError, StoreId};
+use super::reserve::Reserve;
+use super::sequencer::Sequencer;
+use super::snapshotter::{Control, Snapshotter};
+use super::status::{OncePerMinute, Status};
+use super::syncer::{SyncGate, Syncer};
+use super::write_handle::WriteHandle;
+use super::{LOCK_NAME, Recovery, StoreOptions, fold, recover};
+use crate::limits::GROUPS_UNSYNCED_MAX;
+use crate::model::catalogue::Catalogue;
+use crate::model::counters::Counters;
+use crate::platform::disk::{Disk, Lock};
+
+/// The parts of an open store.
+pub(super) struct Core {
+    pub(super) write_handle: WriteHandle,
+    pub(super) catalogue: Arc<Catalogue>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) status: Arc<Status>,
+    pub(super) sequencer: Sequencer,
+    pub(super) syncer: Syncer,
+    pub(super) snapshotter: Snapshotter,
+    pub(super) control: Sender<Control>,
+    pub(super) lock: Arc<Lock>,
+}
+
+impl Core {
+    /// Locks the directory and recovers it. A new directory gets `store_id`. Blocks; `progress` is called now and then.
+    pub(super) fn open(
+        disk: &Disk,
+        options: &StoreOptions,
+        store_id: StoreId,
+        progress: &mut dyn FnMut(),
+    ) -> Result<(Self, Recovery), OpenError> {
+        let data_dir = &options.data_dir;
+        disk.create_directory(data_dir)?;
+        let lock = disk
+            .try_lock(&data_dir.join(LOCK_NAME))?
+            .ok_or_else(|| OpenError::Locked { directory: data_dir.clone() })?;
+        let recovered = recover::recover(disk, data_dir, store_id, progress)?;
+        let reserve = Arc::new(Reserve::new(disk, data_dir));
+        reserve.keep();
+        let next = recovered.next_sequence;
+        let directory = data_dir.join(fold::JOURNAL_FOLDER);
+        let begin = || journal::Writer::create(disk, &directory, recovered.store_id, next);
+        let journal = begin_journal(begin, &reserve)?;
+
+        let status = Arc::new(Status::default());
+        status.note_written(next.previous());
+        status.note_synced(next.previous());
+        status.note_segment();
+        let (write_handle, queue) = WriteHandle::new(Arc::clone(&status));
+        let gate = Arc::new(SyncGate::new(Arc::clone(&status), journal.file()));
+        let (syncs, jobs) = channel::bounded(GROUPS_UNSYNCED_MAX);
+        let (control, orders) = channel::bounded(2);
+
+        let clock = &options.clock;
+        let syncer =
+            Syncer::new(jobs, Arc::clone(&gate), (options.fsync, options.fsync_interval), clock.clone());
+        let snapshotter = Snapshotter {
+            folder: recovered.folder,
+            control: orders,
+            queue: write_handle.queue().downgrade(),
+            interval: options.snapshot_interval,
+            gate: Arc::clone(&gate),
+            reserve: Arc::clone(&reserve),
+            status: Arc::clone(&status),
+            clock: clock.clone(),
+            due: clock.monotonic().saturating_add(options.snapshot_interval),
+            sealing: None,
+        };
+        let sequencer = Sequencer {
+            queue,
+            catalogue: Arc::clone(&recovered.catalogue),
+            counters: recovered.writer,
+            journal,
+            status: Arc::clone(&status),
+            gate,
+            fsync: options.fsync,
+            syncs,
+            reserve,
+            closing: write_handle.closing(),
+            refusals_logged: OncePerMinute::new(clock.clone()),
+            cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            defining: HashSet::default(),
+        };
+        let core = Self {
+            write_handle,
+            catalogue: recovered.catalogue,
+            counters: recovered.counters,
+            status,
+            sequencer,
+            syncer,
+            snapshotter,
+            control,
+            lock: Arc::new(lock),
+        };
+        Ok((core, recovered.report))
+    }
+}
+
+/// Begins the journal; where the disk is so full that even an empty segment finds no room, in the reserve's. A full
+/// disk must not keep reports from going on.
+fn begin_journal(
+    begin: impl Fn() -> Result<journal::Writer, JournalError>,
+    reserve: &Reserve,
+) -> Result<journal::Writer, OpenError> {
+    match begin() {
+        Err(JournalError::Disk(error)) if error.is_no_space() && reserve.give_up()? => {
+            tracing::warn!(%error, "the disk is full: the journal takes the reserve");
+            reserve.release();
+            Ok(begin()?)
+        }
+        outcome => Ok(outcome?),
+    }
+}
