@@ -248,6 +248,7 @@ impl Sequencer {
                     if error.is_no_space() { "the disk is full" } else { "the disk refuses to write" };
                 self.status.refuse_appends(reason);
                 self.log_refusal("a write to the journal failed and was undone", &error);
+                self.gate.sync_undo().map_err(Uncertainty::Poisoned)?;
                 Err(Refusal::AppendRefused(reason.to_owned()).into())
             }
             Err(error @ AppendError::Stuck { .. }) => {

@@ -78,6 +78,19 @@ impl SyncGate {
         if self.status.synced() >= through {
             return Ok(());
         }
+        self.sync_files(through, files)
+    }
+
+    /// Syncs the open segment after a write that was undone: else a power cut could bring back what was refused.
+    pub(super) fn sync_undo(&self) -> Result<(), PoisonCause> {
+        let permit = self.enter();
+        if let Some(cause) = self.status.poison().cause() {
+            return Err(cause);
+        }
+        self.sync_files(self.status.written(), &[Arc::clone(&permit.0)])
+    }
+
+    fn sync_files(&self, through: Sequence, files: &[Arc<DiskFile>]) -> Result<(), PoisonCause> {
         if let Err(error) = files.iter().try_for_each(|file| file.sync()) {
             self.status.fail_sync();
             tracing::error!(%error, "the journal could not be synced; nothing is taken until a restart");

@@ -190,12 +190,13 @@ impl Disk {
         }
     }
 
-    /// Gives `path` this content, atomically and durably: writes beside, syncs, renames, syncs the directory.
+    /// Gives `path` this content, atomically and durably: writes beside, syncs, renames, syncs the directory. The file
+    /// stays open to append to it.
     ///
     /// # Errors
     /// [`DiskError`] where the machine refuses; the old content is then still there, unless it was the last
     /// step, syncing the directory, that failed.
-    pub fn replace(&self, path: &Path, content: &[u8]) -> Result<(), DiskError> {
+    pub fn replace(&self, path: &Path, content: &[u8]) -> Result<DiskFile, DiskError> {
         let temporary = temporary_path(path);
         match self.remove(&temporary) {
             Err(error) if !error.is_not_found() => return Err(error),
@@ -205,7 +206,8 @@ impl Disk {
         file.append(content)?;
         file.sync()?;
         self.rename(&temporary, path)?;
-        self.sync_directory(parent_of(path))
+        self.sync_directory(parent_of(path))?;
+        Ok(DiskFile { path: path.to_owned(), ..file })
     }
 
     /// Gives a file another name, replacing a file of that name. Durable only after [`Disk::sync_directory`].

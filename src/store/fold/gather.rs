@@ -6,7 +6,6 @@
 //! INVARIANT: what was gathered of a series before it was forgotten is in nothing that `finish` gives.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hint::black_box;
 
 use crate::model::batch::{Increment, SeriesId};
 use crate::model::calendar::Hour;
@@ -16,8 +15,6 @@ use crate::model::cells::Month;
 /// large catalogue cost little.
 const PAGE_BITS: u32 = 10;
 const PAGE: usize = 1 << PAGE_BITS;
-/// Increments whose slots are read together.
-const BLOCK: usize = 32;
 
 /// One hour's sum; empty where the count is 0.
 #[derive(Clone, Copy, Default, Debug)]
@@ -50,13 +47,8 @@ impl Gather {
 
     /// Adds increments up.
     pub(super) fn add(&mut self, increments: &[Increment]) {
-        for block in increments.chunks(BLOCK) {
-            // Read first, so that the misses of the processor's cache overlap.
-            let slots = block.iter().filter_map(|increment| self.slot(increment.series));
-            black_box(slots.fold(0, |touched, slot| touched ^ slot.newer.hour));
-            for increment in block {
-                self.add_one(increment);
-            }
+        for increment in increments {
+            self.add_one(increment);
         }
     }
 
@@ -109,12 +101,6 @@ impl Gather {
         if spilled.count > 0 {
             self.spilled.push(Increment { series, hour: Hour::new(spilled.hour), count: spilled.count });
         }
-    }
-
-    #[inline]
-    fn slot(&self, series: SeriesId) -> Option<&Slot> {
-        let page = self.pages.get(series.index() >> PAGE_BITS)?.as_ref()?;
-        page.get(series.index() & (PAGE - 1))
     }
 
     #[inline]

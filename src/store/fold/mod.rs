@@ -22,7 +22,7 @@ use intake::Intake;
 use crate::limits::FOLD_CELLS_MAX;
 use crate::model::batch::Increment;
 use crate::model::cells::Month;
-use crate::platform::disk::{self, Disk};
+use crate::platform::disk::{self, Disk, Operation};
 use crate::store::journal::{self, JournalError, Record, Replay, Sequence};
 use crate::store::snapshot::block::Header;
 use crate::store::snapshot::dictionary::{self, Cleared, Entry, SeriesOfStories};
@@ -153,7 +153,15 @@ impl Folder {
                 return Err(error);
             }
         };
-        next.commit(&self.disk, &self.snapshots)?;
+        if let Err(error) = next.commit(&self.disk, &self.snapshots) {
+            // Where the sync of the directory failed, the manifest may be there, and then it must find its files.
+            let may_be_there =
+                matches!(&error, SnapshotError::Disk(error) if error.operation == Operation::SyncDirectory);
+            if !may_be_there {
+                self.discard(generation);
+            }
+            return Err(error.into());
+        }
         let before = std::mem::replace(&mut self.current, next);
         if let Some(cleared) = cleared {
             self.cleared = cleared;
@@ -249,9 +257,7 @@ impl Folder {
             .into_iter()
             .map(|entry| entry.name)
             .filter(|name| !kept.contains(name))
-            .filter(|name| {
-                names::generation_of(name.strip_suffix(disk::TEMPORARY_SUFFIX).unwrap_or(name)).is_some()
-            })
+            .filter(|name| generation_of_file(name).is_some())
             .collect();
         let (manifests, files): (Vec<_>, Vec<_>) =
             removable.into_iter().partition(|name| names::manifest_generation(name).is_some());
@@ -282,7 +288,7 @@ impl Folder {
     /// Gives back the room that a failed fold took. What stays is removed after the next one.
     fn discard(&self, generation: Generation) {
         let listed = self.disk.list(&self.snapshots).map(|entries| {
-            entries.into_iter().filter(|entry| names::generation_of(&entry.name) == Some(generation))
+            entries.into_iter().filter(|entry| generation_of_file(&entry.name) == Some(generation))
         });
         let removed = listed.and_then(|entries| {
             entries.into_iter().try_for_each(|entry| self.disk.remove(&self.snapshots.join(&entry.name)))
@@ -299,6 +305,11 @@ impl FoldDone {
         self.bytes_written = self.bytes_written.saturating_add(file.sum.bytes);
         file
     }
+}
+
+/// The generation in the name of a file that a fold made, or was making.
+fn generation_of_file(name: &str) -> Option<Generation> {
+    names::generation_of(name.strip_suffix(disk::TEMPORARY_SUFFIX).unwrap_or(name))
 }
 
 /// Bytes that the increments will take in a part, roughly: 3 a cell, 16 a series.

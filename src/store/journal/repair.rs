@@ -39,7 +39,8 @@ pub struct TornTail {
     pub what: &'static str,
 }
 
-/// Looks for a torn end of the newest segment and changes nothing. Blocks; reads that segment.
+/// Looks for a torn end of the newest segment and changes nothing. Blocks; reads that segment, from the disk: after a
+/// failed sync the page cache has what the disk does not, and would have it until a power cut.
 ///
 /// # Errors
 /// `Damaged`, `Gap`, `NewerVersion` or `Foreign` where the segment holds what no crash can have left; `Disk`.
@@ -49,7 +50,10 @@ pub fn find_torn_tail(
     store_id: StoreId,
 ) -> Result<Option<TornTail>, JournalError> {
     match segment::segments(disk, directory)?.pop() {
-        Some(newest) => examine(disk, &newest, store_id),
+        Some(newest) => {
+            disk.open_read(&newest.path)?.drop_cache()?;
+            examine(disk, &newest, store_id)
+        }
         None => Ok(None),
     }
 }
@@ -67,7 +71,7 @@ pub fn repair_tail(
     if let Some(torn) = &found {
         if torn.offset < HEADER_END {
             // Made anew rather than removed: the segment before may say that this one follows.
-            segment::create(disk, &torn.segment, store_id, torn.first_sequence)?;
+            drop(segment::create(disk, &torn.segment, store_id, torn.first_sequence)?);
         } else {
             let file = disk.open_append(&torn.segment)?;
             file.truncate(torn.offset)?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{JournalError, Sequence, StoreId};
-use crate::platform::disk::{Disk, DiskFile, TEMPORARY_SUFFIX};
+use crate::platform::disk::{Disk, DiskError, DiskFile, TEMPORARY_SUFFIX};
 
 /// The newest format of segments that this program reads, and the one it writes.
 pub const SEGMENT_VERSION: u32 = 1;
@@ -57,17 +57,17 @@ fn parse_name(name: &str) -> Option<Sequence> {
     plain.then(|| digits.parse().ok().map(Sequence::new)).flatten()
 }
 
-/// Makes a segment without records, lastingly; one of that name is replaced.
+/// Makes a segment without records, durably, and leaves it open; one of that name is replaced.
 ///
 /// # Errors
-/// `Disk`.
+/// As [`Disk::replace`].
 pub(super) fn create(
     disk: &Disk,
     path: &Path,
     store_id: StoreId,
     first: Sequence,
-) -> Result<(), JournalError> {
-    Ok(disk.replace(path, &Header { store_id, first_sequence: first }.encode())?)
+) -> Result<DiskFile, DiskError> {
+    disk.replace(path, &Header { store_id, first_sequence: first }.encode())
 }
 
 /// Removes what a crash left of segments that were being made.

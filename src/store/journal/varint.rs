@@ -40,23 +40,6 @@ pub(super) fn read(bytes: &mut &[u8]) -> Option<u64> {
     }
 }
 
-/// As [`read`], without a branch for each byte: for numbers of whose length nobody can guess the next.
-#[inline]
-pub(super) fn read_any_length(bytes: &mut &[u8]) -> Option<u64> {
-    const TOPS: u64 = 0x8080_8080_8080_8080;
-    let Some(word) = bytes.first_chunk().map(|chunk| u64::from_le_bytes(*chunk)) else { return read(bytes) };
-    // The first top bit that is not set ends the number.
-    let ends = !word & TOPS;
-    let Some(unused_bits) = 63_u32.checked_sub(ends.trailing_zeros()) else { return read(bytes) };
-    let used = (word << unused_bits) >> unused_bits & !TOPS;
-    let pairs = used & 0x007F_007F_007F_007F | (used & 0x7F00_7F00_7F00_7F00) >> 1;
-    let fours = pairs & 0x0000_3FFF_0000_3FFF | (pairs & 0x3FFF_0000_3FFF_0000) >> 2;
-    let value = fours & 0x0000_0000_0FFF_FFFF | (fours & 0x0FFF_FFFF_0000_0000) >> 4;
-    let length = 8_usize.checked_sub(usize::try_from(unused_bits / 8).ok()?)?;
-    *bytes = bytes.get(length..)?;
-    Some(value)
-}
-
 /// Takes a number that must fit 32 bits from the front of `bytes`.
 #[inline]
 pub(super) fn read_u32(bytes: &mut &[u8]) -> Option<u32> {
@@ -95,20 +78,6 @@ mod tests {
         let mut bytes = Vec::new();
         write(value, &mut bytes);
         bytes
-    }
-
-    proptest! {
-        #[test]
-        fn both_ways_of_reading_agree(bits in 0..=64_u32, value in any::<u64>(), after in prop::collection::vec(any::<u8>(), 0..12)) {
-            let value = value.checked_shr(64 - bits).unwrap_or(0);
-            for bytes in [[written(value), after.clone()].concat(), after] {
-                let (mut one, mut other) = (&bytes[..], &bytes[..]);
-                prop_assert_eq!(read(&mut one), read_any_length(&mut other));
-                if read(&mut &bytes[..]).is_some() {
-                    prop_assert_eq!(one, other);
-                }
-            }
-        }
     }
 
     #[test]

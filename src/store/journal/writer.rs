@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::record::{self, Place, Staged};
 use super::segment::{self, HEADER_END};
 use super::{JournalError, Sequence, StoreId};
-use crate::platform::disk::{Disk, DiskError, DiskFile};
+use crate::platform::disk::{Disk, DiskError, DiskFile, Operation};
 
 /// A buffer that grew past this is given back after the write.
 const BUFFER_BYTES_KEPT: usize = 16 * 1024 * 1024;
@@ -39,7 +39,8 @@ struct OpenSegment {
 /// Why staged records are not in the journal. They are no longer staged, and their numbers are free again.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// The write failed and what it left was cut away: later writes may succeed.
+    /// The write failed and what it left was cut away: later writes may succeed. NOTE: unless the file is synced, a power
+    /// cut may bring back what was cut away.
     #[error("{0}")]
     Refused(#[source] DiskError),
     /// The write failed and what it left could not be cut away: nothing may be appended any more.
@@ -146,11 +147,11 @@ impl Writer {
     ///
     /// # Errors
     /// [`SealError`].
+    ///
+    /// # Panics
+    /// Where records are staged: they belong into the segment that they were staged for.
     pub fn seal(&mut self) -> Result<Sequence, SealError> {
-        debug_assert!(
-            self.staged.is_empty(),
-            "what is staged belongs into the segment that it was staged for"
-        );
+        assert!(self.staged.is_empty(), "what is staged belongs into the segment that it was staged for");
         let last = self.last_sequence();
         if self.open.next == self.open.first {
             return Ok(last);
@@ -159,7 +160,7 @@ impl Writer {
         self.note_synced(last);
         let next = match OpenSegment::create(&self.disk, &self.directory, self.store_id, self.open.next) {
             Ok(next) => next,
-            Err(error) => return Err(self.forget_next(error)),
+            Err(error) => return Err(self.remove_next(error)),
         };
         let ended = std::mem::replace(&mut self.open, next);
         let place = Place { store_id: self.store_id, sequence: self.open.first, synced: self.synced };
@@ -167,11 +168,21 @@ impl Writer {
         Ok(last)
     }
 
-    /// Takes back the next segment's name, lest it be there while records still go into the open one.
-    fn forget_next(&self, error: JournalError) -> SealError {
-        match self.disk.remove(&segment::path(&self.directory, self.open.next)) {
-            Err(undo) if !undo.is_not_found() => SealError::Stuck(undo),
-            _ => SealError::Begin(error),
+    /// Removes a next segment that could not be made, durably, lest a restart finds it although records went on into the
+    /// open one. Where the sync of the directory failed, nobody knows what a restart will find.
+    fn remove_next(&self, error: DiskError) -> SealError {
+        if error.operation == Operation::SyncDirectory {
+            return SealError::Stuck(error);
+        }
+        let removed = match self.disk.remove(&segment::path(&self.directory, self.open.next)) {
+            // The name never was.
+            Err(undo) if undo.is_not_found() => Ok(()),
+            Err(undo) => Err(undo),
+            Ok(()) => self.disk.sync_directory(&self.directory),
+        };
+        match removed {
+            Ok(()) => SealError::Begin(error),
+            Err(undo) => SealError::Stuck(undo),
         }
     }
 
@@ -197,24 +208,18 @@ pub enum SealError {
     /// The sync failed. NOTE: that is final; what was lost cannot be known.
     #[error("{0}")]
     Sync(#[source] DiskError),
-    /// The next segment could not be made, nor its name be taken back: nothing may be appended any more.
+    /// The next segment could not be made, and a restart may find it all the same: nothing may be appended any more.
     #[error("{0}")]
     Stuck(#[source] DiskError),
     /// The next segment could not be made; the open one stays open and usable.
     #[error("{0}")]
-    Begin(#[source] JournalError),
+    Begin(#[source] DiskError),
 }
 
 impl OpenSegment {
-    fn create(
-        disk: &Disk,
-        directory: &Path,
-        store_id: StoreId,
-        first: Sequence,
-    ) -> Result<Self, JournalError> {
+    fn create(disk: &Disk, directory: &Path, store_id: StoreId, first: Sequence) -> Result<Self, DiskError> {
         let path = segment::path(directory, first);
-        segment::create(disk, &path, store_id, first)?;
-        let file = Arc::new(disk.open_append(&path)?);
+        let file = Arc::new(segment::create(disk, &path, store_id, first)?);
         Ok(Self { file, first, next: first, bytes: HEADER_END })
     }
 

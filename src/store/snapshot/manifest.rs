@@ -50,14 +50,14 @@ impl Manifest {
         FileName::Manifest(self.generation)
     }
 
-    /// Writes the manifest into `folder`, atomically and lastingly.
+    /// Writes the manifest into `folder`, atomically and durably.
     pub(crate) fn commit(&self, disk: &Disk, folder: &Path) -> Result<(), SnapshotError> {
         let name = self.name();
         let file = folder.join(name.to_string());
         let payload = codec::encode_manifest(self)
             .map_err(|what| SnapshotError::TooLarge { file: file.clone(), what })?;
         let bytes = block::single(Header { store_id: self.store_id, name }, &payload);
-        disk.replace(&file, &bytes)?;
+        drop(disk.replace(&file, &bytes)?);
         Ok(())
     }
 

@@ -263,7 +263,7 @@ fn decode_increments(rest: &mut &[u8], increments: &mut Vec<Increment>) -> Optio
     increments.reserve(count);
     let mut hour = 0_i64;
     for _ in 0..count {
-        let series = SeriesId::new(u32::try_from(varint::read_any_length(rest)?).ok()?);
+        let series = SeriesId::new(varint::read_u32(rest)?);
         hour = hour.checked_add(varint::unzigzag(varint::read(rest)?))?;
         let count = varint::read_u32(rest)?;
         increments.push(Increment { series, hour: Hour::checked(u32::try_from(hour).ok()?)?, count });

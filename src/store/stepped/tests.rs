@@ -1,0 +1,250 @@
+//! The store in steps: on files, and on a disk in memory that loses what was not made durable.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use super::super::recover::testing::State;
+use super::super::{Fsync, PoisonCause, Uncertainty, WriteError};
+use super::*;
+use crate::model::batch::{Change, Definition, Increment};
+use crate::model::calendar::Hour;
+use crate::model::event::{Metric, ObjectId, SeriesKey, Source, StoryId};
+use crate::platform::clock::Clock;
+use crate::platform::disk::{DiskFault, MemoryDisk, Operation};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn open_on(disk: &Disk, folder: &Path, fsync: Fsync, clock: &Clock) -> Result<Stepped, OpenError> {
+    let options = StoreOptions {
+        data_dir: folder.to_owned(),
+        fsync,
+        fsync_interval: SECOND,
+        snapshot_interval: SECOND,
+        clock: clock.clone(),
+    };
+    Stepped::open(disk, &options, StoreId::new(7), &mut || ()).map(|(store, _)| store)
+}
+
+fn open(folder: &Path, clock: &Clock) -> Stepped {
+    open_on(&Disk::new(), folder, Fsync::Always, clock).expect("it opens")
+}
+
+fn one(store: &Stepped, letter: u8) -> Batch {
+    let subject = StoryId(ObjectId::parse(&[letter; 24]).expect("an id"));
+    let key = SeriesKey { story: subject, source: Source::Slack, metric: Metric::Messages };
+    let id = store.catalogue().intern(&key).expect("there is room");
+    let mut batch = Batch::default();
+    batch.definitions.push(Definition { id, key });
+    batch.changes.push(Change::Story { story: subject, name: Some("a story".into()) });
+    batch.increments.push(Increment { series: id, hour: Hour::new(431_000), count: 1 });
+    batch
+}
+
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for part in ["journal", "snapshot"] {
+        for entry in std::fs::read_dir(folder.join(part)).expect("a folder").map(Result::unwrap) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            found.insert(name, std::fs::read(entry.path()).expect("a file"));
+        }
+    }
+    found
+}
+
+/// Two stores at once, the same steps of both: nothing but the steps makes a difference.
+#[test]
+fn same_steps_give_the_same_files_and_a_dropped_store_leaves_what_was_written() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let clock = Clock::manual(1_552_813_200_000_000_000);
+    let mut stores = folders.each_ref().map(|folder| open(folder.path(), &clock));
+    for letter in b'a'..=b'f' {
+        for store in &mut stores {
+            let mut pending = store.submit(one(store, letter)).unwrap();
+            assert!(!store.step(Part::Syncer), "nothing is written yet");
+            assert!(store.step(Part::Sequencer));
+            assert_eq!(pending.try_outcome(), None, "acknowledged before its sync");
+            assert!(store.step(Part::Syncer));
+            assert!(pending.try_outcome().unwrap().is_ok());
+            assert!(!Part::ALL.into_iter().any(|part| store.step(part)), "nothing is left to do");
+        }
+        if letter == b'd' {
+            clock.advance(SECOND);
+            for store in &mut stores {
+                assert!(store.step(Part::Snapshotter), "a seal is asked for");
+                assert!(!store.step(Part::Snapshotter), "the seal is yet to come");
+                assert!(store.step(Part::Sequencer) && store.step(Part::Snapshotter));
+                assert_eq!(store.status().figures().snapshots, 1);
+            }
+        }
+    }
+    let states = stores.each_ref().map(|store| State::of(store.catalogue(), store.counters()));
+    assert_eq!(states[0].cells.len(), 6);
+    drop(stores);
+    assert_eq!(files(folders[0].path()), files(folders[1].path()));
+    let [store, other] = folders.each_ref().map(|folder| open(folder.path(), &clock));
+    assert_eq!(State::of(store.catalogue(), store.counters()), states[1]);
+    store.close().unwrap();
+    let reopened = open(folders[0].path(), &clock);
+    assert_eq!(State::of(reopened.catalogue(), reopened.counters()), states[0]);
+    drop(other);
+}
+
+/// A store on a disk in memory whose power is cut now and then.
+struct Unkind {
+    memory: MemoryDisk,
+    clock: Clock,
+    fsync: Fsync,
+    seed: u64,
+}
+
+impl Unkind {
+    fn new(seed: u64, fsync: Fsync) -> Self {
+        Self { memory: MemoryDisk::new(seed), clock: Clock::manual(1_552_813_200_000_000_000), fsync, seed }
+    }
+
+    fn open(&self) -> Stepped {
+        self.open_failing(None)
+    }
+
+    /// Opened on a disk on which this operation on a segment, or on the journal's folder, fails once it is armed.
+    fn open_failing(&self, failing: Option<(Operation, &Arc<AtomicBool>)>) -> Stepped {
+        let mut disk = self.memory.disk();
+        if let Some((failing, armed)) = failing {
+            let armed = Arc::clone(armed);
+            disk = disk.failing(move |operation, path| {
+                let is_journal = path.to_string_lossy().contains("journal");
+                let fails = armed.load(Ordering::Relaxed) && operation == failing && is_journal;
+                fails.then_some(DiskFault::Fail(Errno::IO))
+            });
+        }
+        open_on(&disk, Path::new("/data"), self.fsync, &self.clock)
+            .unwrap_or_else(|error| panic!("seed {}: {error}", self.seed))
+    }
+
+    fn write(&self, store: &mut Stepped, letter: u8) -> Result<(), WriteError> {
+        let mut pending = store.submit(one(store, letter))?;
+        while Part::ALL.into_iter().any(|part| store.step(part)) {}
+        pending.try_outcome().unwrap_or_else(|| panic!("seed {}: no outcome", self.seed)).map(|_| ())
+    }
+
+    #[track_caller]
+    fn check_counted(&self, store: &Stepped, letters: &str) {
+        let state = State::of(store.catalogue(), store.counters());
+        let counted: String =
+            state.cells.keys().map(|(key, _)| char::from(key.story.0.as_bytes()[0])).collect();
+        assert_eq!(counted, letters, "seed {}", self.seed);
+        assert!(state.cells.values().all(|count| *count == 1), "seed {}", self.seed);
+    }
+}
+
+#[test]
+fn refused_batch_does_not_come_back_with_a_power_cut() {
+    for seed in 0..60 {
+        let unkind = Unkind::new(seed, Fsync::Interval);
+        let mut store = unkind.open();
+        unkind.write(&mut store, b'a').unwrap();
+        while store.step(Part::Syncer) {}
+        // Room for the first record of a group and some of the second.
+        unkind.memory.limit_room(Some(unkind.memory.used() + 150));
+        let mut refused = [b'b', b'c'].map(|letter| store.submit(one(&store, letter)).unwrap());
+        assert!(store.step(Part::Sequencer));
+        for pending in &mut refused {
+            assert!(matches!(pending.try_outcome(), Some(Err(WriteError::Refused(_)))), "seed {seed}");
+        }
+        drop(store);
+        unkind.memory.cut_power();
+        unkind.memory.limit_room(None);
+        let store = unkind.open();
+        let state = State::of(store.catalogue(), store.counters());
+        let found = state.cells.keys().any(|(key, _)| key.story.0.as_bytes()[0] != b'a');
+        assert!(!found, "seed {seed}: a refused batch is counted");
+    }
+}
+
+#[test]
+fn restart_after_a_failed_sync_reads_the_disk_and_never_refuses_to_start() {
+    for seed in 0..60 {
+        let unkind = Unkind::new(seed, Fsync::Always);
+        let armed = Arc::new(AtomicBool::new(false));
+        let mut store = unkind.open_failing(Some((Operation::Sync, &armed)));
+        unkind.write(&mut store, b'a').unwrap();
+        armed.store(true, Ordering::Relaxed);
+        let unknown = Uncertainty::Poisoned(PoisonCause::SyncFailed);
+        let mut staged = [b'b', b'c'].map(|letter| {
+            let pending = store.submit(one(&store, letter)).unwrap();
+            assert!(store.step(Part::Sequencer));
+            pending
+        });
+        assert!(store.step(Part::Syncer));
+        for pending in &mut staged {
+            assert_eq!(pending.try_outcome(), Some(Err(unknown.into())), "seed {seed}");
+        }
+        drop(store);
+        unkind.memory.kill();
+        let mut store = unkind.open();
+        let before = State::of(store.catalogue(), store.counters());
+        unkind.write(&mut store, b'd').unwrap();
+        drop(store);
+        unkind.memory.cut_power();
+        let store = unkind.open();
+        let mut after = State::of(store.catalogue(), store.counters());
+        let acknowledged =
+            after.cells.extract_if(.., |(key, _), _| key.story.0.as_bytes()[0] == b'd').count();
+        assert_eq!(acknowledged, 1, "seed {seed}: an acknowledged batch is lost");
+        assert_eq!(
+            after.cells, before.cells,
+            "seed {seed}: the restart had read what the disk does not have"
+        );
+    }
+}
+
+#[test]
+fn segment_that_cannot_be_made_is_no_segment_after_a_power_cut() {
+    for operation in [Operation::SyncDirectory, Operation::Rename, Operation::Create, Operation::Sync] {
+        for seed in 0..20 {
+            let unkind = Unkind::new(seed, Fsync::Always);
+            let armed = Arc::new(AtomicBool::new(false));
+            let mut store = unkind.open_failing(Some((operation, &armed)));
+            unkind.write(&mut store, b'a').unwrap();
+            armed.store(true, Ordering::Relaxed);
+            store.request_snapshot();
+            while Part::ALL.into_iter().any(|part| store.step(part)) {}
+            armed.store(false, Ordering::Relaxed);
+            let goes_on = unkind.write(&mut store, b'b').is_ok();
+            // After a failed sync nobody knows what the disk has.
+            let poisons = matches!(operation, Operation::SyncDirectory | Operation::Sync);
+            assert_eq!(goes_on, !poisons, "seed {seed}, {operation:?}");
+            drop(store);
+            unkind.memory.cut_power();
+            unkind.check_counted(&unkind.open(), if goes_on { "ab" } else { "a" });
+        }
+    }
+}
+
+#[test]
+fn snapshot_whose_manifest_fails_gives_its_room_back() {
+    let unkind = Unkind::new(1, Fsync::Always);
+    let armed = Arc::new(AtomicBool::new(false));
+    let plan = Arc::clone(&armed);
+    let disk = unkind.memory.disk().failing(move |operation, path| {
+        let is_manifest = path.to_string_lossy().contains("manifest");
+        let fails = plan.load(Ordering::Relaxed) && is_manifest && operation == Operation::Write;
+        fails.then_some(DiskFault::Fail(Errno::IO))
+    });
+    let mut store = open_on(&disk, Path::new("/data"), Fsync::Always, &unkind.clock).unwrap();
+    unkind.write(&mut store, b'a').unwrap();
+    let snapshot_files = || {
+        let files = unkind.memory.files();
+        files.into_iter().filter(|(path, _)| path.starts_with("/data/snapshot")).collect::<Vec<_>>()
+    };
+    let before = snapshot_files();
+    armed.store(true, Ordering::Relaxed);
+    store.request_snapshot();
+    while Part::ALL.into_iter().any(|part| store.step(part)) {}
+    assert!(store.status().snapshot_failing().is_some());
+    assert_eq!(snapshot_files(), before);
+}
