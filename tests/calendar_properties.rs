@@ -9,7 +9,8 @@ use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime};
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use tallyd::model::calendar::{
-    DateValue, End, Hour, Instants, LocalRange, Unit, Units, UnixSeconds, Zone, ZoneDatabase, write_instant,
+    DateValue, Hour, Instants, LocalRange, RangeEnd, Unit, Units, UnixSeconds, Zone, ZoneDatabase,
+    write_instant,
 };
 
 /// 1974-01-01 and 2100-01-01, in seconds since the epoch.
@@ -58,7 +59,7 @@ fn distinct_zones() -> Vec<(&'static str, Zone)> {
 /// All of the years, from a local midnight to a local midnight.
 fn years(zone: &Zone) -> LocalRange {
     let day = |year| zone.start_of(NaiveDate::from_ymd_opt(year, 1, 1).unwrap());
-    LocalRange::widened(zone.clone(), day(1974), End::Before(day(2100)))
+    LocalRange::widened(zone.clone(), day(1974), RangeEnd::Before(day(2100)))
 }
 
 fn unit_of(units: &Units, hour: Hour) -> usize {
@@ -133,7 +134,7 @@ fn hours_of_every_zone_are_counted_before_they_are_made() {
         // The first hours of 1970 are before the epoch in half of the zones.
         for year in [1970, 1974, 1986, 2011, 2026] {
             let day = |year| zone.start_of(NaiveDate::from_ymd_opt(year, 1, 1).unwrap());
-            let range = LocalRange::widened(zone.clone(), day(year), End::Before(day(year + 1)));
+            let range = LocalRange::widened(zone.clone(), day(year), RangeEnd::Before(day(year + 1)));
             let hours = Units::new(Unit::Hour, &range);
             assert_eq!(u64::try_from(hours.len()).unwrap(), Unit::Hour.count_in(&range), "{tz} {year}");
             for (start, bounds) in hours.starts().iter().zip(hours.bounds().windows(2)) {
@@ -195,7 +196,7 @@ fn samoa_left_out_a_day_which_has_no_point() {
     let zone = zone("Pacific/Apia");
     let day = |day| NaiveDate::from_ymd_opt(2011, 12, day).unwrap();
     let range =
-        LocalRange::widened(zone.clone(), zone.start_of(day(29)), End::Before(zone.start_of(day(31))));
+        LocalRange::widened(zone.clone(), zone.start_of(day(29)), RangeEnd::Before(zone.start_of(day(31))));
     assert_eq!(Units::new(Unit::Day, &range).len(), 1);
     assert_eq!(zone.start_of(day(30)), zone.start_of(day(31)));
 }
@@ -242,7 +243,7 @@ proptest! {
     ) {
         let zone = zone(name);
         let range = |from: i64, to: i64| {
-            LocalRange::widened(zone.clone(), UnixSeconds::new(from), End::Before(UnixSeconds::new(to)))
+            LocalRange::widened(zone.clone(), UnixSeconds::new(from), RangeEnd::Before(UnixSeconds::new(to)))
         };
         let short = range(from, from + days * 86_400);
         let long = range(from - 500 * 86_400, from + 620 * 86_400);
@@ -262,7 +263,7 @@ proptest! {
         seconds in 0_i64..40_000_000,
     ) {
         let zone = Zone::fixed(minutes).unwrap();
-        let range = LocalRange::widened(zone.clone(), UnixSeconds::new(from), End::Before(UnixSeconds::new(from + seconds)));
+        let range = LocalRange::widened(zone.clone(), UnixSeconds::new(from), RangeEnd::Before(UnixSeconds::new(from + seconds)));
         let shown = |at: i64| DateTime::from_timestamp(at + i64::from(minutes) * 60, 0).unwrap().naive_utc();
         for unit in Unit::ALL {
             let units = Units::new(unit, &range);
@@ -288,7 +289,7 @@ proptest! {
         seconds in 1_i64..100_000_000,
     ) {
         let zone = zone(name);
-        let range = LocalRange::widened(zone.clone(), UnixSeconds::new(from), End::Before(UnixSeconds::new(from + seconds)));
+        let range = LocalRange::widened(zone.clone(), UnixSeconds::new(from), RangeEnd::Before(UnixSeconds::new(from + seconds)));
         for unit in Unit::ALL {
             let units = Units::new(unit, &range);
             prop_assert!(!units.is_empty());

@@ -24,7 +24,7 @@ use crate::model::calendar::{Hour, HourRange};
 
 /// Hours of the longest month, and so the most cells of a frame whose hours are all distinct.
 const MONTH_HOURS_MAX: usize = 31 * 24;
-/// Most cells that the control byte itself can tell.
+/// Most cells that fit the number in the control byte.
 const INLINE_CELLS_MAX: usize = 15;
 
 /// The count of one series in one hour.
@@ -139,10 +139,10 @@ pub fn encode_frame(cells: &[Cell], out: &mut Vec<u8>) {
         Ok(number) if cells.len() <= INLINE_CELLS_MAX => out.push(control | number << 4),
         _ => {
             out.push(control);
-            put_varint(u32::try_from(cells.len()).unwrap_or(u32::MAX), out);
+            write_varint(u32::try_from(cells.len()).unwrap_or(u32::MAX), out);
         }
     }
-    put_varint(first.hour.get(), out);
+    write_varint(first.hour.get(), out);
     step_width.put(steps(), out);
     count_width.put(cells.iter().map(|cell| cell.count), out);
 }
@@ -180,10 +180,10 @@ impl<'a> FrameRef<'a> {
         let (&control, mut rest) = bytes.split_first().ok_or(FrameError::Truncated)?;
         let (step_width, count_width) = (Width::from_code(control), Width::from_code(control >> 2));
         let cells = match usize::from(control >> 4) {
-            0 => usize::try_from(take_varint(&mut rest)?).unwrap_or(usize::MAX),
+            0 => usize::try_from(read_varint(&mut rest)?).unwrap_or(usize::MAX),
             number => number,
         };
-        let first = Hour::new(take_varint(&mut rest)?);
+        let first = Hour::new(read_varint(&mut rest)?);
         // Cells that take no bytes are bounded by the month, all others by the bytes there are.
         if cells == 0 || (step_width == Width::Ones && cells > MONTH_HOURS_MAX) {
             return Err(FrameError::Header);
@@ -373,7 +373,7 @@ fn fours(bytes: &[u8]) -> impl Iterator<Item = u32> {
     bytes.as_chunks().0.iter().map(|&chunk| u32::from_le_bytes(chunk))
 }
 
-fn put_varint(mut number: u32, out: &mut Vec<u8>) {
+fn write_varint(mut number: u32, out: &mut Vec<u8>) {
     while number >= 0x80 {
         out.push(number.to_le_bytes()[0] | 0x80);
         number >>= 7;
@@ -381,7 +381,7 @@ fn put_varint(mut number: u32, out: &mut Vec<u8>) {
     out.push(number.to_le_bytes()[0]);
 }
 
-fn take_varint(bytes: &mut &[u8]) -> Result<u32, FrameError> {
+fn read_varint(bytes: &mut &[u8]) -> Result<u32, FrameError> {
     let mut number = 0_u64;
     for shift in [0, 7, 14, 21, 28] {
         let (&byte, rest) = bytes.split_first().ok_or(FrameError::Truncated)?;

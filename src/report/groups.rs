@@ -94,7 +94,7 @@ pub(super) fn roll_up(
     units: &Units,
     whole: &mut Columns,
 ) -> Groups {
-    let mut top = Top::new(query.rows_max());
+    let mut top = TopGroups::new(query.rows_max());
     let mut columns = whole.clone();
     let stories = query.stories().unwrap_or_default().iter().filter_map(|id| catalogue.story(*id));
     if by == GroupBy::Story && query.stories().is_none() {
@@ -131,7 +131,7 @@ fn add_all_stories(
     (catalogue, counters, query): (&Catalogue, &Counters, &Query),
     units: &Units,
     whole: &mut Columns,
-    top: &mut Top,
+    top: &mut TopGroups,
 ) {
     let mut columns = whole.clone();
     let mut gathered: Vec<Gathered> = Vec::new();
@@ -188,7 +188,7 @@ const AT_A_TIME: u32 = if cfg!(test) { 7 } else { STORIES_GATHERED_MAX };
 const TOUCHED_AHEAD: usize = 16;
 
 /// The greatest groups so far.
-struct Top {
+struct TopGroups {
     kept: Vec<Candidate>,
     kept_max: usize,
     seen: usize,
@@ -209,7 +209,7 @@ impl Candidate {
     }
 }
 
-impl Top {
+impl TopGroups {
     fn new(kept_max: usize) -> Self {
         Self { kept: Vec::new(), kept_max, seen: 0, last_kept: None }
     }

@@ -26,7 +26,7 @@ pub use popularity::{PopularityReport, PopularityRow};
 pub use query::{GroupBy, Query, QueryError, QueryFault};
 pub use series::SeriesReport;
 pub use summary::{Figure, Scale, Summary};
-pub use weight::{Weight, Work};
+pub use weight::{QueryWork, Weight};
 
 use crate::limits::WHOLE_TEXT_POINTS_MAX;
 use crate::model::catalogue::Catalogue;

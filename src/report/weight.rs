@@ -21,7 +21,7 @@ pub enum Weight {
 
 /// What a query will touch, at most.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Work {
+pub struct QueryWork {
     /// Series to look at.
     pub series: usize,
     /// Cells to add up.
@@ -30,7 +30,7 @@ pub struct Work {
     pub points: u64,
 }
 
-impl Work {
+impl QueryWork {
     /// Whether a request thread may do it.
     pub fn weight(self) -> Weight {
         let is_light = self.series <= LIGHT_QUERY_SERIES_MAX
@@ -48,7 +48,7 @@ impl Query {
         let (series, hours) = (series_at_most(self, catalogue), self.hours());
         let hours = u64::from(hours.end.get().saturating_sub(hours.start.get()));
         let cells = u64::try_from(series).unwrap_or(u64::MAX).saturating_mul(hours);
-        let work = Work { series, cells, points };
+        let work = QueryWork { series, cells, points };
         if cells <= LIGHT_QUERY_CELLS_MAX || series > LIGHT_QUERY_SERIES_MAX {
             return work.weight();
         }
@@ -56,7 +56,7 @@ impl Query {
             .into_iter()
             .map(|series| counters.cells_within(series, self.hours()))
             .fold(0, u64::saturating_add);
-        Work { cells, ..work }.weight()
+        QueryWork { cells, ..work }.weight()
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) struct Args {
     /// Print comma-separated values
     #[arg(long)]
     pub(crate) csv: bool,
-    /// Which daemon, and as whom.
+    /// The daemon to ask, and the token to ask with.
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
 }

@@ -144,14 +144,14 @@ fn sheet_without_a_group_still_names_what_it_was_grouped_by() {
 
 #[test]
 fn omitted_counts_the_groups_beyond_the_limit() {
-    for (omitted, told) in [
+    for (omitted, words) in [
         (0, None),
         (1, Some("1 more group was left out by the limit")),
         (2, Some("2 more groups were left out by the limit")),
     ] {
         let body = series(&format!(",\"groups\":[],\"groupsOmitted\":{omitted}"));
         let report = read("conversations.average", None, body.as_bytes()).expect("a report");
-        assert_eq!(layout::omitted(&report).as_deref(), told);
+        assert_eq!(layout::omitted(&report).as_deref(), words);
     }
 }
 

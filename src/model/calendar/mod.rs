@@ -18,7 +18,7 @@ pub use date::{DATE_TAKES, DateValue, Instants, http_date, rfc3339, two_digits, 
 pub use hour::{Hour, HourRange};
 pub use moment::UnixSeconds;
 pub use period::Period;
-pub use range::{End, LocalRange};
+pub use range::{LocalRange, RangeEnd};
 pub use unit::{Unit, Units};
 pub use zone::{Span, Zone};
 pub use zone_database::{ZoneDatabase, ZoneFile, ZoneSource, Zones};

@@ -2,7 +2,7 @@
 
 use chrono::{Datelike, Days, Months, NaiveDate};
 
-use super::{End, UnixSeconds, Zone};
+use super::{RangeEnd, UnixSeconds, Zone};
 
 /// A named range of local dates, counted back from the present day.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -57,7 +57,7 @@ impl Period {
     }
 
     /// Start and end of the period in a zone, as seen from `now`.
-    pub fn resolve(self, zone: &Zone, now: UnixSeconds) -> (UnixSeconds, End) {
+    pub fn resolve(self, zone: &Zone, now: UnixSeconds) -> (UnixSeconds, RangeEnd) {
         let today = zone.date(now);
         let month = today.with_day(1).unwrap_or(today);
         let year = month.with_month(1).unwrap_or(month);
@@ -76,7 +76,7 @@ impl Period {
             Self::ThisYear => (year, None),
             Self::LastYear => (months_before(year, 12), Some(year)),
         };
-        (zone.start_of(from), to.map_or(End::Now(now), |date| End::Before(zone.start_of(date))))
+        (zone.start_of(from), to.map_or(RangeEnd::Now(now), |date| RangeEnd::Before(zone.start_of(date))))
     }
 }
 

@@ -4,14 +4,14 @@ use super::{HourRange, UnixSeconds, Zone};
 
 /// Where a range ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum End {
+pub enum RangeEnd {
     /// With the local hour that holds this moment, the present one.
     Now(UnixSeconds),
     /// Before this moment; the local hour that it cuts is included whole.
     Before(UnixSeconds),
 }
 
-impl End {
+impl RangeEnd {
     /// The moment that was named.
     pub fn moment(self) -> UnixSeconds {
         match self {
@@ -31,12 +31,12 @@ pub struct LocalRange {
 
 impl LocalRange {
     /// The whole local hours that the range from `from` to `end` meets; empty where `end` is at or before `from`.
-    pub fn widened(zone: Zone, from: UnixSeconds, end: End) -> Self {
+    pub fn widened(zone: Zone, from: UnixSeconds, end: RangeEnd) -> Self {
         let start = zone.hour_start(from);
         let end = match end {
-            End::Now(now) => zone.hour_end(now),
-            End::Before(at) if zone.hour_start(at) == at => at,
-            End::Before(at) => zone.hour_end(at),
+            RangeEnd::Now(now) => zone.hour_end(now),
+            RangeEnd::Before(at) if zone.hour_start(at) == at => at,
+            RangeEnd::Before(at) => zone.hour_end(at),
         };
         Self { zone, start, end: end.max(start) }
     }

@@ -144,7 +144,7 @@ fn bounds_of(starts: &[UnixSeconds], range: HourRange) -> Vec<Hour> {
     let (mut last, mut bound) = (UnixSeconds::MIN, Hour::MIN);
     bounds.extend(starts.iter().skip(1).map(|start| {
         bound = match start.since(last) {
-            // What starts before 1970 begins with the first hour there is, and tells nothing of the next.
+            // A unit that starts before 1970 has the first hour there is; the next bound does not follow from it.
             _ if last.get() < 0 => start.first_hour(),
             Hour::SECONDS => bound.plus(1),
             UnixSeconds::DAY => bound.plus(24),

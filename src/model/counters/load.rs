@@ -1,10 +1,10 @@
 //! Frames on their way from a snapshot into the counters: any thread checks them and adds up what they give the
 //! totals, then the writer only has to take them. Knows nothing of files.
 //!
-//! INVARIANT: every frame kept has passed `decode_frame`, has no count of 0 and is of a defined series that is no
-//! total; `sums` is what these frames add to the totals they feed.
+//! INVARIANT: every frame kept has passed `decode_frame`, has no count of 0 and is of a defined series that is not a
+//! total; `sums` is what these frames add to their roll-up targets.
 
-use super::series::{Entry, RollUpTarget};
+use super::series::{RollUpTarget, SeriesEntry};
 use super::{Counters, Writer};
 use crate::model::batch::SeriesId;
 use crate::model::calendar::Hour;
@@ -95,7 +95,7 @@ impl Counters {
         if decode_frame(frame, &mut into.cells)? != frame.len() {
             return Err(FrameError::TrailingBytes);
         }
-        match self.entries.get(id.index()).map_or(RollUpTarget::Undefined, Entry::target) {
+        match self.entries.get(id.index()).map_or(RollUpTarget::Undefined, SeriesEntry::target) {
             RollUpTarget::Undefined => into.undefined += 1,
             RollUpTarget::None => into.keep(id, frame),
             RollUpTarget::Total(total) => {

@@ -25,7 +25,7 @@ use crate::model::cells::Cell;
 use crate::model::event::{SeriesKey, Source};
 use crate::model::table::{CHUNK_ENTRIES, Table};
 pub use load::CheckedFrames;
-use series::{Entry, RollUpTarget, Work};
+use series::{RollUpTarget, SeriesEntry, Work};
 pub use total::{HourlyCounts, Total};
 
 /// Increments whose entries are fetched together, so that their cache misses overlap.
@@ -37,7 +37,7 @@ const TOTALS_OF_METRIC: usize = Source::ALL.len() + 1;
 #[derive(Debug)]
 pub struct Counters {
     /// The series by id; those with the ids of totals are never defined.
-    entries: Table<Entry>,
+    entries: Table<SeriesEntry>,
     totals: [Total; TOTALS],
     series: AtomicU64,
     cells: AtomicU64,
@@ -112,7 +112,7 @@ impl Counters {
 
     /// Prefetches the series, for a caller that will visit it after others. Never blocks.
     pub fn prefetch(&self, series: SeriesId) {
-        black_box(self.entries.get(series.index()).map(Entry::prefetch));
+        black_box(self.entries.get(series.index()).map(SeriesEntry::prefetch));
     }
 
     /// Sum of all counts in the range; stays at `u64::MAX` where it would be more. Blocks as [`Self::visit`] does.
@@ -127,7 +127,7 @@ impl Counters {
     pub fn span(&self, series: SeriesId) -> Option<(Hour, Hour)> {
         match self.total(series) {
             Some(total) => total.span(),
-            None => self.entries.get(series.index()).and_then(Entry::span),
+            None => self.entries.get(series.index()).and_then(SeriesEntry::span),
         }
     }
 
@@ -197,14 +197,14 @@ impl Writer {
             let mut prefetched = 0;
             for (entry, increment) in entries.iter_mut().zip(block) {
                 *entry = counters.entries.get(increment.series.index());
-                prefetched ^= entry.map_or(0, Entry::prefetch);
+                prefetched ^= entry.map_or(0, SeriesEntry::prefetch);
             }
             black_box(prefetched);
             for (entry, increment) in entries.iter().zip(block) {
                 if increment.count == 0 {
                     continue;
                 }
-                let target = entry.map_or(RollUpTarget::Undefined, Entry::target);
+                let target = entry.map_or(RollUpTarget::Undefined, SeriesEntry::target);
                 let (Some(entry), RollUpTarget::None | RollUpTarget::Total(_)) = (entry, target) else {
                     counters.count_undefined();
                     continue;
@@ -222,7 +222,7 @@ impl Writer {
     /// Forgets all cells of the series, and takes them out of the totals. A total stays as it is.
     pub fn clear(&mut self, id: SeriesId) {
         let Some(entry) = self.counters.entries.get(id.index()) else { return };
-        let cells = entry.take(&mut self.work);
+        let cells = entry.remove_all(&mut self.work);
         if let RollUpTarget::Total(total) = entry.target() {
             for total in self.counters.totals_of(total) {
                 for cell in &cells {
@@ -234,7 +234,7 @@ impl Writer {
     }
 
     /// The entry at an index, its chunk made where need be.
-    fn entry(&mut self, index: usize) -> Option<&Entry> {
+    fn entry(&mut self, index: usize) -> Option<&SeriesEntry> {
         let entry = self.counters.entries.ensure(index)?;
         let chunk = index / CHUNK_ENTRIES;
         if chunk * CHUNK_ENTRIES >= self.entries_made {
@@ -330,12 +330,12 @@ impl PendingTotals {
 
 /// Memory of a chunk of entries.
 #[expect(clippy::as_conversions, clippy::cast_possible_wrap, reason = "a mebibyte; try_from is not const")]
-const CHUNK_BYTES: i64 = (CHUNK_ENTRIES * size_of::<Entry>()) as i64;
+const CHUNK_BYTES: i64 = (CHUNK_ENTRIES * size_of::<SeriesEntry>()) as i64;
 
 /// Memory of empty counters: the totals, and the directory of the entries.
 #[expect(clippy::as_conversions, clippy::cast_possible_wrap, reason = "about 100 kB; try_from is not const")]
 const FIXED_BYTES: i64 =
-    (size_of::<Counters>() + Table::<Entry>::directory_bytes(TOTALS + SERIES_MAX)) as i64;
+    (size_of::<Counters>() + Table::<SeriesEntry>::directory_bytes(TOTALS + SERIES_MAX)) as i64;
 #[expect(clippy::as_conversions, reason = "try_from is not const")]
 const SERIES_RESERVED: u64 = TOTALS as u64;
 

@@ -9,7 +9,7 @@ use crate::model::cells::{Cell, FrameError, FrameRef, Month, by_month, encode_fr
 
 /// Buffers that the writer uses again and again.
 #[derive(Debug, Default)]
-pub(super) struct Scratch {
+pub(super) struct MergeBuffers {
     old: Vec<Cell>,
     new: Vec<Cell>,
     bytes: Vec<u8>,
@@ -105,37 +105,37 @@ impl Packed {
     }
 
     /// Adds cells that ascend by hour. Only the months that they touch are decoded and encoded again.
-    pub(super) fn merge(&mut self, cells: &[Cell], scratch: &mut Scratch) {
+    pub(super) fn merge(&mut self, cells: &[Cell], buffers: &mut MergeBuffers) {
         let Some(first) = cells.first() else { return };
         // Everything before the first month that is touched stays where it is.
         let touched = Month::containing(first.hour).range().start;
         let kept = self.seek(touched);
         let mut rest = self.bytes.get(kept..).unwrap_or_default();
-        scratch.bytes.clear();
+        buffers.bytes.clear();
         let mut last_frame = self.last_frame;
         for (month, incoming) in by_month(cells) {
             let range = month.range();
             while let Some(frame) = front(rest).filter(|frame| frame.first() < range.start) {
-                rest = copy_frame(rest, &frame, &mut scratch.bytes);
+                rest = copy_frame(rest, &frame, &mut buffers.bytes);
             }
-            scratch.old.clear();
+            buffers.old.clear();
             if let Some(frame) = front(rest).filter(|frame| Month::containing(frame.first()) == month) {
-                frame.decode(&mut scratch.old);
+                frame.decode(&mut buffers.old);
                 rest = rest.get(frame.bytes_len()..).unwrap_or_default();
             }
-            scratch.new.clear();
-            merge_cells(&scratch.old, incoming, &mut scratch.new);
-            last_frame = kept + scratch.bytes.len();
-            self.cells = self.cells + scratch.new.len() - scratch.old.len();
-            encode_frame(&scratch.new, &mut scratch.bytes);
+            buffers.new.clear();
+            merge_cells(&buffers.old, incoming, &mut buffers.new);
+            last_frame = kept + buffers.bytes.len();
+            self.cells = self.cells + buffers.new.len() - buffers.old.len();
+            encode_frame(&buffers.new, &mut buffers.bytes);
         }
         while let Some(frame) = front(rest) {
-            last_frame = kept + scratch.bytes.len();
-            rest = copy_frame(rest, &frame, &mut scratch.bytes);
+            last_frame = kept + buffers.bytes.len();
+            rest = copy_frame(rest, &frame, &mut buffers.bytes);
         }
         self.bytes.truncate(kept);
-        grow(&mut self.bytes, scratch.bytes.len());
-        self.bytes.extend_from_slice(&scratch.bytes);
+        grow(&mut self.bytes, buffers.bytes.len());
+        self.bytes.extend_from_slice(&buffers.bytes);
         self.last_frame = last_frame;
     }
 
@@ -199,7 +199,7 @@ fn within(cells: &[Cell], range: HourRange) -> &[Cell] {
 fn merge_cells(mut old: &[Cell], mut new: &[Cell], out: &mut Vec<Cell>) {
     out.reserve(old.len() + new.len());
     while let Some(hour) = old.first().map(|c| c.hour).into_iter().chain(new.first().map(|c| c.hour)).min() {
-        let mut left = take_hour(&mut old, hour).saturating_add(take_hour(&mut new, hour));
+        let mut left = remove_hour(&mut old, hour).saturating_add(remove_hour(&mut new, hour));
         while left > 0 {
             let count = u32::try_from(left).unwrap_or(u32::MAX);
             out.push(Cell { hour, count });
@@ -208,8 +208,8 @@ fn merge_cells(mut old: &[Cell], mut new: &[Cell], out: &mut Vec<Cell>) {
     }
 }
 
-/// Takes the cells of the hour from the front; their sum.
-fn take_hour(cells: &mut &[Cell], hour: Hour) -> u64 {
+/// Removes the cells of the hour from the front; returns their sum.
+fn remove_hour(cells: &mut &[Cell], hour: Hour) -> u64 {
     let mut sum = 0;
     while let Some((cell, rest)) = cells.split_first()
         && cell.hour == hour

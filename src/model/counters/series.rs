@@ -4,14 +4,14 @@
 //! before or beside it, sorted) and `packed` (the frames of months). `recent` is kept short by merging it into
 //! `packed`.
 //!
-//! INVARIANT: only the one writer changes an entry. Cells come, go and move under the write lock alone, so whoever
+//! INVARIANT: only the one writer changes an entry. Cells come, go and move under the write lock alone, so a reader that
 //! holds the read lock sees every count exactly once. Counts of cells that are there grow beside the readers.
 //! The writer never waits for a read lock, since nobody else takes the write lock.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::packed::{Packed, Scratch, decode_packed};
+use super::packed::{MergeBuffers, Packed, decode_packed};
 use super::recent::{Recent, joined, split};
 use crate::model::calendar::{Hour, HourRange};
 use crate::model::cells::Cell;
@@ -37,7 +37,7 @@ pub(super) enum RollUpTarget {
 /// What the writer needs at hand: buffers, and by how much the cells and the memory have grown.
 #[derive(Debug, Default)]
 pub(super) struct Work {
-    pub(super) scratch: Scratch,
+    pub(super) buffers: MergeBuffers,
     old: Vec<Cell>,
     pub(super) cells_grown: i64,
     pub(super) bytes_grown: i64,
@@ -46,14 +46,14 @@ pub(super) struct Work {
 /// One series.
 #[derive(Debug)]
 #[repr(align(64))]
-pub(super) struct Entry {
+pub(super) struct SeriesEntry {
     /// Hour in the upper, count in the lower half; a count of 0 is no cell.
     tail: AtomicU64,
     target: AtomicU8,
     run: RwLock<Run>,
 }
 
-const _: () = assert!(size_of::<Entry>() == 64, "an entry is one cache line");
+const _: () = assert!(size_of::<SeriesEntry>() == 64, "an entry is one cache line");
 
 #[derive(Debug, Default)]
 struct Run {
@@ -61,13 +61,13 @@ struct Run {
     packed: Option<Box<Packed>>,
 }
 
-impl Default for Entry {
+impl Default for SeriesEntry {
     fn default() -> Self {
         Self { tail: AtomicU64::new(NO_TAIL), target: AtomicU8::new(0), run: RwLock::default() }
     }
 }
 
-impl Entry {
+impl SeriesEntry {
     #[inline]
     pub(super) fn target(&self) -> RollUpTarget {
         match self.target.load(Ordering::Relaxed) {
@@ -195,13 +195,13 @@ impl Entry {
         if !packed.append(frame, first, cells) {
             work.old.clear();
             decode_packed(frame, &mut work.old);
-            packed.merge(&work.old, &mut work.scratch);
+            packed.merge(&work.old, &mut work.buffers);
         }
         work.count_growth(before, run.weight());
     }
 
-    /// Takes all cells out and returns them, ascending by hour.
-    pub(super) fn take(&self, work: &mut Work) -> Vec<Cell> {
+    /// Removes all cells and returns them, ascending by hour.
+    pub(super) fn remove_all(&self, work: &mut Work) -> Vec<Cell> {
         let mut run = self.write();
         self.tail_into_recent(&mut run, work);
         run.pack(work);
@@ -280,7 +280,7 @@ impl Run {
         let before = self.weight();
         work.old.clear();
         std::mem::take(&mut self.recent).copy_to(&mut work.old);
-        self.packed.get_or_insert_default().merge(&work.old, &mut work.scratch);
+        self.packed.get_or_insert_default().merge(&work.old, &mut work.buffers);
         work.count_growth(before, self.weight());
     }
 

@@ -3,7 +3,7 @@
 
 use super::ReportPart;
 use super::number::{write_figure, write_whole};
-use super::output::Output;
+use super::output::TextOutput;
 use crate::model::calendar::Instants;
 use crate::model::event::Node;
 use crate::model::excerpt::printable;
@@ -15,7 +15,7 @@ use crate::report::series::SeriesReport;
 /// Points after which it is looked whether a part of the text is full.
 const POINTS_AT_A_TIME: usize = 1_024;
 
-pub(super) fn write(part: ReportPart<'_>, out: &mut Output) {
+pub(super) fn write(part: ReportPart<'_>, out: &mut TextOutput) {
     match part {
         ReportPart::Whole(report) => match &report.groups {
             None => {
@@ -61,7 +61,7 @@ pub(super) fn write(part: ReportPart<'_>, out: &mut Output) {
 
 const INTERACTIONS: &[u8] = b"type,id,parentId,name,value,usage\n";
 
-fn write_group(report: &SeriesReport, group: &Group, out: &mut Output) {
+fn write_group(report: &SeriesReport, group: &Group, out: &mut TextOutput) {
     let mut head = Vec::new();
     head.extend_from_slice(group.key().text().as_bytes());
     head.push(b',');
@@ -70,8 +70,8 @@ fn write_group(report: &SeriesReport, group: &Group, out: &mut Output) {
     write_points(&head, group.points(), report, out);
 }
 
-/// Writes a row for each point, each of which begins with `head`.
-fn write_points(head: &[u8], points: &Points, report: &SeriesReport, out: &mut Output) {
+/// Writes a row for each point; every row begins with `head`.
+fn write_points(head: &[u8], points: &Points, report: &SeriesReport, out: &mut TextOutput) {
     let mut instants = Instants::default();
     let mut date = [0; 24];
     let mut figures = points.figures();

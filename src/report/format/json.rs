@@ -2,7 +2,7 @@
 //!
 //! A report of 1,000 groups has millions of points, so the text around the values is made once per report and copied.
 //! Where most of them are zeros, as stories mostly are in a long range, whole runs of them are one text that all groups
-//! share, and a large report is written part by part, at the pace of whoever reads it.
+//! share, and a large report is written part by part, at the pace of its client.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::ReportPart;
 use super::number::{VALUE_ROOM, put_value, write_figure, write_whole};
-use super::output::Output;
+use super::output::TextOutput;
 use crate::model::calendar::{Instants, UnixSeconds};
 use crate::model::event::Node;
 use crate::report::Report;
@@ -47,7 +47,7 @@ impl JsonWriter {
         }
     }
 
-    pub(super) fn write(&self, part: ReportPart<'_>, out: &mut Output) {
+    pub(super) fn write(&self, part: ReportPart<'_>, out: &mut TextOutput) {
         match part {
             ReportPart::Whole(report) => {
                 out.text().push(b'{');
@@ -168,7 +168,7 @@ impl Dates {
     }
 
     /// Writes zeros in these units.
-    fn write_zeros(&self, units: Range<usize>, out: &mut Output) {
+    fn write_zeros(&self, units: Range<usize>, out: &mut TextOutput) {
         if units.is_empty() {
             return;
         }
@@ -210,7 +210,7 @@ fn write_group_head(group: &Group, out: &mut Vec<u8>) {
 }
 
 /// Writes `"data":[…],"summary":{…}` and, in the averages, `,"overall":…`.
-fn write_points(points: &Points, starts: &[UnixSeconds], dates: &Dates, out: &mut Output) {
+fn write_points(points: &Points, starts: &[UnixSeconds], dates: &Dates, out: &mut TextOutput) {
     out.text().extend_from_slice(b"\"data\":[");
     let (start, units) = (points.start, points.units);
     if dates.separators.is_empty() {

@@ -1,4 +1,4 @@
-//! Reports as text. A report is cut into the same parts for every format; a format is one arm of [`Writer::write`].
+//! Reports as text. A report is cut into the same parts for every format; a format is one arm of [`ReportWriter::write`].
 //! Knows nothing of queries or counters.
 
 mod csv;
@@ -15,7 +15,7 @@ use super::groups::Group;
 use super::popularity::PopularityRow;
 use super::series::SeriesReport;
 use json::JsonWriter;
-use output::Output;
+use output::TextOutput;
 
 /// The spellings of a report.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,26 +64,26 @@ impl Report {
 
     /// Appends the report in a format.
     pub fn write(&self, format: ReportFormat, out: &mut Vec<u8>) {
-        let mut output = Output::whole(std::mem::take(out));
-        let mut writer = Writer::new(format, self);
+        let mut output = TextOutput::whole(std::mem::take(out));
+        let mut writer = ReportWriter::new(format, self);
         while !writer.write_next(self, &mut output) {}
         *out = output.into_text();
     }
 
     /// The same text in parts, which are written one by one as they are asked for.
     pub fn into_text_parts(self, format: ReportFormat) -> TextParts {
-        let writer = Writer::new(format, &self);
-        TextParts { report: self, writer, is_written: false, output: Output::in_parts() }
+        let writer = ReportWriter::new(format, &self);
+        TextParts { report: self, writer, is_written: false, output: TextOutput::in_parts() }
     }
 }
 
-/// A report as text, in parts of which none is empty.
+/// A report as text, in parts; no part is empty.
 #[derive(Debug)]
 pub struct TextParts {
     report: Report,
-    writer: Writer,
+    writer: ReportWriter,
     is_written: bool,
-    output: Output,
+    output: TextOutput,
 }
 
 impl Iterator for TextParts {
@@ -107,7 +107,7 @@ impl Iterator for TextParts {
 
 /// A report that is being written in a format.
 #[derive(Debug)]
-struct Writer {
+struct ReportWriter {
     format: FormatWriter,
     next: usize,
 }
@@ -118,7 +118,7 @@ enum FormatWriter {
     Csv,
 }
 
-impl Writer {
+impl ReportWriter {
     fn new(format: ReportFormat, report: &Report) -> Self {
         let format = match format {
             ReportFormat::Json => FormatWriter::Json(JsonWriter::new(report)),
@@ -128,7 +128,7 @@ impl Writer {
     }
 
     /// Writes the next part; whether it was the last.
-    fn write_next(&mut self, report: &Report, out: &mut Output) -> bool {
+    fn write_next(&mut self, report: &Report, out: &mut TextOutput) -> bool {
         let part = report.part(self.next);
         self.next = self.next.saturating_add(1);
         match &self.format {

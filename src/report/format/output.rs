@@ -12,14 +12,14 @@ const SHARED_BYTES_MIN: usize = 4 * 1024;
 
 /// Text that is being written, and the parts of it that are ready.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(super) struct TextOutput {
     ready: VecDeque<Bytes>,
     writing: Vec<u8>,
     /// Bytes of `writing` after which it is a part; none where the text stays whole.
     part_bytes: usize,
 }
 
-impl Output {
+impl TextOutput {
     /// Appends to `text`, which stays whole.
     pub(super) fn whole(text: Vec<u8>) -> Self {
         Self { ready: VecDeque::new(), writing: text, part_bytes: usize::MAX }

@@ -16,7 +16,7 @@ use crate::model::event::{ObjectId, Source, StoryId};
 use crate::model::excerpt::Excerpt;
 use fault::nearest;
 pub use fault::{QueryError, QueryFault};
-use parameters::{Given, Parameter, Values};
+use parameters::{GivenParameters, ReportParameter, Values};
 use window::Window;
 
 /// What a series is split by.
@@ -80,11 +80,11 @@ impl Query {
         zones: &ZoneDatabase,
     ) -> Result<Self, Vec<QueryError>> {
         let mut faults = Vec::new();
-        let given = Given::collect(report, pairs, &mut faults);
+        let given = GivenParameters::collect(report, pairs, &mut faults);
         let zone = window::zone(&given, zones, &mut faults);
         let window = window::window(&given, zone, now_unix_ms, &mut faults);
         let sources = given.several(
-            Parameter::Source,
+            ReportParameter::Source,
             Values { parse: Source::parse, takes: SOURCE_TAKES },
             &mut faults,
         );
@@ -176,42 +176,46 @@ fn wide(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
-fn stories(report: ReportName, given: &Given<'_>, faults: &mut Vec<QueryError>) -> Option<Vec<StoryId>> {
+fn stories(
+    report: ReportName,
+    given: &GivenParameters<'_>,
+    faults: &mut Vec<QueryError>,
+) -> Option<Vec<StoryId>> {
     let values = Values { parse: |text| ObjectId::parse(text).map(StoryId), takes: STORY_TAKES };
-    let stories = given.several(Parameter::StoryId, values, faults)?;
+    let stories = given.several(ReportParameter::StoryId, values, faults)?;
     if let [_, second, ..] = stories.as_slice()
         && !report.is_series()
     {
         let got = second.to_string();
-        faults.push(QueryError::bad(Parameter::StoryId.as_str(), &got, ONE_STORY_TAKES));
+        faults.push(QueryError::bad(ReportParameter::StoryId.as_str(), &got, ONE_STORY_TAKES));
     }
     Some(stories)
 }
 
-fn group(given: &Given<'_>, faults: &mut Vec<QueryError>) -> Option<GroupBy> {
-    let text = given.one(Parameter::Group)?;
+fn group(given: &GivenParameters<'_>, faults: &mut Vec<QueryError>) -> Option<GroupBy> {
+    let text = given.one(ReportParameter::Group)?;
     let group = GroupBy::parse(text);
     if group.is_none() {
         let nearest = nearest(text, GroupBy::ALL.into_iter().map(GroupBy::as_str)).map(Into::into);
         let fault = QueryFault::BadValue { got: Excerpt::quoted(text), takes: GROUP_TAKES.into(), nearest };
-        faults.push(QueryError::new(Parameter::Group.as_str(), fault));
+        faults.push(QueryError::new(ReportParameter::Group.as_str(), fault));
     }
     group
 }
 
-fn limit(given: &Given<'_>, faults: &mut Vec<QueryError>) -> Option<usize> {
-    let Some(text) = given.one(Parameter::Limit) else { return Some(REPORT_ROWS_DEFAULT) };
+fn limit(given: &GivenParameters<'_>, faults: &mut Vec<QueryError>) -> Option<usize> {
+    let Some(text) = given.one(ReportParameter::Limit) else { return Some(REPORT_ROWS_DEFAULT) };
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let limit = text.parse().ok().filter(|limit| digits && (1..=REPORT_ROWS_MAX).contains(limit));
     if limit.is_none() {
-        faults.push(QueryError::bad(Parameter::Limit.as_str(), text, LIMIT_TAKES));
+        faults.push(QueryError::bad(ReportParameter::Limit.as_str(), text, LIMIT_TAKES));
     }
     limit
 }
 
 /// The unit that was asked for; `None` after a fault, its own or one of the range that `auto` depends on.
-fn unit(given: &Given<'_>, window: Option<&Window>, faults: &mut Vec<QueryError>) -> Option<Unit> {
-    match given.one(Parameter::Dimension) {
+fn unit(given: &GivenParameters<'_>, window: Option<&Window>, faults: &mut Vec<QueryError>) -> Option<Unit> {
+    match given.one(ReportParameter::Dimension) {
         None => Some(Unit::Day),
         Some("auto") => window.map(|window| Unit::suiting(&window.range, window.asked_from, window.asked_to)),
         Some(text) => {
@@ -221,7 +225,7 @@ fn unit(given: &Given<'_>, window: Option<&Window>, faults: &mut Vec<QueryError>
                 let nearest = nearest(text, names).map(Into::into);
                 let takes = DIMENSION_TAKES.into();
                 let fault = QueryFault::BadValue { got: Excerpt::quoted(text), takes, nearest };
-                faults.push(QueryError::new(Parameter::Dimension.as_str(), fault));
+                faults.push(QueryError::new(ReportParameter::Dimension.as_str(), fault));
             }
             unit
         }
@@ -253,5 +257,5 @@ fn check_points(unit: Unit, range: &LocalRange, groups: Option<usize>) -> Option
     let (points, max) =
         if points > points_max { (points, points_max) } else { (points.saturating_mul(groups), grouped_max) };
     let fault = QueryFault::TooManyPoints { unit: unit.as_str(), points, max, fitting };
-    Some(QueryError::new(Parameter::Dimension.as_str(), fault))
+    Some(QueryError::new(ReportParameter::Dimension.as_str(), fault))
 }

@@ -7,7 +7,7 @@ use crate::model::excerpt::Excerpt;
 
 /// A parameter of a report.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Parameter {
+pub(super) enum ReportParameter {
     From,
     To,
     Period,
@@ -20,7 +20,7 @@ pub(super) enum Parameter {
     Limit,
 }
 
-impl Parameter {
+impl ReportParameter {
     const ALL: [Self; 10] = [
         Self::From,
         Self::To,
@@ -82,9 +82,9 @@ pub(super) struct Values<T> {
 
 /// The values that a query gives to the parameters of a report.
 #[derive(Debug)]
-pub(super) struct Given<'a>(Vec<(Parameter, &'a str)>);
+pub(super) struct GivenParameters<'a>(Vec<(ReportParameter, &'a str)>);
 
-impl<'a> Given<'a> {
+impl<'a> GivenParameters<'a> {
     /// Sorts the pairs by parameter; pairs that belong to no parameter, or repeat one with a single value, become
     /// faults.
     pub(super) fn collect<T: AsRef<str>>(
@@ -92,12 +92,12 @@ impl<'a> Given<'a> {
         pairs: &'a [(T, T)],
         faults: &mut Vec<QueryError>,
     ) -> Self {
-        let mut given: Vec<(Parameter, &str)> = Vec::with_capacity(pairs.len());
-        let takes = || Parameter::names_of(report).collect::<Vec<_>>().join(", ");
+        let mut given: Vec<(ReportParameter, &str)> = Vec::with_capacity(pairs.len());
+        let takes = || ReportParameter::names_of(report).collect::<Vec<_>>().join(", ");
         for (name, value) in pairs.iter().map(|(name, value)| (name.as_ref(), value.as_ref())) {
-            let Some(parameter) = Parameter::parse(name) else {
+            let Some(parameter) = ReportParameter::parse(name) else {
                 let bare = name.strip_suffix("[]").unwrap_or(name);
-                let nearest = nearest(bare, Parameter::names_of(report));
+                let nearest = nearest(bare, ReportParameter::names_of(report));
                 let fault = QueryFault::Unknown { got: Excerpt::quoted(value), nearest, takes: takes() };
                 faults.push(QueryError::new(name, fault));
                 continue;
@@ -120,12 +120,12 @@ impl<'a> Given<'a> {
     }
 
     /// The value of a parameter with a single one, where it was given.
-    pub(super) fn one(&self, parameter: Parameter) -> Option<&'a str> {
+    pub(super) fn one(&self, parameter: ReportParameter) -> Option<&'a str> {
         self.all(parameter).next()
     }
 
     /// Every value of a parameter as it was given, commas and all.
-    fn all(&self, parameter: Parameter) -> impl Iterator<Item = &'a str> {
+    fn all(&self, parameter: ReportParameter) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(known, _)| *known == parameter).map(|(_, value)| *value)
     }
 
@@ -133,7 +133,7 @@ impl<'a> Given<'a> {
     /// it was not given. Bad ones become faults that say what the parameter `takes`.
     pub(super) fn several<T: Ord>(
         &self,
-        parameter: Parameter,
+        parameter: ReportParameter,
         Values { parse, takes }: Values<T>,
         faults: &mut Vec<QueryError>,
     ) -> Option<Vec<T>> {

@@ -4,9 +4,9 @@
 use chrono::NaiveDate;
 
 use super::fault::{QueryError, QueryFault, nearest};
-use super::parameters::{Given, Parameter};
+use super::parameters::{GivenParameters, ReportParameter};
 use crate::model::calendar::{
-    DATE_TAKES, DateValue, End, LocalRange, Period, UnixSeconds, Zone, ZoneDatabase,
+    DATE_TAKES, DateValue, LocalRange, Period, RangeEnd, UnixSeconds, Zone, ZoneDatabase,
 };
 use crate::model::excerpt::Excerpt;
 
@@ -22,24 +22,30 @@ const TIMEZONE_TAKES: &str = "an IANA time zone such as Europe/Warsaw";
 const OFFSET_TAKES: &str = "whole minutes from -720 to 720";
 
 /// The zone that was asked for, UTC where none was; `None` after a fault.
-pub(super) fn zone(given: &Given<'_>, zones: &ZoneDatabase, faults: &mut Vec<QueryError>) -> Option<Zone> {
-    let (offset, timezone) = (given.one(Parameter::Offset), given.one(Parameter::Timezone));
+pub(super) fn zone(
+    given: &GivenParameters<'_>,
+    zones: &ZoneDatabase,
+    faults: &mut Vec<QueryError>,
+) -> Option<Zone> {
+    let (offset, timezone) = (given.one(ReportParameter::Offset), given.one(ReportParameter::Timezone));
     if let (Some(_), Some(timezone)) = (offset, timezone) {
-        let fault =
-            QueryFault::NotTogether { got: Excerpt::quoted(timezone), other: Parameter::Offset.as_str() };
-        faults.push(QueryError::new(Parameter::Timezone.as_str(), fault));
+        let fault = QueryFault::NotTogether {
+            got: Excerpt::quoted(timezone),
+            other: ReportParameter::Offset.as_str(),
+        };
+        faults.push(QueryError::new(ReportParameter::Timezone.as_str(), fault));
     }
     let by_offset = offset.map(|text| {
         parse_minutes(text)
             .and_then(Zone::fixed)
-            .ok_or_else(|| QueryError::bad(Parameter::Offset.as_str(), text, OFFSET_TAKES))
+            .ok_or_else(|| QueryError::bad(ReportParameter::Offset.as_str(), text, OFFSET_TAKES))
     });
     let by_name = timezone.map(|text| {
         zones.named(text).ok_or_else(|| {
             let nearest = nearest_zone(text, zones).map(|name| name.to_owned().into());
             let fault =
                 QueryFault::BadValue { got: Excerpt::quoted(text), takes: TIMEZONE_TAKES.into(), nearest };
-            QueryError::new(Parameter::Timezone.as_str(), fault)
+            QueryError::new(ReportParameter::Timezone.as_str(), fault)
         })
     });
     let mut zone = Some(Zone::UTC);
@@ -74,16 +80,17 @@ fn nearest_zone<'a>(text: &str, zones: &'a ZoneDatabase) -> Option<&'a str> {
 ///
 /// An explicit `from` or `to` wins over `period`: the other end then has its own default, 1974-1-1 or now.
 pub(super) fn window(
-    given: &Given<'_>,
+    given: &GivenParameters<'_>,
     zone: Option<Zone>,
     now_unix_ms: i64,
     faults: &mut Vec<QueryError>,
 ) -> Option<Window> {
     let faults_before = faults.len();
-    let (from, to) = (given.one(Parameter::From), given.one(Parameter::To));
-    let from_date = from.and_then(|text| date(Parameter::From, text, faults));
-    let to_date = to.and_then(|text| date(Parameter::To, text, faults));
-    let period = given.one(Parameter::Period).map_or(Some(Period::Last30Days), |text| period(text, faults));
+    let (from, to) = (given.one(ReportParameter::From), given.one(ReportParameter::To));
+    let from_date = from.and_then(|text| date(ReportParameter::From, text, faults));
+    let to_date = to.and_then(|text| date(ReportParameter::To, text, faults));
+    let period =
+        given.one(ReportParameter::Period).map_or(Some(Period::Last30Days), |text| period(text, faults));
     if faults.len() > faults_before {
         return None;
     }
@@ -102,7 +109,7 @@ pub(super) fn window(
         return None;
     }
     let asked_from = UnixSeconds::floor_ms(from_ms);
-    let end = to_date.map_or(End::Now(now), |_| End::Before(UnixSeconds::ceil_ms(end_ms)));
+    let end = to_date.map_or(RangeEnd::Now(now), |_| RangeEnd::Before(UnixSeconds::ceil_ms(end_ms)));
     let range = LocalRange::widened(zone, asked_from, end);
     Some(Window { asked_from, asked_to: end.moment(), range })
 }
@@ -118,13 +125,13 @@ fn first_date() -> DateValue {
 fn backwards(from: Option<&str>, to: &str) -> QueryError {
     if let Some(from) = from {
         let fault = QueryFault::FromAfterTo { got: Excerpt::quoted(from), end: Excerpt::quoted(to) };
-        return QueryError::new(Parameter::From.as_str(), fault);
+        return QueryError::new(ReportParameter::From.as_str(), fault);
     }
     let fault = QueryFault::ToBeforeStart { got: Excerpt::quoted(to), start: FIRST_DATE };
-    QueryError::new(Parameter::To.as_str(), fault)
+    QueryError::new(ReportParameter::To.as_str(), fault)
 }
 
-fn date(parameter: Parameter, text: &str, faults: &mut Vec<QueryError>) -> Option<DateValue> {
+fn date(parameter: ReportParameter, text: &str, faults: &mut Vec<QueryError>) -> Option<DateValue> {
     let parsed = DateValue::parse(text);
     if parsed.is_none() {
         faults.push(QueryError::bad(parameter.as_str(), text, DATE_TAKES));
@@ -142,7 +149,7 @@ fn period(text: &str, faults: &mut Vec<QueryError>) -> Option<Period> {
             takes,
             nearest: nearest(text, names()).map(Into::into),
         };
-        faults.push(QueryError::new(Parameter::Period.as_str(), fault));
+        faults.push(QueryError::new(ReportParameter::Period.as_str(), fault));
     }
     parsed
 }
