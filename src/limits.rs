@@ -311,8 +311,8 @@ pub const BLOCKING_THREADS_MAX: usize = 32;
 pub const START_EXTENSION: Duration = Duration::from_mins(1);
 /// How often it is proved that ingest and reports go on, unless the watchdog wants it more often.
 pub const PROBE_INTERVAL: Duration = Duration::from_secs(5);
-/// How long the HTTP room may take to finish when the daemon stops; it has a shorter deadline of its own.
-pub const HTTP_DRAIN: Duration = Duration::from_secs(30);
+/// How long the ports may take to finish when the daemon stops; each has a shorter deadline of its own.
+pub const DRAIN: Duration = Duration::from_secs(30);
 /// How long the store may take to drain, sync and fold when the daemon stops.
 pub const STORE_CLOSE: Duration = Duration::from_mins(1);
 /// The same after a second signal, when there is no patience for a last snapshot.
@@ -325,9 +325,24 @@ pub const HTTP_POLLS_PER_LOOK: u32 = 16;
 /// The same for the line port, where a turn is up to [`BLOCK_BYTES_MAX`].
 pub const TCP_POLLS_PER_LOOK: u32 = 8;
 
+/// How long stopping can take in all: the ports finish (after their deadline what is left has [`RUNTIME_STOP`] to be
+/// logged, and again to be cut off), the store closes, both runtimes end. The service manager is told so.
+pub const STOP_MAX: Duration = Duration::from_secs(
+    DRAIN.as_secs() + 2 * RUNTIME_STOP.as_secs() + STORE_CLOSE.as_secs() + 2 * RUNTIME_STOP.as_secs(),
+);
+/// Descriptors that no connection gets: those of the store (its folder, lock, journal, and the files of a fold), of the
+/// runtimes and signals, and of connections that are one too many.
+pub const DESCRIPTORS_RESERVED: usize = 256;
+
 const _: () = assert!(
-    HTTP_DRAIN_TIMEOUT.as_secs() < HTTP_DRAIN.as_secs(),
-    "the room has to miss its own deadline first"
+    HTTP_DRAIN_TIMEOUT.as_secs() < DRAIN.as_secs() && TCP_DRAIN.as_secs() < DRAIN.as_secs(),
+    "the ports have to miss their own deadlines first"
+);
+const _: () =
+    assert!(STORE_CLOSE_HURRIED.as_secs() < STORE_CLOSE.as_secs(), "a hurried close is the shorter one");
+const _: () = assert!(
+    DESCRIPTORS_RESERVED >= 2 * CONNECTIONS_REFUSED_MAX + 64,
+    "the store keeps descriptors while both ports refuse connections"
 );
 
 // The command line (`cli`).

@@ -4,6 +4,7 @@
 mod support;
 
 use std::collections::HashSet;
+use std::io::Read as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -213,6 +214,7 @@ fn the_service_manager_hears_ready_alive_and_stopping() {
     wait_for("WATCHDOG=1");
     daemon.signal(Signal::TERM);
     wait_for("STOPPING=1");
+    wait_for(&format!("EXTEND_TIMEOUT_USEC={}", tallyd::limits::STOP_MAX.as_micros()));
     assert_eq!(daemon.wait().0.code(), Some(0));
     let place = |words: &str| heard.iter().position(|told| told.contains(words));
     assert!(
@@ -223,6 +225,52 @@ fn the_service_manager_hears_ready_alive_and_stopping() {
         heard.iter().any(|told| told.contains(&format!("STATUS=listening http={}", "127.0.0.1"))),
         "{heard:?}"
     );
+}
+
+#[test]
+fn the_service_manager_hears_when_a_reload_begins_and_ends() {
+    let (dir, data) = data_dir();
+    let path = dir.path().join("notify");
+    let manager = UnixDatagram::bind(&path).expect("a socket");
+    manager.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let next = || {
+        let mut buffer = [0; 4096];
+        let bytes = manager.recv(&mut buffer).expect("a message");
+        String::from_utf8_lossy(&buffer[..bytes]).into_owned()
+    };
+    let daemon = Daemon::spawn(command(&data).env("NOTIFY_SOCKET", &path));
+    let is_ready = |told: &String| told.lines().any(|line| line == "READY=1");
+    std::iter::repeat_with(next).find(is_ready).expect("it becomes ready");
+    let now = || {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        time.tv_sec * 1_000_000 + time.tv_nsec / 1_000
+    };
+    let before = now();
+    daemon.signal(Signal::HUP);
+    let reloading = std::iter::repeat_with(next).find(|told| told.contains("RELOADING=1")).expect("a reload");
+    let at = reloading.lines().find_map(|line| line.strip_prefix("MONOTONIC_USEC=")).expect("when it began");
+    assert!((before..=now()).contains(&at.parse::<i64>().expect("a number")), "{reloading}");
+    std::iter::repeat_with(next).find(is_ready).expect("it becomes ready again");
+}
+
+#[test]
+fn connections_leave_descriptors_to_the_store() {
+    let (_dir, data) = data_dir();
+    let real = command(&data);
+    let mut limited = Command::new("/bin/sh");
+    limited.args(["-c", "ulimit -n 266; exec \"$0\" \"$@\""]).arg(real.get_program()).args(real.get_args());
+    limited.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
+    let daemon = Daemon::spawn(&mut limited);
+    assert!(daemon.log.contains("allows fewer connections"), "{}", daemon.log);
+    // Five for each port.
+    let open: Vec<_> = (0..5).map(|_| std::net::TcpStream::connect(daemon.tcp).expect("a place")).collect();
+    let mut refused = String::new();
+    std::net::TcpStream::connect(daemon.tcp).expect("it listens").read_to_string(&mut refused).expect("text");
+    assert!(refused.contains("too many connections"), "{refused}");
+    assert!(daemon.get("/metrics").contains("tallyd_connections_refused_total{listener=\"tcp\"} 1\n"));
+    drop(open);
+    let (status, log) = daemon.stop();
+    assert_eq!(status.code(), Some(0), "{log}");
 }
 
 #[test]

@@ -6,6 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use tallyd::limits::STOP_MAX;
+
 /// Ten times the exposure that is still good, on the scale of 0 (none) to 100.
 const EXPOSURE_MAX: &str = "15";
 
@@ -76,7 +78,15 @@ fn unit_file_speaks_the_daemons_language() {
         "DynamicUser=yes",
         "StateDirectory=tallyd",
         "Environment=TALLYD_DATA_DIR=%S/tallyd",
+        // Nothing else may be executed, so only with `+`.
+        "ExecReload=+/bin/kill -HUP $MAINPID",
+        // For the nice value of the snapshot thread, after the set that has it was taken away.
+        "SystemCallFilter=setpriority",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is missing");
     }
+    let place = |line: &str| text.lines().position(|found| found == line);
+    assert!(place("SystemCallFilter=~@privileged @resources") < place("SystemCallFilter=setpriority"));
+    let timeout = text.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")).expect("a timeout");
+    assert!(timeout.parse::<u64>().expect("seconds") >= STOP_MAX.as_secs());
 }

@@ -10,7 +10,7 @@ use clap::{Arg, ArgMatches, Command};
 use super::{Exit, complain, explain};
 use crate::daemon::config::options::{CONFIG_VARIABLE, OPTIONS, TOKENS_VARIABLE};
 use crate::daemon::config::{Config, Given};
-use crate::daemon::{self, AppError, Running};
+use crate::daemon::{self, DaemonError, Running};
 use crate::platform::logging;
 use crate::store::OpenError;
 
@@ -132,13 +132,13 @@ fn tell(line: &str) {
 }
 
 /// The exit code that tells a script or systemd what to do about the error.
-pub(crate) fn exit_of(error: &AppError) -> Exit {
+pub(crate) fn exit_of(error: &DaemonError) -> Exit {
     match error {
-        AppError::Open(OpenError::Locked { .. }) => Exit::TryLater,
-        AppError::Open(
+        DaemonError::Open(OpenError::Locked { .. }) => Exit::TryLater,
+        DaemonError::Open(
             OpenError::Damaged { .. } | OpenError::Missing { .. } | OpenError::NewerVersion { .. },
         ) => Exit::Damaged,
-        AppError::Bind { source, .. } if source.kind() == ErrorKind::AddrInUse => Exit::TryLater,
+        DaemonError::Bind { source, .. } if source.kind() == ErrorKind::AddrInUse => Exit::TryLater,
         _ => Exit::Failed,
     }
 }

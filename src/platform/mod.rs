@@ -3,6 +3,7 @@
 //! Knows nothing of events, counters or requests.
 
 pub mod clock;
+pub mod descriptors;
 pub mod disk;
 pub mod logging;
 pub mod shutdown;

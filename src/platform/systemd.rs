@@ -13,6 +13,14 @@ pub fn ready(status: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
+/// The daemon reads its files anew; [`ready`] says that it has. The time tells the manager which request is meant.
+pub fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => warn!(%error, "the service manager cannot be told of the reload"),
+    }
+}
+
 /// The daemon has begun to stop, which may take `at_most`.
 pub fn stopping(at_most: Duration) {
     notify(&[

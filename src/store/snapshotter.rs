@@ -162,7 +162,7 @@ impl Snapshotter {
 fn give_way() {
     // Without a process it is about the calling thread alone.
     if let Err(error) = rustix::process::setpriority_process(None, SNAPSHOT_NICENESS) {
-        tracing::debug!(%error, "snapshots are made with the same priority as all else");
+        tracing::info!(%error, "the snapshot thread keeps its nice value and competes with the others");
     }
 }
 

@@ -1,0 +1,120 @@
+//! The listening sockets: one row per port, bound together, then served. Knows nothing of what is said on them.
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+use tracing::info;
+
+use super::config::Config;
+use super::error::DaemonError;
+use super::parts::Parts;
+use super::runtimes::Runtimes;
+use crate::limits::{DESCRIPTORS_RESERVED, HTTP_CONNECTIONS_MAX, TCP_CONNECTIONS_MAX};
+use crate::net::{Services, http, tcp};
+
+/// What is spoken on a port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Protocol {
+    Http,
+    Lines,
+}
+
+impl Protocol {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "HTTP",
+            Self::Lines => "lines",
+        }
+    }
+}
+
+/// A bound port.
+#[derive(Debug)]
+pub(super) struct Port {
+    protocol: Protocol,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// Where each port is, with the port number that the system chose.
+pub(super) type Addresses = Vec<(Protocol, SocketAddr)>;
+
+/// Binds every port that the configuration names.
+pub(super) fn bind(config: &Config, runtimes: &Runtimes) -> Result<Vec<Port>, DaemonError> {
+    let wanted = [(Protocol::Http, config.http_listen), (Protocol::Lines, config.tcp_listen)];
+    let wanted = wanted.into_iter().filter_map(|(protocol, address)| Some((protocol, address?)));
+    wanted
+        .map(|(protocol, address)| {
+            let failed = |source| DaemonError::Bind { port: protocol.as_str(), address, source };
+            let listener = runtimes.requests.block_on(TcpListener::bind(address)).map_err(failed)?;
+            let address = listener.local_addr().map_err(failed)?;
+            Ok(Port { protocol, listener, address })
+        })
+        .collect()
+}
+
+/// The addresses of bound ports.
+pub(super) fn addresses(ports: &[Port]) -> Addresses {
+    ports.iter().map(|port| (port.protocol, port.address)).collect()
+}
+
+/// Serves the ports, as parts of the daemon. `descriptors` is how many the process may have open.
+pub(super) fn serve(
+    ports: Vec<Port>,
+    services: &Services,
+    descriptors: usize,
+    runtimes: &Runtimes,
+    parts: &mut Parts,
+) {
+    let affordable = affordable_connections(descriptors, ports.len());
+    for Port { protocol, listener, .. } in ports {
+        let (services, watch) = (services.clone(), parts.watch());
+        match protocol {
+            Protocol::Http => {
+                let connections = at_most(affordable, HTTP_CONNECTIONS_MAX, protocol);
+                let limits = http::Limits { connections, ..http::Limits::default() };
+                let serving = http::serve(listener, services, limits, watch);
+                parts.spawn(&runtimes.requests, "the HTTP port", serving);
+            }
+            Protocol::Lines => {
+                let connections = at_most(affordable, TCP_CONNECTIONS_MAX, protocol);
+                let serving = tcp::serve(listener, services, connections, watch);
+                parts.spawn(&runtimes.lines, "the line port", serving);
+            }
+        }
+    }
+}
+
+/// Connections that each of so many ports can have without taking a descriptor that the store may need.
+fn affordable_connections(descriptors: usize, ports: usize) -> usize {
+    (descriptors.saturating_sub(DESCRIPTORS_RESERVED) / ports.max(1)).max(1)
+}
+
+fn at_most(affordable: usize, wanted: usize, protocol: Protocol) -> usize {
+    if affordable < wanted {
+        info!(
+            port = protocol.as_str(),
+            connections = affordable,
+            wanted,
+            "the limit of open descriptors (ulimit -n, LimitNOFILE=) allows fewer connections"
+        );
+    }
+    affordable.min(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_the_store_its_descriptors() {
+        for (descriptors, ports, connections) in [
+            (DESCRIPTORS_RESERVED + 20_000, 2, 10_000),
+            (1_024, 1, 1_024 - DESCRIPTORS_RESERVED),
+            (DESCRIPTORS_RESERVED + 3, 2, 1),
+            (16, 2, 1),
+        ] {
+            assert_eq!(affordable_connections(descriptors, ports), connections, "{descriptors} {ports}");
+        }
+    }
+}

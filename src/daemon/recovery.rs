@@ -1,0 +1,51 @@
+//! Opens the store: the service manager hears that recovery goes on, the log what was recovered.
+
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::config::Config;
+use crate::limits::{FSYNC_INTERVAL, START_EXTENSION};
+use crate::platform::clock::Clock;
+use crate::platform::systemd;
+use crate::store::{OpenError, Recovery, Store, StoreOptions};
+
+/// Locks and recovers the data directory. Blocks.
+pub(super) fn open(config: &Config, clock: &Clock) -> Result<Store, OpenError> {
+    let options = StoreOptions {
+        data_dir: config.data_dir.clone(),
+        fsync: config.fsync,
+        fsync_interval: FSYNC_INTERVAL,
+        snapshot_interval: config.snapshot_interval,
+        clock: clock.clone(),
+    };
+    let mut reported = None;
+    let mut progress = || {
+        let now = clock.monotonic();
+        if reported.is_none_or(|last: Duration| now.saturating_sub(last) > START_EXTENSION / 4) {
+            reported = Some(now);
+            systemd::still_starting();
+        }
+    };
+    progress();
+    let (store, recovery) = Store::open(options, &mut progress)?;
+    log(&recovery, clock.monotonic());
+    Ok(store)
+}
+
+fn log(recovery: &Recovery, took: Duration) {
+    for warning in &recovery.warnings {
+        warn!("{warning}");
+    }
+    info!(
+        snapshot = recovery.snapshot_generation,
+        parts = recovery.parts,
+        journal_segments = recovery.journal_segments,
+        journal_records = recovery.journal_records,
+        torn_bytes = recovery.torn_bytes,
+        stories = recovery.stories,
+        series = recovery.series,
+        took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        "recovered"
+    );
+}

@@ -1,0 +1,19 @@
+//! How many files and sockets the process may have open at a time. Knows nothing of what they are.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tracing::debug;
+
+/// Raises the limit of open descriptors as far as the system allows, and returns what it is then. The usual limit at
+/// the start, 1,024, is far below the usual maximum.
+pub fn raise_limit() -> usize {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let mut limit = current;
+    if current != maximum {
+        match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+            Ok(()) => limit = maximum,
+            // A hardened unit may forbid it, and sets the limit itself.
+            Err(error) => debug!(%error, ?current, "the limit of open descriptors stays"),
+        }
+    }
+    limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
+}
