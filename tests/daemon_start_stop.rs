@@ -4,7 +4,7 @@
 mod support;
 
 use std::collections::HashSet;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -267,7 +267,10 @@ fn connections_leave_descriptors_to_the_store() {
     let mut refused = String::new();
     std::net::TcpStream::connect(daemon.tcp).expect("it listens").read_to_string(&mut refused).expect("text");
     assert!(refused.contains("too many connections"), "{refused}");
-    assert!(daemon.get("/metrics").contains("tallyd_connections_refused_total{listener=\"tcp\"} 1\n"));
+    assert!(
+        support::get(daemon.http, "/metrics")
+            .contains("tallyd_connections_refused_total{listener=\"tcp\"} 1\n")
+    );
     drop(open);
     let (status, log) = daemon.stop();
     assert_eq!(status.code(), Some(0), "{log}");
@@ -288,11 +291,22 @@ fn sighup_reads_the_tokens_again_and_faulty_ones_change_nothing() {
         talk(daemon.tcp, format!("!auth {token}\n!sync\n").as_bytes()) == "OK 0 0\n"
     };
     assert!(takes(&daemon, "one") && !takes(&daemon, "two"));
+    let mut open = std::net::TcpStream::connect(daemon.tcp).expect("it listens");
+    open.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    open.write_all(format!("!auth one\n{LINE}!sync\n").as_bytes()).expect("it reads");
+    let mut answer = [0; 7];
+    open.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"OK 1 0\n");
 
     std::fs::write(&file, two).expect("a file");
     daemon.signal(Signal::HUP);
     daemon.wait_for_log("tokens read again");
     assert!(takes(&daemon, "two") && !takes(&daemon, "one"));
+    // A connection that presented the token before is no exception.
+    open.write_all(LINE.as_bytes()).expect("it reads");
+    let mut end = String::new();
+    open.read_to_string(&mut end).expect("it is closed");
+    assert!(end.contains("the token was withdrawn"), "{end}");
 
     for faulty in ["[[token]]\nname = 1\n", ""] {
         std::fs::write(&file, faulty).expect("a file");

@@ -6,7 +6,6 @@
 
 pub mod config;
 mod error;
-mod parts;
 mod ports;
 mod probe;
 mod recovery;
@@ -14,6 +13,7 @@ mod reload;
 mod runtimes;
 mod signals;
 mod stop;
+mod tasks;
 pub mod zones;
 
 use std::net::SocketAddr;
@@ -31,13 +31,13 @@ use crate::platform::{descriptors, systemd};
 use crate::store::{CloseError, Store};
 use config::Config;
 pub use error::DaemonError;
-use parts::Parts;
 use ports::{Addresses, Protocol};
 use probe::Probe;
 use reload::Reload;
 use runtimes::Runtimes;
 use signals::{Signal, Signals};
 use stop::Patience;
+use tasks::Tasks;
 
 /// The daemon, while it runs. Dropping it without [`stop`](Self::stop) is like the daemon's death: what was
 /// acknowledged is safe, what was under way may not be.
@@ -46,7 +46,7 @@ pub struct Running {
     runtimes: Runtimes,
     store: Store,
     addresses: Addresses,
-    parts: Parts,
+    tasks: Tasks,
     trigger: Trigger,
     reload: Reload,
     /// Those that end the daemon or have it read its files anew, once something listens for them.
@@ -115,13 +115,13 @@ fn assemble(config: Config) -> Result<Running, DaemonError> {
     let reload = Reload::new(config, zones, metrics);
 
     let (trigger, watch) = shutdown::channel();
-    let mut parts = Parts::new(watch);
-    ports::serve(ports, &services, descriptors, &runtimes, &mut parts);
+    let mut tasks = Tasks::new(watch);
+    ports::serve(ports, &services, descriptors, &runtimes, &mut tasks);
     // The store's threads report a panic of theirs; the probe notices what they cannot report.
-    parts.spawn(&runtimes.requests, "a thread of the store", store_failure(&store, &parts));
+    tasks.spawn(&runtimes.requests, "a thread of the store", store_failure(&store, &tasks));
     let probe = Probe::new(store.write_handle(), Arc::clone(store.counters()), clock);
-    parts.spawn(&runtimes.requests, "the journal", probe.run(systemd::watchdog(), parts.watch()));
-    Ok(Running { runtimes, store, addresses, parts, trigger, reload, signals: None })
+    tasks.spawn(&runtimes.requests, "the journal", probe.run(systemd::watchdog(), tasks.watch()));
+    Ok(Running { runtimes, store, addresses, tasks, trigger, reload, signals: None })
 }
 
 impl Running {
@@ -136,7 +136,7 @@ impl Running {
             let next = self.runtimes.requests.block_on(async {
                 tokio::select! {
                     signal = signals.next() => Ok(signal),
-                    Some(part) = self.parts.next_ended() => Err(DaemonError::Ended { part }),
+                    Some(part) = self.tasks.next_ended() => Err(DaemonError::Ended { part }),
                 }
             });
             match next {
@@ -159,12 +159,12 @@ impl Running {
     /// # Errors
     /// [`DaemonError::Close`].
     pub fn stop(self) -> Result<(), DaemonError> {
-        let Self { runtimes, store, mut parts, trigger, signals, .. } = self;
+        let Self { runtimes, store, mut tasks, trigger, signals, .. } = self;
         info!("stopping: finishing what was read");
         systemd::stopping(STOP_MAX);
         trigger.fire();
         let mut patience = Patience::new(signals);
-        runtimes.requests.block_on(stop::drain(&mut parts, &mut patience));
+        runtimes.requests.block_on(stop::drain(&mut tasks, &mut patience));
         let closed = runtimes.requests.block_on(stop::close(store, &mut patience));
         runtimes.stop();
         match closed {
@@ -219,8 +219,8 @@ impl Running {
 }
 
 /// Ends when a thread of the store has failed, or the daemon stops.
-fn store_failure(store: &Store, parts: &Parts) -> impl Future<Output = ()> + Send + 'static {
-    let (failed, mut watch) = (store.failed(), parts.watch());
+fn store_failure(store: &Store, tasks: &Tasks) -> impl Future<Output = ()> + Send + 'static {
+    let (failed, mut watch) = (store.failed(), tasks.watch());
     async move {
         tokio::select! {
             () = failed => {}

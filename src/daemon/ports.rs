@@ -7,8 +7,8 @@ use tracing::info;
 
 use super::config::Config;
 use super::error::DaemonError;
-use super::parts::Parts;
 use super::runtimes::Runtimes;
+use super::tasks::Tasks;
 use crate::limits::{DESCRIPTORS_RESERVED, HTTP_CONNECTIONS_MAX, TCP_CONNECTIONS_MAX};
 use crate::net::{Services, http, tcp};
 
@@ -58,28 +58,28 @@ pub(super) fn addresses(ports: &[Port]) -> Addresses {
     ports.iter().map(|port| (port.protocol, port.address)).collect()
 }
 
-/// Serves the ports, as parts of the daemon. `descriptors` is how many the process may have open.
+/// Serves the ports, as tasks of the daemon. `descriptors` is how many the process may have open.
 pub(super) fn serve(
     ports: Vec<Port>,
     services: &Services,
     descriptors: usize,
     runtimes: &Runtimes,
-    parts: &mut Parts,
+    tasks: &mut Tasks,
 ) {
     let affordable = affordable_connections(descriptors, ports.len());
     for Port { protocol, listener, .. } in ports {
-        let (services, watch) = (services.clone(), parts.watch());
+        let (services, watch) = (services.clone(), tasks.watch());
         match protocol {
             Protocol::Http => {
                 let connections = at_most(affordable, HTTP_CONNECTIONS_MAX, protocol);
                 let limits = http::Limits { connections, ..http::Limits::default() };
                 let serving = http::serve(listener, services, limits, watch);
-                parts.spawn(&runtimes.requests, "the HTTP port", serving);
+                tasks.spawn(&runtimes.requests, "the HTTP port", serving);
             }
             Protocol::Lines => {
                 let connections = at_most(affordable, TCP_CONNECTIONS_MAX, protocol);
                 let serving = tcp::serve(listener, services, connections, watch);
-                parts.spawn(&runtimes.lines, "the line port", serving);
+                tasks.spawn(&runtimes.lines, "the line port", serving);
             }
         }
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::parts::Parts;
 use super::signals::{Signal, Signals};
+use super::tasks::Tasks;
 use crate::limits::{DRAIN, RUNTIME_STOP, STORE_CLOSE, STORE_CLOSE_HURRIED};
 use crate::store::{CloseError, Store};
 
@@ -43,17 +43,17 @@ impl Patience {
 
 /// Waits until the ports have finished their sessions, then cuts off what has not: nothing may write to the store
 /// while it is closed.
-pub(super) async fn drain(parts: &mut Parts, patience: &mut Patience) {
+pub(super) async fn drain(tasks: &mut Tasks, patience: &mut Patience) {
     let deadline = DRAIN.saturating_add(RUNTIME_STOP);
     let is_drained = tokio::select! {
-        drained = timeout(deadline, async { while parts.next_ended().await.is_some() {} }) => drained.is_ok(),
+        drained = timeout(deadline, async { while tasks.next_ended().await.is_some() {} }) => drained.is_ok(),
         () = patience.ends() => false,
     };
     if !is_drained {
-        warn!(parts_left = parts.len(), "not everything had finished when the daemon stopped");
+        warn!(tasks_left = tasks.len(), "not everything had finished when the daemon stopped");
     }
-    if timeout(RUNTIME_STOP, parts.abort()).await.is_err() {
-        warn!(parts_left = parts.len(), "parts of the daemon cannot be cut off");
+    if timeout(RUNTIME_STOP, tasks.abort()).await.is_err() {
+        warn!(tasks_left = tasks.len(), "tasks cannot be cut off");
     }
 }
 
@@ -99,7 +99,7 @@ mod tests {
     #[tokio::test]
     async fn a_close_that_ends_in_time_is_as_it_ends_with_and_without_a_signal() {
         for mut patience in [patience(async {}), patience(std::future::pending())] {
-            let closed = unless_hurried(async { Ok(()) }, &mut patience, Duration::from_secs(60)).await;
+            let closed = unless_hurried(async { Ok(()) }, &mut patience, Duration::from_mins(1)).await;
             assert!(closed.is_ok());
         }
     }

@@ -1,4 +1,4 @@
-//! One trigger, many watchers: how every task learns that the daemon is stopping. Knows nothing of signals.
+//! The shutdown: one trigger, many watchers, so that every task hears that the daemon stops. Knows nothing of signals.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::sync::watch;
 
-/// Makes the shutdown known. Dropping it without firing counts as firing, so that no task can be left behind.
+/// Starts the shutdown. Dropping it without firing counts as firing, so that no task can be left behind.
 #[derive(Debug)]
 pub struct Trigger(watch::Sender<bool>);
 
@@ -22,7 +22,7 @@ pub fn channel() -> (Trigger, Watch) {
 }
 
 impl Trigger {
-    /// Tells every watcher. Firing again changes nothing.
+    /// Wakes every watcher. Firing again changes nothing.
     pub fn fire(&self) {
         self.0.send_replace(true);
     }
@@ -41,55 +41,56 @@ impl Watch {
     }
 }
 
-/// A future that is polled only when it has been woken itself, for a task that is woken often by others: to look at
-/// the shutdown takes a lock that all watchers share.
+/// A wake-filtered future: it is polled only after it was woken itself, though its task is woken often for other
+/// reasons. A poll of the shutdown takes a lock that all connections share.
 #[derive(Debug)]
-pub struct WhenWoken<F> {
+pub struct WakeFiltered<F> {
     future: Pin<Box<F>>,
-    bell: Option<Arc<Bell>>,
+    /// The waker of the last poll.
+    waker: Option<Arc<RecordingWaker>>,
 }
 
-/// Wakes a task and keeps in mind that it has.
+/// Wakes a task and records that it did.
 #[derive(Debug)]
-struct Bell {
-    has_rung: AtomicBool,
+struct RecordingWaker {
+    has_woken: AtomicBool,
     task: Waker,
 }
 
-impl<F: Future> WhenWoken<F> {
-    /// The same future.
+impl<F: Future> WakeFiltered<F> {
+    /// The same future, filtered.
     pub fn new(future: F) -> Self {
-        Self { future: Box::pin(future), bell: None }
+        Self { future: Box::pin(future), waker: None }
     }
 }
 
-impl<F: Future> Future for WhenWoken<F> {
+impl<F: Future> Future for WakeFiltered<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let is_quiet = self.bell.as_ref().is_some_and(|bell| bell.is_quiet(cx.waker()));
-        if is_quiet {
+        if self.waker.as_ref().is_some_and(|waker| waker.is_still_waiting(cx.waker())) {
             return Poll::Pending;
         }
-        let bell = Arc::new(Bell { has_rung: AtomicBool::new(false), task: cx.waker().clone() });
-        self.bell = Some(Arc::clone(&bell));
-        self.future.as_mut().poll(&mut Context::from_waker(&Waker::from(bell)))
+        let waker = Arc::new(RecordingWaker { has_woken: AtomicBool::new(false), task: cx.waker().clone() });
+        self.waker = Some(Arc::clone(&waker));
+        self.future.as_mut().poll(&mut Context::from_waker(&Waker::from(waker)))
     }
 }
 
-impl Bell {
-    fn is_quiet(&self, task: &Waker) -> bool {
-        !self.has_rung.load(Ordering::Acquire) && self.task.will_wake(task)
+impl RecordingWaker {
+    /// Whether it has not woken the task, and still would.
+    fn is_still_waiting(&self, task: &Waker) -> bool {
+        !self.has_woken.load(Ordering::Acquire) && self.task.will_wake(task)
     }
 }
 
-impl Wake for Bell {
+impl Wake for RecordingWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.has_rung.store(true, Ordering::Release);
+        self.has_woken.store(true, Ordering::Release);
         self.task.wake_by_ref();
     }
 }
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(flavor = "current_thread")]
-    async fn when_woken_is_polled_at_first_and_then_only_when_it_was_woken() {
+    async fn wake_filtered_is_polled_at_first_and_then_only_after_a_wake() {
         let (trigger, mut watch) = channel();
         let mut polls = 0;
         let mut stopping = std::pin::pin!(watch.stopping());
@@ -109,16 +110,16 @@ mod tests {
             polls += 1;
             stopping.as_mut().poll(cx)
         });
-        let mut quiet = WhenWoken::new(counted);
+        let mut filtered = WakeFiltered::new(counted);
         for _ in 0..5 {
             poll_fn(|cx| {
-                assert!(Pin::new(&mut quiet).poll(cx).is_pending());
+                assert!(Pin::new(&mut filtered).poll(cx).is_pending());
                 Poll::Ready(())
             })
             .await;
         }
         trigger.fire();
-        quiet.await;
+        filtered.await;
         assert_eq!(polls, 2);
     }
 }

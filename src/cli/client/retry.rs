@@ -1,7 +1,7 @@
 //! Whether and when a request is sent again. Pure decisions; the sending and the waiting are in [`call`].
 //!
 //! INVARIANT: a request without an idempotency key is never repeated once the daemon may have seen it, unless
-//! the daemon itself said that it did nothing (503).
+//! the daemon itself said that it did nothing (503). Any other answer is final, a 500 too: it may have been counted.
 
 use std::time::Duration;
 

@@ -29,8 +29,8 @@ use outcome::Outcome;
 /// there yet or asks to try again later is asked again for about a minute. Bad lines are printed with their
 /// line number in the file; the good ones count all the same, and the exit code is 1.
 ///
-/// In this version, sending a file again counts it again. A batch whose answer was lost is therefore not repeated:
-/// push stops and says which lines may have been counted or not. Pushing is safe to repeat once the daemon takes
+/// In this version, sending a file again counts it again. A batch whose answer was lost, or is a 500, is therefore not
+/// repeated: push stops and says which lines may have been counted or not. Pushing is safe to repeat once the daemon takes
 /// idempotency keys.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -48,6 +48,9 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
 }
+
+/// What is said of a batch whose outcome is not known. To send it again could count it twice.
+const UNKNOWN: &str = "may have been counted or not, nothing after that was sent";
 
 /// Lines that were counted and lines that were not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -141,7 +144,7 @@ impl Sender {
             bar.suspend(|| output::note(&format!("{why}; trying again in {:.1} s", wait.as_secs_f32())));
         })
         .map_err(|error| {
-            let counted = if error.is_unsent() { "were not sent" } else { "may have been counted or not" };
+            let counted = if error.is_unsent() { "were not sent" } else { UNKNOWN };
             anyhow::Error::new(error).context(format!("{lines} of {name} {counted}"))
         })?;
         match outcome::read(&answer) {
@@ -161,7 +164,11 @@ impl Sender {
                 Ok(())
             }
             Outcome::Refused(why) => {
-                anyhow::bail!("{} refused {lines} of {name}: {}", self.client.authority(), printable(&why))
+                let daemon = self.client.authority();
+                anyhow::bail!("{daemon} refused {lines} of {name}: {}", printable(&why))
+            }
+            Outcome::Unknown(why) => {
+                anyhow::bail!("{lines} of {name} {UNKNOWN}: {}", printable(&why))
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What the answer to a batch means. Pure; the shape of answers is that of `POST /events`.
 
+use hyper::StatusCode;
 use serde::Deserialize;
 
 use crate::cli::client::Answer;
@@ -18,6 +19,8 @@ pub(crate) enum Outcome {
     },
     /// Nothing of it counts, and sending it again would not help. Holds why.
     Refused(String),
+    /// The daemon, or a proxy before it, does not know whether it counts. Holds why.
+    Unknown(String),
 }
 
 /// A line that does not count.
@@ -45,13 +48,16 @@ struct Status {
 
 /// Reads an answer.
 pub(crate) fn read(answer: &Answer) -> Outcome {
-    let is_counted = answer.status.is_success() || answer.status == hyper::StatusCode::BAD_REQUEST;
+    let is_counted = answer.status.is_success() || answer.status == StatusCode::BAD_REQUEST;
     if is_counted && let Ok(body) = serde_json::from_slice::<Body>(&answer.body) {
         return Outcome::Counted {
             accepted: body.accepted,
             rejected: body.rejected,
             bad_lines: body.status.details,
         };
+    }
+    if answer.status.is_server_error() && answer.status != StatusCode::SERVICE_UNAVAILABLE {
+        return Outcome::Unknown(answer.explanation());
     }
     Outcome::Refused(answer.explanation())
 }
@@ -60,7 +66,6 @@ pub(crate) fn read(answer: &Answer) -> Outcome {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use hyper::StatusCode;
 
     fn check(status: u16, body: &'static str, expected: &Outcome) {
         let answer = Answer {
@@ -91,6 +96,16 @@ mod tests {
     }
 
     #[test]
+    fn server_errors_leave_it_unknown_but_for_503() {
+        check(
+            500,
+            r#"{"status":{"code":500,"type":"error","message":"it is not known whether the events were counted"}}"#,
+            &Outcome::Unknown("500: it is not known whether the events were counted".to_owned()),
+        );
+        check(502, "bad gateway", &Outcome::Unknown("502 Bad Gateway".to_owned()));
+    }
+
+    #[test]
     fn other_answers_are_refusals_with_their_message() {
         check(
             401,
@@ -102,6 +117,7 @@ mod tests {
             r#"{"status":{"code":400,"type":"error","message":"precision","details":["x: takes ns"]}}"#,
             &Outcome::Refused("400: precision\n  x: takes ns".to_owned()),
         );
+        check(503, "later", &Outcome::Refused("503 Service Unavailable".to_owned()));
         check(404, "not here", &Outcome::Refused("404 Not Found".to_owned()));
     }
 }

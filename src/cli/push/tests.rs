@@ -59,6 +59,17 @@ fn push_stops_where_an_answer_is_lost_and_says_which_lines() {
 }
 
 #[test]
+fn push_stops_where_the_daemon_does_not_know_and_says_which_lines() {
+    let unknown =
+        "HTTP/1.1 500 No\r\nContent-Length: 47\r\n\r\n{\"status\":{\"message\":\"the journal is broken\"}} ";
+    let (result, received) = push("message 1\nmessage 2\n", vec![vec![unknown]]);
+    let error = format!("{:#}", result.expect_err("not known"));
+    assert!(error.contains("lines 1 to 2") && error.contains("may have been counted or not"), "{error}");
+    assert!(error.contains("the journal is broken"), "{error}");
+    assert_eq!(received.len(), 1);
+}
+
+#[test]
 fn push_stops_where_the_daemon_refuses() {
     let (result, _) = push("message 1\n", vec![vec!["HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n"]]);
     let error = format!("{:#}", result.expect_err("refused"));

@@ -7,7 +7,7 @@ mod parse;
 mod tests;
 
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use sha2::{Digest as _, Sha256};
@@ -115,6 +115,8 @@ pub struct Auth {
     tokens: RwLock<Arc<[Token]>>,
     /// How many tokens there are; what most requests ask first.
     count: AtomicUsize,
+    /// How often the tokens were replaced.
+    revision: AtomicU64,
     anonymous: Arc<str>,
 }
 
@@ -123,6 +125,22 @@ pub struct Auth {
 pub struct Grant {
     /// The token's name, for logs; `anonymous` where no tokens are configured.
     pub name: Arc<str>,
+}
+
+/// A scope that a token has, for a connection that stays open: it is checked again once the tokens are replaced.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Permit {
+    /// Of the token; `None` where none was needed.
+    digest: Option<Digest>,
+    scope: Scope,
+    /// The tokens that it was checked against.
+    revision: u64,
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("scope", &self.scope).finish_non_exhaustive()
+    }
 }
 
 /// Why a request was denied.
@@ -149,7 +167,8 @@ impl Default for Auth {
 impl Auth {
     fn with(tokens: Vec<Token>) -> Self {
         let count = AtomicUsize::new(tokens.len());
-        Self { tokens: RwLock::new(tokens.into()), count, anonymous: Arc::from("anonymous") }
+        let tokens = RwLock::new(tokens.into());
+        Self { tokens, count, revision: AtomicU64::new(0), anonymous: Arc::from("anonymous") }
     }
 
     /// The tokens of a tokens file, which is TOML:
@@ -193,6 +212,7 @@ impl Auth {
         let mut place = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
         self.count.store(tokens.len(), Ordering::Release);
         *place = tokens;
+        self.revision.fetch_add(1, Ordering::Release);
     }
 
     /// Whether no tokens are configured, so that everything is allowed.
@@ -211,11 +231,39 @@ impl Auth {
     /// # Errors
     /// [`Denied`], where tokens are configured and none of them allows it.
     pub fn check(&self, presented: Option<&str>, scope: Scope) -> Result<Grant, Denied> {
+        self.check_digest(presented.map(digest), scope)
+    }
+
+    /// Like [`check`](Self::check), for a connection that stays open.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn permit(&self, presented: Option<&str>, scope: Scope) -> Result<Permit, Denied> {
+        // Read first: where the tokens are replaced meanwhile, the permit is checked once more.
+        let revision = self.revision.load(Ordering::Acquire);
+        let digest = presented.map(digest);
+        self.check_digest(digest, scope).map(|_| Permit { digest, scope, revision })
+    }
+
+    /// Checks a permit against the tokens as they are now. Free of cost while they stay the same.
+    ///
+    /// # Errors
+    /// [`Denied`], where they do not allow it any more.
+    pub fn renew(&self, permit: &mut Permit) -> Result<(), Denied> {
+        let revision = self.revision.load(Ordering::Acquire);
+        if revision != permit.revision {
+            self.check_digest(permit.digest, permit.scope)?;
+            permit.revision = revision;
+        }
+        Ok(())
+    }
+
+    fn check_digest(&self, presented: Option<Digest>, scope: Scope) -> Result<Grant, Denied> {
         let tokens = self.tokens();
         if tokens.is_empty() {
             return Ok(Grant { name: Arc::clone(&self.anonymous) });
         }
-        let presented = digest(presented.ok_or(Denied::Missing)?);
+        let presented = presented.ok_or(Denied::Missing)?;
         let mut found = None;
         for token in tokens.iter() {
             if bool::from(token.digest.ct_eq(&presented)) {

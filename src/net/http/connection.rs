@@ -18,7 +18,7 @@ use crate::limits::{
     HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_PARSED_MAX, HTTP_RESERVED_HEAD_TIMEOUT, LARGE_ANSWER_TIMEOUT,
 };
 use crate::net::listener::{Protocol, Slot, Stream};
-use crate::platform::shutdown::{Watch, WhenWoken};
+use crate::platform::shutdown::{WakeFiltered, Watch};
 
 impl Protocol for Shared {
     async fn serve<S: Stream>(self: Arc<Self>, stream: S, slot: Slot, mut shutdown: Watch) {
@@ -44,7 +44,7 @@ impl Protocol for Shared {
             .keep_alive(!slot.is_reserved())
             .serve_connection(TokioIo::new(stream), respond);
         let mut connection = pin!(connection);
-        let mut stopping = pin!(WhenWoken::new(shutdown.stopping()));
+        let mut stopping = pin!(WakeFiltered::new(shutdown.stopping()));
         let ended = tokio::select! {
             biased;
             ended = connection.as_mut() => ended,

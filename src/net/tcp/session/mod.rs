@@ -16,7 +16,7 @@ use crate::intake::batching::{Parsed, Parser, Stop, Tally};
 use crate::intake::wire::Arrival;
 use crate::limits::LINE_BYTES_MAX;
 use crate::model::batch::Batch;
-use crate::net::auth::{Auth, Scope};
+use crate::net::auth::{Auth, Permit, Scope};
 use crate::store::WriteError;
 
 /// The state of one connection.
@@ -44,7 +44,7 @@ pub(super) struct Session {
 
 /// Whether the connection may send events.
 enum Access {
-    Granted,
+    Granted(Permit),
     Needed {
         /// A client is told once that its lines are not counted, not for each.
         told: bool,
@@ -95,8 +95,9 @@ pub(super) struct FinishedBatch {
 impl Session {
     /// A connection that has said nothing yet.
     pub(super) fn new(parser: Parser, auth: Arc<Auth>) -> Self {
-        let access =
-            if auth.is_open() { Access::Granted } else { Access::Needed { told: false, skipping: false } };
+        let access = auth
+            .permit(None, Scope::Write)
+            .map_or(Access::Needed { told: false, skipping: false }, Access::Granted);
         Self {
             parser,
             auth,
@@ -122,8 +123,11 @@ impl Session {
             self.answers.err(1, what);
             return Turn { consumed: bytes.len(), then: Then::Close };
         }
+        if self.is_withdrawn() {
+            return Turn { consumed: bytes.len(), then: Then::Close };
+        }
         let turn = match self.access {
-            Access::Granted => self.parse_lines(bytes, arrival),
+            Access::Granted(_) => self.parse_lines(bytes, arrival),
             Access::Needed { .. } => self.process_unauthenticated(bytes),
         };
         self.at_start &= turn.consumed == 0;
@@ -132,14 +136,17 @@ impl Session {
 
     /// The peer has sent all it had: what is left without a line feed is a line too, or a command.
     pub(super) fn finish(&mut self, rest: &[u8], arrival: Arrival) -> Then {
+        if !rest.is_empty() && self.is_withdrawn() {
+            return Then::Close;
+        }
         match (&self.access, rest) {
             (_, []) => Then::Close,
             (Access::Needed { .. }, _) => self.process_unauthenticated(&[rest, b"\n"].concat()).then,
-            (Access::Granted, [b'!', command @ ..]) => {
+            (Access::Granted(_), [b'!', command @ ..]) => {
                 self.lines = self.lines.saturating_add(1);
                 self.command(&String::from_utf8_lossy(command))
             }
-            (Access::Granted, _) => {
+            (Access::Granted(_), _) => {
                 self.parser.finish_stream(rest, arrival, &mut self.parsed);
                 self.lines = self.lines.saturating_add(1);
                 Then::Close
@@ -204,6 +211,17 @@ impl Session {
     /// Whether the connection has yet to present a token.
     pub(super) fn is_unauthenticated(&self) -> bool {
         matches!(self.access, Access::Needed { .. })
+    }
+
+    /// Whether the tokens were replaced by some that do not allow this connection to write any more. Says so then.
+    fn is_withdrawn(&mut self) -> bool {
+        let Access::Granted(permit) = &mut self.access else { return false };
+        let is_withdrawn = self.auth.renew(permit).is_err();
+        if is_withdrawn {
+            let next = self.lines.saturating_add(1);
+            self.answers.err(next, "the token was withdrawn; nothing after this is counted");
+        }
+        is_withdrawn
     }
 
     /// What is to be written.
@@ -291,11 +309,11 @@ impl Session {
                 self.answers.err(line, error);
                 Then::Again
             }
-            Ok(Command::Auth(token)) if self.auth.check(Some(token), Scope::Write).is_ok() => {
-                self.access = Access::Granted;
-                Then::Again
-            }
-            Ok(Command::Auth(_)) => {
+            Ok(Command::Auth(token)) => {
+                if let Ok(permit) = self.auth.permit(Some(token), Scope::Write) {
+                    self.access = Access::Granted(permit);
+                    return Then::Again;
+                }
                 self.answers
                     .err(line, "the token is not known or may not write; nothing after this is counted");
                 Then::Close

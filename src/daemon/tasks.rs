@@ -7,12 +7,12 @@ use crate::platform::shutdown::Watch;
 
 /// What runs until the shutdown.
 #[derive(Debug)]
-pub(super) struct Parts {
+pub(super) struct Tasks {
     tasks: JoinSet<&'static str>,
     watch: Watch,
 }
 
-impl Parts {
+impl Tasks {
     pub(super) fn new(watch: Watch) -> Self {
         Self { tasks: JoinSet::new(), watch }
     }
