@@ -6,6 +6,7 @@
     reason = "tests end where they go wrong, and say what they cannot check"
 )]
 
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::BTreeMap;
