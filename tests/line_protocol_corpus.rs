@@ -12,8 +12,8 @@ use std::path::Path;
 use base64::Engine as _;
 use serde_json::{Value as Json, json};
 use tallyd::intake::wire::block::{LineRule, first_line};
-use tallyd::intake::wire::line::{Part, Parts};
-use tallyd::intake::wire::{Precision, Value};
+use tallyd::intake::wire::line::{Lexer, Part};
+use tallyd::intake::wire::{FieldValue, Precision};
 
 /// Cases on which tallyd differs on purpose: how the key begins, and why.
 const DIFFERING: [(&str, &str); 3] = [
@@ -91,14 +91,14 @@ fn decode(case: &Json) -> Option<Vec<Json>> {
     let mut rule = LineRule::body(rest.len());
     while let Some(extent) = first_line(rest, &mut rule) {
         rest = &rest[extent.consumed..];
-        if let Some(parts) = Parts::new(extent.line).ok()? {
+        if let Some(parts) = Lexer::new(extent.line).ok()? {
             points.push(point(parts, precision, default_time)?);
         }
     }
     Some(points)
 }
 
-fn point(mut parts: Parts<'_>, precision: Precision, default_time: i64) -> Option<Json> {
+fn point(mut parts: Lexer<'_>, precision: Precision, default_time: i64) -> Option<Json> {
     let nanos = i64::try_from(precision.nanos()).expect("an hour in nanoseconds fits");
     let mut time = default_time / nanos * nanos;
     let mut measurement = String::new();
@@ -120,13 +120,13 @@ fn point(mut parts: Parts<'_>, precision: Precision, default_time: i64) -> Optio
     Some(json!({"time": time, "name": measurement, "tags": tags, "fields": fields}))
 }
 
-fn tagged(value: &Value<'_>) -> Json {
+fn tagged(value: &FieldValue<'_>) -> Json {
     match value {
-        Value::Int(number) => json!({"int": number}),
-        Value::Uint(number) => json!({"uint": number}),
-        Value::Float(number) => json!({"float": rounded(*number)}),
-        Value::Bool(truth) => json!({"bool": truth}),
-        Value::Text(text) => json!({"string": text}),
-        Value::Other(name) => unreachable!("{name} is of JSON only"),
+        FieldValue::Int(number) => json!({"int": number}),
+        FieldValue::Uint(number) => json!({"uint": number}),
+        FieldValue::Float(number) => json!({"float": rounded(*number)}),
+        FieldValue::Bool(truth) => json!({"bool": truth}),
+        FieldValue::Text(text) => json!({"string": text}),
+        FieldValue::Other(name) => unreachable!("{name} is of JSON only"),
     }
 }

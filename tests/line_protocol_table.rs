@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use tallyd::intake::wire::block::{LineRule, first_line};
-use tallyd::intake::wire::line::{self, Part, Parts};
+use tallyd::intake::wire::line::{self, Lexer, Part};
 use tallyd::intake::wire::{Arrival, Precision, TimeRules};
 
 /// The lines of a body, each as `measurement[tags]{fields}@time`, `-` where there is none, or `!what is wrong`.
@@ -26,7 +26,7 @@ fn decode(body: &[u8]) -> Vec<String> {
 }
 
 fn show(line: &[u8]) -> Result<Option<String>, tallyd::intake::wire::LineError> {
-    let Some(mut parts) = Parts::new(line)? else { return Ok(None) };
+    let Some(mut parts) = Lexer::new(line)? else { return Ok(None) };
     let mut shown = String::new();
     while let Some(part) = parts.next_part()? {
         match part {

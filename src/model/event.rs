@@ -10,7 +10,7 @@ use crate::model::calendar::Hour;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectId(IdText);
 
-/// As many bytes as an id has, of which nobody has checked that they are one.
+/// As many bytes as an id has, not yet checked.
 pub type IdText = [u8; ObjectId::LEN];
 
 impl ObjectId {
@@ -244,7 +244,7 @@ pub struct Event<'a> {
     /// The channel it came on.
     pub source: Source,
     /// What happened.
-    pub what: What<'a>,
+    pub what: EventDetails<'a>,
     /// How often; 0 makes the story and the interaction known and counts nothing.
     pub count: u32,
     /// The UTC hour it counts in.
@@ -255,7 +255,7 @@ pub struct Event<'a> {
 
 /// What happened, by the kind of the event.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum What<'a> {
+pub enum EventDetails<'a> {
     /// Conversations that started.
     Conversation {
         /// Whether they are billed. With a count of 0, one earlier conversation turns out to be billed.

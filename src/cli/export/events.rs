@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use crate::model::calendar::{Hour, HourRange};
 use crate::model::catalogue::{Catalogue, NodeEntry, Story};
 use crate::model::counters::Counters;
-use crate::model::event::{Event, Metric, SeriesId, Source, What};
+use crate::model::event::{Event, EventDetails, Metric, SeriesId, Source};
 
 /// Calls `f` with every event, and stops at its first error. Returns how many events there were.
 ///
@@ -42,9 +42,16 @@ impl<E> Walk<'_, E> {
             .into_iter()
             .flat_map(|source| metrics.map(|metric| (metric, source)))
             .find(|(metric, source)| story.series(*metric, *source).is_some())
-            .map_or((What::Message, Source::Messenger), |(metric, source)| {
+            .map_or((EventDetails::Message, Source::Messenger), |(metric, source)| {
                 let is_message = metric == Metric::Messages;
-                (if is_message { What::Message } else { What::Conversation { paid: false } }, source)
+                (
+                    if is_message {
+                        EventDetails::Message
+                    } else {
+                        EventDetails::Conversation { paid: false }
+                    },
+                    source,
+                )
             });
         let name = story.name();
         let story_name = name.as_deref().map(Cow::Borrowed);
@@ -52,7 +59,7 @@ impl<E> Walk<'_, E> {
         for source in Source::ALL {
             self.conversations(story, source)?;
             let messages = self.cells(story.series(Metric::Messages, source));
-            self.counts(story, source, &What::Message, messages)?;
+            self.counts(story, source, &EventDetails::Message, messages)?;
         }
         self.nodes(story)
     }
@@ -66,7 +73,7 @@ impl<E> Walk<'_, E> {
             hours.entry(hour).or_default().1 = count;
         }
         let (paid_what, unpaid_what) =
-            (What::Conversation { paid: true }, What::Conversation { paid: false });
+            (EventDetails::Conversation { paid: true }, EventDetails::Conversation { paid: false });
         for (hour, (total, paid)) in hours {
             let both = total.min(paid);
             self.counts(story, source, &paid_what, BTreeMap::from([(hour, both)]))?;
@@ -92,7 +99,7 @@ impl<E> Walk<'_, E> {
         story.for_each_node(&mut |entry| nodes.push(entry.clone()));
         nodes.sort_unstable_by_key(|entry| entry.node);
         for entry in &nodes {
-            let what = |name| What::Interaction { node: entry.node, name };
+            let what = |name| EventDetails::Interaction { node: entry.node, name };
             let with_source = |source: &Source| entry.series.get(source.index()).copied().flatten();
             let source = Source::ALL.into_iter().find(|source| with_source(source).is_some());
             self.give(&Event {
@@ -116,7 +123,7 @@ impl<E> Walk<'_, E> {
         &mut self,
         story: &Story,
         source: Source,
-        what: &What<'_>,
+        what: &EventDetails<'_>,
         cells: BTreeMap<Hour, u64>,
     ) -> Result<(), E> {
         for (hour, mut left) in cells {

@@ -8,7 +8,7 @@ use std::io::Write as _;
 use chrono::DateTime;
 use serde_json::{Map, Value};
 
-use crate::model::event::{Event, Node, What};
+use crate::model::event::{Event, EventDetails, Node};
 
 /// How events are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,20 +31,20 @@ pub(crate) fn write(format: Format, event: &Event<'_>, out: &mut Vec<u8>) {
 
 /// Whether an event moves a counter, and so needs its hour.
 fn moves(event: &Event<'_>) -> bool {
-    event.count > 0 || event.what == What::Conversation { paid: true }
+    event.count > 0 || event.what == EventDetails::Conversation { paid: true }
 }
 
 fn line(event: &Event<'_>) -> String {
     let (measurement, tags) = match &event.what {
-        What::Conversation { .. } => ("conversation", String::new()),
-        What::Message => ("message", String::new()),
-        What::Interaction { node, .. } => ("interaction", tags(*node)),
+        EventDetails::Conversation { .. } => ("conversation", String::new()),
+        EventDetails::Message => ("message", String::new()),
+        EventDetails::Interaction { node, .. } => ("interaction", tags(*node)),
     };
     let (story, source, count) = (event.story, event.source.as_str(), event.count);
     let mut line = format!("{measurement},storyId={story},source={source}{tags} count={count}i");
     match &event.what {
-        What::Conversation { paid: true } => line.push_str(",paid=true"),
-        What::Interaction { name: Some(name), .. } => push_string(&mut line, "name", name),
+        EventDetails::Conversation { paid: true } => line.push_str(",paid=true"),
+        EventDetails::Interaction { name: Some(name), .. } => push_string(&mut line, "name", name),
         _ => {}
     }
     if let Some(name) = &event.story_name {
@@ -86,16 +86,16 @@ fn json(event: &Event<'_>) -> Map<String, Value> {
     put("storyId", event.story.to_string().into());
     put("source", event.source.as_str().into());
     match &event.what {
-        What::Conversation { paid } => {
+        EventDetails::Conversation { paid } => {
             put("event", "conversation".into());
             if *paid {
                 put("paid", true.into());
             }
         }
-        What::Message => {
+        EventDetails::Message => {
             put("event", "message".into());
         }
-        What::Interaction { node, name } => {
+        EventDetails::Interaction { node, name } => {
             put("event", "interaction".into());
             let (kind, id) = match node {
                 Node::Interaction(id) => (None, Some(("id", id))),
@@ -136,7 +136,7 @@ mod tests {
         ObjectId::parse(text.as_bytes()).expect("an id")
     }
 
-    fn event(what: What<'static>, count: u32) -> Event<'static> {
+    fn event(what: EventDetails<'static>, count: u32) -> Event<'static> {
         Event {
             story: StoryId(id("5b07ffafc2376e30306d9b16")),
             source: Source::Messenger,
@@ -158,12 +158,12 @@ mod tests {
     #[test]
     fn conversations_say_whether_they_are_paid() {
         check(
-            &event(What::Conversation { paid: true }, 3),
+            &event(EventDetails::Conversation { paid: true }, 3),
             "conversation,storyId=5b07ffafc2376e30306d9b16,source=messenger count=3i,paid=true 1552813200000000000",
             r#"{"count":3,"event":"conversation","paid":true,"source":"messenger","storyId":"5b07ffafc2376e30306d9b16","timestamp":"2019-03-17T09:00:00Z"}"#,
         );
         check(
-            &event(What::Conversation { paid: true }, 0),
+            &event(EventDetails::Conversation { paid: true }, 0),
             "conversation,storyId=5b07ffafc2376e30306d9b16,source=messenger count=0i,paid=true 1552813200000000000",
             r#"{"count":0,"event":"conversation","paid":true,"source":"messenger","storyId":"5b07ffafc2376e30306d9b16","timestamp":"2019-03-17T09:00:00Z"}"#,
         );
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn what_counts_nothing_has_no_time() {
-        let mut named = event(What::Message, 0);
+        let mut named = event(EventDetails::Message, 0);
         named.story_name = Some("Bot \"A\\B\"".into());
         check(
             &named,
@@ -190,7 +190,7 @@ mod tests {
             (Node::Welcome, ",type=welcome"),
         ] {
             let mut out = Vec::new();
-            write(Format::Line, &event(What::Interaction { node, name: None }, 1), &mut out);
+            write(Format::Line, &event(EventDetails::Interaction { node, name: None }, 1), &mut out);
             let line = String::from_utf8(out).expect("text");
             assert!(
                 line.contains(&format!("source=messenger{tags} count=1i 1552813200000000000\n")),

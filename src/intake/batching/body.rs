@@ -1,4 +1,4 @@
-//! Whole request bodies: lines, or one JSON object or array, told apart by content.
+//! Whole request bodies: lines, or one JSON object or array. The content decides which.
 
 use super::{Parsed, Parser};
 use crate::intake::wire::block::LineRule;

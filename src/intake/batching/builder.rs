@@ -4,13 +4,13 @@
 //! INVARIANT: an event is added whole or not at all; nothing of it is in the batch when interning is refused.
 
 use super::{Parsed, Tally};
-use crate::intake::wire::fast::{Head, Paid, Tail};
+use crate::intake::wire::fast::{EventTail, Head, Paid};
 use crate::intake::wire::{LineError, LineErrorKind, Reading, Stamp};
 use crate::model::batch::{Change, Definition, Increment, SeriesId};
 use crate::model::calendar::Hour;
 use crate::model::catalogue::Catalogue;
-use crate::model::catalogue::index::{Interned, Probe, StoryCounter, View};
-use crate::model::event::{Event, EventKind, Metric, Node, SeriesKey, StoryId, What};
+use crate::model::catalogue::index::{IdHashes, Interned, StoryCounter, View};
+use crate::model::event::{Event, EventDetails, EventKind, Metric, Node, SeriesKey, StoryId};
 
 /// Adds events to one `Parsed` during one call of a parser.
 #[derive(Debug)]
@@ -27,8 +27,8 @@ pub(super) struct BatchBuilder<'p> {
 impl<'p> BatchBuilder<'p> {
     /// Begins to add to `parsed`.
     pub(super) fn begin(catalogue: &'p Catalogue, view: &'p mut View, parsed: &'p mut Parsed) -> Self {
-        // Read before any series is looked up: what is seen as durable later is so as of this count, or the count has
-        // moved on, which the sequencer sees.
+        // Read before any series is looked up. So a series that is seen as durable is so as of this count, unless the count
+        // has moved on; the sequencer sees that.
         let deletions = catalogue.deletions();
         if parsed.batch.is_empty() {
             // Nothing in it depends on a count yet.
@@ -44,7 +44,7 @@ impl<'p> BatchBuilder<'p> {
         Self { catalogue, view, parsed, is_outdated, stamps }
     }
 
-    /// What is being filled.
+    /// The result that this builder fills.
     pub(super) fn parsed(&mut self) -> &mut Parsed {
         self.parsed
     }
@@ -63,8 +63,8 @@ impl<'p> BatchBuilder<'p> {
 
     /// First step of the look-up of a head.
     #[inline]
-    pub(super) fn probe(&self, head: &Head<'_>) -> Probe {
-        self.view.probe(head.story, head.node)
+    pub(super) fn hash_ids(&self, head: &Head<'_>) -> IdHashes {
+        self.view.hash_ids(head.story, head.node)
     }
 
     /// Ends the call.
@@ -75,13 +75,13 @@ impl<'p> BatchBuilder<'p> {
 
     /// Adds an event whose series the index knows. `false`, with nothing done, where it does not.
     #[inline]
-    pub(super) fn add_known(&mut self, head: &Head<'_>, probe: Probe, tail: Tail) -> bool {
-        let Some(story) = self.view.story(probe, head.story) else { return false };
+    pub(super) fn add_known(&mut self, head: &Head<'_>, hashes: IdHashes, tail: EventTail) -> bool {
+        let Some(story) = self.view.story(hashes, head.story) else { return false };
         let series = match (head.kind, head.node) {
             (EventKind::Message, _) => story.series_of(StoryCounter::Messages, head.source),
             (EventKind::Conversation, _) => story.series_of(StoryCounter::Conversations, head.source),
             (EventKind::Interaction, node) => node
-                .and_then(|node| self.view.node(probe, &story, node))
+                .and_then(|node| self.view.node(hashes, &story, node))
                 .and_then(|node| node.series_on(head.source)),
         };
         let Some(series) = series else { return false };
@@ -106,7 +106,12 @@ impl<'p> BatchBuilder<'p> {
     ///
     /// # Errors
     /// `CatalogueFull`.
-    pub(super) fn add_new(&mut self, key: &SeriesKey, kind: EventKind, tail: Tail) -> Result<(), LineError> {
+    pub(super) fn add_new(
+        &mut self,
+        key: &SeriesKey,
+        kind: EventKind,
+        tail: EventTail,
+    ) -> Result<(), LineError> {
         let is_paid = kind == EventKind::Conversation && tail.paid == Paid::Yes;
         self.add(key, is_paid, (tail.hour, tail.count))?;
         self.accept(kind, tail.stamp);
@@ -120,16 +125,16 @@ impl<'p> BatchBuilder<'p> {
     pub(super) fn add_event(&mut self, Reading { event, stamp }: Reading<'_>) -> Result<(), LineError> {
         let Event { story, source, what, count, hour, story_name } = event;
         let (kind, metric) = match &what {
-            What::Conversation { .. } => (EventKind::Conversation, Metric::Conversations),
-            What::Message => (EventKind::Message, Metric::Messages),
-            What::Interaction { node, .. } => (EventKind::Interaction, Metric::Interaction(*node)),
+            EventDetails::Conversation { .. } => (EventKind::Conversation, Metric::Conversations),
+            EventDetails::Message => (EventKind::Message, Metric::Messages),
+            EventDetails::Interaction { node, .. } => (EventKind::Interaction, Metric::Interaction(*node)),
         };
-        let is_paid = matches!(what, What::Conversation { paid: true });
+        let is_paid = matches!(what, EventDetails::Conversation { paid: true });
         self.add(&SeriesKey { story, source, metric }, is_paid, (hour, count))?;
         if let Some(name) = story_name {
             self.rename(story, None, &name);
         }
-        if let What::Interaction { node, name: Some(name) } = what {
+        if let EventDetails::Interaction { node, name: Some(name) } = what {
             self.rename(story, Some(node), &name);
         }
         self.accept(kind, stamp);
@@ -212,8 +217,8 @@ impl<'p> BatchBuilder<'p> {
     }
 }
 
-/// What `count` conversations of which it is said that they are paid add to the paid ones: with a count of 0, one
-/// earlier conversation turns out to be paid.
+/// How much a paid conversation event adds to the paid conversations. With a count of 0 it reports that one earlier
+/// conversation was paid.
 #[inline]
 fn paid_count(count: u32) -> u32 {
     count.max(1)

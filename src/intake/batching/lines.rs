@@ -6,7 +6,7 @@ use crate::intake::wire::block::{Extent, LineRule, first_line};
 use crate::intake::wire::fast::{self, FastEvent};
 use crate::intake::wire::{LineError, LineErrorKind, TimeRules, line};
 use crate::limits::{LINE_BYTES_MAX, PREFETCH_LINES};
-use crate::model::catalogue::index::Probe;
+use crate::model::catalogue::index::IdHashes;
 
 /// Adds the lines of one call of a parser.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(super) struct LineBatcher<'p> {
 /// A line of a block.
 enum BlockLine<'a> {
     /// The fast path has read it.
-    Fast(FastEvent<'a>, Probe),
+    Fast(FastEvent<'a>, IdHashes),
     /// Only the complete grammar can read it.
     Other(Extent<'a>),
 }
@@ -67,8 +67,8 @@ impl LineBatcher<'_> {
             }
             if let Some(event) = fast::first_event(rest, &self.times) {
                 rest = event.rest;
-                let probe = self.builder.probe(&event.head);
-                *line = Some(BlockLine::Fast(event, probe));
+                let hashes = self.builder.hash_ids(&event.head);
+                *line = Some(BlockLine::Fast(event, hashes));
             } else {
                 let Some(extent) = first_line(rest, rule) else { return (count, rest) };
                 rest = rest.get(extent.consumed..).unwrap_or_default();
@@ -78,18 +78,18 @@ impl LineBatcher<'_> {
         (PREFETCH_LINES, rest)
     }
 
-    /// Loads what the look-ups of the block will read, so that no line waits for another's loads.
+    /// Loads the slots and rows that the look-ups of the block will read, so that no line waits for another's loads.
     #[inline]
     fn prefetch(&self, lines: &[Option<BlockLine<'_>>]) {
-        let probes = || {
+        let all_hashes = || {
             lines.iter().filter_map(|line| match line {
-                Some(BlockLine::Fast(_, probe)) => Some(*probe),
+                Some(BlockLine::Fast(_, hashes)) => Some(*hashes),
                 _ => None,
             })
         };
         let view = self.builder.view();
-        let slots = probes().fold(0, |loaded, probe| loaded ^ view.prefetch_slots(probe));
-        let rows = probes().fold(0, |loaded, probe| loaded ^ view.prefetch_rows(probe));
+        let slots = all_hashes().fold(0, |loaded, hashes| loaded ^ view.prefetch_slots(hashes));
+        let rows = all_hashes().fold(0, |loaded, hashes| loaded ^ view.prefetch_rows(hashes));
         std::hint::black_box(slots ^ rows);
     }
 
@@ -97,8 +97,8 @@ impl LineBatcher<'_> {
     #[inline]
     fn add_line(&mut self, line: &BlockLine<'_>) {
         match line {
-            BlockLine::Fast(event, probe) => {
-                if self.builder.add_known(&event.head, *probe, event.tail) {
+            BlockLine::Fast(event, hashes) => {
+                if self.builder.add_known(&event.head, *hashes, event.tail) {
                     self.lines += 1;
                 } else {
                     self.add_new(event);
@@ -115,7 +115,7 @@ impl LineBatcher<'_> {
     #[cold]
     #[inline(never)]
     fn add_new(&mut self, event: &FastEvent<'_>) {
-        // What is none of the ids that events have, the grammar refuses.
+        // One of the ids is malformed: the grammar says so.
         let Some(key) = event.head.series() else { return self.add_by_grammar(event.line) };
         self.lines += 1;
         if let Err(error) = self.builder.add_new(&key, event.head.kind, event.tail) {

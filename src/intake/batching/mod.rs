@@ -50,7 +50,7 @@ pub struct Rejection {
     /// The line's number, from 1, since the start of the connection or body; of an element of a JSON array, the line
     /// that it begins on.
     pub line: u64,
-    /// What is wrong with it.
+    /// The reason.
     pub error: LineError,
 }
 
@@ -172,7 +172,7 @@ impl Parser {
                 return (consumed, Stop::BadLines);
             }
             let rest = bytes.get(consumed..).unwrap_or_default();
-            // What is left begins with a command, or is not a whole line.
+            // The rest begins with a command, or is not a whole line.
             let Some(extent) = first_line(rest, &mut rule) else {
                 let Some(kind) = never_a_line(rest) else { return (consumed, Stop::NeedMore) };
                 self.lines += 1;
@@ -190,7 +190,7 @@ impl Parser {
         }
     }
 
-    /// The peer closed: what is left without a line feed is a line too. Bytes that begin with `!` are a command that
+    /// The peer closed: the last bytes are a line although they have no line feed. Bytes that begin with `!` are a command that
     /// did not arrive whole, and are refused.
     pub fn finish_stream(&mut self, bytes: &[u8], arrival: Arrival, parsed: &mut Parsed) {
         if bytes.is_empty() || std::mem::take(&mut self.skipping) {
@@ -202,8 +202,8 @@ impl Parser {
         self.lines = batcher.finish();
     }
 
-    /// A whole HTTP body: line protocol and NDJSON mixed, or (told apart by content) one JSON object or array in any
-    /// layout. A line feed within a quoted string does not end its line here. `precision` is what the request gave.
+    /// A whole HTTP body: line protocol and NDJSON mixed, or one JSON object or array in any
+    /// layout. A line feed within a quoted string does not end its line here. `precision` comes from the request.
     /// Stands outside the stream: line numbers begin at 1, and the stream's own precision is left aside. Does not block.
     pub fn parse_body(&mut self, body: &[u8], arrival: Arrival, precision: BodyPrecision) -> Parsed {
         let mut parsed = Parsed::default();

@@ -7,7 +7,7 @@ use crate::limits::{LINE_BYTES_MAX, NAME_BYTES_MAX};
 pub use crate::model::excerpt::Excerpt;
 
 /// Why one line or JSON value is not an event: the kind, and where it is where that is known.
-/// `Display` is one line, lower case: what was wrong and what would be right.
+/// `Display` is one line, lower case: it says what is wrong and what is expected.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LineError {
     kind: LineErrorKind,
@@ -192,7 +192,7 @@ pub enum LineErrorKind {
     #[error("there is no timestamp, and the daemon's clock stands outside the range that events may have")]
     NoUsableClock,
 
-    // ---- what the catalogue makes of it
+    // ---- bounds of the catalogue
     #[error("{what}")]
     CatalogueFull { what: Box<str> },
 }

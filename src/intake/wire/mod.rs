@@ -15,6 +15,6 @@ mod time;
 
 pub use error::{LineError, LineErrorKind};
 pub use full::rules::Reading;
-pub use full::value::Value;
+pub use full::value::FieldValue;
 pub use full::{json, line};
 pub use time::{Arrival, Precision, Stamp, TimeRules};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::event::{Node, What};
+use crate::model::event::{EventDetails, Node};
 
 const ARRIVAL: Arrival =
     Arrival { unix_nanos: 1_552_824_000_000_000_000, max_future: Duration::from_hours(1) };
@@ -18,10 +18,10 @@ fn show(line: &str, precision: Option<Precision>) -> String {
     };
     let event = &reading.event;
     let what = match &event.what {
-        What::Conversation { paid: true } => "paid".to_owned(),
-        What::Conversation { paid: false } => "conversation".to_owned(),
-        What::Message => "message".to_owned(),
-        What::Interaction { node, name } => {
+        EventDetails::Conversation { paid: true } => "paid".to_owned(),
+        EventDetails::Conversation { paid: false } => "conversation".to_owned(),
+        EventDetails::Message => "message".to_owned(),
+        EventDetails::Interaction { node, name } => {
             let node = match node {
                 Node::Interaction(_) => "interaction",
                 Node::ContextFallback(_) => "contextFallback",
@@ -217,7 +217,7 @@ fn borrowed_lines_stay_borrowed() {
     let line = format!("interaction,storyId={STORY},source=app,id={STORY} name=\"plain\"");
     let reading =
         line::event(line.as_bytes(), &TimeRules::new(ARRIVAL, None)).expect("good").expect("an event");
-    let What::Interaction { name: Some(name), .. } = reading.event.what else {
+    let EventDetails::Interaction { name: Some(name), .. } = reading.event.what else {
         panic!("an interaction with a name")
     };
     assert!(matches!(name, std::borrow::Cow::Borrowed("plain")));

@@ -105,7 +105,7 @@ impl Stamp {
     }
 }
 
-/// What the time-dependent rules need: the daemon's clock when the bytes arrived, and the future bound.
+/// When bytes arrived, and how far ahead of that their events may be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Arrival {
     /// The instant of arrival, in nanoseconds since 1970-01-01T00:00Z.
@@ -129,7 +129,7 @@ pub struct TimeRules {
 }
 
 impl TimeRules {
-    /// The rules for bytes of that arrival. `precision` is what the client asked for; where it did not ask, line
+    /// The rules for bytes of that arrival. `precision` is the client's choice; without one, line
     /// protocol is in nanoseconds and JSON in milliseconds.
     pub fn new(arrival: Arrival, precision: Option<Precision>) -> Self {
         let line_precision = precision.unwrap_or(Precision::Nanoseconds);

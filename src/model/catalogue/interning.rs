@@ -1,13 +1,13 @@
-//! Adding stories, nodes and ids to the catalogue, and making room for them. One thread at a time does so; what is there
-//! already is found without its lock.
+//! Adding stories, nodes and ids to the catalogue, and making room for them. One thread at a time does so; look-ups of
+//! what is there take no part in its lock.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use super::index::{Interned, Link, StoryCounter};
-use super::story::{Inner, Story};
-use super::word::{Counter, Place};
+use super::story::{Story, StoryState};
+use super::word::{Counter, LinkPlace};
 use super::{Catalogue, CatalogueFull, CatalogueLimits};
 use crate::limits::{NODES_MAX, STORIES_REFUSED_PER_RELEASE, TOTALS};
 use crate::model::event::{Node, SeriesId, SeriesKey, StoryId};
@@ -59,13 +59,13 @@ impl Catalogue {
         interning: &mut Interning,
         key: &SeriesKey,
         limits: CatalogueLimits,
-    ) -> Result<(Arc<Story>, Place), CatalogueFull> {
+    ) -> Result<(Arc<Story>, LinkPlace), CatalogueFull> {
         let story = self.story_or_add(interning, key.story, limits)?;
         let counter = match StoryCounter::of(key.metric) {
             Ok(counter) => Counter::OfStory(story.number(), counter),
             Err(node) => Counter::OfNode(self.node_or_add(interning, &story, node, limits)?),
         };
-        Ok((story, Place { counter, source: key.source }))
+        Ok((story, LinkPlace { counter, source: key.source }))
     }
 
     /// The story of an id, added where need be.
@@ -152,7 +152,7 @@ impl Catalogue {
         None
     }
 
-    /// Releases every story that is not known. What a batch on its way has interned is among them: if it is evicted before
+    /// Releases every story that is not known. Some may belong to batches on their way: if such a story is evicted before
     /// it is known, its batch is refused.
     fn release_unknown(&self, interning: &mut Interning) {
         for story in (0..self.story_numbers_end()).filter_map(|number| self.story_numbered(number)) {
@@ -167,7 +167,7 @@ impl Catalogue {
     }
 
     /// Binds an id to a place.
-    pub(super) fn bind(&self, id: SeriesId, place: Place) {
+    pub(super) fn bind(&self, id: SeriesId, place: LinkPlace) {
         let (Some(word), Some(link)) = (self.places.ensure(id.index()), self.link(place)) else { return };
         word.store(place.pack(), Ordering::Release);
         let Some(before) = link.bind(id).filter(|before| before.id != id) else { return };
@@ -178,14 +178,14 @@ impl Catalogue {
 
 impl Interning {
     /// Lets the story be evicted, if it is not known.
-    pub(super) fn release(&mut self, story: &Story, inner: &mut Inner) {
+    pub(super) fn release(&mut self, story: &Story, inner: &mut StoryState) {
         if !inner.is_known && !inner.is_evicted && !std::mem::replace(&mut inner.is_released, true) {
             self.released.push_back(story.number());
         }
     }
 
     /// The same, if none of its series has an id: nobody but the one who was just refused can want the story.
-    fn release_if_empty(&mut self, story: &Story, inner: &mut Inner) {
+    fn release_if_empty(&mut self, story: &Story, inner: &mut StoryState) {
         let mut is_empty = true;
         story.for_each_link(inner, &mut |link| is_empty &= link.get().is_none());
         if is_empty {

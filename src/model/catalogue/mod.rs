@@ -8,8 +8,8 @@
 //! deleted or not, unless its story was evicted.
 //!
 //! # Bounds
-//! What was interned for a batch counts against the bounds until it is known or released, so that a client that floods the
-//! daemon with ids fills the bounds and not the memory. A story that was deleted, or whose batch was refused, is *released*:
+//! Stories and nodes that were interned for a batch count against the bounds, so that a client that floods the daemon with
+//! ids fills the bounds and not the memory. A story that was deleted, or whose batch was refused, is *released*:
 //! it keeps its place as long as there is room, and is *evicted* for a new story where there is none. Ids of series are not
 //! used again: their bound is for the life of a data directory.
 
@@ -31,9 +31,9 @@ use crate::model::event::{Metric, Node, SeriesKey, Source, StoryId};
 use crate::model::table::Table;
 use index::{Index, Interned, Link, NodeRow, StoryCounter};
 use interning::Interning;
-use story::Inner;
+use story::StoryState;
 pub use story::{NodeEntry, Story};
-use word::{Counter, Place};
+use word::{Counter, LinkPlace};
 
 /// The first id that [`Catalogue::intern`] gives; those below are the totals'.
 pub const FIRST_STORY_SERIES: SeriesId = SeriesId::new(24);
@@ -51,7 +51,7 @@ pub struct Catalogue {
     index: Arc<Index>,
     /// By number; who has the number now.
     stories: Table<RwLock<Option<Arc<Story>>>>,
-    /// What each series id names: a [`Place`], or 0.
+    /// What each series id names: a [`LinkPlace`], or 0.
     places: Table<AtomicU64>,
     interning: Mutex<Interning>,
     stories_end: AtomicU32,
@@ -193,7 +193,7 @@ impl Catalogue {
         }
     }
 
-    /// The batch was refused: what was interned for it alone may be evicted.
+    /// Lets the stories that were interned for a refused batch be evicted.
     pub fn release(&self, batch: &Batch) {
         let defined = batch.definitions.iter().map(|definition| definition.key.story);
         let changed = batch.changes.iter().map(Change::story);
@@ -381,7 +381,7 @@ impl Catalogue {
         }
     }
 
-    // ---- what the sequencer's steps need ----
+    // ---- steps of the sequencer ----
 
     /// Marks a series as durable whose id is bound to its key; whether it is.
     fn mark_bound(&self, Definition { id, key }: &Definition) -> bool {
@@ -405,7 +405,7 @@ impl Catalogue {
         true
     }
 
-    fn know(&self, inner: &mut Inner) {
+    fn know(&self, inner: &mut StoryState) {
         if !std::mem::replace(&mut inner.is_known, true) {
             self.stories_known.fetch_add(1, Ordering::Relaxed);
         }
@@ -424,7 +424,7 @@ impl Catalogue {
         interning.release(&story, &mut inner);
         self.stories_known.fetch_sub(1, Ordering::Relaxed);
         self.series_durable.fetch_sub(cleared.len(), Ordering::Relaxed);
-        // After the marks: whoever reads the new count sees them gone.
+        // After the marks: a thread that reads the new count sees them gone.
         self.deletions.fetch_add(1, Ordering::AcqRel);
         cleared
     }
@@ -435,11 +435,11 @@ impl Catalogue {
         (story.id() == id).then_some(story)
     }
 
-    fn place(&self, id: SeriesId) -> Option<Place> {
-        Place::unpack(self.places.get(id.index())?.load(Ordering::Acquire))
+    fn place(&self, id: SeriesId) -> Option<LinkPlace> {
+        LinkPlace::unpack(self.places.get(id.index())?.load(Ordering::Acquire))
     }
 
-    fn link(&self, Place { counter, source }: Place) -> Option<&Link> {
+    fn link(&self, LinkPlace { counter, source }: LinkPlace) -> Option<&Link> {
         match counter {
             Counter::OfStory(story, counter) => self.index.story_row(story)?.link(counter, source),
             Counter::OfNode(row) => self.index.node_row(row)?.link(source),

@@ -1,6 +1,6 @@
 //! One story: its name, its nodes and theirs, and by way of the index its series. Knows nothing of other stories.
 //!
-//! What has been interned keeps its place after a deletion, until the place is needed; what is *known* is what readers see.
+//! A deleted story keeps its place and its nodes until another story needs the place. Readers see what is *known*.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -18,7 +18,7 @@ pub struct Story {
     /// See [`super::index::StoryRow`].
     tenancy: u32,
     index: Arc<Index>,
-    inner: RwLock<Inner>,
+    inner: RwLock<StoryState>,
 }
 
 /// A known interaction node of a story.
@@ -33,7 +33,7 @@ pub struct NodeEntry {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Inner {
+pub(super) struct StoryState {
     pub(super) is_known: bool,
     /// The story stands in the list of those whose place may be given to another.
     pub(super) is_released: bool,
@@ -151,7 +151,7 @@ impl Story {
         self.number
     }
 
-    /// What the index knows the story's nodes under.
+    /// The key by which the index finds the story's nodes.
     pub(super) fn id_and_tenancy(&self) -> (StoryId, u32) {
         (self.id, self.tenancy)
     }
@@ -167,7 +167,7 @@ impl Story {
     }
 
     /// Calls `f` for the links of every counter of the story and its nodes.
-    pub(super) fn for_each_link(&self, inner: &Inner, f: &mut dyn FnMut(&Link)) {
+    pub(super) fn for_each_link(&self, inner: &StoryState, f: &mut dyn FnMut(&Link)) {
         if inner.is_evicted {
             return;
         }
@@ -176,11 +176,11 @@ impl Story {
         rows.flat_map(NodeRow::links).for_each(f);
     }
 
-    pub(super) fn read(&self) -> RwLockReadGuard<'_, Inner> {
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, StoryState> {
         self.inner.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, StoryState> {
         self.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -199,7 +199,7 @@ fn durable(link: &Link) -> Option<SeriesId> {
     link.get().filter(|series| series.is_durable).map(|series| series.id)
 }
 
-impl Inner {
+impl StoryState {
     /// Adds a node, which is not known yet.
     pub(super) fn add_node(&mut self, node: Node, row: u32) {
         self.nodes.push(StoryNode { node, row, is_known: false, name: Name::default() });
@@ -215,7 +215,7 @@ impl Inner {
         node.name.show(name);
     }
 
-    /// Forgets names and what is known.
+    /// Forgets all names, and that the story and its nodes are known.
     pub(super) fn forget(&mut self) {
         self.is_known = false;
         self.name = Name::default();

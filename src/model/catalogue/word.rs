@@ -5,7 +5,7 @@ use crate::model::event::Source;
 
 /// Where the link of a series is: in which row, for which counter and source.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Place {
+pub(super) struct LinkPlace {
     pub(super) counter: Counter,
     pub(super) source: Source,
 }
@@ -19,7 +19,7 @@ pub(super) enum Counter {
     OfNode(u32),
 }
 
-impl Place {
+impl LinkPlace {
     /// Set in the word of every id that names something.
     const BOUND: u64 = 1 << 63;
     const SOURCE_SHIFT: u32 = 40;

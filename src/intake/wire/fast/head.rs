@@ -239,7 +239,7 @@ fn short_source(bytes: &[u8]) -> Option<(Source, &[u8])> {
     Source::ALL.into_iter().find_map(|source| Some((source, bytes.strip_prefix(source.as_str().as_bytes())?)))
 }
 
-/// The sources that begin with a letter: what their first eight bytes are, and what a ninth one makes of them.
+/// The sources that begin with one letter: their first eight bytes, and the ninth byte that tells two of them apart.
 #[derive(Clone, Copy)]
 struct Spelling {
     word: u64,

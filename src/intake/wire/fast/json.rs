@@ -2,7 +2,7 @@
 
 use super::head::{self, HeadParts, once};
 use super::number::number;
-use super::{FastEvent, Paid, Tail, line_feed};
+use super::{EventTail, FastEvent, Paid, line_feed};
 use crate::intake::wire::time::{Stamp, TimeRules};
 use crate::model::event::EventKind;
 
@@ -54,7 +54,7 @@ pub(super) fn first_event<'a>(bytes: &'a [u8], times: &TimeRules) -> Option<Fast
         Some(units) => times.accept_json(units)?,
         None => (times.arrival_hour()?, Stamp::Coarse),
     };
-    let tail = Tail { count: count.unwrap_or(1), paid: is_paid.unwrap_or(Paid::No), hour, stamp };
+    let tail = EventTail { count: count.unwrap_or(1), paid: is_paid.unwrap_or(Paid::No), hour, stamp };
     let line = bytes.get(..bytes.len() - rest.len())?;
     Some(FastEvent { head, tail, line, rest: after })
 }

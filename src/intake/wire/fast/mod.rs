@@ -2,8 +2,8 @@
 //! allocating. Reads the heads of [`head`] with ` count=<digits>[i][,paid=t|T|true|f|F|false][ <digits>]` up to the line
 //! feed, and the JSON objects of [`json`]; has no opinion on anything else. Knows no series.
 //!
-//! INVARIANT: `None` is always right. `Some` says what the complete grammar would say of the same line, if the ids in it
-//! are ids. Nobody looks at that here, for text that is compared with known ids need not be checked again.
+//! INVARIANT: `None` is always right. `Some` is the event that the complete grammar would give for the same line, provided that
+//! the ids in it are well formed. That is not checked here, since text that equals a known id is well formed.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -24,7 +24,7 @@ pub(crate) struct FastEvent<'a> {
     /// What it is about.
     pub(crate) head: Head<'a>,
     /// How often it happened, and when.
-    pub(crate) tail: Tail,
+    pub(crate) tail: EventTail,
     /// The line without its line ending.
     pub(crate) line: &'a [u8],
     /// The bytes after the line.
@@ -33,7 +33,7 @@ pub(crate) struct FastEvent<'a> {
 
 /// The fields and the timestamp of an event.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Tail {
+pub(crate) struct EventTail {
     pub(crate) count: u32,
     pub(crate) paid: Paid,
     pub(crate) hour: Hour,
@@ -67,7 +67,7 @@ fn line_feed(rest: &[u8]) -> Option<&[u8]> {
 
 /// The fields and the timestamp, up to the line ending.
 #[inline]
-fn tail<'a>(rest: &'a [u8], times: &TimeRules) -> Option<(Tail, &'a [u8])> {
+fn tail<'a>(rest: &'a [u8], times: &TimeRules) -> Option<(EventTail, &'a [u8])> {
     let (count, paid, rest) = match rest.split_first_chunk() {
         Some((b" count=1i ", _)) => (1, Paid::No, rest.get(9..)?),
         _ => fields(rest)?,
@@ -80,7 +80,7 @@ fn tail<'a>(rest: &'a [u8], times: &TimeRules) -> Option<(Tail, &'a [u8])> {
         }
         _ => (times.arrival_hour()?, Stamp::Coarse, rest),
     };
-    Some((Tail { count, paid, hour, stamp }, rest))
+    Some((EventTail { count, paid, hour, stamp }, rest))
 }
 
 /// `count` and `paid`.

@@ -1,5 +1,5 @@
-//! Whole numbers at the front of bytes, read up to eight digits at a time. `None` is always right: the complete grammar then
-//! says what the bytes are.
+//! Whole numbers at the front of bytes, read up to eight digits at a time. `None` is always right: the line then
+//! goes to the complete grammar.
 
 /// A whole count, as an integer or as a float without a fraction.
 #[inline]

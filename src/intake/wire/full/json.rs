@@ -9,12 +9,12 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::rules::{self, Given, RawEvent, Reading};
-use super::value::Value;
+use super::rules::{self, RawEvent, RawValue, Reading};
+use super::value::FieldValue;
 use crate::intake::wire::error::{Excerpt, LineError, LineErrorKind};
 use crate::intake::wire::time::TimeRules;
 
-/// The event that one JSON object tells of.
+/// The event of one JSON object.
 ///
 /// # Errors
 /// `NotUtf8`, `Json`, `JsonNotObject`, `Twice`, and those of the event's rules. Columns are given for the syntax only.
@@ -22,13 +22,13 @@ pub fn event<'a>(object: &'a [u8], times: &TimeRules) -> Result<Reading<'a>, Lin
     let text = std::str::from_utf8(object)
         .map_err(|error| LineError::at(error.valid_up_to(), LineErrorKind::NotUtf8))?;
     match serde_json::from_str(text).map_err(|error| syntax_error(&error))? {
-        Top::Object(raw) => rules::event(*raw, times, times.json_precision(), "event"),
-        Top::Twice(key) => Err(LineError::whole(LineErrorKind::Twice { key })),
-        Top::Else(got) => Err(LineError::whole(LineErrorKind::JsonNotObject { got })),
+        TopLevel::Object(raw) => rules::event(*raw, times, times.json_precision(), "event"),
+        TopLevel::Twice(key) => Err(LineError::whole(LineErrorKind::Twice { key })),
+        TopLevel::Else(got) => Err(LineError::whole(LineErrorKind::JsonNotObject { got })),
     }
 }
 
-/// What the first bytes of a body say that it is.
+/// The layout of a body, by its first bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BodyKind {
     /// Lines, each line protocol or a JSON object.
@@ -39,7 +39,7 @@ pub enum BodyKind {
     Array,
 }
 
-/// Tells bodies apart by content. One that begins with `[` is an array. One that begins with `{` is lines if its first
+/// The layout of a body. One that begins with `[` is an array. One that begins with `{` is lines if its first
 /// line is JSON by itself, else one object if the whole of it is JSON, else lines. Linear in the length of the body.
 pub fn body_kind(body: &[u8]) -> BodyKind {
     match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
@@ -158,28 +158,28 @@ fn syntax_error(error: &serde_json::Error) -> LineError {
 }
 
 /// A JSON value at the place of an event.
-enum Top<'a> {
+enum TopLevel<'a> {
     Object(Box<RawEvent<'a>>),
     Twice(&'static str),
     Else(&'static str),
 }
 
-impl<'de> Deserialize<'de> for Top<'de> {
+impl<'de> Deserialize<'de> for TopLevel<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TopVisitor)
+        deserializer.deserialize_any(TopLevelVisitor)
     }
 }
 
-struct TopVisitor;
+struct TopLevelVisitor;
 
-impl<'de> Visitor<'de> for TopVisitor {
-    type Value = Top<'de>;
+impl<'de> Visitor<'de> for TopLevelVisitor {
+    type Value = TopLevel<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Top<'de>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TopLevel<'de>, A::Error> {
         let mut raw = Box::<RawEvent<'de>>::default();
         let mut twice = None;
         while let Some(Text(key)) = map.next_key()? {
@@ -188,45 +188,48 @@ impl<'de> Visitor<'de> for TopVisitor {
                 continue;
             };
             let Anything(value) = map.next_value()?;
-            if place.replace(Given { value, offset: None }).is_some() {
+            if place.replace(RawValue { value, offset: None }).is_some() {
                 twice = twice.or(Some(key));
             }
         }
-        Ok(twice.map_or(Top::Object(raw), Top::Twice))
+        Ok(twice.map_or(TopLevel::Object(raw), TopLevel::Twice))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Top<'de>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<TopLevel<'de>, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Top::Else("an array"))
+        Ok(TopLevel::Else("an array"))
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Top<'de>, E> {
-        Ok(Top::Else("a string"))
+    fn visit_str<E>(self, _: &str) -> Result<TopLevel<'de>, E> {
+        Ok(TopLevel::Else("a string"))
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Top<'de>, E> {
-        Ok(Top::Else("a boolean"))
+    fn visit_bool<E>(self, _: bool) -> Result<TopLevel<'de>, E> {
+        Ok(TopLevel::Else("a boolean"))
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Top<'de>, E> {
-        Ok(Top::Else("a number"))
+    fn visit_i64<E>(self, _: i64) -> Result<TopLevel<'de>, E> {
+        Ok(TopLevel::Else("a number"))
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Top<'de>, E> {
-        Ok(Top::Else("a number"))
+    fn visit_u64<E>(self, _: u64) -> Result<TopLevel<'de>, E> {
+        Ok(TopLevel::Else("a number"))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Top<'de>, E> {
-        Ok(Top::Else("a number"))
+    fn visit_f64<E>(self, _: f64) -> Result<TopLevel<'de>, E> {
+        Ok(TopLevel::Else("a number"))
     }
 
-    fn visit_unit<E>(self) -> Result<Top<'de>, E> {
-        Ok(Top::Else("null"))
+    fn visit_unit<E>(self) -> Result<TopLevel<'de>, E> {
+        Ok(TopLevel::Else("null"))
     }
 }
 
 /// Where the value of one of our keys goes, and the key's own name.
-fn place<'r, 'a>(raw: &'r mut RawEvent<'a>, key: &str) -> Option<(&'r mut Option<Given<'a>>, &'static str)> {
+fn place<'r, 'a>(
+    raw: &'r mut RawEvent<'a>,
+    key: &str,
+) -> Option<(&'r mut Option<RawValue<'a>>, &'static str)> {
     Some(match key {
         "event" => (&mut raw.kind, "event"),
         "storyId" => (&mut raw.story_id, "storyId"),
@@ -250,7 +253,7 @@ impl<'de> Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Anything(value) = deserializer.deserialize_str(AnythingVisitor).map(Anything)?;
         match value {
-            Value::Text(text) => Ok(Self(text)),
+            FieldValue::Text(text) => Ok(Self(text)),
             // Keys of JSON are strings; nothing else comes here.
             _ => Ok(Self(Cow::Borrowed(""))),
         }
@@ -258,7 +261,7 @@ impl<'de> Deserialize<'de> for Text<'de> {
 }
 
 /// Any value; what is within arrays and objects is skipped.
-struct Anything<'a>(Value<'a>);
+struct Anything<'a>(FieldValue<'a>);
 
 impl<'de> Deserialize<'de> for Anything<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -269,47 +272,47 @@ impl<'de> Deserialize<'de> for Anything<'de> {
 struct AnythingVisitor;
 
 impl<'de> Visitor<'de> for AnythingVisitor {
-    type Value = Value<'de>;
+    type Value = FieldValue<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Value<'de>, E> {
-        Ok(Value::Text(Cow::Borrowed(text)))
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<FieldValue<'de>, E> {
+        Ok(FieldValue::Text(Cow::Borrowed(text)))
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Value<'de>, E> {
-        Ok(Value::Text(Cow::Owned(text.to_owned())))
+    fn visit_str<E>(self, text: &str) -> Result<FieldValue<'de>, E> {
+        Ok(FieldValue::Text(Cow::Owned(text.to_owned())))
     }
 
-    fn visit_bool<E>(self, truth: bool) -> Result<Value<'de>, E> {
-        Ok(Value::Bool(truth))
+    fn visit_bool<E>(self, truth: bool) -> Result<FieldValue<'de>, E> {
+        Ok(FieldValue::Bool(truth))
     }
 
-    fn visit_i64<E>(self, number: i64) -> Result<Value<'de>, E> {
-        Ok(Value::Int(number))
+    fn visit_i64<E>(self, number: i64) -> Result<FieldValue<'de>, E> {
+        Ok(FieldValue::Int(number))
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Value<'de>, E> {
-        Ok(i64::try_from(number).map_or(Value::Uint(number), Value::Int))
+    fn visit_u64<E>(self, number: u64) -> Result<FieldValue<'de>, E> {
+        Ok(i64::try_from(number).map_or(FieldValue::Uint(number), FieldValue::Int))
     }
 
-    fn visit_f64<E>(self, number: f64) -> Result<Value<'de>, E> {
-        Ok(Value::Float(number))
+    fn visit_f64<E>(self, number: f64) -> Result<FieldValue<'de>, E> {
+        Ok(FieldValue::Float(number))
     }
 
-    fn visit_unit<E>(self) -> Result<Value<'de>, E> {
-        Ok(Value::Other("null"))
+    fn visit_unit<E>(self) -> Result<FieldValue<'de>, E> {
+        Ok(FieldValue::Other("null"))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<FieldValue<'de>, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Value::Other("an array"))
+        Ok(FieldValue::Other("an array"))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FieldValue<'de>, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Value::Other("an object"))
+        Ok(FieldValue::Other("an object"))
     }
 }

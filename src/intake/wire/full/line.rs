@@ -1,6 +1,6 @@
 //! The grammar of line protocol, complete: measurement, tags, fields, timestamp; escapes, quoted strings, comments.
-//! [`Parts`] lexes any line, whatever it is about; [`event`] makes an event of tallyd's own kinds out of one.
-//! Knows nothing of which tags and fields tallyd has but for collecting them for [`rules`].
+//! [`Lexer`] lexes any line, whatever it is about; [`event`] makes an event of tallyd's own kinds out of one.
+//! Leaves to [`rules`] which tags and fields mean something.
 //!
 //! INVARIANT: a line without escapes gives slices of itself, nothing is allocated.
 //! INVARIANT: control characters are refused wherever they are, but for a line feed within a quoted string, which the
@@ -9,8 +9,8 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::rules::{self, Given, RawEvent, Reading};
-use super::value::{self, Value};
+use super::rules::{self, RawEvent, RawValue, Reading};
+use super::value::{self, FieldValue};
 use crate::intake::wire::error::{Excerpt, LineError, LineErrorKind};
 use crate::intake::wire::time::TimeRules;
 use crate::limits::TAGS_COMPARED_MAX;
@@ -41,7 +41,7 @@ pub enum Part<'a> {
         /// The key, never empty.
         key: Cow<'a, str>,
         /// The value.
-        value: Value<'a>,
+        value: FieldValue<'a>,
         /// Where the value begins.
         offset: usize,
     },
@@ -54,10 +54,10 @@ pub enum Part<'a> {
     },
 }
 
-/// Lexes one line part by part. The line is good if [`Parts::next_part`] comes to `Ok(None)`.
+/// Lexes one line part by part. The line is good if [`Lexer::next_part`] comes to `Ok(None)`.
 /// A tag that is given twice is not its concern.
 #[derive(Clone, Debug)]
-pub struct Parts<'a> {
+pub struct Lexer<'a> {
     text: &'a str,
     position: usize,
     expect: Expect,
@@ -75,13 +75,13 @@ enum Expect {
 
 /// A stretch of a line up to (not including) the byte that ends it.
 #[derive(Clone, Copy)]
-struct Token {
+struct Lexeme {
     start: usize,
     end: usize,
     escaped: bool,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> Lexer<'a> {
     /// The parts of `line` (without its line ending); `None` for a blank line or a comment.
     ///
     /// # Errors
@@ -200,7 +200,7 @@ impl<'a> Parts<'a> {
     }
 
     /// A number or boolean.
-    fn bare(&mut self, key: &str) -> Result<Value<'a>, LineError> {
+    fn bare(&mut self, key: &str) -> Result<FieldValue<'a>, LineError> {
         let start = self.position;
         let rest = self.rest().as_bytes();
         let length = rest.iter().position(|byte| matches!(byte, b',' | b' ')).unwrap_or(rest.len());
@@ -210,7 +210,7 @@ impl<'a> Parts<'a> {
     }
 
     /// A string in double quotes; the position is on the opening one.
-    fn string(&mut self, key: &str) -> Result<Value<'a>, LineError> {
+    fn string(&mut self, key: &str) -> Result<FieldValue<'a>, LineError> {
         let opening = self.position;
         self.step();
         let start = self.position;
@@ -232,10 +232,10 @@ impl<'a> Parts<'a> {
                 Some(_) => self.step_text()?,
             }
         }
-        let token = Token { start, end: self.position, escaped };
+        let token = Lexeme { start, end: self.position, escaped };
         self.step();
         match self.peek() {
-            None | Some(b',' | b' ') => Ok(Value::Text(self.unescaped(token, Escapable::String))),
+            None | Some(b',' | b' ') => Ok(FieldValue::Text(self.unescaped(token, Escapable::String))),
             Some(_) => Err(self.error(LineErrorKind::AfterString { key: Excerpt::new(key) })),
         }
     }
@@ -259,7 +259,7 @@ impl<'a> Parts<'a> {
     }
 
     /// The text up to the first unescaped byte of `stops`, or to the end of the line.
-    fn token(&mut self, escapable: Escapable, stops: fn(u8) -> bool) -> Result<Token, LineError> {
+    fn token(&mut self, escapable: Escapable, stops: fn(u8) -> bool) -> Result<Lexeme, LineError> {
         let start = self.position;
         let mut escaped = false;
         while let Some(byte) = self.peek() {
@@ -275,11 +275,11 @@ impl<'a> Parts<'a> {
                 self.step_text()?;
             }
         }
-        Ok(Token { start, end: self.position, escaped })
+        Ok(Lexeme { start, end: self.position, escaped })
     }
 
     /// The text of a token, its escapes undone.
-    fn unescaped(&self, token: Token, escapes: Escapable) -> Cow<'a, str> {
+    fn unescaped(&self, token: Lexeme, escapes: Escapable) -> Cow<'a, str> {
         let raw = self.text.get(token.start..token.end).unwrap_or_default();
         if !token.escaped {
             return Cow::Borrowed(raw);
@@ -370,7 +370,7 @@ impl Escapable {
 
 /// Whether the line (without its line ending) is blank, a comment, or good by the grammar.
 pub(in crate::intake::wire) fn is_well_formed(line: &[u8]) -> bool {
-    let Ok(parts) = Parts::new(line) else { return false };
+    let Ok(parts) = Lexer::new(line) else { return false };
     let Some(mut parts) = parts else { return true };
     loop {
         match parts.next_part() {
@@ -381,7 +381,7 @@ pub(in crate::intake::wire) fn is_well_formed(line: &[u8]) -> bool {
     }
 }
 
-/// The event that a line (without its line ending) tells of: line protocol, or JSON where it begins with `{`.
+/// The event of a line (without its line ending): line protocol, or JSON where it begins with `{`.
 /// `None` for a blank line or a comment.
 ///
 /// # Errors
@@ -390,7 +390,7 @@ pub fn event<'a>(line: &'a [u8], times: &TimeRules) -> Result<Option<Reading<'a>
     if line.iter().find(|byte| **byte != b' ') == Some(&b'{') {
         return super::json::event(line, times).map(Some);
     }
-    let outcome = match Parts::new(line) {
+    let outcome = match Lexer::new(line) {
         Ok(Some(parts)) => line_event(parts, times).map(Some),
         Ok(None) => Ok(None),
         Err(error) => Err(error),
@@ -398,10 +398,10 @@ pub fn event<'a>(line: &'a [u8], times: &TimeRules) -> Result<Option<Reading<'a>
     outcome.map_err(|error| mistaken_protocol(line).map_or(error, LineError::whole))
 }
 
-/// What a TLS client sends first: the type and major version of a handshake record. No line can begin with it.
+/// The first bytes of a TLS client: the type and major version of a handshake record. No line can begin with it.
 pub const TLS_HANDSHAKE: &[u8] = &[0x16, 0x03];
 
-/// Bytes of another protocol on the line port, told apart only once a line is known to be bad.
+/// The protocol that a bad line belongs to, if it is another one.
 fn mistaken_protocol(line: &[u8]) -> Option<LineErrorKind> {
     if line.starts_with(TLS_HANDSHAKE) {
         return Some(LineErrorKind::Tls);
@@ -412,7 +412,7 @@ fn mistaken_protocol(line: &[u8]) -> Option<LineErrorKind> {
     (method && version).then_some(LineErrorKind::Http)
 }
 
-fn line_event<'a>(mut parts: Parts<'a>, times: &TimeRules) -> Result<Reading<'a>, LineError> {
+fn line_event<'a>(mut parts: Lexer<'a>, times: &TimeRules) -> Result<Reading<'a>, LineError> {
     let mut raw = RawEvent::default();
     let mut kind = None;
     let mut tags = TagKeys::default();
@@ -421,20 +421,20 @@ fn line_event<'a>(mut parts: Parts<'a>, times: &TimeRules) -> Result<Reading<'a>
             Part::Measurement { name, offset } => {
                 // The rest of the line is lexed first, so that a malformed line is called that.
                 kind = EventKind::parse(&name);
-                raw.kind = Some(Given { value: Value::Text(name), offset: Some(offset) });
+                raw.kind = Some(RawValue { value: FieldValue::Text(name), offset: Some(offset) });
             }
             Part::Tag { key, value, offset } => {
                 if !tags.add(&key) {
                     return Err(LineError::at(offset, LineErrorKind::TagTwice { key: Excerpt::new(&key) }));
                 }
-                raw.put_tag(&key, Given { value: Value::Text(value), offset: Some(offset) });
+                raw.put_tag(&key, RawValue { value: FieldValue::Text(value), offset: Some(offset) });
                 tags.keep(key);
             }
             Part::Field { key, value, offset } => {
-                raw.put_field(&key, kind, Given { value, offset: Some(offset) })?;
+                raw.put_field(&key, kind, RawValue { value, offset: Some(offset) })?;
             }
             Part::Timestamp { units, offset } => {
-                raw.timestamp = Some(Given { value: Value::Int(units), offset: Some(offset) });
+                raw.timestamp = Some(RawValue { value: FieldValue::Int(units), offset: Some(offset) });
             }
         }
     }

@@ -3,11 +3,11 @@
 
 use std::borrow::Cow;
 
-use super::value::Value;
+use super::value::FieldValue;
 use crate::intake::wire::error::{Excerpt, LineError, LineErrorKind};
 use crate::intake::wire::time::{Precision, Stamp, TimeRules};
 use crate::limits::NAME_BYTES_MAX;
-use crate::model::event::{Event, EventKind, InteractionId, Node, ObjectId, Source, StoryId, What};
+use crate::model::event::{Event, EventDetails, EventKind, InteractionId, Node, ObjectId, Source, StoryId};
 
 /// An event, and how fine its timestamp is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,46 +20,48 @@ pub struct Reading<'a> {
 
 /// A value that the client gave for a key of ours, and its offset in the line where that is known.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) struct Given<'a> {
-    pub(super) value: Value<'a>,
+pub(super) struct RawValue<'a> {
+    pub(super) value: FieldValue<'a>,
     pub(super) offset: Option<usize>,
 }
 
-impl Given<'_> {
+impl RawValue<'_> {
     fn error(&self, kind: LineErrorKind) -> LineError {
         LineError::maybe_at(self.offset, kind)
     }
 
     fn text(&self, key: &'static str) -> Result<&str, LineError> {
         match &self.value {
-            Value::Text(text) => Ok(text),
-            other => Err(self.error(LineErrorKind::WrongType { key, want: WANT_STRING, got: other.echo() })),
+            FieldValue::Text(text) => Ok(text),
+            other => {
+                Err(self.error(LineErrorKind::WrongType { key, want: WANT_STRING, got: other.excerpt() }))
+            }
         }
     }
 }
 
-/// What was given for each key of ours, unchecked.
+/// The value that the client gave for each key of ours, unchecked.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(super) struct RawEvent<'a> {
-    pub(super) kind: Option<Given<'a>>,
-    pub(super) story_id: Option<Given<'a>>,
-    pub(super) source: Option<Given<'a>>,
-    pub(super) node_type: Option<Given<'a>>,
-    pub(super) id: Option<Given<'a>>,
-    pub(super) parent_id: Option<Given<'a>>,
-    pub(super) count: Option<Given<'a>>,
-    pub(super) paid: Option<Given<'a>>,
-    pub(super) name: Option<Given<'a>>,
-    pub(super) name_tag: Option<Given<'a>>,
-    pub(super) story_name: Option<Given<'a>>,
-    pub(super) timestamp: Option<Given<'a>>,
+    pub(super) kind: Option<RawValue<'a>>,
+    pub(super) story_id: Option<RawValue<'a>>,
+    pub(super) source: Option<RawValue<'a>>,
+    pub(super) node_type: Option<RawValue<'a>>,
+    pub(super) id: Option<RawValue<'a>>,
+    pub(super) parent_id: Option<RawValue<'a>>,
+    pub(super) count: Option<RawValue<'a>>,
+    pub(super) paid: Option<RawValue<'a>>,
+    pub(super) name: Option<RawValue<'a>>,
+    pub(super) name_tag: Option<RawValue<'a>>,
+    pub(super) story_name: Option<RawValue<'a>>,
+    pub(super) timestamp: Option<RawValue<'a>>,
     /// Keys of tags that were given as fields, where they mean nothing.
     fields_for_tags: Vec<&'static str>,
 }
 
 impl<'a> RawEvent<'a> {
     /// Takes a tag, if it is one of ours.
-    pub(super) fn put_tag(&mut self, key: &str, given: Given<'a>) {
+    pub(super) fn put_tag(&mut self, key: &str, given: RawValue<'a>) {
         let place = match key {
             "storyId" => &mut self.story_id,
             "source" => &mut self.source,
@@ -80,7 +82,7 @@ impl<'a> RawEvent<'a> {
         &mut self,
         key: &str,
         kind: Option<EventKind>,
-        given: Given<'a>,
+        given: RawValue<'a>,
     ) -> Result<(), LineError> {
         let (place, key) = match (key, kind) {
             ("count", _) => (&mut self.count, "count"),
@@ -151,27 +153,27 @@ pub(super) fn event<'a>(
     let source = source(&raw)?;
     let count = count(raw.count.as_ref())?;
     let what = match kind {
-        EventKind::Conversation => What::Conversation { paid: paid(raw.paid.as_ref())? },
-        EventKind::Message => What::Message,
+        EventKind::Conversation => EventDetails::Conversation { paid: paid(raw.paid.as_ref())? },
+        EventKind::Message => EventDetails::Message,
         EventKind::Interaction => {
             let node = node(&raw)?;
             let name = name(raw.name.or(raw.name_tag), "name")?;
             // Only interactions show a name of their own; fallbacks and welcomes have theirs from the contract.
-            What::Interaction { node, name: name.filter(|_| matches!(node, Node::Interaction(_))) }
+            EventDetails::Interaction { node, name: name.filter(|_| matches!(node, Node::Interaction(_))) }
         }
     };
     let (hour, stamp) = match raw.timestamp {
         None => (times.check_absent()?, Stamp::Coarse),
         Some(given) => {
             let checked = match &given.value {
-                Value::Int(units) => times.check(*units, precision),
-                Value::Text(text) => times.check_text(text),
-                Value::Float(units) => match whole_i64(*units) {
+                FieldValue::Int(units) => times.check(*units, precision),
+                FieldValue::Text(text) => times.check_text(text),
+                FieldValue::Float(units) => match whole_i64(*units) {
                     Some(units) => times.check(units, precision),
-                    None => Err(LineErrorKind::JsonTimestamp { got: given.value.echo() }),
+                    None => Err(LineErrorKind::JsonTimestamp { got: given.value.excerpt() }),
                 },
-                Value::Uint(_) => Err(LineErrorKind::TimestampDigits { got: given.value.echo() }),
-                other => Err(LineErrorKind::JsonTimestamp { got: other.echo() }),
+                FieldValue::Uint(_) => Err(LineErrorKind::TimestampDigits { got: given.value.excerpt() }),
+                other => Err(LineErrorKind::JsonTimestamp { got: other.excerpt() }),
             };
             checked
                 .map(|(hour, nanos)| (hour, Stamp::of(nanos.unsigned_abs())))
@@ -182,7 +184,7 @@ pub(super) fn event<'a>(
     Ok(Reading { event: Event { story, source, what, count, hour, story_name }, stamp })
 }
 
-fn kind(given: Option<&Given<'_>>, what: &'static str) -> Result<EventKind, LineError> {
+fn kind(given: Option<&RawValue<'_>>, what: &'static str) -> Result<EventKind, LineError> {
     let Some(given) = given else {
         return Err(LineError::whole(LineErrorKind::Missing {
             key: what,
@@ -193,7 +195,7 @@ fn kind(given: Option<&Given<'_>>, what: &'static str) -> Result<EventKind, Line
     EventKind::parse(text).ok_or_else(|| given.error(LineErrorKind::Kind { what, got: Excerpt::new(text) }))
 }
 
-fn object_id(given: &Given<'_>, key: &'static str) -> Result<ObjectId, LineError> {
+fn object_id(given: &RawValue<'_>, key: &'static str) -> Result<ObjectId, LineError> {
     let text = given.text(key)?;
     ObjectId::parse(text.as_bytes())
         .ok_or_else(|| given.error(LineErrorKind::Id { key, got: Excerpt::new(text) }))
@@ -208,15 +210,15 @@ fn source(raw: &RawEvent<'_>) -> Result<Source, LineError> {
 }
 
 /// How often, from an integer or an integer-valued float; 1 where it is absent.
-fn count(given: Option<&Given<'_>>) -> Result<u32, LineError> {
+fn count(given: Option<&RawValue<'_>>) -> Result<u32, LineError> {
     let Some(given) = given else { return Ok(1) };
     let number = match given.value {
-        Value::Int(number) => u32::try_from(number).ok(),
-        Value::Uint(number) => u32::try_from(number).ok(),
-        Value::Float(number) => whole_u32(number),
-        Value::Bool(_) | Value::Text(_) | Value::Other(_) => None,
+        FieldValue::Int(number) => u32::try_from(number).ok(),
+        FieldValue::Uint(number) => u32::try_from(number).ok(),
+        FieldValue::Float(number) => whole_u32(number),
+        FieldValue::Bool(_) | FieldValue::Text(_) | FieldValue::Other(_) => None,
     };
-    number.ok_or_else(|| given.error(LineErrorKind::Count { got: given.value.echo() }))
+    number.ok_or_else(|| given.error(LineErrorKind::Count { got: given.value.excerpt() }))
 }
 
 /// The number as a `u32`, if it is a whole one in that range.
@@ -230,7 +232,7 @@ fn whole_u32(number: f64) -> Option<u32> {
     (number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number)).then_some(number as u32)
 }
 
-/// The number as an `i64`, if it is a whole one that a float can hold exactly: JSON does not tell `1` from `1.0`.
+/// The number as an `i64`, if it is a whole one that a float can hold exactly: JSON has no difference between `1` and `1.0`.
 #[expect(
     clippy::as_conversions,
     clippy::cast_possible_truncation,
@@ -241,12 +243,12 @@ fn whole_i64(number: f64) -> Option<i64> {
     (number.fract() == 0.0 && number.abs() <= EXACT_MAX).then_some(number as i64)
 }
 
-fn paid(given: Option<&Given<'_>>) -> Result<bool, LineError> {
+fn paid(given: Option<&RawValue<'_>>) -> Result<bool, LineError> {
     match given {
         None => Ok(false),
-        Some(Given { value: Value::Bool(paid), .. }) => Ok(*paid),
+        Some(RawValue { value: FieldValue::Bool(paid), .. }) => Ok(*paid),
         Some(given) => {
-            let got = given.value.echo();
+            let got = given.value.excerpt();
             Err(given.error(LineErrorKind::WrongType { key: "paid", want: WANT_BOOLEAN, got }))
         }
     }
@@ -254,7 +256,7 @@ fn paid(given: Option<&Given<'_>>) -> Result<bool, LineError> {
 
 fn node(raw: &RawEvent<'_>) -> Result<Node, LineError> {
     let node_type = raw.node_type.as_ref().map_or(Ok("interaction"), |given| given.text("type"))?;
-    let refuse = |given: Option<&Given<'_>>, key, node_type| match given {
+    let refuse = |given: Option<&RawValue<'_>>, key, node_type| match given {
         None => Ok(()),
         Some(given) => Err(given.error(LineErrorKind::NotAllowed { key, node_type })),
     };
@@ -288,7 +290,7 @@ fn node(raw: &RawEvent<'_>) -> Result<Node, LineError> {
 
 /// A display name; an empty one is none. A line feed is kept (a quoted string may have one), other control characters
 /// are refused: JSON can spell them even where the text has none.
-fn name<'a>(given: Option<Given<'a>>, key: &'static str) -> Result<Option<Cow<'a, str>>, LineError> {
+fn name<'a>(given: Option<RawValue<'a>>, key: &'static str) -> Result<Option<Cow<'a, str>>, LineError> {
     let Some(given) = given else { return Ok(None) };
     let text = given.text(key)?;
     if NAME_BYTES_MAX < text.len() {
@@ -298,7 +300,7 @@ fn name<'a>(given: Option<Given<'a>>, key: &'static str) -> Result<Option<Cow<'a
         return Err(given.error(LineErrorKind::ControlCharacter { code: u32::from(control) }));
     }
     match given.value {
-        Value::Text(text) if !text.is_empty() => Ok(Some(text)),
+        FieldValue::Text(text) if !text.is_empty() => Ok(Some(text)),
         _ => Ok(None),
     }
 }

@@ -7,7 +7,7 @@ use crate::intake::wire::error::{Excerpt, LineErrorKind};
 
 /// A value as the client wrote it.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Value<'a> {
+pub enum FieldValue<'a> {
     /// `1i`, or a JSON number without a fraction that fits.
     Int(i64),
     /// `1u`, or a JSON number too large for `Int`.
@@ -22,9 +22,9 @@ pub enum Value<'a> {
     Other(&'static str),
 }
 
-impl Value<'_> {
+impl FieldValue<'_> {
     /// The value as an error message shows it.
-    pub(crate) fn echo(&self) -> Excerpt {
+    pub(crate) fn excerpt(&self) -> Excerpt {
         match self {
             Self::Int(number) => Excerpt::new(&number.to_string()),
             Self::Uint(number) => Excerpt::new(&number.to_string()),
@@ -37,25 +37,25 @@ impl Value<'_> {
 }
 
 /// The number or boolean that `token` spells in line protocol, for the field `key` (as in its error messages).
-pub(super) fn parse_bare<'a>(key: &str, token: &str) -> Result<Value<'a>, LineErrorKind> {
+pub(super) fn parse_bare<'a>(key: &str, token: &str) -> Result<FieldValue<'a>, LineErrorKind> {
     let wrong = || LineErrorKind::FieldValue { key: Excerpt::new(key), got: Excerpt::new(token) };
     match token {
         "" => return Err(LineErrorKind::FieldValueEmpty { key: Excerpt::new(key) }),
-        "t" | "T" | "true" | "True" | "TRUE" => return Ok(Value::Bool(true)),
-        "f" | "F" | "false" | "False" | "FALSE" => return Ok(Value::Bool(false)),
+        "t" | "T" | "true" | "True" | "TRUE" => return Ok(FieldValue::Bool(true)),
+        "f" | "F" | "false" | "False" | "FALSE" => return Ok(FieldValue::Bool(false)),
         _ => {}
     }
     let out_of_range = || LineErrorKind::IntegerRange { key: Excerpt::new(key), got: Excerpt::new(token) };
     if let Some(digits) = token.strip_suffix('i') {
         return if is_digits(digits.strip_prefix('-').unwrap_or(digits)) {
-            digits.parse().map(Value::Int).map_err(|_overflow| out_of_range())
+            digits.parse().map(FieldValue::Int).map_err(|_overflow| out_of_range())
         } else {
             Err(wrong())
         };
     }
     if let Some(digits) = token.strip_suffix('u') {
         return if is_digits(digits) {
-            digits.parse().map(Value::Uint).map_err(|_overflow| out_of_range())
+            digits.parse().map(FieldValue::Uint).map_err(|_overflow| out_of_range())
         } else if is_digits(digits.strip_prefix('-').unwrap_or_default()) {
             Err(out_of_range())
         } else {
@@ -73,7 +73,7 @@ pub(super) fn parse_bare<'a>(key: &str, token: &str) -> Result<Value<'a>, LineEr
     }
     let number: f64 = token.parse().map_err(|_malformed| wrong())?;
     if number.is_finite() {
-        Ok(Value::Float(number))
+        Ok(FieldValue::Float(number))
     } else {
         Err(LineErrorKind::FloatRange { key: Excerpt::new(key), got: Excerpt::new(token) })
     }

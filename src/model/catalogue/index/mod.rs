@@ -4,12 +4,12 @@
 //! INVARIANT: a row is found only under the very ids that it was added under. It never moves; it is freed with its story
 //! and then given to another, which readers see by the row's tenancy.
 //! INVARIANT: a link says *durable* only while the series is: the mark is taken back before the catalogue's count of
-//! deletions goes up. Whoever reads that count first sees no mark of before.
+//! deletions goes up. A thread that reads that count first sees no older mark.
 //!
 //! Hash tables that were replaced stay while a parser has them: at most as much again as the newest.
 
+mod hash_table;
 mod row;
-mod slots;
 #[cfg(test)]
 mod tests;
 
@@ -20,9 +20,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::limits::{INDEX_SLOTS_MIN, NODES_MAX, STORIES_MAX};
 use crate::model::event::{IdText, Metric, Node, SeriesId, SeriesKey, StoryId};
 use crate::model::table::Table;
-pub(crate) use row::{Found, Interned, Link, NodeRow, StoryCounter, StoryRow};
-use row::{Row as _, Words, low};
-use slots::Slots;
+use hash_table::HashTable;
+pub(crate) use row::{FoundRow, Interned, Link, NodeRow, StoryCounter, StoryRow};
+use row::{IndexRow as _, Words, low};
 
 /// See the top of the file.
 #[derive(Debug)]
@@ -31,16 +31,16 @@ pub(crate) struct Index {
     pub(super) stories: Table<StoryRow>,
     /// The rows of nodes, by numbers of their own.
     pub(super) nodes: Table<NodeRow>,
-    newest: RwLock<Arc<Hashes>>,
+    newest: RwLock<Arc<Tables>>,
     /// Of the hashes, so that a client cannot prepare ids that collide.
     seed: u64,
 }
 
 /// The numbers of rows by the hashes of their ids, until one of the tables grows.
 #[derive(Debug)]
-struct Hashes {
-    stories: Slots,
-    nodes: Slots,
+struct Tables {
+    stories: HashTable,
+    nodes: HashTable,
     is_replaced: AtomicBool,
 }
 
@@ -48,12 +48,12 @@ struct Hashes {
 #[derive(Debug)]
 pub(crate) struct View {
     index: Arc<Index>,
-    hashes: Arc<Hashes>,
+    tables: Arc<Tables>,
 }
 
 /// The hashes of a story's id, and of a node's in it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Probe {
+pub(crate) struct IdHashes {
     story: u32,
     node: u32,
 }
@@ -61,74 +61,75 @@ pub(crate) struct Probe {
 impl View {
     /// The index as it is now.
     pub(crate) fn new(index: &Arc<Index>) -> Self {
-        Self { index: Arc::clone(index), hashes: index.newest() }
+        Self { index: Arc::clone(index), tables: index.newest() }
     }
 
     /// Takes over newer hash tables where there are some. To be called after the count of deletions was read.
     #[inline]
     pub(crate) fn refresh(&mut self) {
-        if self.hashes.is_replaced.load(Ordering::Acquire) {
-            self.hashes = self.index.newest();
+        if self.tables.is_replaced.load(Ordering::Acquire) {
+            self.tables = self.index.newest();
         }
     }
 
     /// First step of a look-up: arithmetic only.
     #[inline]
-    pub(crate) fn probe(&self, story: &IdText, node: Option<Node<&IdText>>) -> Probe {
-        self.index.probe(story, node)
+    pub(crate) fn hash_ids(&self, story: &IdText, node: Option<Node<&IdText>>) -> IdHashes {
+        self.index.hash_ids(story, node)
     }
 
     /// Second step: loads the slots that the look-up begins with. Several look-ups do not wait for each other. The result
     /// only keeps the loads.
     #[inline]
-    pub(crate) fn prefetch_slots(&self, probe: Probe) -> u32 {
+    pub(crate) fn prefetch_slots(&self, hashes: IdHashes) -> u32 {
         // Of an event without a node it is always the same slot, which costs nothing.
-        self.hashes.stories.first(probe.story) ^ self.hashes.nodes.first(probe.node)
+        self.tables.stories.first(hashes.story) ^ self.tables.nodes.first(hashes.node)
     }
 
     /// Third step: loads the rows that those slots point to.
     #[inline]
-    pub(crate) fn prefetch_rows(&self, probe: Probe) -> u32 {
-        let story = self.index.story_row(self.hashes.stories.first(probe.story)).map_or(0, StoryRow::tenancy);
-        let node = self.index.node_row(self.hashes.nodes.first(probe.node)).map_or(0, NodeRow::tenancy);
+    pub(crate) fn prefetch_rows(&self, hashes: IdHashes) -> u32 {
+        let story =
+            self.index.story_row(self.tables.stories.first(hashes.story)).map_or(0, StoryRow::tenancy);
+        let node = self.index.node_row(self.tables.nodes.first(hashes.node)).map_or(0, NodeRow::tenancy);
         story ^ node
     }
 
     /// Last step: the story's row.
     #[inline]
-    pub(crate) fn story(&self, probe: Probe, id: &IdText) -> Option<Found<'_, StoryRow>> {
-        self.index.find_story(&self.hashes, probe, &Words::of(id))
+    pub(crate) fn story(&self, hashes: IdHashes, id: &IdText) -> Option<FoundRow<'_, StoryRow>> {
+        self.index.find_story(&self.tables, hashes, &Words::of(id))
     }
 
     /// Last step, after that of its story: the node's row.
     #[inline]
     pub(crate) fn node(
         &self,
-        probe: Probe,
-        story: &Found<'_, StoryRow>,
+        hashes: IdHashes,
+        story: &FoundRow<'_, StoryRow>,
         node: Node<&IdText>,
-    ) -> Option<Found<'_, NodeRow>> {
-        self.index.find_node(&self.hashes, probe, story.tenancy, &Words::of_node(node))
+    ) -> Option<FoundRow<'_, NodeRow>> {
+        self.index.find_node(&self.tables, hashes, story.tenancy, &Words::of_node(node))
     }
 
     /// The series of a key, if it has been interned.
     pub(crate) fn series(&self, key: &SeriesKey) -> Option<Interned> {
-        self.index.series_in(&self.hashes, key)
+        self.index.series_in(&self.tables, key)
     }
 }
 
 impl Index {
     pub(super) fn new() -> Self {
-        let hashes = Hashes {
-            stories: Slots::new(INDEX_SLOTS_MIN),
-            nodes: Slots::new(INDEX_SLOTS_MIN),
+        let tables = Tables {
+            stories: HashTable::new(INDEX_SLOTS_MIN),
+            nodes: HashTable::new(INDEX_SLOTS_MIN),
             is_replaced: AtomicBool::new(false),
         };
         Self {
             // Recovery may bring more stories than may be added now.
             stories: Table::new(STORIES_MAX * 2),
             nodes: Table::new(NODES_MAX),
-            newest: RwLock::new(Arc::new(hashes)),
+            newest: RwLock::new(Arc::new(tables)),
             seed: RandomState::new().hash_one(INDEX_SLOTS_MIN),
         }
     }
@@ -141,16 +142,16 @@ impl Index {
     /// The number of a story.
     pub(super) fn story(&self, id: StoryId) -> Option<u32> {
         let text = id.0.as_bytes();
-        let hashes = self.newest.read().unwrap_or_else(PoisonError::into_inner);
-        self.find_story(&hashes, self.probe(text, None), &Words::of(text)).map(|found| found.number)
+        let tables = self.newest.read().unwrap_or_else(PoisonError::into_inner);
+        self.find_story(&tables, self.hash_ids(text, None), &Words::of(text)).map(|found| found.number)
     }
 
     /// The row of a node of the story with that tenancy.
     pub(super) fn node(&self, (story, tenancy): (StoryId, u32), node: Node) -> Option<(u32, &NodeRow)> {
         let text = node.as_text();
-        let hashes = self.newest.read().unwrap_or_else(PoisonError::into_inner);
-        let probe = self.probe(story.0.as_bytes(), Some(text));
-        self.find_node(&hashes, probe, tenancy, &Words::of_node(text)).map(|found| (found.number, found.row))
+        let tables = self.newest.read().unwrap_or_else(PoisonError::into_inner);
+        let hashes = self.hash_ids(story.0.as_bytes(), Some(text));
+        self.find_node(&tables, hashes, tenancy, &Words::of_node(text)).map(|found| (found.number, found.row))
     }
 
     // ---- one thread at a time: the catalogue's lock for interning is held ----
@@ -160,7 +161,7 @@ impl Index {
         let text = id.0.as_bytes();
         let row = usize::try_from(number).ok().and_then(|number| self.stories.ensure(number))?;
         row.occupy(&Words::of(text), tenancy);
-        self.with_room().stories.insert(self.probe(text, None).story, number);
+        self.with_room().stories.insert(self.hash_ids(text, None).story, number);
         Some(())
     }
 
@@ -175,82 +176,82 @@ impl Index {
         let text = node.as_text();
         let row = usize::try_from(number).ok().and_then(|number| self.nodes.ensure(number))?;
         row.occupy(&Words::of_node(text), tenancy, story_and_place);
-        self.with_room().nodes.insert(self.probe(story.0.as_bytes(), Some(text)).node, number);
+        self.with_room().nodes.insert(self.hash_ids(story.0.as_bytes(), Some(text)).node, number);
         Some(())
     }
 
     /// Frees the row of a story; the series that it had.
     pub(super) fn remove_story(&self, number: u32, id: StoryId) -> Vec<SeriesId> {
-        self.newest().stories.remove(self.probe(id.0.as_bytes(), None).story, number);
+        self.newest().stories.remove(self.hash_ids(id.0.as_bytes(), None).story, number);
         self.story_row(number).map_or_else(Vec::new, StoryRow::clear)
     }
 
     /// Frees the row of a node; the series that it had.
     pub(super) fn remove_node(&self, number: u32, story: StoryId, node: Node) -> Vec<SeriesId> {
-        self.newest().nodes.remove(self.probe(story.0.as_bytes(), Some(node.as_text())).node, number);
+        self.newest().nodes.remove(self.hash_ids(story.0.as_bytes(), Some(node.as_text())).node, number);
         self.node_row(number).map_or_else(Vec::new, NodeRow::clear)
     }
 
     /// The hash tables, copied where one of them is full.
-    fn with_room(&self) -> Arc<Hashes> {
+    fn with_room(&self) -> Arc<Tables> {
         let old = self.newest();
         if !old.stories.is_full() && !old.nodes.is_full() {
             return old;
         }
         let (stories, nodes) = (old.stories.copy(), old.nodes.copy());
-        let hashes = Arc::new(Hashes { stories, nodes, is_replaced: AtomicBool::new(false) });
-        *self.newest.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&hashes);
+        let tables = Arc::new(Tables { stories, nodes, is_replaced: AtomicBool::new(false) });
+        *self.newest.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&tables);
         old.is_replaced.store(true, Ordering::Release);
-        hashes
+        tables
     }
 
     // ---- look-ups ----
 
     #[inline]
-    fn probe(&self, story: &IdText, node: Option<Node<&IdText>>) -> Probe {
+    fn hash_ids(&self, story: &IdText, node: Option<Node<&IdText>>) -> IdHashes {
         let story = Words::of(story).hash(self.seed);
-        Probe { story: low(story), node: node.map_or(0, |node| low(Words::of_node(node).hash(story))) }
+        IdHashes { story: low(story), node: node.map_or(0, |node| low(Words::of_node(node).hash(story))) }
     }
 
     #[inline]
-    fn find_story(&self, hashes: &Hashes, probe: Probe, id: &Words) -> Option<Found<'_, StoryRow>> {
-        hashes.stories.find(probe.story, |number| {
+    fn find_story(&self, tables: &Tables, hashes: IdHashes, id: &Words) -> Option<FoundRow<'_, StoryRow>> {
+        tables.stories.find(hashes.story, |number| {
             let row = self.story_row(number)?;
             let tenancy = row.tenancy();
-            (tenancy != 0 && row.is(id)).then_some(Found { row, number, tenancy })
+            (tenancy != 0 && row.is(id)).then_some(FoundRow { row, number, tenancy })
         })
     }
 
     #[inline]
     fn find_node(
         &self,
-        hashes: &Hashes,
-        probe: Probe,
+        tables: &Tables,
+        hashes: IdHashes,
         tenancy: u32,
         id: &Words,
-    ) -> Option<Found<'_, NodeRow>> {
-        hashes.nodes.find(probe.node, |number| {
+    ) -> Option<FoundRow<'_, NodeRow>> {
+        tables.nodes.find(hashes.node, |number| {
             let row = self.node_row(number)?;
-            row.is(id, tenancy).then_some(Found { row, number, tenancy })
+            row.is(id, tenancy).then_some(FoundRow { row, number, tenancy })
         })
     }
 
-    fn series_in(&self, hashes: &Hashes, key: &SeriesKey) -> Option<Interned> {
+    fn series_in(&self, tables: &Tables, key: &SeriesKey) -> Option<Interned> {
         let text = key.story.0.as_bytes();
         let counter = StoryCounter::of(key.metric);
         let node = counter.as_ref().err().map(Node::as_text);
-        let probe = self.probe(text, node);
-        let story = self.find_story(hashes, probe, &Words::of(text))?;
+        let hashes = self.hash_ids(text, node);
+        let story = self.find_story(tables, hashes, &Words::of(text))?;
         match (counter, node) {
             (Ok(counter), _) => story.series_of(counter, key.source),
             (Err(_), node) => {
                 let id = Words::of_node(node?);
-                self.find_node(hashes, probe, story.tenancy, &id)?.series_on(key.source)
+                self.find_node(tables, hashes, story.tenancy, &id)?.series_on(key.source)
             }
         }
     }
 
-    fn newest(&self) -> Arc<Hashes> {
+    fn newest(&self) -> Arc<Tables> {
         Arc::clone(&self.newest.read().unwrap_or_else(PoisonError::into_inner))
     }
 

@@ -1,4 +1,4 @@
-//! The rows of the index: what is known of a story or node by its id, and the series of it. A row never moves and is read
+//! The rows of the index: the id of a story or node, and its series. A row never moves and is read
 //! without a lock. Only [`super::Index`] writes rows.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -105,14 +105,14 @@ impl Link {
 
 /// A row whose id has been compared.
 #[derive(Debug)]
-pub(crate) struct Found<'r, R> {
+pub(crate) struct FoundRow<'r, R> {
     pub(super) row: &'r R,
     /// The number of the row.
     pub(super) number: u32,
     pub(super) tenancy: u32,
 }
 
-impl<R: Row> Found<'_, R> {
+impl<R: IndexRow> FoundRow<'_, R> {
     /// The series of that link of the row, unless the row has got another tenant since it was found: a link is read
     /// before the tenancy, and written after it.
     #[inline]
@@ -122,7 +122,7 @@ impl<R: Row> Found<'_, R> {
     }
 }
 
-impl Found<'_, StoryRow> {
+impl FoundRow<'_, StoryRow> {
     /// The series of one of the story's own counters.
     #[inline]
     pub(crate) fn series_of(&self, counter: StoryCounter, source: Source) -> Option<Interned> {
@@ -130,7 +130,7 @@ impl Found<'_, StoryRow> {
     }
 }
 
-impl Found<'_, NodeRow> {
+impl FoundRow<'_, NodeRow> {
     /// The series of the node.
     #[inline]
     pub(crate) fn series_on(&self, source: Source) -> Option<Interned> {
@@ -139,19 +139,19 @@ impl Found<'_, NodeRow> {
 }
 
 /// What rows have in common.
-pub(crate) trait Row {
+pub(crate) trait IndexRow {
     /// Who has the row.
     fn tenancy(&self) -> u32;
 }
 
-impl Row for StoryRow {
+impl IndexRow for StoryRow {
     #[inline]
     fn tenancy(&self) -> u32 {
         self.tenancy.load(Ordering::Acquire)
     }
 }
 
-impl Row for NodeRow {
+impl IndexRow for NodeRow {
     #[inline]
     fn tenancy(&self) -> u32 {
         self.tenancy.load(Ordering::Acquire)

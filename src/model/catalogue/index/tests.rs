@@ -23,12 +23,12 @@ fn find(view: &View, key: &SeriesKey) -> Option<Interned> {
     let text = key.story.0.as_bytes();
     let counter = StoryCounter::of(key.metric);
     let node = counter.as_ref().err().map(Node::as_text);
-    let probe = view.probe(text, node);
-    view.prefetch_slots(probe);
-    view.prefetch_rows(probe);
-    let story = view.story(probe, text)?;
+    let hashes = view.hash_ids(text, node);
+    view.prefetch_slots(hashes);
+    view.prefetch_rows(hashes);
+    let story = view.story(hashes, text)?;
     let found = match node {
-        Some(node) => view.node(probe, &story, node)?.series_on(key.source),
+        Some(node) => view.node(hashes, &story, node)?.series_on(key.source),
         None => story.series_of(counter.ok()?, key.source),
     };
     assert_eq!(found, view.series(key));
@@ -120,10 +120,11 @@ fn evicted_story_is_found_no_more_and_its_rows_are_given_to_others() {
 
 #[test]
 fn slots_keep_what_is_in_them_over_copies_and_removals() {
-    let mut slots = Slots::new(8);
+    let mut slots = HashTable::new(8);
     let hash = |number: u32| number % 5 * 3;
-    let has =
-        |slots: &Slots, number| slots.find(hash(number), |there| (there == number).then_some(())).is_some();
+    let has = |slots: &HashTable, number| {
+        slots.find(hash(number), |there| (there == number).then_some(())).is_some()
+    };
     for number in 0..1_000_u32 {
         if slots.is_full() {
             slots = slots.copy();

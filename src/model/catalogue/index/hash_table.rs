@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Numbers by the hash of what they stand for, each in the first free slot from where its hash points to.
 #[derive(Debug)]
-pub(super) struct Slots {
+pub(super) struct HashTable {
     /// Hash and number, see [`pack`]; `FREE` or `REMOVED` where there is none.
     words: Box<[AtomicU64]>,
-    /// Slots that are not free, and those of them that have a number.
+    /// How many slots are not free, and how many of those have a number.
     taken: AtomicUsize,
     filled: AtomicUsize,
 }
@@ -30,14 +30,14 @@ fn unpack(slot: u64) -> (u32, u32) {
     ((slot >> 32) as u32, (slot as u32).wrapping_sub(1))
 }
 
-impl Slots {
+impl HashTable {
     /// A table of so many slots, a power of two, all of them free.
     pub(super) fn new(slots: usize) -> Self {
         let free = (0..slots).map(|_| AtomicU64::new(FREE));
         Self { words: free.collect(), taken: AtomicUsize::new(0), filled: AtomicUsize::new(0) }
     }
 
-    /// What the slot has that a look-up reads first, as a number that may be another's or nothing's.
+    /// The number in the slot that a look-up reads first. It may stand for something else, or for nothing.
     #[inline]
     pub(super) fn first(&self, hash: u32) -> u32 {
         self.from(hash).next().map_or(u32::MAX, |slot| unpack(slot.load(Ordering::Acquire)).1)
