@@ -191,6 +191,11 @@ pub const TCP_READ_BYTES_MIN: usize = 2 * 1024;
 pub const TCP_BATCHES_UNDER_WAY_MAX: usize = 16;
 /// Bytes of answers that wait for one client to read them; an `ERR` past that is dropped.
 pub const TCP_ANSWERS_BYTES_MAX: usize = 64 * 1024;
+/// Bytes for what exceeds the smallest read buffer and the shortest queue of answers of a connection, for all of them
+/// together: reading long lines, the batches made of them, answers that are not read.
+pub const LINE_MEMORY_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Bytes of answers of a connection that are not counted there.
+pub const TCP_ANSWERS_BYTES_FREE: usize = 2 * 1024;
 /// How long a client may take to read an answer that it waits for (`OK`, or the last ones of a connection).
 pub const TCP_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a connection looks whether anything came. A quiet one gives its read buffer back.
@@ -206,6 +211,11 @@ pub const TCP_LINGER: Duration = Duration::from_millis(500);
 pub const TCP_DRAIN: Duration = Duration::from_secs(15);
 
 const _: () = assert!(TCP_READ_BYTES_MIN <= BLOCK_BYTES_MAX, "a read buffer must be able to begin");
+const _: () = assert!(TCP_ANSWERS_BYTES_FREE <= TCP_ANSWERS_BYTES_MAX, "what is free must be allowed");
+const _: () = assert!(
+    8 * BLOCK_BYTES_MAX <= LINE_MEMORY_BYTES_MAX,
+    "several connections must be able to read at full speed"
+);
 const _: () = assert!(TCP_AUTH_TICKS_MAX < TCP_QUIET_TICKS_MAX, "strangers wait less long");
 
 // The HTTP port: connections (`http`).
@@ -273,6 +283,10 @@ const _: () = assert!(BODY_INLINE_BYTES_MAX <= BODY_BYTES_MAX, "what is parsed i
 
 // The HTTP port: answers (`http`).
 
+/// Bytes of an answer that are not counted: usual answers are shorter.
+pub const ANSWER_BYTES_FREE: usize = 16 * 1024;
+/// Bytes of all longer answers that are held until their clients have read them.
+pub const ANSWERS_HELD_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Large answers that are written part by part, as their clients read them, at a time. Each holds the values of at
 /// most [`GROUPED_POINTS_MAX`] points: 16 MB.
 pub const LARGE_ANSWERS_MAX: usize = 16;

@@ -39,6 +39,19 @@ impl ByteBudget {
 }
 
 impl ReservedBytes {
+    /// How many bytes it has.
+    pub(crate) fn bytes(&self) -> usize {
+        self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
+    }
+
+    /// Gives back what it has more than so many bytes.
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        let surplus = self.bytes().saturating_sub(bytes);
+        if let Some(permit) = &mut self.permit {
+            drop(permit.split(surplus));
+        }
+    }
+
     /// Reserves so many bytes more.
     pub(crate) fn reserve(&mut self, bytes: usize) -> Result<(), BudgetSpent> {
         let bytes = u32::try_from(bytes).map_err(|_too_many| BudgetSpent)?;
@@ -66,6 +79,8 @@ mod tests {
         assert_eq!((second.reserve(2), budget.left()), (Ok(()), 0));
         drop(first);
         assert_eq!((second.reserve(8), second.reserve(1)), (Ok(()), Err(BudgetSpent)));
+        second.shrink_to(4);
+        assert_eq!((second.bytes(), budget.left()), (4, 6));
         drop(second);
         assert_eq!(budget.left(), 10);
     }

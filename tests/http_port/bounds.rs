@@ -246,3 +246,20 @@ async fn the_last_connections_are_for_those_who_do_not_write() {
     }
     assert_eq!(first.ask("POST", "/events", &[], LINE.as_bytes()).await.status, 200);
 }
+
+#[tokio::test]
+async fn long_answers_over_the_shared_budget_are_503_and_counted() {
+    let target = "/reports/conversations?from=2018-01-01&to=2018-12-31&dimension=hour";
+    let port = limited(Limits { answers_held_bytes: 1_000_000, ..Limits::default() }).await;
+    // Each read to its end gives its bytes back.
+    for _ in 0..4 {
+        let reply = port.get(target).await;
+        assert!(reply.status == 200 && reply.body.len() > 300_000, "{}", reply.status);
+    }
+    let port = limited(Limits { answers_held_bytes: 100_000, ..Limits::default() }).await;
+    let reply = port.get(target).await;
+    assert_eq!((reply.status, reply.header("retry-after").is_some()), (503, true), "{reply:?}");
+    assert_eq!(port.get("/reports/conversations").await.status, 200, "short ones go on");
+    let metrics = port.get("/metrics").await.body;
+    assert!(metrics.contains("tallyd_overloads_total{bound=\"answers_held\"} 1"), "{metrics}");
+}

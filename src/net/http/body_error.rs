@@ -4,6 +4,7 @@ use hyper::StatusCode;
 
 use super::failure::Failure;
 use crate::net::byte_budget::BudgetSpent;
+use crate::net::metrics::Bound;
 
 /// Why a body was not read. Nothing of it is counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -16,7 +17,7 @@ pub(super) enum BodyError {
     Gzip,
     #[error("the body is not whole, valid zstd with a window of at most 8 MiB; nothing of it was counted")]
     Zstd,
-    #[error("too many bodies are being read at the moment; nothing was counted")]
+    #[error("{}", Bound::BodiesHeld.message())]
     Busy,
     #[error("the body did not come in time; nothing was counted")]
     TooSlow,
@@ -50,7 +51,7 @@ impl From<BodyError> for Failure {
             BodyError::Encoding => failure(StatusCode::UNSUPPORTED_MEDIA_TYPE),
             BodyError::Gzip | BodyError::Zstd => failure(StatusCode::BAD_REQUEST),
             BodyError::Cut => failure(StatusCode::BAD_REQUEST).and_close(),
-            BodyError::Busy => failure(StatusCode::SERVICE_UNAVAILABLE),
+            BodyError::Busy => Self::overloaded(Bound::BodiesHeld),
             // NOTE: never 408 here. Clients that exist give up on it and lose what their events.
             BodyError::TooSlow => failure(StatusCode::SERVICE_UNAVAILABLE).and_close(),
             BodyError::Worker => Self::internal(),

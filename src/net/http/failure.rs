@@ -12,6 +12,7 @@ use super::response::{HttpResponse, retry_after, to_json, with_json};
 use super::routes::Dialect;
 use crate::limits::{HEADER_TEXT_CHARS_MAX, LINES_IN_MESSAGE_MAX};
 use crate::model::calendar::rfc3339;
+use crate::net::metrics::Bound;
 use crate::platform::clock::Clock;
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
@@ -61,6 +62,7 @@ pub(super) struct Failure {
     details: Vec<Detail>,
     counts: Option<Counts>,
     allow: Option<String>,
+    bound: Option<Bound>,
     closes: bool,
 }
 
@@ -110,6 +112,7 @@ impl Failure {
             details: Vec::new(),
             counts: None,
             allow: None,
+            bound: None,
             closes: false,
         }
     }
@@ -160,6 +163,16 @@ impl Failure {
     /// `503`: to be tried again later.
     pub(super) fn unavailable(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
+    }
+
+    /// `503`: a bound that all clients share was reached.
+    pub(super) fn overloaded(bound: Bound) -> Self {
+        Self { bound: Some(bound), ..Self::unavailable(bound.message()) }
+    }
+
+    /// The bound that was reached, if it was one.
+    pub(super) fn bound(&self) -> Option<Bound> {
+        self.bound
     }
 
     /// `500`: a bug of ours, which the log describes.

@@ -16,7 +16,7 @@ use crate::intake::batching::{BodyPrecision, Parsed, Parser, Tally};
 use crate::intake::wire::{Arrival, Precision};
 use crate::model::batch::Batch;
 use crate::model::excerpt::Excerpt;
-use crate::net::metrics::Listener;
+use crate::net::metrics::{Bound, Listener};
 use crate::store::{Refusal, WriteError};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -73,11 +73,10 @@ async fn parse(
 /// 503 where the store refuses it or too many requests wait for it: nothing of it is counted. 500 where it is not
 /// known whether it is counted.
 pub(super) async fn submit(shared: &Shared, batch: Batch) -> Result<(), Failure> {
-    let _waiting = shared.writes_waiting.try_acquire().map_err(|_none_left| {
-        Failure::unavailable(
-            "too many requests wait for the disk; nothing was counted; send the events again",
-        )
-    })?;
+    let _waiting = shared
+        .writes_waiting
+        .try_acquire()
+        .map_err(|_none_left| Failure::overloaded(Bound::WritesWaiting))?;
     let pending = shared.services.write_handle.submit(batch).await.map_err(|refusal| refused(&refusal))?;
     match pending.outcome().await {
         Ok(_) => Ok(()),

@@ -34,9 +34,11 @@ use tokio::sync::Semaphore;
 use super::Services;
 use super::byte_budget::ByteBudget;
 use super::listener::{self, Capacity};
-use super::metrics::Listener;
+use super::metrics::{Bound, Listener};
 use crate::limits;
 use crate::platform::shutdown::Watch;
+use failure::Failure;
+use response_body::ResponseBody;
 
 /// Serves the port until the shutdown, then stops accepting, answers the requests under way with
 /// `Connection: close`, and returns once all connections are closed or the drain deadline has passed.
@@ -72,6 +74,8 @@ pub struct Limits {
     pub drain_timeout: Duration,
     /// Bytes of all bodies held at a time; at most `u32::MAX`.
     pub bodies_held_bytes: usize,
+    /// Bytes of all answers held at a time, not counting short ones; at most `u32::MAX`.
+    pub answers_held_bytes: usize,
 }
 
 impl Default for Limits {
@@ -86,6 +90,7 @@ impl Default for Limits {
             write_timeout: limits::HTTP_WRITE_TIMEOUT,
             drain_timeout: limits::HTTP_DRAIN_TIMEOUT,
             bodies_held_bytes: limits::BODIES_HELD_BYTES_MAX,
+            answers_held_bytes: limits::ANSWERS_HELD_BYTES_MAX,
         }
     }
 }
@@ -99,6 +104,8 @@ struct Shared {
     writes_waiting: Arc<Semaphore>,
     /// For bodies of requests, as sent and inflated.
     body_bytes: ByteBudget,
+    /// For long answers that are not read yet.
+    answer_bytes: ByteBudget,
     /// One permit per body on a worker thread.
     body_workers: Arc<Semaphore>,
     /// One permit per heavy query.
@@ -112,11 +119,20 @@ impl Shared {
         Self {
             writes_waiting: Arc::new(Semaphore::new(limits.writes_waiting)),
             body_bytes: ByteBudget::new(limits.bodies_held_bytes),
+            answer_bytes: ByteBudget::new(limits.answers_held_bytes),
             body_workers: Arc::new(Semaphore::new(limits::BODY_WORKERS_MAX)),
             heavy_queries: Arc::new(Semaphore::new(limits::HEAVY_QUERIES_MAX)),
             large_answers: Arc::new(Semaphore::new(limits::LARGE_ANSWERS_MAX)),
             services,
             limits,
         }
+    }
+
+    /// A long answer, within the budget for those that are not read yet.
+    ///
+    /// # Errors
+    /// 503 where the budget is spent.
+    fn long_answer(&self, json: Vec<u8>) -> Result<ResponseBody, Failure> {
+        ResponseBody::held(json, &self.answer_bytes).map_err(|_spent| Failure::overloaded(Bound::AnswersHeld))
     }
 }

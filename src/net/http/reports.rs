@@ -9,6 +9,7 @@ use super::response::{self, HttpResponse};
 use super::response_body::ResponseBody;
 use super::{Shared, workers};
 use crate::limits::FAULTS_SHOWN_MAX;
+use crate::net::metrics::Bound;
 use crate::report::{self, Query, ReportFormat, ReportName, Weight};
 
 /// Parameters of the usual report, so that they are gathered without growing.
@@ -37,29 +38,32 @@ pub(super) async fn report(
     let body = if query.weight(&services.catalogue, &services.counters) == Weight::Heavy {
         // First, so that nothing large waits for its permit.
         let permit = if query.may_be_large(&services.catalogue) {
-            let else_words = "too many large answers are being read at the moment";
-            Some(workers::soon(&shared.large_answers, else_words).await?)
+            Some(workers::soon(&shared.large_answers, Bound::LargeAnswers).await?)
         } else {
             None
         };
         let worker = Arc::clone(shared);
-        workers::run_query(shared, move || roll_up(&worker, &query, permit)).await?
+        workers::run_query(shared, move || roll_up(&worker, &query, permit)).await??
     } else {
-        roll_up(shared, &query, None)
+        roll_up(shared, &query, None)?
     };
     let took = services.clock.monotonic().saturating_sub(started);
     services.metrics.report_answered(name, took);
     Ok(response::json(body))
 }
 
-fn roll_up(shared: &Shared, query: &Query, permit: Option<OwnedSemaphorePermit>) -> ResponseBody {
+fn roll_up(
+    shared: &Shared,
+    query: &Query,
+    permit: Option<OwnedSemaphorePermit>,
+) -> Result<ResponseBody, Failure> {
     let report = report::roll_up(&shared.services.catalogue, &shared.services.counters, query);
     if let Some(permit) = permit
         && report.is_large()
     {
-        return ResponseBody::streamed(report.into_text_parts(ReportFormat::Json), permit);
+        return Ok(ResponseBody::streamed(report.into_text_parts(ReportFormat::Json), permit));
     }
     let mut json = Vec::new();
     report.write(ReportFormat::Json, &mut json);
-    json.into()
+    shared.long_answer(json)
 }

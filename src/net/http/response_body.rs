@@ -10,7 +10,8 @@ use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::limits::ANSWER_BYTES_PER_TURN;
+use crate::limits::{ANSWER_BYTES_FREE, ANSWER_BYTES_PER_TURN};
+use crate::net::byte_budget::{BudgetSpent, ByteBudget, ReservedBytes};
 use crate::report::TextParts;
 
 /// What hyper sends.
@@ -31,9 +32,34 @@ pub(super) struct StreamedReport {
     _permit: OwnedSemaphorePermit,
 }
 
+/// A text that gives its bytes of the budget back once it is written or its connection is gone.
+struct HeldText {
+    text: Vec<u8>,
+    _reserved: ReservedBytes,
+}
+
+impl AsRef<[u8]> for HeldText {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
+}
+
 impl ResponseBody {
     pub(super) fn whole(body: impl Into<Bytes>) -> Self {
         Self::Whole(Full::new(body.into()))
+    }
+
+    /// A text whose length the client chose, within the budget for what waits to be read.
+    ///
+    /// # Errors
+    /// Where the budget is spent.
+    pub(super) fn held(text: Vec<u8>, budget: &ByteBudget) -> Result<Self, BudgetSpent> {
+        if text.len() <= ANSWER_BYTES_FREE {
+            return Ok(text.into());
+        }
+        let mut reserved = budget.holder();
+        reserved.reserve(text.capacity())?;
+        Ok(Self::whole(Bytes::from_owner(HeldText { text, _reserved: reserved })))
     }
 
     /// Whether it is made while it is read.

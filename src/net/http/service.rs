@@ -13,6 +13,7 @@ use super::routes::{self, Dialect, Endpoint, Found, Route};
 use super::{Shared, access, body, health, influx, ingest, reports, stories};
 use crate::limits::HTTP_HEADERS_MAX;
 use crate::net::listener::Slot;
+use crate::net::metrics::Bound;
 use crate::report::ReportName;
 
 /// Responds to a request, whatever it is. `framed` is what its framing has against it.
@@ -33,7 +34,7 @@ pub(super) async fn respond(
     let outcome = match (framed.and_then(|()| check_head(&head)), found) {
         (Err(failure), _) => Err(failure),
         (Ok(()), Found::Route(route, _)) if slot.is_reserved() && route.is_write() => {
-            Err(Failure::unavailable("too many connections; nothing was counted; send the events again"))
+            Err(Failure::overloaded(Bound::ReservedConnections))
         }
         (Ok(()), Found::Route(route, segment)) => handle(shared, (route, segment), &head, &mut body).await,
         (Ok(()), Found::OtherMethods(_, methods)) => Err(Failure::method_not_allowed(methods)),
@@ -47,6 +48,9 @@ pub(super) async fn respond(
             // The rest of a body that came too slowly, or broke off, is not worth waiting for.
             if !is_framed || !failure.closes() {
                 body::discard(&head, &mut body).await;
+            }
+            if let Some(bound) = failure.bound() {
+                services.metrics.overloaded(bound);
             }
             failure.to_response(dialect, &services.clock)
         }

@@ -65,7 +65,7 @@ pub(super) async fn list(shared: &Arc<Shared>, query: &str) -> Result<HttpRespon
         response::to_json(&Page { stories: rows.iter().map(Shown::from).collect(), next })
     };
     let json = if is_light(&shared.services) { work() } else { workers::run_query(shared, work).await? };
-    Ok(response::json(json))
+    Ok(response::json(shared.long_answer(json)?))
 }
 
 /// Whether the rows of any stories can be made within a connection's task.

@@ -7,6 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::Shared;
 use super::failure::Failure;
 use crate::limits::HEAVY_QUERY_WAIT_MAX;
+use crate::net::metrics::Bound;
 
 /// Runs work on a body. It waits for its turn; the budget of bytes bounds how many wait. `None` if it panicked.
 pub(super) async fn run_body<T: Send + 'static>(
@@ -25,22 +26,18 @@ pub(super) async fn run_query<T: Send + 'static>(
     shared: &Shared,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Failure> {
-    let permit =
-        soon(&shared.heavy_queries, "too many large queries are being answered at the moment").await?;
+    let permit = soon(&shared.heavy_queries, Bound::HeavyQueries).await?;
     run(permit, work).await.ok_or_else(Failure::internal)
 }
 
 /// A permit of a kind of which there are few.
 ///
 /// # Errors
-/// 503, in these words, where none becomes free soon.
-pub(super) async fn soon(
-    permits: &Arc<Semaphore>,
-    else_words: &'static str,
-) -> Result<OwnedSemaphorePermit, Failure> {
+/// 503 where none becomes free soon.
+pub(super) async fn soon(permits: &Arc<Semaphore>, bound: Bound) -> Result<OwnedSemaphorePermit, Failure> {
     match tokio::time::timeout(HEAVY_QUERY_WAIT_MAX, Arc::clone(permits).acquire_owned()).await {
         Ok(Ok(permit)) => Ok(permit),
-        Ok(Err(_)) | Err(_) => Err(Failure::unavailable(else_words)),
+        Ok(Err(_)) | Err(_) => Err(Failure::overloaded(bound)),
     }
 }
 

@@ -3,6 +3,7 @@
 //! INVARIANT: every label set exists from the start, so that bumping is one atomic addition (a report's latency:
 //! one short lock) and no client can make a new series.
 
+mod bound;
 mod classic;
 mod figure;
 mod process;
@@ -20,6 +21,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+pub(crate) use bound::Bound;
 pub use figure::{Figure, Value};
 
 use crate::intake::batching::Tally;
@@ -71,6 +73,11 @@ struct ListenerLabels {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct BoundLabels {
+    bound: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct ReportLabels {
     report: &'static str,
 }
@@ -108,6 +115,7 @@ pub struct Metrics {
     tcp: ListenerHandles,
     http: ListenerHandles,
     answers_dropped: Counter,
+    overloads: [(Bound, Counter); Bound::ALL.len()],
     reports: [(ReportName, Histogram); 6],
     statuses: [(u16, Counter); STATUSES.len()],
     status_other: Counter,
@@ -138,13 +146,17 @@ impl Metrics {
             "Answers to bad lines that were dropped since the client does not read",
             answers_dropped.clone(),
         );
+        let overloads = Family::<BoundLabels, Counter>::default();
+        registry.register("overloads", "Refusals since a bound was reached, by bound", overloads.clone());
+        let overloads = Bound::ALL
+            .map(|bound| (bound, overloads.get_or_create_owned(&BoundLabels { bound: bound.label() })));
         let reports = reports(&mut registry);
         let responses = Family::<StatusLabels, Counter>::default();
         registry.register("http_responses", "HTTP answers by status", responses.clone());
         let status = |status: String| responses.get_or_create_owned(&StatusLabels { status });
         let statuses = STATUSES.map(|code| (code, status(code.to_string())));
         let status_other = status("other".to_owned());
-        Self { registry, tzdata, tcp, http, answers_dropped, reports, statuses, status_other }
+        Self { registry, tzdata, tcp, http, answers_dropped, overloads, reports, statuses, status_other }
     }
 
     fn listener(&self, listener: Listener) -> &ListenerHandles {
@@ -199,6 +211,13 @@ impl Metrics {
     /// Counts `ERR` answers that were dropped since the client does not read.
     pub fn answers_dropped(&self, answers: u64) {
         self.answers_dropped.inc_by(answers);
+    }
+
+    /// Something was refused since a bound was reached.
+    pub(crate) fn overloaded(&self, bound: Bound) {
+        if let Some((_, counter)) = self.overloads.iter().find(|(of, _)| *of == bound) {
+            counter.inc();
+        }
     }
 
     /// Reports use these time zones from now on.

@@ -6,29 +6,44 @@
 use std::fmt::Display;
 use std::io::Write as _;
 
-use crate::limits::TCP_ANSWERS_BYTES_MAX;
+use crate::limits::{TCP_ANSWERS_BYTES_FREE, TCP_ANSWERS_BYTES_MAX};
+use crate::net::byte_budget::{ByteBudget, ReservedBytes};
 
 /// The answers of one connection that are not written yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Answers {
     bytes: Vec<u8>,
+    /// For what is longer than [`TCP_ANSWERS_BYTES_FREE`].
+    reserved: ReservedBytes,
     /// How many of the bytes are written.
     written: usize,
     dropped: u64,
 }
 
 impl Answers {
-    /// Tells what is wrong with a line, if there is room to. `line` is 1-based; 0 stands for no line.
+    /// None yet; the budget is for many of them.
+    pub(super) fn new(budget: &ByteBudget) -> Self {
+        Self { bytes: Vec::new(), reserved: budget.holder(), written: 0, dropped: 0 }
+    }
+
+    /// Says what is wrong with a line, if there is room to. `line` is 1-based; 0 stands for no line.
     pub(super) fn err(&mut self, line: u64, what: impl Display) {
         let start = self.bytes.len();
         self.append(format_args!("ERR {line} {what}"));
-        if self.bytes.len() > TCP_ANSWERS_BYTES_MAX {
+        if self.bytes.len() > TCP_ANSWERS_BYTES_MAX || !self.has_budget() {
             self.bytes.truncate(start);
             self.dropped = self.dropped.saturating_add(1);
         }
     }
 
-    /// Tells how many lines of the connection were counted and how many were not.
+    /// Whether the budget has room for what waits.
+    fn has_budget(&mut self) -> bool {
+        let needed = self.bytes.len().saturating_sub(TCP_ANSWERS_BYTES_FREE);
+        let more = needed.saturating_sub(self.reserved.bytes());
+        more == 0 || self.reserved.reserve(more.max(TCP_ANSWERS_BYTES_FREE)).is_ok()
+    }
+
+    /// Says how many lines of the connection were counted and how many were not.
     pub(super) fn ok(&mut self, accepted: u64, rejected: u64) {
         self.append(format_args!("OK {accepted} {rejected}"));
     }
@@ -43,6 +58,7 @@ impl Answers {
         self.written = self.written.saturating_add(bytes);
         if self.written >= self.bytes.len() {
             self.bytes = Vec::new();
+            self.reserved.shrink_to(0);
             self.written = 0;
         } else if self.written > TCP_ANSWERS_BYTES_MAX / 2 {
             self.bytes.drain(..self.written);
@@ -76,7 +92,7 @@ mod tests {
 
     #[test]
     fn answers_come_out_in_order_and_in_parts() {
-        let mut answers = Answers::default();
+        let mut answers = Answers::new(&ByteBudget::new(TCP_ANSWERS_BYTES_MAX));
         answers.err(3, "no such source");
         answers.ok(2, 1);
         assert_eq!(answers.waiting(), b"ERR 3 no such source\nOK 2 1\n");
@@ -88,7 +104,7 @@ mod tests {
 
     #[test]
     fn errors_past_the_bound_are_dropped_whole_and_counted_but_ok_is_not() {
-        let mut answers = Answers::default();
+        let mut answers = Answers::new(&ByteBudget::new(TCP_ANSWERS_BYTES_MAX));
         let what = "x".repeat(1_000);
         for line in 1..=100 {
             answers.err(line, &what);
@@ -102,8 +118,23 @@ mod tests {
     }
 
     #[test]
+    fn errors_past_the_shared_budget_are_dropped_until_there_is_room() {
+        let budget = ByteBudget::new(TCP_ANSWERS_BYTES_FREE);
+        let mut answers = Answers::new(&budget);
+        for line in 1..=10 {
+            answers.err(line, "x".repeat(1_000));
+        }
+        assert!(answers.waiting().len() <= 2 * TCP_ANSWERS_BYTES_FREE && answers.take_dropped() > 0);
+        answers.advance(answers.waiting().len());
+        assert_eq!(budget.left(), TCP_ANSWERS_BYTES_FREE);
+        answers.err(11, "x");
+        assert_eq!(answers.waiting(), b"ERR 11 x\n");
+        assert_eq!(answers.take_dropped(), 0);
+    }
+
+    #[test]
     fn an_answer_stays_one_line_whatever_it_echoes() {
-        let mut answers = Answers::default();
+        let mut answers = Answers::new(&ByteBudget::new(TCP_ANSWERS_BYTES_MAX));
         answers.err(1, "got `a\nOK 9 0\r\u{1b}[2J`");
         assert_eq!(answers.waiting(), b"ERR 1 got `a?OK 9 0??[2J`\n");
     }

@@ -18,7 +18,7 @@ use tracing::debug;
 
 use super::Shared;
 use super::answers::Answers;
-use super::buffer::ReadBuffer;
+use super::buffer::{ReadBuffer, Room};
 use super::session::{BatchLines, Session, Then};
 use crate::intake::batching::{Parser, Tally};
 use crate::intake::wire::Arrival;
@@ -28,15 +28,16 @@ use crate::limits::{
 };
 use crate::net::Services;
 use crate::net::listener::Stream;
-use crate::net::metrics::Listener;
+use crate::net::metrics::{Bound, Listener};
 use crate::platform::shutdown::Watch;
 use crate::store::{CommitAck, WriteError};
 
 /// Serves one connection until it ends.
 pub(super) async fn run<S: Stream>(stream: S, shared: &Shared, shutdown: Watch) {
     let services = &shared.services;
-    let session = Session::new(Parser::new(Arc::clone(&services.catalogue)), Arc::clone(&services.auth));
-    let buffer = ReadBuffer::default();
+    let parser = Parser::new(Arc::clone(&services.catalogue));
+    let session = Session::new(parser, Arc::clone(&services.auth), Answers::new(&shared.memory));
+    let buffer = ReadBuffer::new(&shared.memory);
     let mut connection =
         Connection { stream, services, session, buffer, under_way: VecDeque::new(), writable: true };
     let end = connection.serve(shutdown).await;
@@ -64,6 +65,8 @@ enum End {
     Lost,
     /// The session has had enough.
     Refused,
+    /// A line is long, and the budget for long lines is spent.
+    Overloaded,
     /// Nothing came for long.
     Quiet,
     /// No token came in time.
@@ -89,9 +92,13 @@ impl<S: Stream> Connection<'_, S> {
         let mut quiet = Quiet::default();
         loop {
             let may_read = self.under_way.len() < TCP_BATCHES_UNDER_WAY_MAX;
-            if may_read && self.buffer.is_full() {
-                // A whole block without a line: the parser would have skipped it.
-                return End::Lost;
+            if may_read {
+                match self.buffer.make_room() {
+                    Room::Some => {}
+                    // A whole block without a line: the parser would have skipped it.
+                    Room::Full => return End::Lost,
+                    Room::BudgetSpent => return End::Overloaded,
+                }
             }
             let Self { stream, session, buffer, under_way, writable, .. } = self;
             let received = poll_fn(|cx| {
@@ -184,6 +191,10 @@ impl<S: Stream> Connection<'_, S> {
             End::Quiet => self.session.closing("nothing came for a long time, so the connection is closed"),
             End::Unauthenticated => {
                 self.session.closing("no token came in time, so the connection is closed");
+            }
+            End::Overloaded => {
+                self.services.metrics.overloaded(Bound::LineMemory);
+                self.session.closing(Bound::LineMemory.message());
             }
             End::Stopping => self.session.closing("tallyd is stopping"),
             End::Refused | End::Lost => {}

@@ -15,15 +15,18 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 
 use super::Services;
+use super::byte_budget::ByteBudget;
 use super::listener::{self, Capacity, Protocol, Slot, Stream};
 use super::metrics::Listener;
-use crate::limits::TCP_DRAIN;
+use crate::limits::{LINE_MEMORY_BYTES_MAX, TCP_DRAIN};
 use crate::platform::shutdown::Watch;
 
 /// What all connections of the port share.
 #[derive(Debug)]
 struct Shared {
     services: Services,
+    /// For long lines and unread answers.
+    memory: ByteBudget,
 }
 
 /// Serves the line port until the daemon stops and its connections have finished, or their deadline has passed.
@@ -31,7 +34,7 @@ struct Shared {
 pub async fn serve(socket: TcpListener, services: Services, connections: usize, shutdown: Watch) {
     let metrics = Arc::clone(&services.metrics);
     let capacity = Capacity { connections, reserved: 0, drain_timeout: TCP_DRAIN };
-    let shared = Arc::new(Shared { services });
+    let shared = Arc::new(Shared { services, memory: ByteBudget::new(LINE_MEMORY_BYTES_MAX) });
     listener::serve(socket, (Listener::Tcp, metrics), capacity, shared, shutdown).await;
 }
 

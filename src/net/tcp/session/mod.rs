@@ -94,7 +94,7 @@ pub(super) struct FinishedBatch {
 
 impl Session {
     /// A connection that has said nothing yet.
-    pub(super) fn new(parser: Parser, auth: Arc<Auth>) -> Self {
+    pub(super) fn new(parser: Parser, auth: Arc<Auth>, answers: Answers) -> Self {
         let access = auth
             .permit(None, Scope::Write)
             .map_or(Access::Needed { told: false, skipping: false }, Access::Granted);
@@ -111,7 +111,7 @@ impl Session {
             accepted: 0,
             rejected: 0,
             rejected_by_access: 0,
-            answers: Answers::default(),
+            answers,
         }
     }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::limits::LINE_ERRORS_SHOWN_MAX;
+use crate::limits::{LINE_ERRORS_SHOWN_MAX, TCP_ANSWERS_BYTES_MAX};
 use crate::model::catalogue::{Catalogue, CatalogueLimits};
+use crate::net::byte_budget::ByteBudget;
 use crate::store::Refusal;
 
 const LINE: &str = "conversation,storyId=5b07ffafc2376e30306d9b16,source=messenger count=1i\n";
@@ -32,7 +33,8 @@ struct Driven {
 impl Driven {
     fn new(auth: Auth, store: Store) -> Self {
         let catalogue = Arc::new(Catalogue::new(CatalogueLimits::default()));
-        let session = Session::new(Parser::new(catalogue), Arc::new(auth));
+        let answers = Answers::new(&ByteBudget::new(TCP_ANSWERS_BYTES_MAX));
+        let session = Session::new(Parser::new(catalogue), Arc::new(auth), answers);
         Self { session, store, waiting: Vec::new(), out: String::new(), closed: false }
     }
 
