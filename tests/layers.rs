@@ -11,9 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Where `async` and `.await` may occur: whole rooms, and single files or folders.
-const ASYNC_PLACES: [&str; 8] = [
+const ASYNC_PLACES: [&str; 9] = [
     "net/http/",
     "net/tcp/",
+    "net/commit.rs",
     "net/listener.rs",
     "daemon/",
     "cli/",

@@ -3,6 +3,7 @@
 
 pub mod auth;
 mod byte_budget;
+mod commit;
 pub mod http;
 mod listener;
 pub mod metrics;

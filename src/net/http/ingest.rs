@@ -16,6 +16,7 @@ use crate::intake::batching::{BodyPrecision, Parsed, Parser, Tally};
 use crate::intake::wire::{Arrival, Precision};
 use crate::model::batch::Batch;
 use crate::model::excerpt::Excerpt;
+use crate::net::commit;
 use crate::net::metrics::{Bound, Listener};
 use crate::store::{Refusal, WriteError};
 
@@ -41,15 +42,11 @@ pub(super) async fn write(
     services.metrics.bytes_received(Listener::Http, lines.received_bytes());
     let mut parsed = parse(shared, route, lines, precision).await?;
     let batch = std::mem::take(&mut parsed.batch);
-    if !batch.is_empty()
-        && let Err(failure) = submit(shared, batch).await
-    {
-        let tally = parsed.tally;
-        services.metrics.events(Listener::Http, &Tally { rejected: tally.rejected, ..Tally::default() });
-        services.metrics.events_refused(Listener::Http, tally.accepted());
-        return Err(failure);
+    if batch.is_empty() {
+        commit::count_rejected(services, Listener::Http, parsed.tally);
+    } else {
+        submit(shared, batch, parsed.tally).await?;
     }
-    services.metrics.events(Listener::Http, &parsed.tally);
     outcome(dialect, &parsed)
 }
 
@@ -72,13 +69,13 @@ async fn parse(
 /// # Errors
 /// 503 where the store refuses it or too many requests wait for it: nothing of it is counted. 500 where it is not
 /// known whether it is counted.
-pub(super) async fn submit(shared: &Shared, batch: Batch) -> Result<(), Failure> {
+pub(super) async fn submit(shared: &Shared, batch: Batch, tally: Tally) -> Result<(), Failure> {
     let _waiting = shared
         .writes_waiting
         .try_acquire()
         .map_err(|_none_left| Failure::overloaded(Bound::WritesWaiting))?;
-    let pending = shared.services.write_handle.submit(batch).await.map_err(|refusal| refused(&refusal))?;
-    match pending.outcome().await {
+    let commit = commit::submit(&shared.services, Listener::Http, batch, tally);
+    match commit.await.map_err(|refusal| refused(&refusal))?.await {
         Ok(_) => Ok(()),
         Err(WriteError::Refused(refusal)) => Err(refused(&refusal)),
         Err(WriteError::Unknown(why)) => {

@@ -14,6 +14,7 @@ use super::listing::{self, Place, Row, Search, Selection};
 use super::response::{self, HttpResponse};
 use super::routes::Route;
 use super::{Shared, body, upsert, workers};
+use crate::intake::batching::Tally;
 use crate::limits::{
     FAULTS_SHOWN_MAX, STORIES_INLINE_CELLS_MAX, STORIES_INLINE_SERIES_MAX, STORIES_LISTED_DEFAULT,
     STORIES_LISTED_MAX,
@@ -174,7 +175,7 @@ pub(super) async fn put(
     };
     let batch =
         if is_short { parse() } else { workers::run_body(shared, parse).await.ok_or(BodyError::Worker)? }?;
-    submit(shared, batch).await?;
+    submit(shared, batch, Tally::default()).await?;
     let worker = Arc::clone(shared);
     // Deleted again by somebody else in the meantime is as good a response as any.
     let work = move || shown(&worker.services, id);
@@ -197,7 +198,7 @@ pub(super) async fn delete(shared: &Shared, id: &str) -> Result<HttpResponse, Fa
         changes: vec![Change::DeleteStory { story }],
         ..Batch::default()
     };
-    submit(shared, batch).await?;
+    submit(shared, batch, Tally::default()).await?;
     Ok(response::empty())
 }
 

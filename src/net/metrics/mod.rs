@@ -101,6 +101,7 @@ struct ListenerHandles {
     interactions: Counter,
     rejected: Counter,
     refused: Counter,
+    unknown: Counter,
     bytes: Counter,
     connections: Gauge,
     connections_opened: Counter,
@@ -186,6 +187,11 @@ impl Metrics {
         self.listener(listener).refused.inc_by(lines);
     }
 
+    /// Counts lines that were good but of which it is not known whether they are counted.
+    pub fn events_unknown(&self, listener: Listener, lines: u64) {
+        self.listener(listener).unknown.inc_by(lines);
+    }
+
     /// Counts bytes of events as they came from the network, before decompression.
     pub fn bytes_received(&self, listener: Listener, bytes: u64) {
         self.listener(listener).bytes.inc_by(bytes);
@@ -263,7 +269,7 @@ fn listeners(registry: &mut Registry) -> [ListenerHandles; 2] {
     let events = Family::<EventLabels, Counter>::default();
     registry.register(
         "events",
-        "Lines by listener, kind and outcome: accepted (counted), rejected (bad), refused (good, but not taken)",
+        "Lines by listener, kind and outcome: accepted (counted), rejected (bad), refused (good, but not taken), unknown (not known whether counted)",
         events.clone(),
     );
     let bytes = Family::<ListenerLabels, Counter>::default();
@@ -284,6 +290,7 @@ fn listeners(registry: &mut Registry) -> [ListenerHandles; 2] {
             interactions: event("interaction", "accepted"),
             rejected: event("unknown", "rejected"),
             refused: event("unknown", "refused"),
+            unknown: event("unknown", "unknown"),
             bytes: bytes.get_or_create_owned(&labels),
             connections: connections.get_or_create_owned(&labels),
             connections_opened: opened.get_or_create_owned(&labels),

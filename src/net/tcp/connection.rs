@@ -19,7 +19,7 @@ use tracing::debug;
 use super::Shared;
 use super::answers::Answers;
 use super::buffer::{ReadBuffer, Room};
-use super::session::{BatchLines, Session, Then};
+use super::session::{BatchLines, FinishedBatch, Session, Then};
 use crate::intake::batching::{Parser, Tally};
 use crate::intake::wire::Arrival;
 use crate::limits::{
@@ -27,6 +27,7 @@ use crate::limits::{
     TCP_TICK, TCP_WRITE_TIMEOUT,
 };
 use crate::net::Services;
+use crate::net::commit;
 use crate::net::listener::Stream;
 use crate::net::metrics::{Bound, Listener};
 use crate::platform::shutdown::Watch;
@@ -212,17 +213,19 @@ impl<S: Stream> Connection<'_, S> {
 
     /// Hands over the lines taken so far, waiting for room in the store's queue. Returns whether there was a batch.
     async fn submit(&mut self) -> bool {
-        let finished = self.session.finish_batch();
-        if finished.tally != Tally::default() {
-            self.services.metrics.events(Listener::Tcp, &finished.tally);
-        }
-        let Some((batch, lines)) = finished.batch else { return false };
+        let FinishedBatch { tally, batch } = self.session.finish_batch();
+        let Some((batch, lines)) = batch else {
+            if tally != Tally::default() {
+                commit::count_rejected(self.services, Listener::Tcp, tally);
+            }
+            return false;
+        };
         while self.under_way.len() >= TCP_BATCHES_UNDER_WAY_MAX {
             self.settle_next().await;
         }
-        match self.services.write_handle.submit(batch).await {
-            Ok(pending) => self.under_way.push_back((lines, Box::pin(pending.outcome()))),
-            Err(refusal) => self.settle(&lines, Err(refusal.into())),
+        match commit::submit(self.services, Listener::Tcp, batch, tally).await {
+            Ok(commit) => self.under_way.push_back((lines, Box::pin(commit))),
+            Err(refusal) => self.session.not_acknowledged(&lines, &refusal.into()),
         }
         true
     }
@@ -247,10 +250,7 @@ impl<S: Stream> Connection<'_, S> {
     fn settle(&mut self, lines: &BatchLines, outcome: Result<CommitAck, WriteError>) {
         match outcome {
             Ok(_) => self.session.counted(lines),
-            Err(error) => {
-                self.services.metrics.events_refused(Listener::Tcp, lines.accepted);
-                self.session.not_acknowledged(lines, &error);
-            }
+            Err(error) => self.session.not_acknowledged(lines, &error),
         }
     }
 

@@ -180,7 +180,10 @@ impl Session {
 
     /// The store has refused the batch of these lines, or it is not known whether it counted them.
     pub(super) fn not_acknowledged(&mut self, lines: &BatchLines, error: &WriteError) {
-        self.rejected = self.rejected.saturating_add(lines.accepted);
+        // What may be counted is neither accepted nor rejected.
+        if matches!(error, WriteError::Refused(_)) {
+            self.rejected = self.rejected.saturating_add(lines.accepted);
+        }
         let (first, last) = (lines.lines.start(), lines.lines.end());
         let one = first == last;
         let outcome = match (error, one) {

@@ -1,0 +1,132 @@
+//! A disk that hangs: a library is loaded into a real daemon, whose syncs sleep for as long as a file is there.
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "tests end where they go wrong")]
+#![expect(clippy::disallowed_methods, reason = "a test measures how long an answer takes")]
+
+mod support;
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use support::{Daemon, LINE, connect};
+use tallyd::limits::HTTP_WRITES_WAITING_MAX;
+
+/// What somebody who asks a daemon with a hung disk puts up with, on a machine with other work.
+const SOON: Duration = Duration::from_secs(3);
+
+/// The syncs of the C library: each waits until the file is gone.
+const LIBRARY: &str = r#"
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <unistd.h>
+#include <sys/syscall.h>
+static void hang(void) { while (access(getenv("HANG_WHILE"), F_OK) == 0) usleep(1000); }
+int fsync(int file) { hang(); return syscall(SYS_fsync, file); }
+int fdatasync(int file) { hang(); return syscall(SYS_fdatasync, file); }
+"#;
+
+/// Builds the library with the compiler that links Rust programs.
+fn library(directory: &Path) -> PathBuf {
+    let path = directory.join("hang.so");
+    let mut compiler = Command::new("cc")
+        .args(["-shared", "-fPIC", "-xc", "-", "-o"])
+        .arg(&path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("cc, which also links the tests");
+    let mut source = compiler.stdin.take().expect("standard input is piped");
+    source.write_all(LIBRARY.as_bytes()).expect("it reads");
+    drop(source);
+    assert!(compiler.wait().expect("it ends").success());
+    path
+}
+
+/// Sends one event; its answer is not read yet.
+fn write(address: SocketAddr) -> TcpStream {
+    let mut stream = connect(address);
+    let head = format!(
+        "POST /events HTTP/1.1\r\nhost: tallyd\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{LINE}",
+        LINE.len()
+    );
+    stream.write_all(head.as_bytes()).expect("it reads");
+    stream
+}
+
+fn answer(mut stream: TcpStream) -> String {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer, and the end of the connection");
+    answer
+}
+
+/// A daemon that syncs each write, and the file whose presence makes the syncs hang.
+fn daemon(directory: &Path) -> (Daemon, PathBuf) {
+    let hangs = directory.join("hangs");
+    let mut command = support::command(&directory.join("data"));
+    command.args(["--fsync", "always"]);
+    command.env("LD_PRELOAD", library(directory)).env("HANG_WHILE", &hangs);
+    let daemon = Daemon::spawn(&mut command);
+    let acknowledged = answer(write(daemon.http));
+    assert!(acknowledged.starts_with("HTTP/1.1 200 "), "{acknowledged}");
+    std::fs::write(&hangs, "").expect("a file");
+    (daemon, hangs)
+}
+
+/// Asks for the metrics until one of their lines is this.
+fn wait_for_metric(daemon: &Daemon, expected: &str) {
+    let begun = Instant::now();
+    while !daemon.get("/metrics").lines().any(|line| line == expected) {
+        assert!(begun.elapsed() < support::PATIENCE, "no {expected}: {}", daemon.get("/metrics"));
+    }
+}
+
+#[test]
+fn lines_of_a_client_that_went_away_are_in_the_metrics() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (daemon, hangs) = daemon(directory.path());
+    let accepted = |lines: u32| {
+        format!("tallyd_events_total{{listener=\"http\",kind=\"conversation\",outcome=\"accepted\"}} {lines}")
+    };
+    wait_for_metric(&daemon, &accepted(1));
+    let gone = write(daemon.http);
+    wait_for_metric(&daemon, "tallyd_journal_batches_total 2");
+    drop(gone);
+    std::fs::remove_file(hangs).expect("the file");
+    wait_for_metric(&daemon, &accepted(2));
+    assert_eq!(daemon.conversations(), 2);
+}
+
+#[test]
+fn a_hung_disk_holds_up_neither_health_nor_reports_and_writes_get_their_outcome() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (daemon, hangs) = daemon(directory.path());
+    let more = 100;
+    let writes: Vec<_> = (0..HTTP_WRITES_WAITING_MAX + more).map(|_| write(daemon.http)).collect();
+    for path in ["/health", "/ready", "/metrics", "/reports/conversations", "/stories"] {
+        let begun = Instant::now();
+        let body = daemon.get(path);
+        let took = begun.elapsed();
+        assert!(!body.is_empty() && took < SOON, "{path} took {took:?}: {body}");
+    }
+
+    let (mut refused, mut unknown) = (0, 0);
+    for answer in writes.into_iter().map(answer) {
+        let retries = answer.contains("retry-after: ");
+        match answer.split(' ').nth(1) {
+            Some("503") if retries && answer.contains("nothing was counted") => refused += 1,
+            Some("500") if !retries && answer.contains("not known whether") => unknown += 1,
+            _ => panic!("{answer}"),
+        }
+    }
+    assert!(refused > more && unknown > 0, "{refused} refused, {unknown} unknown");
+    let overloads = daemon.get("/metrics");
+    let none = "tallyd_overloads_total{bound=\"writes_waiting\"} 0\n";
+    assert!(!overloads.contains(none), "{overloads}");
+
+    // What was not refused counts once the disk goes on, and no more than that.
+    std::fs::remove_file(&hangs).expect("the file");
+    let again = answer(write(daemon.http));
+    assert!(again.starts_with("HTTP/1.1 200 "), "{again}");
+    assert_eq!(daemon.conversations(), 2 + unknown);
+}
