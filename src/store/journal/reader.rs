@@ -134,7 +134,7 @@ impl SegmentReader {
             return self.look_at_end("the record is longer than the file");
         };
         if !header.matches(store_id, record) {
-            return Ok(Found::Bad("the record does not match its checksum"));
+            return self.look_at_end("the record does not match its checksum");
         }
         if header.sequence > self.expected {
             return Ok(Found::Later(header.sequence));
@@ -181,14 +181,14 @@ impl SegmentReader {
     }
 
     /// The mark at the end of a sealed segment is written after the next segment is there, and never synced on
-    /// purpose: any first part of it, or nothing but zeros in its place, is an end as good as the whole mark.
+    /// purpose: any sectors of it, with zeros for the others, are an end as good as the whole mark.
     fn look_at_end(&mut self, otherwise: &'static str) -> Result<Found, JournalError> {
         let last = self.expected.previous();
         let mark =
             record::seal_mark(Place { store_id: self.store_id, sequence: self.expected, synced: last });
         let rest = self.fill(HEADER_BYTES.saturating_add(1))?;
-        let unwritten = rest.len() <= HEADER_BYTES && rest.iter().all(|byte| *byte == 0);
-        Ok(if mark.starts_with(rest) || unwritten { Found::End } else { Found::Bad(otherwise) })
+        let is_mark = rest.iter().zip(&mark).all(|(byte, due)| byte == due || *byte == 0);
+        Ok(if rest.len() <= HEADER_BYTES && is_mark { Found::End } else { Found::Bad(otherwise) })
     }
 
     /// The next `wanted` bytes from the reader's place on, or as many as the file has.

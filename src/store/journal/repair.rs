@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | fewer bytes than a segment's header, or one of zeros and no more | a segment that was being made | made anew |
 //! | no good record behind it: a part of one, zeros, old garbage, a flipped bit in the last record | torn tail | cut |
-//! | a good record behind it that was made before this place was synced, and a stretch of zeros at this place | a power cut that took some pages and not others | cut |
+//! | a good record behind it that was made before this place was synced, and a sector of zeros at this place | a power cut that took some pages and not others | cut |
 //! | any other good record behind it | damage | refused |
 //! | a good record of a later number right here | records are missing | refused |
 //! | a good record that cannot be decoded | damage | refused, by the reader |
@@ -114,14 +114,14 @@ fn examine(disk: &Disk, newest: &SegmentInfo, store_id: StoreId) -> Result<Optio
 
 /// What the bad place that the reader stands at is: the words for a torn tail, or an error.
 fn judge(reader: &mut SegmentReader, what: &'static str) -> Result<&'static str, JournalError> {
-    let (store_id, due) = (reader.store_id(), reader.next_sequence());
+    let (store_id, due, offset) = (reader.store_id(), reader.next_sequence(), reader.offset());
     let rest = reader.rest()?;
     let Some(behind) = good_records_behind(rest, store_id, due) else { return Ok(what) };
-    let hole = rest.get(..behind.first_at).is_some_and(has_unwritten_sector);
+    let hole = rest.get(..behind.first_at).is_some_and(|bad| has_unwritten_sector(bad, offset));
     if hole && behind.synced_max < due {
         return Ok("a power cut left a hole before records that were not synced");
     }
-    let place = reader.offset().saturating_add(u64::try_from(behind.first_at).unwrap_or(u64::MAX));
+    let place = offset.saturating_add(u64::try_from(behind.first_at).unwrap_or(u64::MAX));
     Err(reader.damaged(&format!("{what}, but record {} at byte {place} behind it is good", behind.first)))
 }
 
@@ -161,11 +161,18 @@ fn good_record(bytes: &[u8], store_id: StoreId, due: Sequence) -> Option<(Header
     (header.sequence >= due && header.matches(store_id, record)).then_some((header, length))
 }
 
-fn has_unwritten_sector(bytes: &[u8]) -> bool {
+/// Whether a stretch of zeros that begins at `offset` of the file, or further on, is a sector that was never written.
+fn has_unwritten_sector(bytes: &[u8], offset: u64) -> bool {
+    let is_zero = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
+    // The front of the first sector may hold what was synced before.
+    let in_sector = usize::try_from(offset).unwrap_or(usize::MAX) % SECTOR_BYTES;
+    let first = bytes.get(..SECTOR_BYTES.saturating_sub(in_sector));
     // What a record holds is never so many zeros on end. A bad part that is shorter must be zeros throughout.
     let mut zeros = 0_usize;
-    bytes.iter().any(|byte| {
-        zeros = if *byte == 0 { zeros.saturating_add(1) } else { 0 };
-        zeros >= SECTOR_BYTES
-    }) || bytes.iter().all(|byte| *byte == 0)
+    first.is_some_and(is_zero)
+        || is_zero(bytes)
+        || bytes.iter().any(|byte| {
+            zeros = if *byte == 0 { zeros.saturating_add(1) } else { 0 };
+            zeros >= SECTOR_BYTES
+        })
 }

@@ -13,6 +13,8 @@
 //! INVARIANT: a refusal has changed nothing on the disk, but for a torn end that was cut.
 
 #[cfg(test)]
+mod power_tests;
+#[cfg(test)]
 pub(super) mod testing;
 #[cfg(test)]
 mod tests;
@@ -63,6 +65,8 @@ pub fn recover(
         Found::Snapshots(found) => found,
         Found::Nothing => create(disk, data_dir, new_store_id)?,
     };
+    // Whoever wrote what was found may have died before the names were durable.
+    disk.sync_directory(&data_dir.join(names::FOLDER))?;
     let mut chosen = choose(disk, data_dir, &found, progress)?;
     let store_id = chosen.manifest.store_id;
     let outcome = repair(disk, data_dir, store_id).and_then(|torn| {

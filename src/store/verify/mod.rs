@@ -20,7 +20,7 @@ use crate::model::calendar::HourRange;
 use crate::model::catalogue::total_series;
 use crate::model::event::Metric;
 use crate::platform::disk::Disk;
-use crate::store::journal::{self, JournalError, Record, SegmentReader, StoreId, TornTail};
+use crate::store::journal::{self, JournalError, Record, SegmentReader, Sequence, StoreId, TornTail};
 use crate::store::snapshot::manifest::Manifest;
 use crate::store::snapshot::names::{self, FileName};
 use crate::store::snapshot::part::PartReader;
@@ -37,9 +37,10 @@ const SNAPSHOT_HELP: &str =
 pub fn verify(disk: &Disk, data_dir: &Path, progress: &mut dyn FnMut()) -> Result<VerifyReport, OpenError> {
     let (held, found) = recover::find_for_reading(disk, data_dir)?;
     let mut report = VerifyReport::default();
-    let store_id = check_snapshots(disk, data_dir, &found, &mut report)?;
-    if let Some(store_id) = store_id {
-        check_journal(disk, &data_dir.join(JOURNAL_FOLDER), store_id, &mut report)?;
+    let manifests = check_snapshots(disk, data_dir, &found, &mut report)?;
+    if let (Some(newest), Some(oldest)) = (manifests.first(), manifests.last()) {
+        let needed = oldest.position.next();
+        check_journal(disk, &data_dir.join(JOURNAL_FOLDER), (newest.store_id, needed), &mut report)?;
     }
     match recover::choose(disk, data_dir, &found, progress) {
         Ok(chosen) => load_as_restart(disk, data_dir, chosen, &mut report),
@@ -51,15 +52,15 @@ pub fn verify(disk: &Disk, data_dir: &Path, progress: &mut dyn FnMut()) -> Resul
     Ok(report)
 }
 
-/// Reads every file that a manifest lists. Gives the store id of the newest manifest that is readable.
+/// Reads every file that a manifest lists. Gives the manifests that are readable, newest first.
 fn check_snapshots(
     disk: &Disk,
     data_dir: &Path,
     found: &Snapshots,
     report: &mut VerifyReport,
-) -> Result<Option<StoreId>, OpenError> {
+) -> Result<Vec<Manifest>, OpenError> {
     let folder = data_dir.join(names::FOLDER);
-    let mut store_id = None;
+    let mut manifests = Vec::new();
     let mut checked: HashSet<FileName> = HashSet::new();
     for generation in &found.manifests {
         checked.insert(FileName::Manifest(*generation));
@@ -70,7 +71,6 @@ fn check_snapshots(
                 continue;
             }
         };
-        store_id = store_id.or(Some(manifest.store_id));
         let faults_before = report.faults.len();
         for file in manifest.files() {
             checked.insert(file.name);
@@ -81,12 +81,13 @@ fn check_snapshots(
         if report.faults.len() == faults_before {
             report.snapshots.push(generation.get());
         }
+        manifests.push(manifest);
     }
     report.files = length(checked.len());
     let listed = disk.list(&folder)?;
     let known: HashSet<String> = checked.iter().map(FileName::to_string).collect();
     report.unlisted_files = length(listed.iter().filter(|entry| !known.contains(&entry.name)).count());
-    Ok(store_id)
+    Ok(manifests)
 }
 
 fn check_file(
@@ -104,11 +105,12 @@ fn check_file(
     Ok(())
 }
 
-/// Reads every record of every segment.
+/// Reads every record of every segment. Before the first record that a snapshot needs, any may be missing: segments are
+/// removed without a sync.
 fn check_journal(
     disk: &Disk,
     folder: &Path,
-    store_id: StoreId,
+    (store_id, needed): (StoreId, Sequence),
     report: &mut VerifyReport,
 ) -> Result<(), OpenError> {
     match journal::find_torn_tail(disk, folder, store_id) {
@@ -118,7 +120,8 @@ fn check_journal(
     let mut expected = None;
     for segment in journal::segments(disk, folder)? {
         report.segments = report.segments.saturating_add(1);
-        if let Some(missing) = expected.filter(|expected| *expected != segment.first_sequence) {
+        let is_due = |due: &Sequence| *due == segment.first_sequence || segment.first_sequence <= needed;
+        if let Some(missing) = expected.filter(|due| !is_due(due)) {
             let found = segment.first_sequence;
             let gap = JournalError::Gap { missing, found, segment: segment.path.clone() };
             report.faults.push(journal_fault(gap));

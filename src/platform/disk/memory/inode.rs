@@ -185,16 +185,15 @@ impl DirectoryInode {
     }
 
     pub(super) fn sync(&mut self) {
-        for change in self.unsynced.drain(..) {
-            change.apply(&mut self.durable);
-        }
+        self.durable.clone_from(&self.entries);
+        self.unsynced.clear();
     }
 
-    /// Writes some of the changes and loses the others for good.
+    /// Writes some of the changes; all of them stay unsynced, as a file system with a journal keeps them.
     pub(super) fn fail_sync(&mut self, random: &mut Random) {
         let mode = random.below(4);
         let kept = random.below(self.unsynced.len() + 1);
-        for (at, change) in self.unsynced.drain(..).enumerate() {
+        for (at, change) in self.unsynced.iter().enumerate() {
             let is_kept = match mode {
                 0 => true,
                 1 => false,
@@ -209,6 +208,7 @@ impl DirectoryInode {
 
     pub(super) fn cut_power(&mut self, random: &mut Random) {
         self.fail_sync(random);
+        self.unsynced.clear();
         self.entries.clone_from(&self.durable);
     }
 }

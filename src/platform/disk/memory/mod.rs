@@ -3,8 +3,8 @@
 //!
 //! - Content is durable once its file is synced, a name once its directory is. [`MemoryDisk::cut_power`] keeps, of
 //!   everything else, what the seed says: all, nothing, a first part torn at any byte, or any set of sectors and names.
-//! - A sync that fails writes some sectors, or names, and loses the rest: they are still read, count as clean for the
-//!   next sync, and a power cut (or [`super::DiskFile::drop_cache`]) shows what the disk has instead.
+//! - A sync of a file that fails writes some sectors and loses the rest: they are still read, count as clean for the next
+//!   sync, and a power cut (or [`super::DiskFile::drop_cache`]) shows what the disk has instead.
 //! - Reads and writes are short or interrupted now and then.
 //!
 //! INVARIANT: once the power is off, nothing changes any more until [`MemoryDisk::cut_power`] has turned it on.
@@ -48,6 +48,11 @@ impl MemoryDisk {
     pub fn turn_off_after(&self, operations: u64) {
         let mut image = self.image();
         image.off_at = Some(image.operations.saturating_add(operations));
+    }
+
+    /// Turns the power on, or takes back that it will go off, without the loss of a power cut.
+    pub fn turn_on(&self) {
+        self.image().off_at = None;
     }
 
     /// Whether the power is off.

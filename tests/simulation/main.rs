@@ -1,0 +1,122 @@
+//! The store, simulated: its real code, stepped, on disks in memory that crash and fail as Linux may, from a seed;
+//! every count held against a plain model.
+//!
+//! ```text
+//! TALLYD_SIM_ROUNDS=1000000 TALLYD_SIM_SEED=1 cargo test --release --test simulation -- --nocapture rounds
+//! ```
+//! runs so many rounds from that seed and prints rounds per second. A round that fails prints its own seed and what
+//! happened in it; `TALLYD_SIM_ROUND=SEED` runs that one alone. `tests/simulation/breakages.sh` shows that it can fail.
+#![expect(
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test may fail by panic, and prints its seed"
+)]
+
+mod faults;
+mod model;
+mod node;
+mod random;
+mod workload;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use random::Random;
+use world::World;
+
+/// Rounds of `cargo test`, and their seed.
+const ROUNDS: u64 = 200;
+const SEED: u64 = 1;
+
+/// Rounds that once failed, and why. A seed stands for another round once the workload changes, so each fault has a test
+/// of its own, too, in `src/store/recover/power_tests.rs` or beside the code that was mended.
+const FOUND: [(u64, &str); 6] = [
+    (15_897_925_802_583_272_582, "a start after a failed sync believed the page cache"),
+    (8_918_304_299_997_121_426, "a refused batch came back: its undoing was not synced"),
+    (
+        16_490_264_502_457_544_819,
+        "a seal mark that crossed a sector and was written in part refused the start",
+    ),
+    (1_398_114_882_862_688_953, "a hole that began within a sector refused the start"),
+    (11_877_382_311_623_396_833, "a start relied on a manifest whose name was not durable"),
+    (12_297_473_015_843_030_252, "verify reported a gap among segments that nothing needs"),
+];
+
+fn from_environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
+}
+
+/// Runs a round; `Err` with what went wrong.
+fn run(seed: u64, nodes: u64, is_traced: bool) -> Result<World, (World, String)> {
+    let mut world = World::new(seed, nodes, is_traced);
+    match catch_unwind(AssertUnwindSafe(|| world.run())) {
+        Ok(Ok(())) => Ok(world),
+        Ok(Err(fault)) => Err((world, fault)),
+        Err(_) => Err((world, "a panic, see above".to_owned())),
+    }
+}
+
+/// Runs a round, and again with a trace where it fails.
+fn round(seed: u64, nodes: u64) {
+    let Err((_, fault)) = run(seed, nodes, false) else { return };
+    let again = match run(seed, nodes, true) {
+        Ok(_) => "nothing went wrong the second time".to_owned(),
+        Err((world, again)) => {
+            let traces = world.nodes().iter().map(|node| format!("--- a node\n{}", node.trace()));
+            format!("{}{again}", traces.collect::<String>())
+        }
+    };
+    panic!("round {seed}: {fault}\n{again}\nTALLYD_SIM_ROUND={seed} runs it alone");
+}
+
+#[test]
+fn rounds() {
+    if let Some(seed) = from_environment("TALLYD_SIM_ROUND") {
+        round(seed, 1);
+        return;
+    }
+    let count = from_environment("TALLYD_SIM_ROUNDS").unwrap_or(ROUNDS);
+    let seed = from_environment("TALLYD_SIM_SEED").unwrap_or(SEED);
+    eprintln!("TALLYD_SIM_ROUNDS={count} TALLYD_SIM_SEED={seed}");
+    let clock = tallyd::platform::clock::Clock::system();
+    let mut seeds = Random::new(seed);
+    for number in 1..=count {
+        let seed = seeds.next();
+        let is_right = catch_unwind(|| round(seed, 1)).is_ok();
+        assert!(is_right, "round {number} of {count} failed: TALLYD_SIM_ROUND={seed}");
+    }
+    let ms = u64::try_from(clock.monotonic().as_millis()).unwrap().max(1);
+    eprintln!("{count} rounds in {}.{} s, {} a second", ms / 1000, ms % 1000 / 100, count * 1000 / ms);
+}
+
+#[test]
+fn found_faults_are_mended() {
+    for (seed, what) in FOUND {
+        assert!(catch_unwind(|| round(seed, 1)).is_ok(), "again: {what}");
+    }
+}
+
+#[test]
+fn two_nodes_live_in_one_run() {
+    let mut seeds = Random::new(2);
+    for _ in 0..10 {
+        round(seeds.next(), 2);
+    }
+}
+
+#[test]
+fn round_is_the_same_from_the_same_seed() {
+    let mut seeds = Random::new(3);
+    for _ in 0..4 {
+        let seed = seeds.next();
+        let [one, two] = [(); 2].map(|()| run(seed, 2, true).unwrap_or_else(|(_, fault)| panic!("{fault}")));
+        for (a, b) in one.nodes().iter().zip(two.nodes()) {
+            assert_eq!(a.trace(), b.trace());
+            assert_eq!(a.disk().files(), b.disk().files());
+        }
+    }
+}
