@@ -168,6 +168,12 @@ pub const SNAPSHOT_INTERVAL_RANGE: (Duration, Duration) = (Duration::from_secs(1
 /// Farthest ahead of the clock that an event may be allowed to be.
 pub const MAX_FUTURE_MAX: Duration = Duration::from_hours(366 * 24);
 
+/// Least memory that counters, names and stories may be limited to, in bytes.
+pub const MEMORY_LIMIT_MIN: u64 = 64 * 1024 * 1024;
+/// Memory, in bytes, that is left to all but counters, names and stories where no limit is given: bodies, queues, folds,
+/// answers and connections.
+pub const MEMORY_BESIDE_COUNTERS: u64 = 1024 * 1024 * 1024;
+
 // Both ports (`net/listener.rs`).
 
 /// First pause of an accept loop that has run out of descriptors or memory.

@@ -251,6 +251,8 @@ fn parts_of_the_code() -> Arrows {
             arrows.entry(format!("{}/{part}", source.room())).or_default().extend(used);
         }
     }
+    // A part that uses no other one has no row.
+    arrows.retain(|_, used| !used.is_empty());
     arrows
 }
 

@@ -20,6 +20,7 @@ use tallyd::daemon::config::options::Key;
 use tallyd::daemon::config::{Config, Given};
 use tallyd::daemon::{self, Running};
 use tallyd::model::calendar::{ZoneDatabase, Zones};
+use tallyd::model::memory::MemoryCeiling;
 use tallyd::net::Services;
 use tallyd::net::auth::Auth;
 use tallyd::net::metrics::Metrics;
@@ -204,6 +205,11 @@ fn one_connection_too_many_is_told_so() {
         write_handle: store.write_handle(),
         catalogue: Arc::clone(store.catalogue()),
         counters: Arc::clone(store.counters()),
+        memory: Arc::new(MemoryCeiling::new(
+            u64::MAX,
+            Arc::clone(store.catalogue()),
+            Arc::clone(store.counters()),
+        )),
         store_status: store.status(),
         auth: Arc::new(Auth::default()),
         metrics: Arc::new(Metrics::new()),

@@ -6,6 +6,7 @@
 
 pub mod config;
 mod error;
+mod memory;
 mod ports;
 mod probe;
 mod recovery;
@@ -105,6 +106,7 @@ fn assemble(config: Config) -> Result<Running, DaemonError> {
         write_handle: store.write_handle(),
         catalogue: Arc::clone(store.catalogue()),
         counters: Arc::clone(store.counters()),
+        memory: memory::ceiling(config.memory_limit, &store),
         store_status: store.status(),
         auth: Arc::clone(&config.auth),
         metrics: Arc::clone(&metrics),

@@ -9,4 +9,5 @@ pub mod counters;
 pub mod event;
 pub mod excerpt;
 pub(crate) mod hash;
+pub mod memory;
 mod table;

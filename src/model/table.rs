@@ -25,6 +25,11 @@ impl<T: Default> Table<T> {
         capacity.div_ceil(CHUNK_ENTRIES) * size_of::<OnceLock<Box<[T]>>>()
     }
 
+    /// Bytes of the entries that are allocated where those below `end` are in use.
+    pub(crate) const fn chunk_bytes(end: usize) -> usize {
+        end.next_multiple_of(CHUNK_ENTRIES) * size_of::<T>()
+    }
+
     /// The entry, if its chunk has been made. Never blocks.
     #[inline]
     pub(crate) fn get(&self, index: usize) -> Option<&T> {

@@ -15,6 +15,7 @@ use std::time::Duration;
 use crate::model::calendar::Zones;
 use crate::model::catalogue::Catalogue;
 use crate::model::counters::Counters;
+use crate::model::memory::MemoryCeiling;
 use crate::platform::clock::Clock;
 use crate::store::{Status, WriteHandle};
 use auth::Auth;
@@ -29,6 +30,8 @@ pub struct Services {
     pub catalogue: Arc<Catalogue>,
     /// What is counted.
     pub counters: Arc<Counters>,
+    /// How much memory they may take.
+    pub memory: Arc<MemoryCeiling>,
     /// How the store is.
     pub store_status: Arc<Status>,
     /// Who may do what.

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod descriptors;
 pub mod disk;
 pub mod logging;
+pub mod memory;
 pub mod shutdown;
 pub mod systemd;
 pub mod zoneinfo;

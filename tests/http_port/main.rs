@@ -10,6 +10,7 @@
 
 mod access;
 mod bounds;
+mod memory;
 mod reads;
 mod stories;
 mod support;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tallyd::model::calendar::{ZoneDatabase, Zones};
+use tallyd::model::memory::MemoryCeiling;
 use tallyd::net::Services;
 use tallyd::net::auth::Auth;
 use tallyd::net::http::{self, Limits};
@@ -38,6 +39,11 @@ impl Port {
     }
 
     pub(crate) async fn with(auth: Auth, limits: Limits) -> Self {
+        Self::below(auth, limits, |_| u64::MAX).await
+    }
+
+    /// With a ceiling of memory, made of what an empty store takes.
+    pub(crate) async fn below(auth: Auth, limits: Limits, ceiling: impl FnOnce(u64) -> u64) -> Self {
         let data_dir = tempfile::tempdir().unwrap();
         let options = StoreOptions {
             data_dir: data_dir.path().to_path_buf(),
@@ -47,10 +53,14 @@ impl Port {
             clock: Clock::manual(NOW_UNIX_NANOS),
         };
         let (store, _) = Store::open(options, &mut || {}).unwrap();
+        let memory =
+            |bytes| MemoryCeiling::new(bytes, Arc::clone(store.catalogue()), Arc::clone(store.counters()));
+        let used = memory(0).used_bytes();
         let services = Services {
             write_handle: store.write_handle(),
             catalogue: Arc::clone(store.catalogue()),
             counters: Arc::clone(store.counters()),
+            memory: Arc::new(memory(ceiling(used))),
             store_status: store.status(),
             auth: Arc::new(auth),
             metrics: Arc::new(Metrics::new()),

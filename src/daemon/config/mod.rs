@@ -6,6 +6,7 @@
 mod duration;
 pub mod options;
 mod raw;
+mod size;
 mod tokens;
 
 use std::fmt;
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::limits::{MAX_FUTURE_MAX, SNAPSHOT_INTERVAL_RANGE};
+use crate::limits::{MAX_FUTURE_MAX, MEMORY_BESIDE_COUNTERS, MEMORY_LIMIT_MIN, SNAPSHOT_INTERVAL_RANGE};
 use crate::net::auth::Auth;
 use crate::platform::logging::{LogFilter, LogFormat};
 use crate::platform::zoneinfo::DIRECTORY_VARIABLE;
@@ -65,6 +66,36 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
+/// How much memory counters, names and stories may take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MemoryLimit {
+    /// A share of what the machine or the control group has.
+    Auto,
+    /// That many bytes, at least [`MEMORY_LIMIT_MIN`].
+    Bytes(u64),
+}
+
+impl MemoryLimit {
+    fn parse(text: &str) -> Option<Self> {
+        if text == "auto" {
+            return Some(Self::Auto);
+        }
+        size::parse(text).filter(|bytes| *bytes >= MEMORY_LIMIT_MIN).map(Self::Bytes)
+    }
+
+    /// The limit in bytes where the machine or the control group has so many. By default four fifths, less what all
+    /// else takes at most; on a small machine a quarter.
+    pub fn of_available(self, available: u64) -> u64 {
+        match self {
+            Self::Auto => (available / 5 * 4)
+                .saturating_sub(MEMORY_BESIDE_COUNTERS)
+                .max(available / 4)
+                .max(MEMORY_LIMIT_MIN),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
 /// The daemon's configuration; every value is in its range.
 #[derive(Debug)]
 pub struct Config {
@@ -80,6 +111,8 @@ pub struct Config {
     pub fsync: Fsync,
     /// How far ahead of the clock an event may be, up to [`MAX_FUTURE_MAX`].
     pub max_future: Duration,
+    /// Most memory of counters, names and stories.
+    pub memory_limit: MemoryLimit,
     /// The tokens as they were when the configuration was read.
     pub auth: Arc<Auth>,
     /// Where to read the tokens again.
@@ -110,6 +143,7 @@ impl Config {
         let fsync = check.value(Key::Fsync, fsync);
         let max_future =
             check.value(Key::MaxFuture, |text| duration_within(text, Duration::ZERO, MAX_FUTURE_MAX));
+        let memory_limit = check.value(Key::MemoryLimit, MemoryLimit::parse);
         let tokens_file = check.value(Key::TokensFile, path);
         let log = check.value(Key::Log, LogFilter::parse);
         let log_format = check.value(Key::LogFormat, LogFormat::parse);
@@ -131,6 +165,7 @@ impl Config {
                 snapshot_interval: snapshot_interval?,
                 fsync: fsync?,
                 max_future: max_future?,
+                memory_limit: memory_limit?,
                 auth: Arc::new(auth),
                 token_sources,
                 zone_dir: environment(DIRECTORY_VARIABLE).map(PathBuf::from),
@@ -173,6 +208,7 @@ fn range_of(key: Key) -> &'static str {
     match key {
         Key::SnapshotInterval => ", from 1s to 24h",
         Key::MaxFuture => ", up to 366d",
+        Key::MemoryLimit => ", at least 64MiB",
         _ => "",
     }
 }

@@ -19,6 +19,8 @@ pub enum Key {
     Fsync,
     /// How far ahead of the clock an event may be.
     MaxFuture,
+    /// How much memory counters may take.
+    MemoryLimit,
     /// The file of access tokens.
     TokensFile,
     /// What is logged.
@@ -61,7 +63,7 @@ const ADDRESS: &str =
 const DURATION: &str = "a whole number and a unit such as 500ms, 60s, 5m or 1h; without a unit it is seconds";
 
 /// Every option, in the order of [`Key`] and of `--help`.
-pub const OPTIONS: [OptionSpec; 9] = [
+pub const OPTIONS: [OptionSpec; 10] = [
     OptionSpec {
         key: Key::HttpListen,
         name: "http-listen",
@@ -110,6 +112,16 @@ pub const OPTIONS: [OptionSpec; 9] = [
         default: Some("1h"),
         takes: DURATION,
         help: "How far ahead of this machine's clock an event may be, 0s to 366d",
+    },
+    OptionSpec {
+        key: Key::MemoryLimit,
+        name: "memory-limit",
+        value_name: "SIZE",
+        default: Some("auto"),
+        takes: "a whole number and a unit such as 512MiB or 8GiB, or `auto`",
+        help: "Memory of counters, names and stories past which new counters are refused while known ones go on, at \
+               least 64MiB; `auto` for 80 % of the machine's or the control group's memory, less 1 GiB, but at \
+               least a quarter of it",
     },
     OptionSpec {
         key: Key::TokensFile,

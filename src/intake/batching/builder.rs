@@ -11,6 +11,7 @@ use crate::model::calendar::Hour;
 use crate::model::catalogue::Catalogue;
 use crate::model::catalogue::index::{IdHashes, Interned, StoryCounter, View};
 use crate::model::event::{Event, EventDetails, EventKind, Metric, Node, SeriesKey, StoryId};
+use crate::model::memory::MemoryCeiling;
 
 /// Adds events to one `Parsed` during one call of a parser.
 #[derive(Debug)]
@@ -21,12 +22,19 @@ pub(super) struct BatchBuilder<'p> {
     /// A story was deleted since the batch was begun: a series that is durable now need not be so as of the batch's
     /// `deletions`, so every series that is added is defined.
     is_outdated: bool,
+    /// The ceiling of memory, where it is reached: only what takes no memory is added then.
+    reached: Option<&'p MemoryCeiling>,
     stamps: Stamp,
 }
 
 impl<'p> BatchBuilder<'p> {
     /// Begins to add to `parsed`.
-    pub(super) fn begin(catalogue: &'p Catalogue, view: &'p mut View, parsed: &'p mut Parsed) -> Self {
+    pub(super) fn begin(
+        catalogue: &'p Catalogue,
+        ceiling: Option<&'p MemoryCeiling>,
+        view: &'p mut View,
+        parsed: &'p mut Parsed,
+    ) -> Self {
         // Read before any series is looked up. So a series that is seen as durable is so as of this count, unless the count
         // has moved on; the sequencer sees that.
         let deletions = catalogue.deletions();
@@ -41,7 +49,8 @@ impl<'p> BatchBuilder<'p> {
         let is_fine = parsed.tally.accepted() == 0 || parsed.all_finer_than_millisecond;
         let stamps = if is_fine { Stamp::Finer } else { Stamp::Coarse };
         let is_outdated = parsed.batch.deletions != deletions;
-        Self { catalogue, view, parsed, is_outdated, stamps }
+        let reached = ceiling.filter(|ceiling| ceiling.is_reached());
+        Self { catalogue, view, parsed, is_outdated, reached, stamps }
     }
 
     /// The result that this builder fills.
@@ -73,9 +82,13 @@ impl<'p> BatchBuilder<'p> {
             self.parsed.tally.accepted() != 0 && self.stamps == Stamp::Finer;
     }
 
-    /// Adds an event whose series the index knows. `false`, with nothing done, where it does not.
+    /// Adds an event whose series the index knows. `false`, with nothing done, where it does not, or where there is no
+    /// memory for what may be a new cell.
     #[inline]
     pub(super) fn add_known(&mut self, head: &Head<'_>, hashes: IdHashes, tail: EventTail) -> bool {
+        if self.reached.is_some() {
+            return false;
+        }
         let Some(story) = self.view.story(hashes, head.story) else { return false };
         let series = match (head.kind, head.node) {
             (EventKind::Message, _) => story.series_of(StoryCounter::Messages, head.source),
@@ -105,7 +118,7 @@ impl<'p> BatchBuilder<'p> {
     /// Adds an event of the fast path whose series may be new.
     ///
     /// # Errors
-    /// `CatalogueFull`.
+    /// `CatalogueFull`, `MemoryFull`.
     pub(super) fn add_new(
         &mut self,
         key: &SeriesKey,
@@ -121,7 +134,7 @@ impl<'p> BatchBuilder<'p> {
     /// Adds an event of the complete grammar.
     ///
     /// # Errors
-    /// `CatalogueFull`.
+    /// `CatalogueFull`, `MemoryFull`.
     pub(super) fn add_event(&mut self, Reading { event, stamp }: Reading<'_>) -> Result<(), LineError> {
         let Event { story, source, what, count, hour, story_name } = event;
         let (kind, metric) = match &what {
@@ -130,6 +143,14 @@ impl<'p> BatchBuilder<'p> {
             EventDetails::Interaction { node, .. } => (EventKind::Interaction, Metric::Interaction(*node)),
         };
         let is_paid = matches!(what, EventDetails::Conversation { paid: true });
+        if let Some(ceiling) = self.reached {
+            let node_name = match &what {
+                EventDetails::Interaction { node, name: Some(name) } => Some((Some(*node), &**name)),
+                _ => None,
+            };
+            let names = story_name.iter().map(|name| (None, &**name)).chain(node_name);
+            self.refuse_new_names(ceiling, story, names)?;
+        }
         self.add(&SeriesKey { story, source, metric }, is_paid, (hour, count))?;
         if let Some(name) = story_name {
             self.rename(story, None, &name);
@@ -143,6 +164,13 @@ impl<'p> BatchBuilder<'p> {
 
     /// Adds to a series, and to the paid one beside it.
     fn add(&mut self, key: &SeriesKey, is_paid: bool, (hour, count): (Hour, u32)) -> Result<(), LineError> {
+        if let Some(ceiling) = self.reached {
+            self.refuse_new_cell(ceiling, key, (hour, count))?;
+            if is_paid {
+                let paid = SeriesKey { metric: Metric::PaidConversations, ..*key };
+                self.refuse_new_cell(ceiling, &paid, (hour, paid_count(count)))?;
+            }
+        }
         let series = self.intern(key)?;
         let paid_key = SeriesKey { metric: Metric::PaidConversations, ..*key };
         let paid = if is_paid { Some(self.intern(&paid_key)?) } else { None };
@@ -153,6 +181,35 @@ impl<'p> BatchBuilder<'p> {
             self.increment(paid.id, hour, paid_count(count));
         }
         Ok(())
+    }
+
+    /// Refuses a count that would be the first one of its series in that hour.
+    fn refuse_new_cell(
+        &self,
+        ceiling: &MemoryCeiling,
+        key: &SeriesKey,
+        (hour, count): (Hour, u32),
+    ) -> Result<(), LineError> {
+        let series = self.view.series(key);
+        if series.is_some_and(|series| count == 0 || ceiling.has_cell(series.id, hour)) {
+            return Ok(());
+        }
+        ceiling.note_refused();
+        Err(LineError::whole(LineErrorKind::MemoryFull { what: "a new counter" }))
+    }
+
+    /// Refuses names other than those that are known.
+    fn refuse_new_names<'n>(
+        &self,
+        ceiling: &MemoryCeiling,
+        story: StoryId,
+        mut names: impl Iterator<Item = (Option<Node>, &'n str)>,
+    ) -> Result<(), LineError> {
+        if names.all(|(node, name)| self.catalogue.shows_name(story, node, name)) {
+            return Ok(());
+        }
+        ceiling.note_refused();
+        Err(LineError::whole(LineErrorKind::MemoryFull { what: "a new name" }))
     }
 
     fn intern(&self, key: &SeriesKey) -> Result<Interned, LineError> {

@@ -27,6 +27,7 @@ use crate::model::batch::{Batch, SeriesId};
 use crate::model::catalogue::Catalogue;
 use crate::model::catalogue::index::View;
 use crate::model::event::EventKind;
+use crate::model::memory::MemoryCeiling;
 
 use builder::BatchBuilder;
 use lines::LineBatcher;
@@ -35,6 +36,7 @@ use lines::LineBatcher;
 #[derive(Debug)]
 pub struct Parser {
     catalogue: Arc<Catalogue>,
+    ceiling: Option<Arc<MemoryCeiling>>,
     /// The catalogue's index as it was at the last call.
     view: View,
     precision: Option<Precision>,
@@ -136,7 +138,13 @@ impl Parser {
     /// A parser that interns into `catalogue`, with the default precisions.
     pub fn new(catalogue: Arc<Catalogue>) -> Self {
         let view = View::new(catalogue.index());
-        Self { catalogue, view, precision: None, lines: 0, skipping: false }
+        Self { catalogue, ceiling: None, view, precision: None, lines: 0, skipping: false }
+    }
+
+    /// The same, which refuses what needs new memory while the ceiling is reached.
+    #[must_use]
+    pub fn below(self, ceiling: Arc<MemoryCeiling>) -> Self {
+        Self { ceiling: Some(ceiling), ..self }
     }
 
     /// Sets the unit of the integer timestamps that follow on the stream, line protocol's and JSON's.
@@ -213,7 +221,7 @@ impl Parser {
 
     /// Begins to fill `parsed`.
     fn batcher<'p>(&'p mut self, times: TimeRules, parsed: &'p mut Parsed) -> LineBatcher<'p> {
-        let builder = BatchBuilder::begin(&self.catalogue, &mut self.view, parsed);
+        let builder = BatchBuilder::begin(&self.catalogue, self.ceiling.as_deref(), &mut self.view, parsed);
         LineBatcher { builder, times, lines: self.lines }
     }
 }

@@ -195,4 +195,8 @@ pub enum LineErrorKind {
     // ---- bounds of the catalogue
     #[error("{what}")]
     CatalogueFull { what: Box<str> },
+    #[error(
+        "this needs memory for {what}, and all of `memory-limit` is in use; what is counted already goes on"
+    )]
+    MemoryFull { what: &'static str },
 }

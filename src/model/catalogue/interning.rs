@@ -21,7 +21,6 @@ pub(super) struct Interning {
     released: VecDeque<u32>,
     /// New stories that were refused.
     refusals: u32,
-    pub(super) nodes_end: u32,
     /// Rows of nodes that were freed.
     pub(super) nodes_free: Vec<u32>,
 }
@@ -113,7 +112,7 @@ impl Catalogue {
         let mut inner = story.write();
         let place = u32::try_from(inner.nodes.len()).unwrap_or(u32::MAX);
         let added = if inner.nodes.len() < limits.nodes_per_story {
-            let row = interning.nodes_free.pop().unwrap_or(interning.nodes_end);
+            let row = interning.nodes_free.pop().unwrap_or_else(|| self.nodes_end.load(Ordering::Relaxed));
             let added = self.index.add_node(row, story.id_and_tenancy(), node, (story.number(), place));
             added.map(|()| row).ok_or(CatalogueFull::AllNodes(NODES_MAX))
         } else {
@@ -121,7 +120,7 @@ impl Catalogue {
         };
         match added {
             Ok(row) => {
-                interning.nodes_end = interning.nodes_end.max(row + 1);
+                self.nodes_end.fetch_max(row + 1, Ordering::Relaxed);
                 inner.add_node(node, row);
             }
             Err(_) => interning.release_if_empty(story, &mut inner),

@@ -20,7 +20,7 @@ mod word;
 
 use std::hash::BuildHasher as _;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use foldhash::fast::RandomState;
@@ -31,7 +31,7 @@ use crate::model::event::{Metric, Node, SeriesKey, Source, StoryId};
 use crate::model::table::Table;
 use index::{Index, Interned, Link, NodeRow, StoryCounter};
 use interning::Interning;
-use story::StoryState;
+use story::{NODE_BYTES, STORY_BYTES, StoryState};
 pub use story::{NodeEntry, Story};
 use word::{Counter, LinkPlace};
 
@@ -55,11 +55,14 @@ pub struct Catalogue {
     places: Table<AtomicU64>,
     interning: Mutex<Interning>,
     stories_end: AtomicU32,
+    /// One more than the greatest number of a node's row.
+    nodes_end: AtomicU32,
     next_id: AtomicU32,
     deletions: AtomicU64,
     stories_known: AtomicUsize,
     series_durable: AtomicUsize,
     names: RandomState,
+    names_bytes: AtomicI64,
 }
 
 /// Caps, so that tests can use small ones. `Default` is from [`crate::limits`], which are also the most.
@@ -137,11 +140,13 @@ impl Catalogue {
             places: Table::new(TOTALS + most.series),
             interning: Mutex::default(),
             stories_end: AtomicU32::new(0),
+            nodes_end: AtomicU32::new(0),
             next_id: AtomicU32::new(FIRST_STORY_SERIES.get()),
             deletions: AtomicU64::new(0),
             stories_known: AtomicUsize::new(0),
             series_durable: AtomicUsize::new(0),
             names: RandomState::default(),
+            names_bytes: AtomicI64::new(0),
         }
     }
 
@@ -174,6 +179,15 @@ impl Catalogue {
         let bytes = self.names.hash_one(name).to_le_bytes();
         let hash = bytes.first_chunk().map_or(0, |half| u32::from_le_bytes(*half));
         self.interned_story(story).is_none_or(|story| story.is_change_of_name(node, name, hash))
+    }
+
+    /// Whether that is the display name that readers see, of the story or of a node of it.
+    pub(crate) fn shows_name(&self, story: StoryId, node: Option<Node>, name: &str) -> bool {
+        let shown = self.interned_story(story).and_then(|story| match node {
+            None => story.name(),
+            Some(node) => story.node_name(node),
+        });
+        shown.as_deref() == Some(name)
     }
 
     /// Reserves what a change needs within the bounds, without making it known. To be called before a change
@@ -271,7 +285,7 @@ impl Catalogue {
                 if let Ok(story) = self.story_or_add(&mut interning, *story, CatalogueLimits::UNBOUNDED) {
                     let mut inner = story.write();
                     self.know(&mut inner);
-                    inner.name.show(name.as_deref());
+                    self.grow_names(inner.name.show(name.as_deref()));
                 }
                 Vec::new()
             }
@@ -284,7 +298,7 @@ impl Catalogue {
                 {
                     let mut inner = story.write();
                     self.know(&mut inner);
-                    inner.know_node(place, name.as_deref());
+                    self.grow_names(inner.know_node(place, name.as_deref()));
                 }
                 Vec::new()
             }
@@ -360,6 +374,21 @@ impl Catalogue {
         self.series_durable.load(Ordering::Relaxed)
     }
 
+    /// Bytes of memory that stories, interactions, names and the index take, with the overhead of the allocator; within a
+    /// fifth. Never blocks for long.
+    pub fn memory_bytes(&self) -> u64 {
+        let usize_of = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let stories = usize_of(self.story_numbers_end());
+        let nodes = usize_of(self.nodes_end.load(Ordering::Relaxed));
+        let tables = Table::<RwLock<Option<Arc<Story>>>>::chunk_bytes(stories)
+            + Table::<AtomicU64>::chunk_bytes(usize_of(self.next_id.load(Ordering::Relaxed)));
+        let bytes =
+            self.index.memory_bytes(stories, nodes) + tables + stories * STORY_BYTES + nodes * NODE_BYTES;
+        u64::try_from(bytes)
+            .unwrap_or(u64::MAX)
+            .saturating_add_signed(self.names_bytes.load(Ordering::Relaxed))
+    }
+
     /// How many series have got an id, those of deleted stories included. Never blocks.
     pub fn series_numbered(&self) -> usize {
         SeriesId::new(self.next_id.load(Ordering::Relaxed)).index() - FIRST_STORY_SERIES.index()
@@ -400,9 +429,13 @@ impl Catalogue {
         }
         self.know(&mut inner);
         if let Some(node) = node {
-            inner.know_node(node, None);
+            self.grow_names(inner.know_node(node, None));
         }
         true
+    }
+
+    fn grow_names(&self, bytes: i64) {
+        self.names_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     fn know(&self, inner: &mut StoryState) {
@@ -420,7 +453,7 @@ impl Catalogue {
             return cleared;
         }
         story.for_each_link(&inner, &mut |link| cleared.extend(link.unmark()));
-        inner.forget();
+        self.grow_names(inner.forget());
         interning.release(&story, &mut inner);
         self.stories_known.fetch_sub(1, Ordering::Relaxed);
         self.series_durable.fetch_sub(cleared.len(), Ordering::Relaxed);

@@ -54,6 +54,14 @@ pub(super) struct StoryNode {
     name: Name,
 }
 
+/// What a name takes beside its text: two counts, and the allocator's share.
+const NAME_OVERHEAD_BYTES: usize = 32;
+
+/// What a story takes beside its rows, its name and its nodes: itself, two counts, and the allocator's share.
+pub(super) const STORY_BYTES: usize = size_of::<Story>() + 32;
+/// What a node takes in its story, with the room that a growing list keeps.
+pub(super) const NODE_BYTES: usize = size_of::<StoryNode>() * 3 / 2;
+
 /// A display name.
 #[derive(Debug, Default)]
 pub(super) struct Name {
@@ -72,11 +80,18 @@ impl Name {
         before != hash || self.shown.as_deref() != Some(name)
     }
 
-    /// Shows a name, if there is one to show.
-    pub(super) fn show(&mut self, name: Option<&str>) {
-        if let Some(name) = name {
-            self.shown = Some(Arc::from(name));
-        }
+    /// Shows a name, if there is one to show. By how many bytes the names have grown.
+    pub(super) fn show(&mut self, name: Option<&str>) -> i64 {
+        let Some(name) = name else { return 0 };
+        let before = self.memory_bytes();
+        self.shown = Some(Arc::from(name));
+        self.memory_bytes() - before
+    }
+
+    fn memory_bytes(&self) -> i64 {
+        self.shown
+            .as_ref()
+            .map_or(0, |name| i64::try_from(name.len() + NAME_OVERHEAD_BYTES).unwrap_or(i64::MAX))
     }
 }
 
@@ -205,24 +220,25 @@ impl StoryState {
         self.nodes.push(StoryNode { node, row, is_known: false, name: Name::default() });
     }
 
-    /// Makes the node at the place known, with a new name if one is given.
-    pub(super) fn know_node(&mut self, place: u32, name: Option<&str>) {
+    /// Makes the node at the place known, with a new name if one is given. By how many bytes the names have grown.
+    pub(super) fn know_node(&mut self, place: u32, name: Option<&str>) -> i64 {
         let Some(node) = usize::try_from(place).ok().and_then(|place| self.nodes.get_mut(place)) else {
-            return;
+            return 0;
         };
         self.known_nodes += usize::from(!node.is_known);
         node.is_known = true;
-        node.name.show(name);
+        node.name.show(name)
     }
 
-    /// Forgets all names, and that the story and its nodes are known.
-    pub(super) fn forget(&mut self) {
+    /// Forgets all names, and that the story and its nodes are known. By how many bytes the names have grown, which is not above 0.
+    pub(super) fn forget(&mut self) -> i64 {
         self.is_known = false;
-        self.name = Name::default();
         self.known_nodes = 0;
+        let mut grown = -std::mem::take(&mut self.name).memory_bytes();
         for node in &mut self.nodes {
             node.is_known = false;
-            node.name = Name::default();
+            grown -= std::mem::take(&mut node.name).memory_bytes();
         }
+        grown
     }
 }

@@ -114,6 +114,21 @@ fn figures(services: &Services) -> Vec<Figure> {
         ("counted_series", "Series that have a counter", Value::Gauge(counters.series)),
         ("buckets", "Cells: hours of a series with a count", Value::Gauge(counters.cells)),
         ("counters_bytes", "Memory of the counters", Value::Gauge(counters.bytes)),
+        (
+            "catalogue_bytes",
+            "Memory of stories, names and index",
+            Value::Gauge(services.catalogue.memory_bytes()),
+        ),
+        (
+            "memory_limit_bytes",
+            "Most memory of counters and catalogue",
+            Value::Gauge(services.memory.bytes()),
+        ),
+        (
+            "memory_limit_refused",
+            "Lines and requests refused since the limit of memory was reached",
+            Value::Counter(services.memory.refused()),
+        ),
         ("stories", "Stories that are known", size(services.catalogue.story_count())),
         ("series", "Series that are known", size(services.catalogue.series_count())),
         (

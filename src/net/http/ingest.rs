@@ -58,7 +58,7 @@ async fn parse(
 ) -> Result<Parsed, Failure> {
     let services = &shared.services;
     let arrival = Arrival { unix_nanos: services.clock.unix_nanos(), max_future: services.max_future };
-    let mut parser = Parser::new(Arc::clone(&services.catalogue));
+    let mut parser = Parser::new(Arc::clone(&services.catalogue)).below(Arc::clone(&services.memory));
     let is_short = lines.bytes().len() <= route.body.inline_bytes_max;
     let mut parse = move || parser.parse_body(lines.bytes(), arrival, precision);
     Ok(if is_short { parse() } else { workers::run_body(shared, parse).await.ok_or(BodyError::Worker)? })

@@ -162,6 +162,12 @@ pub(super) async fn put(
     let id = parse_id(id)?;
     let json = body::read(shared, route.body.bytes_max, head, body).await.map_err(BodyError::of_no_events)?;
     let is_short = json.bytes().len() <= route.body.inline_bytes_max;
+    let memory = &shared.services.memory;
+    if memory.is_reached() {
+        memory.note_refused();
+        let words = "all of `memory-limit` is in use: no story can be added or named until some are deleted";
+        return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, words.to_owned()));
+    }
     let catalogue = Arc::clone(&shared.services.catalogue);
     let parse = move || {
         let deletions = catalogue.deletions();

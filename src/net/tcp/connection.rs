@@ -36,7 +36,7 @@ use crate::store::{CommitAck, WriteError};
 /// Serves one connection until it ends.
 pub(super) async fn run<S: Stream>(stream: S, shared: &Shared, shutdown: Watch) {
     let services = &shared.services;
-    let parser = Parser::new(Arc::clone(&services.catalogue));
+    let parser = Parser::new(Arc::clone(&services.catalogue)).below(Arc::clone(&services.memory));
     let session = Session::new(parser, Arc::clone(&services.auth), Answers::new(&shared.memory));
     let buffer = ReadBuffer::new(&shared.memory);
     let mut connection =

@@ -37,6 +37,11 @@ impl HashTable {
         Self { words: free.collect(), taken: AtomicUsize::new(0), filled: AtomicUsize::new(0) }
     }
 
+    /// Bytes of the table.
+    pub(super) fn memory_bytes(&self) -> usize {
+        size_of_val::<[AtomicU64]>(&self.words)
+    }
+
     /// The number in the slot that a look-up reads first. It may stand for something else, or for nothing.
     #[inline]
     pub(super) fn first(&self, hash: u32) -> u32 {

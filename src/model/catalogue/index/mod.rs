@@ -154,6 +154,14 @@ impl Index {
         self.find_node(&tables, hashes, tenancy, &Words::of_node(text)).map(|found| (found.number, found.row))
     }
 
+    /// Bytes of rows and hash tables, with as much again for tables that were replaced and are still in use.
+    pub(super) fn memory_bytes(&self, stories_end: usize, nodes_end: usize) -> usize {
+        let hashes = self.newest.read().unwrap_or_else(PoisonError::into_inner);
+        let slots = hashes.stories.memory_bytes().saturating_add(hashes.nodes.memory_bytes());
+        let rows = Table::<StoryRow>::chunk_bytes(stories_end) + Table::<NodeRow>::chunk_bytes(nodes_end);
+        rows.saturating_add(2 * slots)
+    }
+
     // ---- one thread at a time: the catalogue's lock for interning is held ----
 
     /// Gives the free row of that number to a story.

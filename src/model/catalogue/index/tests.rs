@@ -1,5 +1,7 @@
 //! What is interned is found, while tables grow, marks come and go, and stories are evicted.
 
+use std::sync::atomic::Ordering;
+
 use super::*;
 use crate::model::batch::{Change, Definition};
 use crate::model::catalogue::{Catalogue, CatalogueLimits};
@@ -99,7 +101,11 @@ fn evicted_story_is_found_no_more_and_its_rows_are_given_to_others() {
     let view = View::new(catalogue.index());
     let rows = |catalogue: &Catalogue| {
         let interning = catalogue.interning.lock().unwrap();
-        (catalogue.story_numbers_end(), interning.nodes_end, interning.nodes_free.len())
+        (
+            catalogue.story_numbers_end(),
+            catalogue.nodes_end.load(Ordering::Relaxed),
+            interning.nodes_free.len(),
+        )
     };
     let mut before: Vec<(SeriesKey, SeriesId)> = Vec::new();
     for story in 0..3 * INDEX_SLOTS_MIN {
