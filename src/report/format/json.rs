@@ -9,7 +9,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::ReportPart;
-use super::number::{VALUE_ROOM, put_value, write_figure, write_whole};
+use super::number::{VALUE_ROOM, digit, put, put_value, put_whole, write_figure, write_whole};
 use super::output::TextOutput;
 use crate::model::calendar::{Instants, UnixSeconds};
 use crate::model::event::Node;
@@ -19,7 +19,7 @@ use crate::report::columns::Points;
 use crate::report::groups::{Group, GroupKey, Groups};
 use crate::report::popularity::PopularityRow;
 use crate::report::series::SeriesReport;
-use crate::report::summary::Scale;
+use crate::report::summary::{Figure, Scale};
 
 /// What stands between two values: `},{"date":"2019-03-17T00:00:00.000Z","value":`.
 type Separator = [u8; SEPARATOR_BYTES];
@@ -90,25 +90,42 @@ fn write_groups_end(groups: &Groups, text: &mut Vec<u8>) {
 }
 
 fn write_weekday(report: &BusiestReport, day: usize, hours: &[u64], text: &mut Vec<u8>) {
-    text.reserve(hours.len().saturating_mul(WEEKDAY_HOUR_BYTES));
-    let day = u64::try_from(day).unwrap_or(0);
-    text.extend_from_slice(if day == 0 { b"[[" } else { b",[" });
+    let day = digit(u64::try_from(day).unwrap_or(0));
+    text.extend_from_slice(if day == b'0' { b"[[" } else { b",[" });
+    let begin = text.len();
+    text.resize(begin.saturating_add(hours.len().saturating_mul(WEEKDAY_HOUR_ROOM)), 0);
+    let mut end = begin;
     for (hour, value) in (0_u64..).zip(hours) {
-        text.extend_from_slice(if hour == 0 { b"{\"day\":" } else { b",{\"day\":" });
-        write_whole(day, text);
-        text.extend_from_slice(b",\"hour\":");
-        write_whole(hour, text);
-        text.extend_from_slice(b",\"value\":");
-        write_whole(*value, text);
-        text.extend_from_slice(b",\"usage\":");
-        write_figure(report.usage(*value), text);
-        text.push(b'}');
+        let Some(place) = text.get_mut(end..).and_then(<[u8]>::first_chunk_mut) else { break };
+        let (Figure::Whole(usage) | Figure::Hundredths(usage)) = report.usage(*value);
+        end = end.saturating_add(put_weekday_hour(place, (day, hour), *value, usage));
     }
+    // No comma after the last hour.
+    text.truncate(end.saturating_sub(1));
     text.push(b']');
 }
 
-/// Bytes that an hour of the week mostly takes.
-const WEEKDAY_HOUR_BYTES: usize = 52;
+/// Bytes of the longest hour of the week, with two values of twenty digits.
+const WEEKDAY_HOUR_ROOM: usize = 88;
+
+/// Puts an hour of the week and a comma; the bytes that they take. Twice as fast as to append piece by piece.
+#[inline]
+fn put_weekday_hour(
+    place: &mut [u8; WEEKDAY_HOUR_ROOM],
+    (day, hour): (u8, u64),
+    value: u64,
+    usage: u64,
+) -> usize {
+    let head = [b'{', b'"', b'd', b'a', b'y', b'"', b':', day];
+    let mut at = put(head, place);
+    at = at.saturating_add(put(*b",\"hour\":", place.get_mut(at..).unwrap_or_default()));
+    at = at.saturating_add(put_whole(hour, place.get_mut(at..).unwrap_or_default()));
+    at = at.saturating_add(put(*b",\"value\":", place.get_mut(at..).unwrap_or_default()));
+    at = at.saturating_add(put_whole(value, place.get_mut(at..).unwrap_or_default()));
+    at = at.saturating_add(put(*b",\"usage\":", place.get_mut(at..).unwrap_or_default()));
+    at = at.saturating_add(put_value(usage, Scale::Hundredths, place.get_mut(at..).unwrap_or_default()));
+    at.saturating_add(put(*b"},", place.get_mut(at..).unwrap_or_default()))
+}
 
 /// Writes an interaction and what closes it.
 fn write_interaction(row: &PopularityRow, out: &mut Vec<u8>) {

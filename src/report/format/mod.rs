@@ -17,6 +17,9 @@ use super::series::SeriesReport;
 use json::JsonWriter;
 use output::TextOutput;
 
+/// Bytes that a data point mostly takes.
+const POINT_BYTES: usize = 49;
+
 /// The spellings of a report.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReportFormat {
@@ -62,8 +65,22 @@ impl Report {
         part.unwrap_or(ReportPart::End(self))
     }
 
+    /// About how many bytes the text takes, so that it is not moved while it grows.
+    fn text_bytes(&self) -> usize {
+        match self {
+            Self::Series(report) => {
+                let series = report.groups.as_ref().map_or(0, |groups| groups.list().len()).saturating_add(1);
+                let points = report.dates().len().saturating_mul(series);
+                points.saturating_mul(POINT_BYTES).saturating_add(series.saturating_mul(256))
+            }
+            Self::Busiest(_) => 8 * 1024,
+            Self::Popularity(report) => report.rows().len().saturating_mul(128),
+        }
+    }
+
     /// Appends the report in a format.
     pub fn write(&self, format: ReportFormat, out: &mut Vec<u8>) {
+        out.reserve_exact(self.text_bytes());
         let mut output = TextOutput::whole(std::mem::take(out));
         let mut writer = ReportWriter::new(format, self);
         while !writer.write_next(self, &mut output) {}
