@@ -16,15 +16,17 @@ mod token;
 mod verify;
 
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::daemon::zones;
+use crate::daemon::config::ConfigError;
+use crate::daemon::{DaemonError, zones};
 use crate::platform::zoneinfo::DIRECTORY_VARIABLE;
+use crate::store::OpenError;
 
 /// What the exit codes mean; part of every `--help`.
 const EXIT_CODES: &str = "\
@@ -48,6 +50,29 @@ pub(crate) enum Exit {
     Damaged,
     /// Something is in use; the same command may work later.
     TryLater,
+}
+
+impl Exit {
+    /// What the error that ended a command means for whoever called it: a script, or systemd.
+    fn of(error: &anyhow::Error) -> Self {
+        if error.is::<ConfigError>() {
+            return Self::BadConfig;
+        }
+        let open = match error.downcast_ref::<DaemonError>() {
+            Some(DaemonError::Bind { source, .. }) if source.kind() == io::ErrorKind::AddrInUse => {
+                return Self::TryLater;
+            }
+            Some(DaemonError::Open(open)) => Some(open),
+            _ => error.downcast_ref::<OpenError>(),
+        };
+        match open {
+            Some(OpenError::Locked { .. }) => Self::TryLater,
+            Some(OpenError::Damaged { .. } | OpenError::Missing { .. } | OpenError::NewerVersion { .. }) => {
+                Self::Damaged
+            }
+            _ => Self::Failed,
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
@@ -118,7 +143,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             complain(&explain(&error));
-            Exit::Failed.into()
+            Exit::of(&error).into()
         }
     }
 }
@@ -144,10 +169,9 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Says on standard error what went wrong, after the name of the program. Where standard error is closed there
-/// is nobody to tell.
+/// Says on standard error what went wrong, after the name of the program.
 pub(crate) fn complain(message: &str) {
-    if writeln!(std::io::stderr().lock(), "tallyd: {message}").is_err() {}
+    output::note(&format!("tallyd: {message}"));
 }
 
 /// An error and its causes on one line. A cause that the text before it ends with is not said again.

@@ -1,18 +1,17 @@
-//! `tallyd serve`: the flags of the daemon, made from the table of its options, and the way to `app`.
+//! `tallyd serve`: the flags of the daemon, made from the table of its options, and the way to `daemon`.
 //! Knows nothing of what the values mean.
 
-use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, Command};
 
-use super::{Exit, complain, explain};
+use super::{Exit, output};
 use crate::daemon::config::options::{CONFIG_VARIABLE, OPTIONS, TOKENS_VARIABLE};
 use crate::daemon::config::{Config, Given};
-use crate::daemon::{self, DaemonError, Running};
+use crate::daemon::{self, Running};
 use crate::platform::logging;
-use crate::store::OpenError;
 
 /// What the command line says about the daemon. Values are still text: they are checked together with those of
 /// the environment and the file, so that every fault is reported in one run.
@@ -84,32 +83,17 @@ impl clap::Args for Args {
     }
 }
 
-/// Runs the daemon until it is told to stop. Blocks.
-///
-/// # Errors
-/// None: what goes wrong is told here, since it decides the exit code.
+/// Runs the daemon until a signal stops it. Blocks.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let environment = |name: &str| std::env::var_os(name);
-    let config = match Config::read(&args.given, &environment) {
-        Ok(config) => config,
-        Err(error) => {
-            complain(&error.to_string());
-            return Ok(Exit::BadConfig.into());
-        }
-    };
+    let config = Config::read(&args.given, &environment)?;
     if args.check_config {
-        tell("the configuration is good");
+        output::note("the configuration is good");
         return Ok(Exit::Done.into());
     }
     logging::init(&config.log, config.log_format, &environment)?;
-    match daemon::run(config, greet) {
-        Ok(()) => Ok(Exit::Done.into()),
-        Err(error) => {
-            let exit = exit_of(&error);
-            complain(&explain(&anyhow::Error::new(error)));
-            Ok(exit.into())
-        }
-    }
+    daemon::run(config, greet)?;
+    Ok(Exit::Done.into())
 }
 
 /// Says to a person what to do next. A log says it in its own way.
@@ -117,28 +101,11 @@ fn greet(running: &Running) {
     if !std::io::stderr().is_terminal() {
         return;
     }
-    tell(&format!("tallyd {} is ready; stop it with Ctrl-C", env!("CARGO_PKG_VERSION")));
+    output::note(&format!("tallyd {} is ready; stop it with Ctrl-C", env!("CARGO_PKG_VERSION")));
     if let Some(address) = running.http_address() {
-        tell(&format!("  HTTP:  http://{address}/  (POST /events, GET /reports/…, GET /health)"));
+        output::note(&format!("  HTTP:  http://{address}/  (POST /events, GET /reports/…, GET /health)"));
     }
     if let Some(address) = running.tcp_address() {
-        tell(&format!("  lines: {address}  (line protocol or NDJSON over TCP)"));
-    }
-}
-
-/// Standard error is where a daemon speaks; where it is closed there is nobody to tell.
-fn tell(line: &str) {
-    if writeln!(std::io::stderr().lock(), "{line}").is_err() {}
-}
-
-/// The exit code that tells a script or systemd what to do about the error.
-pub(crate) fn exit_of(error: &DaemonError) -> Exit {
-    match error {
-        DaemonError::Open(OpenError::Locked { .. }) => Exit::TryLater,
-        DaemonError::Open(
-            OpenError::Damaged { .. } | OpenError::Missing { .. } | OpenError::NewerVersion { .. },
-        ) => Exit::Damaged,
-        DaemonError::Bind { source, .. } if source.kind() == ErrorKind::AddrInUse => Exit::TryLater,
-        _ => Exit::Failed,
+        output::note(&format!("  lines: {address}  (line protocol or NDJSON over TCP)"));
     }
 }

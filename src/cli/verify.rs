@@ -4,9 +4,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{Exit, complain, explain, output};
+use super::{Exit, output};
 use crate::platform::disk::Disk;
-use crate::store::OpenError;
 use crate::store::verify::verify;
 
 /// Check a data directory: every checksum, whether the journal is whole, what a restart would load, and the totals.
@@ -25,24 +24,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let spinner = output::spinner("checking");
     let checked = verify(&Disk::new(), &args.data_dir, &mut || spinner.tick());
     spinner.finish_and_clear();
-    match checked {
-        Ok(report) => {
-            output::print(report.to_string().as_bytes())?;
-            Ok(if report.is_sound() { Exit::Done } else { Exit::Damaged }.into())
-        }
-        Err(error) => Ok(refused(error).into()),
-    }
-}
-
-/// Says why a data directory cannot be read.
-pub(crate) fn refused(error: OpenError) -> Exit {
-    let exit = match error {
-        OpenError::Locked { .. } => Exit::TryLater,
-        OpenError::Damaged { .. } | OpenError::Missing { .. } | OpenError::NewerVersion { .. } => {
-            Exit::Damaged
-        }
-        _ => Exit::Failed,
-    };
-    complain(&explain(&anyhow::Error::new(error)));
-    exit
+    let report = checked?;
+    output::print(report.to_string().as_bytes())?;
+    Ok(if report.is_sound() { Exit::Done } else { Exit::Damaged }.into())
 }

@@ -64,14 +64,13 @@ impl std::fmt::Debug for ConnectionArgs {
     }
 }
 
-/// The value of `Authorization`, where there is one.
-struct Credentials(Option<HeaderValue>);
-
 /// A connection to one daemon, opened when it is first needed.
+#[derive(Debug)]
 pub(crate) struct Client {
     runtime: Runtime,
     address: Address,
-    credentials: Credentials,
+    /// The value of `Authorization`; marked as sensitive, so that it is never printed.
+    credentials: Option<HeaderValue>,
     connection: Option<SendRequest<Full<Bytes>>>,
 }
 
@@ -187,21 +186,6 @@ impl ClientError {
     }
 }
 
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.0.is_some() { "***" } else { "none" })
-    }
-}
-
-impl std::fmt::Debug for Client {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client")
-            .field("address", &self.address)
-            .field("credentials", &self.credentials)
-            .finish_non_exhaustive()
-    }
-}
-
 impl Client {
     /// A client for the daemon that the arguments name. Nothing is connected yet.
     ///
@@ -224,7 +208,7 @@ impl Client {
                 value
             });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { runtime, address, credentials: Credentials(credentials), connection: None })
+        Ok(Self { runtime, address, credentials, connection: None })
     }
 
     /// Host and port, for messages.
@@ -249,11 +233,12 @@ impl Client {
                 Some(sender) => sender,
                 None => connect(address).await?,
             };
-            let outcome = exchange(sender, build(address, credentials, call)?, address).await;
+            let outcome = exchange(sender, build(address, credentials.as_ref(), call)?, address).await;
             let (answer, sender) = match outcome {
                 // The daemon may close an idle connection at any time; that says nothing about a new one.
                 Err(ClientError::NotSent { .. }) if is_kept => {
-                    exchange(connect(address).await?, build(address, credentials, call)?, address).await?
+                    exchange(connect(address).await?, build(address, credentials.as_ref(), call)?, address)
+                        .await?
                 }
                 other => other?,
             };
@@ -265,7 +250,7 @@ impl Client {
 
 fn build(
     address: &Address,
-    credentials: &Credentials,
+    credentials: Option<&HeaderValue>,
     call: &Call,
 ) -> Result<Request<Full<Bytes>>, ClientError> {
     let mut request = Request::builder()
@@ -273,7 +258,7 @@ fn build(
         .uri(format!("{}{}", address.prefix, call.path))
         .header(header::HOST, &address.authority)
         .header(header::USER_AGENT, concat!("tallyd/", env!("CARGO_PKG_VERSION")));
-    if let Some(value) = &credentials.0 {
+    if let Some(value) = credentials {
         request = request.header(header::AUTHORIZATION, value);
     }
     if let Some(key) = &call.key {

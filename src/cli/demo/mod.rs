@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::{Exit, complain, explain, output, serve};
+use super::{Exit, complain, explain, output};
 use crate::daemon::config::options::Key;
 use crate::daemon::config::{Config, Given};
 use crate::daemon::{self, Running};
@@ -86,30 +86,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         ],
         config: None,
     };
-    let config = match Config::read(&given, &|_| None) {
-        Ok(config) => config,
-        Err(error) => {
-            complain(&error.to_string());
-            return Ok(Exit::BadConfig.into());
-        }
-    };
+    let config = Config::read(&given, &|_| None)?;
     logging::init(&config.log, config.log_format, &|_| None)?;
-    let outcome = daemon::start(config).and_then(|mut running| {
-        let platform = Platform::start(&running, days, args.seed, clock);
-        let ended = running.until_signal();
-        output::note("stopping");
-        let stopped = running.stop();
-        platform.join();
-        stopped.and(ended)
-    });
-    match outcome {
-        Ok(()) => Ok(Exit::Done.into()),
-        Err(error) => {
-            let exit = serve::exit_of(&error);
-            complain(&explain(&anyhow::Error::new(error)));
-            Ok(exit.into())
-        }
-    }
+    let mut running = daemon::start(config)?;
+    let platform = Platform::start(&running, days, args.seed, clock);
+    let ended = running.until_signal();
+    output::note("stopping");
+    let stopped = running.stop();
+    platform.join();
+    stopped.and(ended)?;
+    Ok(Exit::Done.into())
 }
 
 /// Whether there is anything in the directory.

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::{Exit, input, output, verify};
+use super::{Exit, input, output};
 use crate::platform::disk::Disk;
 use crate::store::contents::{Contents, load_read_only};
 use line::Format;
@@ -40,10 +40,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let spinner = output::spinner("reading");
     let loaded = load_read_only(&Disk::new(), &args.data_dir, &mut || spinner.tick());
     spinner.finish_and_clear();
-    let contents = match loaded {
-        Ok(contents) => contents,
-        Err(error) => return Ok(verify::refused(error).into()),
-    };
+    let contents = loaded?;
     let format = if args.format == "ndjson" { Format::Json } else { Format::Line };
     let written = match args.file.as_deref().filter(|file| *file != Path::new("-")) {
         Some(file) => {
