@@ -36,7 +36,7 @@ pub(crate) fn length(path: &Path) -> Option<u64> {
     std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len())
 }
 
-/// Opens a file, or standard input for `-`; gzip and zstd are told by their first bytes. `progress` counts the
+/// Opens a file, or standard input for `-`; gzip and zstd are recognised by their first bytes. `progress` counts the
 /// bytes as they lie there.
 ///
 /// # Errors

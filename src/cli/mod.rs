@@ -53,7 +53,7 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    /// What the error that ended a command means for whoever called it: a script, or systemd.
+    /// The code for the error that ended a command, by which a script or systemd decides what to do.
     fn of(error: &anyhow::Error) -> Self {
         if error.is::<ConfigError>() {
             return Self::BadConfig;

@@ -1,7 +1,7 @@
-//! Proves now and then that ingest and reports go on, and only then tells the watchdog so. Knows nothing of how
+//! Proves now and then that ingest and reports go on, and only then feeds the watchdog. Knows nothing of how
 //! either works.
 //!
-//! INVARIANT: no proof, no word to the watchdog: whatever hangs on the way of an event or a query keeps this from
+//! INVARIANT: no proof, no word to the watchdog: a hang anywhere on the way of an event or a query keeps this from
 //! coming round, and the service manager restarts the daemon.
 
 use std::sync::Arc;

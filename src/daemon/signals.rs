@@ -1,4 +1,4 @@
-//! The signals that the daemon heeds. Knows nothing of what they lead to.
+//! The signals that the daemon handles. Knows nothing of what they lead to.
 
 use std::io;
 
@@ -22,7 +22,7 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Heeds the signals instead of ending by them. Must be called within a runtime.
+    /// Handles the signals from now on, instead of ending by them. Must be called within a runtime.
     pub(super) fn listen() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,

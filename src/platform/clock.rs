@@ -56,7 +56,7 @@ impl Clock {
         self.unix_nanos().div_euclid(1_000_000_000)
     }
 
-    /// Time since the clock was made; never goes back, whatever happens to the time of day.
+    /// Time since the clock was made; never goes back, even where the time of day does.
     pub fn monotonic(&self) -> Duration {
         match &self.0 {
             Inner::System { start } => start.elapsed(),

@@ -1,6 +1,6 @@
 //! Log lines: for people, for the journal of systemd, or as JSON. Knows nothing of what is logged.
 //!
-//! INVARIANT: an event is one line, whatever its values hold: control characters of values are escaped.
+//! INVARIANT: an event is one line: control characters of values are escaped.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -81,7 +81,7 @@ enum Prefix {
 }
 
 /// Sends log lines to standard error from now on. Once per process. `environment` reads a variable, by which the
-/// journal of systemd is told from other readers.
+/// journal of systemd is recognised.
 ///
 /// # Errors
 /// [`LoggingError`].

@@ -1,4 +1,4 @@
-//! What the service manager is told: ready, stopping, still starting, alive. Says nothing where there is no manager.
+//! Messages to the service manager: still starting, ready, reloading, alive, stopping. None where there is no manager.
 //! Knows nothing of why.
 
 use std::time::Duration;
@@ -13,11 +13,12 @@ pub fn ready(status: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// The daemon reads its files anew; [`ready`] says that it has. The time tells the manager which request is meant.
+/// The daemon reads its files anew; [`ready`] says that it has. By the time the manager knows which request
+/// is meant.
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
-        Err(error) => warn!(%error, "the service manager cannot be told of the reload"),
+        Err(error) => warn!(%error, "the service manager does not hear of the reload"),
     }
 }
 
@@ -55,6 +56,6 @@ fn micros(duration: Duration) -> u32 {
 fn notify(states: &[NotifyState<'_>]) {
     // The daemon's own work does not depend on being heard.
     if let Err(error) = sd_notify::notify(states) {
-        warn!(%error, "the service manager cannot be told about the daemon's state");
+        warn!(%error, "the service manager does not hear of the daemon's state");
     }
 }

@@ -13,7 +13,7 @@ pub const DIRECTORY_VARIABLE: &str = "TZDIR";
 const DIRECTORIES: [&str; 4] =
     ["/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/usr/share/lib/zoneinfo", "/etc/zoneinfo"];
 
-/// Files of which one says what version the others are: Linux, macOS and BSD, and older packages.
+/// Files that may hold the version: of Linux, of macOS and BSD, and of older packages.
 const VERSION_FILES: [&str; 3] = ["tzdata.zi", "+VERSION", "version"];
 
 /// The same zones again with and without leap seconds, and copies of one zone.

@@ -85,7 +85,7 @@ pub(crate) struct Call {
     pub(crate) key: Option<String>,
 }
 
-/// An answer, whatever its status.
+/// An answer with any status.
 #[derive(Debug)]
 pub(crate) struct Answer {
     /// The status.

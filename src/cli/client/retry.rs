@@ -64,7 +64,7 @@ fn retry_after_ms(text: &str, now_unix_seconds: i64) -> Option<u64> {
     Some(seconds.saturating_mul(1_000))
 }
 
-/// Sends a request, again and again where that is safe, and waits in between. `waiting` is told before each wait.
+/// Sends a request, again and again where that is safe, and waits in between. `waiting` is called before each wait.
 /// Blocks.
 ///
 /// # Errors

@@ -114,12 +114,12 @@ impl Platform {
             return Self(None);
         };
         let work = move || {
-            let told = Sender::connect(lines, seed, clock).and_then(|mut sender| {
+            let outcome = Sender::connect(lines, seed, clock).and_then(|mut sender| {
                 let sent = sender.send_history(days)?;
                 introduce(&http.to_string(), &lines.to_string(), days, sent);
                 sender.send_live()
             });
-            if let Err(error) = told {
+            if let Err(error) = outcome {
                 complain(&format!("the simulated platform has stopped: {}", explain(&error)));
             }
         };

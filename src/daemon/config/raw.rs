@@ -109,7 +109,7 @@ impl Raw {
             let line = line_at(&text, error.span().map_or(0, |span| span.start));
             faults.push(Fault::new(format_args!("{}, line {line}", path.display()), error.message()));
         }
-        // What follows a syntax error is guesswork, so only the errors themselves are told then.
+        // What follows a syntax error is guesswork, so only the errors themselves are reported then.
         if !errors.is_empty() {
             return;
         }
@@ -167,10 +167,10 @@ fn line_at(text: &str, byte: usize) -> usize {
 /// # Errors
 /// What is wrong, in words, where it cannot be read, is too large or not UTF-8.
 pub(super) fn read_text(path: &Path) -> Result<String, String> {
-    let told = |error: std::io::Error| format!("cannot be read: {error}");
-    let bytes = std::fs::metadata(path).map_err(told)?.len();
+    let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
+    let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
     if bytes > CONFIG_BYTES_MAX {
         return Err(format!("has {bytes} bytes; {CONFIG_BYTES_MAX} is the most"));
     }
-    std::fs::read_to_string(path).map_err(told)
+    std::fs::read_to_string(path).map_err(unreadable)
 }
