@@ -9,8 +9,7 @@
 #   TALLYD_BREAKAGES_PROFILE=release             or dev, which builds faster and runs slower
 set -euo pipefail
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-root=$(cd "$here/../.." && pwd)
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 work=${TALLYD_BREAKAGES_DIR:-$root/target/breakages}
 profile=${TALLYD_BREAKAGES_PROFILE:-release}
 export TALLYD_SIM_ROUNDS=${TALLYD_SIM_ROUNDS:-100000} TALLYD_SIM_SEED=${TALLYD_SIM_SEED:-1}
@@ -19,6 +18,7 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$work/target} CARGO_INCREMENTAL=1 RU
 export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 
 tree=$work/tree
+rm -rf "$tree"
 mkdir -p "$tree"
 (cd "$root" && git ls-files --cached --others --exclude-standard -z | tar --null --files-from=- --ignore-failed-read -cf -) |
     tar -xf - -C "$tree"
@@ -26,7 +26,7 @@ cd "$tree"
 
 names=("$@")
 if [ ${#names[@]} -eq 0 ]; then
-    for file in "$here"/breakages/*.patch; do
+    for file in tests/simulation/breakages/*.patch; do
         names+=("$(basename "$file" .patch)")
     done
 fi
@@ -34,7 +34,7 @@ fi
 failures=0
 printf '%-32s %-10s %s\n' breakage round seed
 for name in "${names[@]}"; do
-    file=$here/breakages/$name.patch
+    file=$tree/tests/simulation/breakages/$name.patch
     log=$work/$name.log
     if ! patch --strip=1 --fuzz=0 --batch --no-backup-if-mismatch --input="$file" >"$log" 2>&1; then
         printf '%-32s does not apply, see %s\n' "$name" "$log"

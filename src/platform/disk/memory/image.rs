@@ -21,7 +21,6 @@ pub(super) struct Image {
     inodes: Vec<Inode>,
     random: Random,
     pub(super) operations: u64,
-    pub(super) changes: u64,
     /// The number of operations after which the power is off.
     pub(super) off_at: Option<u64>,
     pub(super) room: Option<u64>,
@@ -39,7 +38,6 @@ impl Image {
             inodes: vec![Inode::Directory(DirectoryInode::default())],
             random: Random::new(seed),
             operations: 0,
-            changes: 0,
             off_at: None,
             room: None,
             is_read_only: false,
@@ -67,8 +65,7 @@ impl Image {
         if self.is_read_only {
             return Err(Errno::ROFS.into());
         }
-        self.look()?.changes += 1;
-        Ok(self)
+        self.look()
     }
 
     /// How many of so many bytes a read or write takes at once.

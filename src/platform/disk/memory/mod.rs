@@ -65,11 +65,6 @@ impl MemoryDisk {
         self.image().operations
     }
 
-    /// Operations so far that changed what is read, or made it durable.
-    pub fn changes(&self) -> u64 {
-        self.image().changes
-    }
-
     /// Cuts the power and turns it on again. What was open is closed, locks are gone, the disk has what was durable and
     /// any part of the rest.
     pub fn cut_power(&self) {
