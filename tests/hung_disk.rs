@@ -19,10 +19,11 @@ const SOON: Duration = Duration::from_secs(3);
 /// The syncs of the C library: each waits until the file is gone.
 const LIBRARY: &str = r#"
 #define _GNU_SOURCE
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <sys/syscall.h>
-static void hang(void) { while (access(getenv("HANG_WHILE"), F_OK) == 0) usleep(1000); }
+static void hang(void) { while (access(getenv("HANG_WHILE"), F_OK) == 0) poll(0, 0, 1); }
 int fsync(int file) { hang(); return syscall(SYS_fsync, file); }
 int fdatasync(int file) { hang(); return syscall(SYS_fdatasync, file); }
 "#;

@@ -27,6 +27,9 @@ use memory::MemoryFile;
 /// A file has this behind its name while it is being written. Leftovers of a crash may be removed.
 pub const TEMPORARY_SUFFIX: &str = ".tmp";
 
+/// A disk writes a stretch of so many bytes whole or not at all, so that many zeros on end were never written.
+pub const SECTOR_BYTES: usize = 512;
+
 type FaultPlan = dyn Fn(Operation, &Path) -> Option<DiskFault> + Send + Sync;
 
 /// The way to the files of the data directory. Cheap to clone; clones share the plan of faults.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 /// Bytes of a part after which the next begins.
 const PART_BYTES: usize = 64 * 1024;
 /// Bytes from which on a text is a part of its own rather than copied.
-const SHARED_BYTES_MIN: usize = 4 * 1024;
+const SHARED_FROM_BYTES: usize = 4 * 1024;
 
 /// Text that is being written, and the parts of it that are ready.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl TextOutput {
 
     /// Appends a text that exists already.
     pub(super) fn share(&mut self, text: Bytes) {
-        if self.part_bytes == usize::MAX || text.len() < SHARED_BYTES_MIN {
+        if self.part_bytes == usize::MAX || text.len() < SHARED_FROM_BYTES {
             self.text().extend_from_slice(&text);
         } else {
             self.finish_part();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::record::{self, FLAG_SEALED, HEADER_BYTES, Header, Place};
 use super::segment::{self, HEADER_END};
 use super::{JournalError, Record, SegmentInfo, Sequence, StoreId};
-use crate::platform::disk::{Disk, DiskFile};
+use crate::platform::disk::{Disk, DiskFile, SECTOR_BYTES};
 
 /// Bytes read from the disk at a time.
 const READ_BYTES: usize = 1024 * 1024;
@@ -186,9 +186,10 @@ impl SegmentReader {
         let last = self.expected.previous();
         let mark =
             record::seal_mark(Place { store_id: self.store_id, sequence: self.expected, synced: last });
+        let in_sector = usize::try_from(self.offset).unwrap_or(usize::MAX) % SECTOR_BYTES;
         let rest = self.fill(HEADER_BYTES.saturating_add(1))?;
-        let is_mark = rest.iter().zip(&mark).all(|(byte, due)| byte == due || *byte == 0);
-        Ok(if rest.len() <= HEADER_BYTES && is_mark { Found::End } else { Found::Bad(otherwise) })
+        let is_end = is_part_of(rest, &mark, SECTOR_BYTES.saturating_sub(in_sector));
+        Ok(if is_end { Found::End } else { Found::Bad(otherwise) })
     }
 
     /// The next `wanted` bytes from the reader's place on, or as many as the file has.
@@ -208,6 +209,19 @@ impl SegmentReader {
         let rest = self.buffer.get(self.start..).unwrap_or_default();
         Ok(rest.get(..wanted).unwrap_or(rest))
     }
+}
+
+/// Whether the bytes are a front of `written`, of which each side of the boundary between two sectors may be zeros.
+fn is_part_of(bytes: &[u8], written: &[u8], boundary: usize) -> bool {
+    let halves = |bytes: &[u8]| {
+        let (front, back) = bytes.split_at(boundary.min(bytes.len()));
+        [front.to_vec(), back.to_vec()]
+    };
+    bytes.len() <= written.len()
+        && halves(bytes)
+            .iter()
+            .zip(halves(written))
+            .all(|(bytes, written)| written.starts_with(bytes) || bytes.iter().all(|byte| *byte == 0))
 }
 
 /// Reads the records after a position, across segments, and so proves that none is missing.

@@ -19,10 +19,7 @@ use super::reader::{Found, SegmentReader};
 use super::record::{self, HEADER_BYTES, Header};
 use super::segment::{self, HEADER_END};
 use super::{JournalError, SegmentInfo, Sequence, StoreId};
-use crate::platform::disk::Disk;
-
-/// A disk writes sectors of so many bytes whole or not at all; a stretch of zeros this long was never written.
-const SECTOR_BYTES: usize = 512;
+use crate::platform::disk::{Disk, SECTOR_BYTES};
 
 /// The torn end of the newest segment: what a crash left of records that nobody was promised.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -4,15 +4,14 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
+use super::super::SECTOR_BYTES;
 use super::random::Random;
 
 /// Number of a file or directory, never given twice.
 pub(super) type Number = usize;
 
-/// A disk writes a stretch of so many bytes whole or not at all.
-const SECTOR_BYTES: usize = 512;
 /// Contents before a truncation that are remembered until the next sync.
-const CUT_CONTENTS_MAX: usize = 4;
+const CUT_CONTENTS_KEPT: usize = 4;
 
 #[derive(Clone, Debug)]
 pub(super) enum Inode {
@@ -55,7 +54,7 @@ impl FileInode {
     }
 
     pub(super) fn truncate(&mut self, bytes: usize) {
-        if self.cut.len() < CUT_CONTENTS_MAX {
+        if self.cut.len() < CUT_CONTENTS_KEPT {
             self.cut.push(self.cached.clone());
         }
         self.dirty_from = self.dirty_from.min(self.cached.len()).min(bytes);
