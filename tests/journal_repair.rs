@@ -43,7 +43,7 @@ fn batch(number: u64) -> Batch {
 fn write(writer: &mut Writer, number: u64) {
     let mut increments = Vec::new();
     record::encode_increments(&batch(number).increments, &mut increments);
-    let parts = Staged { key: None, definitions: &[], changes: &[], increments: &increments };
+    let parts = Staged { definitions: &[], changes: &[], increments: &increments };
     assert_eq!(writer.stage(parts).unwrap(), Sequence::new(number));
     writer.commit().unwrap();
 }
@@ -251,7 +251,7 @@ fn start_cuts_a_hole_that_a_power_cut_left_in_what_was_not_synced() {
             if number == 3 {
                 writer.note_synced(Sequence::new(synced));
             }
-            let parts = Staged { key: None, definitions: &[], changes: &[], increments: &increments };
+            let parts = Staged { definitions: &[], changes: &[], increments: &increments };
             writer.stage(parts).unwrap();
             writer.commit().unwrap();
             ends.push(writer.segment_bytes());
@@ -325,12 +325,28 @@ fn start_refuses_swapped_renamed_and_foreign_segments() {
     assert!(matches!(outcome, Err(JournalError::Foreign { .. })));
 }
 
+/// The key of a batch, the position in a log, and what is not even reserved.
+#[test]
+fn start_refuses_a_record_with_a_section_that_it_does_not_know() {
+    for flag in [1, 4, 8] {
+        let journal = Journal::of(&[1]);
+        journal.edit(0, |content| {
+            content[32 + 12] = flag;
+            let covered = [&STORE_ID.get().to_le_bytes(), &content[32 + 8..]].concat();
+            content[32 + 4..32 + 8].copy_from_slice(&crc32fast::hash(&covered).to_le_bytes());
+        });
+        let before = journal.files();
+        assert!(matches!(journal.start(), Err(JournalError::UnknownSection { .. })), "flag {flag}");
+        assert_eq!(journal.files(), before);
+    }
+}
+
 #[test]
 fn start_refuses_a_newer_version_and_touches_nothing() {
     let journal = Journal::of(&[1, 1]);
     for index in [1, 0] {
         journal.edit(index, |content| {
-            content[8] = 2;
+            content[8] = 3;
             let checksum = crc32fast::hash(&content[..28]);
             content[28..32].copy_from_slice(&checksum.to_le_bytes());
             content.push(9);
@@ -338,7 +354,7 @@ fn start_refuses_a_newer_version_and_touches_nothing() {
         let before = journal.files();
         let outcome = if index == 1 { journal.start().map(|_| 0) } else { journal.read(Sequence::START) };
         let Err(JournalError::NewerVersion { found, supported, .. }) = outcome else { panic!() };
-        assert_eq!((found, supported), (2, 1));
+        assert_eq!((found, supported), (3, 2));
         assert_eq!(journal.files(), before);
     }
 }

@@ -67,9 +67,12 @@ impl Exit {
         };
         match open {
             Some(OpenError::Locked { .. }) => Self::TryLater,
-            Some(OpenError::Damaged { .. } | OpenError::Missing { .. } | OpenError::NewerVersion { .. }) => {
-                Self::Damaged
-            }
+            Some(
+                OpenError::Damaged { .. }
+                | OpenError::Missing { .. }
+                | OpenError::NewerVersion { .. }
+                | OpenError::UnknownSection { .. },
+            ) => Self::Damaged,
             _ => Self::Failed,
         }
     }

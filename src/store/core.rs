@@ -15,7 +15,7 @@ use super::snapshotter::{Control, Snapshotter};
 use super::status::{OncePerMinute, Status};
 use super::syncer::{SyncGate, Syncer};
 use super::write_handle::WriteHandle;
-use super::{LOCK_NAME, Recovery, StoreOptions, fold, recover};
+use super::{Recovery, StoreOptions, layout, recover};
 use crate::limits::GROUPS_UNSYNCED_MAX;
 use crate::model::catalogue::Catalogue;
 use crate::model::counters::Counters;
@@ -45,13 +45,13 @@ impl Core {
         let data_dir = &options.data_dir;
         disk.create_directory(data_dir)?;
         let lock = disk
-            .try_lock(&data_dir.join(LOCK_NAME))?
+            .try_lock(&data_dir.join(layout::LOCK_FILE))?
             .ok_or_else(|| OpenError::Locked { directory: data_dir.clone() })?;
         let recovered = recover::recover(disk, data_dir, store_id, progress)?;
         let reserve = Arc::new(Reserve::new(disk, data_dir));
         reserve.keep();
         let next = recovered.next_sequence;
-        let directory = data_dir.join(fold::JOURNAL_FOLDER);
+        let directory = data_dir.join(layout::JOURNAL_FOLDER);
         let begin = || journal::Writer::create(disk, &directory, recovered.store_id, next);
         let journal = begin_journal(begin, &reserve)?;
 

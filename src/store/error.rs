@@ -47,6 +47,12 @@ pub enum OpenError {
         /// The newest format that this program reads.
         supported: u32,
     },
+    /// A file has a section that a newer tallyd wrote.
+    #[error("{} has a section that this tallyd cannot read; start the newer tallyd that wrote it", file.display())]
+    UnknownSection {
+        /// The file.
+        file: PathBuf,
+    },
     /// The machine refused.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -78,6 +84,7 @@ impl From<JournalError> for OpenError {
             JournalError::NewerVersion { segment, found, supported } => {
                 Self::NewerVersion { file: segment, found, supported }
             }
+            JournalError::UnknownSection { segment } => Self::UnknownSection { file: segment },
             JournalError::Foreign { segment, .. } | JournalError::SegmentExists { segment } => {
                 Self::Damaged { file: segment, offset: 0, what }
             }

@@ -1,8 +1,7 @@
 //! Loads what is on disk: a snapshot into a new catalogue and new counters, then journal records on top, with the same
-//! steps in which the sequencer applies them. Recovery and `verify` both load this way, so that the one tells what the
-//! other would do.
+//! steps in which the sequencer applies them. Recovery, `verify` and `export` all load this way, so that they agree.
 //!
-//! Must not know: which snapshot to take, what to do about damage, the sequencer.
+//! Must not know: which snapshot to load, how damage is handled, the sequencer.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,16 +9,17 @@ use std::thread;
 
 use crossbeam::channel;
 
-use super::fold::JOURNAL_FOLDER;
+use super::layout::JOURNAL_FOLDER;
 use crate::limits::{LOAD_BLOCKS_AHEAD, LOAD_INLINE_BYTES_MAX, SERIES_MAX};
 use crate::model::batch::{Batch, Change, Definition, SeriesId};
 use crate::model::catalogue::{Catalogue, CatalogueLimits, FIRST_STORY_SERIES};
 use crate::model::counters::{self, CheckedFrames, Counters};
 use crate::platform::disk::{Disk, DiskError, Operation};
 use crate::store::journal::{JournalError, Record, Replay, Sequence, StoreId};
-use crate::store::snapshot::dictionary::{self, Cleared, Entry};
+use crate::store::layout;
+use crate::store::snapshot::dictionary::{self, Cleared};
+use crate::store::snapshot::entry::Entry;
 use crate::store::snapshot::manifest::Manifest;
-use crate::store::snapshot::names;
 use crate::store::snapshot::part::PartReader;
 use crate::store::snapshot::{FileRef, Frames, SnapshotError};
 
@@ -55,7 +55,7 @@ pub(crate) fn load(
     manifest: &Manifest,
     progress: &mut dyn FnMut(),
 ) -> Result<Loaded, SnapshotError> {
-    let folder = data_dir.join(names::FOLDER);
+    let folder = data_dir.join(layout::SNAPSHOT_FOLDER);
     let (counters, writer) = Counters::new();
     let catalogue = Arc::new(Catalogue::new(CatalogueLimits::default()));
     let replayed = Replayed { segments: 0, records: 0, next_sequence: manifest.position.next() };
@@ -86,7 +86,7 @@ pub(crate) fn replay(
     let mut replay = Replay::open(disk, &journal, manifest.store_id, manifest.position)?;
     let mut record = Record::default();
     while replay.next_into(&mut record)? {
-        apply(&loaded.catalogue, &mut loaded.writer, &record.batch);
+        apply(&loaded.catalogue, &mut loaded.writer, &record.batch.definitions, &record.batch);
         if loaded.replayed.records.is_multiple_of(RECORDS_PER_PROGRESS) {
             progress();
         }
@@ -100,9 +100,14 @@ pub(crate) fn replay(
     Ok(())
 }
 
-/// What a journalled batch does: its definitions, its changes in order, its increments.
-pub(crate) fn apply(catalogue: &Catalogue, writer: &mut counters::Writer, batch: &Batch) {
-    for definition in &batch.definitions {
+/// Applies a journalled batch: the definitions of its record, then its changes in order, then its increments.
+pub(crate) fn apply(
+    catalogue: &Catalogue,
+    writer: &mut counters::Writer,
+    definitions: &[Definition],
+    batch: &Batch,
+) {
+    for definition in definitions {
         define(catalogue, writer, definition);
     }
     for change in &batch.changes {
@@ -114,8 +119,9 @@ pub(crate) fn apply(catalogue: &Catalogue, writer: &mut counters::Writer, batch:
 }
 
 fn define(catalogue: &Catalogue, writer: &mut counters::Writer, definition: &Definition) {
-    catalogue.mark_durable(definition);
+    // The counters first: once it is durable in the catalogue, reports may look for it.
     writer.define(definition.id, &definition.key);
+    catalogue.mark_durable(definition);
 }
 
 /// A snapshot being loaded.

@@ -1,17 +1,18 @@
-//! The store: everything that is counted, and that it lasts. Opens a data directory, takes batches through one
+//! The store: everything that is counted, durably. Opens a data directory, takes batches through one
 //! [`WriteHandle`], keeps catalogue and counters for reports to read, makes snapshots, closes in order.
 //! Must not know HTTP, TCP or the syntax of lines.
 //!
-//! Threads: the sequencer (order, journal, counters, answers), the syncer (what makes answers last), the
-//! snapshotter (folds). All queues between them are bounded.
+//! Threads: the sequencer (order, journal, counters, acks), the syncer (syncs, acks that wait for one), the snapshotter
+//! (folds). All queues between them are bounded.
 
-pub mod contents;
 mod core;
 pub mod error;
 pub mod fold;
 pub mod journal;
+mod layout;
 pub(crate) mod load;
 mod poison;
+mod position;
 pub mod recover;
 mod reserve;
 mod sequencer;
@@ -47,17 +48,17 @@ use journal::StoreId;
 use snapshotter::Control;
 use worker::Worker;
 
-const LOCK_NAME: &str = "LOCK";
-
-/// What an acknowledged batch survives.
+/// When the journal is synced, and so what an acknowledged batch survives. A write is handed to the system before its
+/// ack at every level, so the death of the process loses nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Fsync {
-    /// Power loss: it is synced before the answer.
+    /// Before the ack. A power cut loses nothing that was acknowledged.
     Always,
-    /// The daemon's death at any instant; on power loss at most the last interval is lost.
+    /// An interval after the last sync ended. A power cut loses at most the acks of that interval and of the sync that
+    /// was under way.
     #[default]
     Interval,
-    /// The daemon's death at any instant.
+    /// When a segment is sealed. A power cut loses at most what the system had not written of the open segment.
     Never,
 }
 
@@ -181,12 +182,12 @@ impl Store {
     /// Has a snapshot made soon, whatever the interval. Does not wait for it; one that is due already is enough.
     pub fn request_snapshot(&self) {
         match self.control.try_send(Control::Now) {
-            // Full: one is asked for already. Disconnected: the thread panicked, which `failed` tells.
+            // Full: one is asked for already. Disconnected: the thread panicked, which `failed` reports.
             Ok(()) | Err(_) => {}
         }
     }
 
-    /// Takes what is in the queue, seals and syncs, makes a last snapshot, ends the threads. Write handles then refuse.
+    /// Commits what is in the queue, seals and syncs, makes a last snapshot, ends the threads. Write handles then refuse.
     /// Blocks, at most about `deadline`.
     ///
     /// # Errors
@@ -196,14 +197,14 @@ impl Store {
         let began = self.clock.monotonic();
         let left = || deadline.saturating_sub(self.clock.monotonic().saturating_sub(began));
         self.write_handle.close();
-        // A full queue need not be told: the sequencer looks whether it shall close after each group.
+        // A full queue needs no message: the sequencer checks after each group whether it shall close.
         if let Err(TrySendError::Closed(_)) = self.write_handle.queue().try_send(write_handle::Message::Close)
         {
             tracing::debug!("the sequencer has ended already");
         }
         let sealed = self.sequencer.wait(left())?;
         self.syncer.wait(left())?;
-        // Through nothing where the journal is not sealed: the snapshotter then ends without another snapshot.
+        // Where the journal is not sealed, the snapshotter ends without another snapshot.
         let through = sealed.as_ref().copied().unwrap_or_default();
         if let Err(error) = self.control.send_timeout(Control::Finish(through), left()) {
             tracing::debug!(%error, "the snapshotter is at work, or has ended");

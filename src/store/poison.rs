@@ -1,7 +1,7 @@
 //! The poison of the store: why it takes nothing more until a restart.
 //!
-//! The protocol, in one place. Whoever finds that a sync failed, that a write could not be undone, or that a thread of
-//! the store panicked, poisons the store; the first cause stays. From then on
+//! The protocol, in one place. A failed sync, a write that could not be undone, or the panic of a thread poisons the
+//! store; the first cause stays. From then on
 //! - a batch that was never staged is refused as poisoned: nothing of it was counted, and nothing of it will be;
 //! - a batch that was staged has an unknown outcome, for a restart may find its record on the disk;
 //! - nothing is synced, sealed or folded any more, since the kernel reports a lost page only once;

@@ -4,10 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::layout::RESERVE_FILE;
 use crate::limits::RESERVE_BYTES;
 use crate::platform::disk::{Disk, DiskError};
-
-const FILE_NAME: &str = "reserve";
 
 /// The room that is kept aside.
 #[derive(Debug)]
@@ -20,7 +19,7 @@ pub(super) struct Reserve {
 
 impl Reserve {
     pub(super) fn new(disk: &Disk, data_dir: &Path) -> Self {
-        Self { disk: disk.clone(), path: data_dir.join(FILE_NAME), in_use: AtomicBool::new(false) }
+        Self { disk: disk.clone(), path: data_dir.join(RESERVE_FILE), in_use: AtomicBool::new(false) }
     }
 
     /// Whether batches must be refused, for the room is for a snapshot.

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Fsync;
 use super::error::{Refusal, Uncertainty, WriteError};
+use super::load;
 use super::poison::PoisonCause;
 use super::reserve::Reserve;
 use super::status::{OncePerMinute, Status};
@@ -107,7 +108,7 @@ impl Sequencer {
                 }
                 Message::Seal(reply) => {
                     let sealed = self.seal();
-                    // Whoever asked may be gone, for the store is being closed.
+                    // The snapshotter may be gone, since the store is being closed.
                     if reply.send(sealed).is_err() {
                         tracing::debug!("nobody waits for the sealed journal any more");
                     }
@@ -171,12 +172,7 @@ impl Sequencer {
             return Some(StagedBatch { batch, definitions: Vec::new(), sequence: None, reply });
         }
         let staged = self.missing_definitions(&batch).and_then(|definitions| {
-            let parts = Staged {
-                key: None,
-                definitions: &definitions,
-                changes: &batch.changes,
-                increments: &encoded,
-            };
+            let parts = Staged { definitions: &definitions, changes: &batch.changes, increments: &encoded };
             match self.journal.stage(parts) {
                 Ok(sequence) => Ok((sequence, definitions)),
                 Err(error) => {
@@ -262,16 +258,7 @@ impl Sequencer {
     /// Makes a written batch count, and gives its ack.
     fn apply(&mut self, staged: StagedBatch) -> PendingAck {
         let StagedBatch { batch, definitions, sequence, reply } = staged;
-        for definition in &definitions {
-            self.counters.define(definition.id, &definition.key);
-            self.catalogue.mark_durable(definition);
-        }
-        for change in &batch.changes {
-            for series in self.catalogue.apply(change) {
-                self.counters.clear(series);
-            }
-        }
-        self.counters.add(&batch.increments);
+        load::apply(&self.catalogue, &mut self.counters, &definitions, &batch);
         if let Some(sequence) = sequence {
             self.status.note_batch(sequence, batch.increments.len());
         }

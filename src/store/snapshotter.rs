@@ -45,7 +45,7 @@ pub(super) struct Snapshotter {
 }
 
 impl Snapshotter {
-    /// Works until it is told to finish, or the store is gone. Returns the last snapshot's failure, if it failed.
+    /// Works until `Finish` comes, or the store is gone. Returns the failure of the last snapshot, if it failed.
     pub(super) fn run(mut self) -> Result<(), String> {
         give_way();
         loop {

@@ -1,7 +1,7 @@
-//! Makes the journal last: after each group of batches, every interval, or never, as the policy says.
+//! Syncs the journal as the fsync level says: before the acks of a group, every interval, or only when it is sealed.
 //! Knows nothing of what is in the journal.
 //!
-//! INVARIANT: after a sync has failed, no other one is believed: the kernel tells of lost pages only once.
+//! INVARIANT: after a sync has failed, no other one is believed: the kernel reports lost pages only once.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tallyd::model::batch::{Batch, Definition, Increment};
 use tallyd::platform::clock::Clock;
 use tallyd::platform::disk::MemoryDisk;
-use tallyd::store::contents::load_read_only;
 use tallyd::store::journal::StoreId;
+use tallyd::store::recover::load_read_only;
 use tallyd::store::verify::{VerifyReport, verify};
 use tallyd::store::{Fsync, OpenError, Part, PendingCommit, Stepped, StoreOptions, WriteError};
 

@@ -14,7 +14,7 @@ use anyhow::Context as _;
 
 use super::{Exit, input, output};
 use crate::platform::disk::Disk;
-use crate::store::contents::{Contents, load_read_only};
+use crate::store::recover::{Contents, load_read_only};
 use line::Format;
 
 /// Write all counters of a data directory as events, which `tallyd import` and `tallyd push` can send.

@@ -6,7 +6,8 @@ use super::{FoldError, Folder};
 use crate::limits::FOLD_ENTRIES_MAX;
 use crate::model::batch::{Batch, Change};
 use crate::store::snapshot::Generation;
-use crate::store::snapshot::dictionary::{Cleared, Entry, SeriesOfStories};
+use crate::store::snapshot::dictionary::{Cleared, SeriesOfStories};
+use crate::store::snapshot::entry::Entry;
 
 /// What the records of one snapshot add.
 #[derive(Debug)]

@@ -24,15 +24,13 @@ use crate::model::batch::Increment;
 use crate::model::cells::Month;
 use crate::platform::disk::{self, Disk, Operation};
 use crate::store::journal::{self, JournalError, Record, Replay, Sequence};
+use crate::store::layout::{self, FileName};
 use crate::store::snapshot::block::Header;
-use crate::store::snapshot::dictionary::{self, Cleared, Entry, SeriesOfStories};
+use crate::store::snapshot::dictionary::{self, Cleared, SeriesOfStories};
+use crate::store::snapshot::entry::Entry;
 use crate::store::snapshot::manifest::Manifest;
 use crate::store::snapshot::merge::{self, Sources};
-use crate::store::snapshot::names::{self, FileName};
 use crate::store::snapshot::{FileRef, Generation, SnapshotError};
-
-/// Folder of the journal's segments, within the data directory.
-pub(super) const JOURNAL_FOLDER: &str = "journal";
 
 /// Why a fold did not come about. The snapshot before is still there.
 #[derive(Debug, thiserror::Error)]
@@ -89,8 +87,8 @@ impl Folder {
         cleared.forget_unneeded(&current.parts);
         Self {
             disk: disk.clone(),
-            snapshots: data_dir.join(names::FOLDER),
-            journal_dir: data_dir.join(JOURNAL_FOLDER),
+            snapshots: data_dir.join(layout::SNAPSHOT_FOLDER),
+            journal_dir: data_dir.join(layout::JOURNAL_FOLDER),
             next_generation: last.max(current.generation).next(),
             current,
             cleared,
@@ -260,8 +258,8 @@ impl Folder {
             .filter(|name| generation_of_file(name).is_some())
             .collect();
         let (manifests, files): (Vec<_>, Vec<_>) =
-            removable.into_iter().partition(|name| names::manifest_generation(name).is_some());
-        // A manifest goes first, and lastingly: it must never be found without its files.
+            removable.into_iter().partition(|name| layout::manifest_generation(name).is_some());
+        // A manifest goes first, durably: a restart must never find it without its files.
         for name in &manifests {
             self.disk.remove(&self.snapshots.join(name))?;
         }
@@ -309,7 +307,7 @@ impl FoldDone {
 
 /// The generation in the name of a file that a fold made, or was making.
 fn generation_of_file(name: &str) -> Option<Generation> {
-    names::generation_of(name.strip_suffix(disk::TEMPORARY_SUFFIX).unwrap_or(name))
+    layout::generation_of(name.strip_suffix(disk::TEMPORARY_SUFFIX).unwrap_or(name))
 }
 
 /// Bytes that the increments will take in a part, roughly: 3 a cell, 16 a series.

@@ -49,6 +49,12 @@ pub enum JournalError {
         /// The newest format that this program reads.
         supported: u32,
     },
+    /// A record has a section that a newer tallyd wrote.
+    #[error("{} has a record with a section that this tallyd cannot read", segment.display())]
+    UnknownSection {
+        /// The segment's file.
+        segment: PathBuf,
+    },
     /// The segment belongs to another data directory.
     #[error("{} belongs to another data directory (store_id {found}, not {expected})", segment.display())]
     Foreign {

@@ -8,7 +8,6 @@
 //! INVARIANT: every segment but the newest is sealed: complete, and synced before the next was made.
 
 mod error;
-mod position;
 mod reader;
 pub mod record;
 mod repair;
@@ -16,10 +15,10 @@ mod segment;
 mod varint;
 mod writer;
 
+pub use super::position::{Sequence, StoreId};
 pub use error::JournalError;
-pub use position::{Sequence, StoreId};
 pub use reader::{Replay, SegmentReader};
-pub use record::{KeyedOutcome, Record, Staged};
+pub use record::{Record, Staged};
 pub use repair::{TornTail, find_torn_tail, repair_tail};
 pub use segment::{SEGMENT_VERSION, SegmentInfo, segments};
 pub use writer::{AppendError, SealError, Writer};

@@ -82,7 +82,7 @@ impl SegmentReader {
     /// Reads the next record into `record`, whose allocations are used again; `false` at the end of the segment.
     ///
     /// # Errors
-    /// `Damaged`, `Gap`, `Disk`; `record` then holds anything.
+    /// `Damaged`, `Gap`, `UnknownSection`, `Disk`; `record` then holds anything.
     pub fn next_into(&mut self, record: &mut Record) -> Result<bool, JournalError> {
         match self.look()? {
             Found::Record { header, bytes } => {
@@ -90,8 +90,11 @@ impl SegmentReader {
                     .buffer
                     .get(self.start.saturating_add(HEADER_BYTES)..self.start.saturating_add(bytes))
                     .unwrap_or_default();
+                if header.flags != 0 {
+                    return Err(JournalError::UnknownSection { segment: self.path().to_owned() });
+                }
                 record.sequence = header.sequence;
-                record::decode(header.flags, payload, record).map_err(|what| self.damaged(what))?;
+                record::decode(payload, record).map_err(|what| self.damaged(what))?;
                 self.advance(bytes);
                 Ok(true)
             }

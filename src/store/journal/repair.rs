@@ -1,4 +1,4 @@
-//! What a crash may leave at the end of the newest segment, told from damage. The cases:
+//! Tells the torn tail of a crash, at the end of the newest segment, from damage. The cases:
 //!
 //! | at the first place that holds no due record | it is | so |
 //! | --- | --- | --- |
@@ -21,7 +21,7 @@ use super::segment::{self, HEADER_END};
 use super::{JournalError, SegmentInfo, Sequence, StoreId};
 use crate::platform::disk::{Disk, SECTOR_BYTES};
 
-/// The torn end of the newest segment: what a crash left of records that nobody was promised.
+/// The torn tail of the newest segment: what a crash left of records that were not synced.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TornTail {
     /// The segment's file.
@@ -36,7 +36,7 @@ pub struct TornTail {
     pub what: &'static str,
 }
 
-/// Looks for a torn end of the newest segment and changes nothing. Blocks; reads that segment, from the disk: after a
+/// Looks for a torn tail of the newest segment and changes nothing. Blocks; reads that segment, from the disk: after a
 /// failed sync the page cache has what the disk does not, and would have it until a power cut.
 ///
 /// # Errors
@@ -55,7 +55,7 @@ pub fn find_torn_tail(
     }
 }
 
-/// Cuts a torn end of the newest segment, lastingly, and says what was cut. Blocks.
+/// Cuts the torn tail of the newest segment, durably, and says what was cut. Blocks.
 ///
 /// # Errors
 /// As [`find_torn_tail`]; nothing is then changed.

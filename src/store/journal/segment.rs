@@ -1,12 +1,13 @@
-//! The files of a journal: their names and the header that each begins with. All names are here.
+//! The files of a journal, and the header that each begins with.
 
 use std::path::{Path, PathBuf};
 
 use super::{JournalError, Sequence, StoreId};
 use crate::platform::disk::{Disk, DiskError, DiskFile, TEMPORARY_SUFFIX};
+use crate::store::layout::{first_of_segment, segment_name};
 
-/// The newest format of segments that this program reads, and the one it writes.
-pub const SEGMENT_VERSION: u32 = 1;
+/// The format of segments that this program reads and writes.
+pub const SEGMENT_VERSION: u32 = 2;
 
 /// Length of a segment's header in bytes; the first record follows.
 pub(super) const HEADER_BYTES: usize = 32;
@@ -14,9 +15,6 @@ pub(super) const HEADER_BYTES: usize = 32;
 pub(super) const HEADER_END: u64 = 32;
 
 const MAGIC: [u8; 8] = *b"tallyjnl";
-const SUFFIX: &str = ".journal";
-/// As many digits as `u64::MAX` has, so that names sort as their numbers do.
-const NAME_DIGITS: usize = 20;
 
 /// One segment, as its name and the directory tell it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,7 +36,7 @@ pub fn segments(disk: &Disk, directory: &Path) -> Result<Vec<SegmentInfo>, Journ
     let mut found: Vec<SegmentInfo> = entries
         .into_iter()
         .filter_map(|entry| {
-            let first_sequence = parse_name(&entry.name)?;
+            let first_sequence = first_of_segment(&entry.name)?;
             Some(SegmentInfo { path: directory.join(&entry.name), first_sequence, bytes: entry.bytes })
         })
         .collect();
@@ -48,13 +46,7 @@ pub fn segments(disk: &Disk, directory: &Path) -> Result<Vec<SegmentInfo>, Journ
 
 /// The file of the segment that begins with that record.
 pub(super) fn path(directory: &Path, first: Sequence) -> PathBuf {
-    directory.join(format!("{:0width$}{SUFFIX}", first.get(), width = NAME_DIGITS))
-}
-
-fn parse_name(name: &str) -> Option<Sequence> {
-    let digits = name.strip_suffix(SUFFIX)?;
-    let plain = digits.len() == NAME_DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
-    plain.then(|| digits.parse().ok().map(Sequence::new)).flatten()
+    directory.join(segment_name(first))
 }
 
 /// Makes a segment without records, durably, and leaves it open; one of that name is replaced.
@@ -76,7 +68,7 @@ pub(super) fn create(
 /// `Disk`.
 pub(super) fn remove_leftovers(disk: &Disk, directory: &Path) -> Result<(), JournalError> {
     for entry in disk.list(directory)? {
-        if entry.name.strip_suffix(TEMPORARY_SUFFIX).is_some_and(|name| parse_name(name).is_some()) {
+        if entry.name.strip_suffix(TEMPORARY_SUFFIX).is_some_and(|name| first_of_segment(name).is_some()) {
             disk.remove(&directory.join(&entry.name))?;
         }
     }
@@ -162,7 +154,7 @@ impl Header {
                     Err(damaged(0, &what))
                 }
             }
-            _ => Err(damaged(8, "the segment's header has an unknown version")),
+            _ => Err(damaged(8, "the segment has a format that is no longer read")),
         }
     }
 }

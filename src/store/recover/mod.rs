@@ -22,15 +22,17 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::fold::{Folder, JOURNAL_FOLDER};
+use super::fold::Folder;
+use super::layout::JOURNAL_FOLDER;
 use super::load::{self, Loaded};
-use super::{LOCK_NAME, OpenError, Recovery};
+use super::{OpenError, Recovery};
 use crate::model::catalogue::Catalogue;
 use crate::model::counters::{self, Counters};
 use crate::platform::disk::{Disk, Lock};
 use crate::store::journal::{self, JournalError, SegmentReader, Sequence, StoreId, TornTail};
+use crate::store::layout;
 use crate::store::snapshot::manifest::Manifest;
-use crate::store::snapshot::{Generation, SnapshotError, names};
+use crate::store::snapshot::{Generation, SnapshotError};
 
 /// What the sequencer goes on from.
 #[derive(Debug)]
@@ -65,19 +67,13 @@ pub fn recover(
         Found::Snapshots(found) => found,
         Found::Nothing => create(disk, data_dir, new_store_id)?,
     };
-    // Whoever wrote what was found may have died before the names were durable.
-    disk.sync_directory(&data_dir.join(names::FOLDER))?;
-    let mut chosen = choose(disk, data_dir, &found, progress)?;
+    // The process that made these names may have died before they were durable.
+    disk.sync_directory(&data_dir.join(layout::SNAPSHOT_FOLDER))?;
+    let (mut chosen, torn) = open(disk, data_dir, (&found, Mode::Repair), progress)?;
     let store_id = chosen.manifest.store_id;
-    let outcome = repair(disk, data_dir, store_id).and_then(|torn| {
-        load::replay(disk, data_dir, &chosen.manifest, &mut chosen.loaded, progress)?;
-        Ok(torn)
-    });
-    // Where the newest snapshot is damaged and the journal does not help, the snapshot is the first cause.
-    let torn = outcome.map_err(|error| chosen.passed_over.take().unwrap_or_else(|| error.into()))?;
     if let Some(torn) = &torn {
         chosen.warnings.push(format!(
-            "{}: cut a torn end of {} bytes at byte {} ({}); nothing of it had been acknowledged as lasting",
+            "{}: cut a torn end of {} bytes at byte {} ({}); under fsync `always` nothing of it was acknowledged",
             torn.segment.display(),
             torn.bytes,
             torn.offset,
@@ -96,6 +92,72 @@ pub fn recover(
         folder,
         report,
     })
+}
+
+/// Catalogue and counters of a data directory that no daemon is using.
+#[derive(Debug)]
+pub struct Contents {
+    /// Stories, interactions, names.
+    pub catalogue: Arc<Catalogue>,
+    /// Their counts.
+    pub counters: Arc<Counters>,
+}
+
+/// Loads a data directory as a restart would, and changes nothing: a torn tail of the journal is left out, not cut.
+/// Blocks; `progress` is called now and then.
+///
+/// # Errors
+/// `Locked` where a daemon has the directory; otherwise what would stop a restart.
+pub fn load_read_only(
+    disk: &Disk,
+    data_dir: &Path,
+    progress: &mut dyn FnMut(),
+) -> Result<Contents, OpenError> {
+    let (_held, found) = find_for_reading(disk, data_dir)?;
+    let (Chosen { loaded, .. }, _) = open(disk, data_dir, (&found, Mode::ReadOnly), progress)?;
+    Ok(Contents { catalogue: loaded.catalogue, counters: loaded.counters })
+}
+
+/// Whether the directory may be changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Mode {
+    /// A torn tail is cut.
+    Repair,
+    /// A torn tail is left out.
+    ReadOnly,
+}
+
+/// Loads the newest sound snapshot, and the journal after it up to a torn tail.
+fn open(
+    disk: &Disk,
+    data_dir: &Path,
+    (found, mode): (&Snapshots, Mode),
+    progress: &mut dyn FnMut(),
+) -> Result<(Chosen, Option<TornTail>), OpenError> {
+    let mut chosen = choose(disk, data_dir, found, progress)?;
+    let Chosen { manifest, loaded, .. } = &mut chosen;
+    let torn = match mode {
+        Mode::Repair => repair(disk, data_dir, manifest.store_id),
+        Mode::ReadOnly => journal::find_torn_tail(disk, &data_dir.join(JOURNAL_FOLDER), manifest.store_id),
+    };
+    let outcome = torn.and_then(|torn| match load::replay(disk, data_dir, manifest, loaded, progress) {
+        // The records before a torn tail are loaded; there are none behind it.
+        Err(error) if mode == Mode::ReadOnly && is_at_torn_tail(&error, torn.as_ref()) => Ok(torn),
+        replayed => replayed.map(|()| torn),
+    });
+    match outcome {
+        Ok(torn) => Ok((chosen, torn)),
+        // Where the newest snapshot is damaged and the journal does not help, the snapshot is the first cause.
+        Err(error) => Err(chosen.passed_over.unwrap_or_else(|| error.into())),
+    }
+}
+
+/// Whether the error is about the torn tail, which a restart cuts off.
+pub(crate) fn is_at_torn_tail(error: &JournalError, torn: Option<&TornTail>) -> bool {
+    match (error, torn) {
+        (JournalError::Damaged { segment, .. }, Some(torn)) => *segment == torn.segment,
+        _ => false,
+    }
 }
 
 /// What the snapshot folder holds.
@@ -118,12 +180,12 @@ pub(crate) struct Snapshots {
 
 /// Looks what is there; changes nothing.
 pub(crate) fn find(disk: &Disk, data_dir: &Path) -> Result<Found, OpenError> {
-    let folder = data_dir.join(names::FOLDER);
+    let folder = data_dir.join(layout::SNAPSHOT_FOLDER);
     let snapshot_names = list_if_there(disk, &folder)?;
     let mut manifests: Vec<Generation> =
-        snapshot_names.iter().filter_map(|name| names::manifest_generation(name)).collect();
+        snapshot_names.iter().filter_map(|name| layout::manifest_generation(name)).collect();
     manifests.sort_unstable_by(|a, b| b.cmp(a));
-    let last_generation = snapshot_names.iter().filter_map(|name| names::generation_of(name)).max();
+    let last_generation = snapshot_names.iter().filter_map(|name| layout::generation_of(name)).max();
     if !manifests.is_empty() {
         return Ok(Found::Snapshots(Snapshots {
             manifests,
@@ -145,7 +207,7 @@ pub(crate) fn find(disk: &Disk, data_dir: &Path) -> Result<Found, OpenError> {
 /// # Errors
 /// `Locked` where a daemon has it, `Missing` where it is no data directory; otherwise as [`find`].
 pub(crate) fn find_for_reading(disk: &Disk, data_dir: &Path) -> Result<(Option<Lock>, Snapshots), OpenError> {
-    let path = data_dir.join(LOCK_NAME);
+    let path = data_dir.join(layout::LOCK_FILE);
     let lock = match disk.length(&path)? {
         Some(_) => {
             Some(disk.try_lock(&path)?.ok_or_else(|| OpenError::Locked { directory: data_dir.to_owned() })?)
@@ -178,7 +240,7 @@ pub(crate) fn choose(
     found: &Snapshots,
     progress: &mut dyn FnMut(),
 ) -> Result<Chosen, OpenError> {
-    let folder = data_dir.join(names::FOLDER);
+    let folder = data_dir.join(layout::SNAPSHOT_FOLDER);
     let mut warnings = Vec::new();
     let mut passed_over: Option<SnapshotError> = None;
     for generation in &found.manifests {
@@ -216,7 +278,7 @@ fn repair(disk: &Disk, data_dir: &Path, store_id: StoreId) -> Result<Option<Torn
 
 /// Makes a new data directory with its empty snapshot.
 fn create(disk: &Disk, data_dir: &Path, store_id: StoreId) -> Result<Snapshots, OpenError> {
-    let folder = data_dir.join(names::FOLDER);
+    let folder = data_dir.join(layout::SNAPSHOT_FOLDER);
     disk.create_directory(data_dir)?;
     disk.create_directory(&data_dir.join(JOURNAL_FOLDER))?;
     disk.create_directory(&folder)?;
@@ -261,6 +323,7 @@ impl From<SnapshotError> for OpenError {
             SnapshotError::NewerVersion { file, found, supported } => {
                 Self::NewerVersion { file, found, supported }
             }
+            SnapshotError::UnknownSection { file } => Self::UnknownSection { file },
             SnapshotError::TooLarge { file, .. } => Self::Damaged { file, offset: 0, what: text },
             SnapshotError::Disk(error) => Self::Disk(error),
         }

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::super::fold::{FoldDone, JOURNAL_FOLDER};
+use super::super::fold::FoldDone;
+use super::super::layout::JOURNAL_FOLDER;
 use super::super::{OpenError, load};
 use super::{Recovered, recover};
 use crate::model::batch::{Batch, Change, Definition, Increment};
@@ -97,10 +98,10 @@ impl House {
         let mut increments = Vec::new();
         record::encode_increments(&batch.increments, &mut increments);
         let (definitions, changes) = (&batch.definitions[..], &batch.changes[..]);
-        let parts = journal::Staged { key: None, definitions, changes, increments: &increments };
+        let parts = journal::Staged { definitions, changes, increments: &increments };
         self.journal.stage(parts).expect("the batch fits");
         self.journal.commit().expect("the disk takes it");
-        load::apply(&self.recovered.catalogue, &mut self.recovered.writer, &batch);
+        load::apply(&self.recovered.catalogue, &mut self.recovered.writer, &batch.definitions, &batch);
     }
 
     pub(crate) fn seal(&mut self) -> Sequence {

@@ -166,12 +166,12 @@ fn recover_refuses_a_newer_snapshot_and_changes_nothing() {
     for file in snapshot_files(scratch.path()) {
         let sound = fs::read(&file).expect("it is there");
         let mut newer = sound.clone();
-        newer[8] = 2;
+        newer[8] = 3;
         let crc = crc32fast::hash(&newer[..32]).to_le_bytes();
         newer[32..36].copy_from_slice(&crc);
         fs::write(&file, &newer).expect("it can be written");
         if let Err(error) = recover(&Disk::new(), scratch.path(), StoreId::new(1), &mut || {}) {
-            assert!(matches!(error, OpenError::NewerVersion { found: 2, .. }), "{error}");
+            assert!(matches!(error, OpenError::NewerVersion { found: 3, .. }), "{error}");
             assert!(error.to_string().contains("format"), "{error}");
         }
         assert_eq!(fs::read(&file).expect("it is there"), newer);
@@ -240,11 +240,33 @@ fn deleted_stories_stay_deleted_and_can_come_back() {
     assert_sound(scratch.path());
 }
 
-/// A data directory as this format's first version wrote it. `TALLYD_BLESS=1 cargo test` writes it anew, which is right
+/// What a newer tallyd adds is refused, and an older snapshot is not taken for the whole.
+#[test]
+fn recover_refuses_a_section_that_it_does_not_know() {
+    let scratch = tempfile::tempdir().expect("there is room");
+    two_snapshots(scratch.path());
+    let newest = snapshot_files(scratch.path()).into_iter().filter(|file| is_manifest(file)).max();
+    let newest = newest.expect("there is a manifest");
+    let mut content = fs::read(&newest).expect("it is there");
+    let block = 36;
+    content[block + 8] = 1;
+    let crc = crc32fast::hash(&[&content[block..block + 4], &content[block + 8..]].concat());
+    content[block + 4..block + 8].copy_from_slice(&crc.to_le_bytes());
+    fs::write(&newest, &content).expect("it can be written");
+    let refused = recover(&Disk::new(), scratch.path(), StoreId::new(1), &mut || {});
+    assert!(matches!(refused, Err(OpenError::UnknownSection { file }) if file == newest));
+    assert_eq!(fs::read(&newest).expect("it is there"), content);
+}
+
+fn is_manifest(file: &Path) -> bool {
+    file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("manifest."))
+}
+
+/// A data directory as format 2 has it. `TALLYD_BLESS=1 cargo test` writes it anew, which is right
 /// only while no version with this format has been released.
 #[test]
-fn recover_reads_the_directory_of_format_1() {
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-1");
+fn recover_reads_the_directory_of_format_2() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-2");
     let scratch = tempfile::tempdir().expect("there is room");
     let model = two_snapshots(scratch.path());
     if std::env::var_os("TALLYD_BLESS").is_some() {

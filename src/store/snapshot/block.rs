@@ -10,11 +10,11 @@
 use std::path::Path;
 
 use super::error::SnapshotError;
-use super::names::FileName;
 use super::{FORMAT_VERSION, FileRef, FileSum};
 use crate::limits::SNAPSHOT_BLOCK_BYTES_MAX;
 use crate::platform::disk::DiskFile;
 use crate::store::journal::StoreId;
+use crate::store::layout::FileName;
 
 const HEADER_BYTES: usize = 36;
 const BLOCK_HEAD_BYTES: usize = 8;
@@ -88,7 +88,7 @@ impl BlockWriter {
         SnapshotError::TooLarge { file: self.out.path().to_owned(), what }
     }
 
-    /// Makes the content last; what a manifest must say of the file.
+    /// Syncs the file. Returns what a manifest must say of it.
     pub(crate) fn finish(self) -> Result<FileRef, SnapshotError> {
         self.out.sync()?;
         Ok(FileRef { name: self.name, sum: FileSum { bytes: self.bytes, crc32: self.sum.finalize() } })
@@ -133,7 +133,7 @@ pub(crate) struct BlockReader {
 }
 
 impl BlockReader {
-    /// Reads and checks the header. `store id` is `None` where nothing has yet told which directory this is.
+    /// Reads and checks the header. `store_id` is `None` where it is not known yet.
     ///
     /// # Errors
     /// `Damaged` where it is not the header of that file, `NewerVersion` where a newer version wrote it.
@@ -224,6 +224,9 @@ impl BlockReader {
                 supported: FORMAT_VERSION,
             });
         }
+        if version < FORMAT_VERSION {
+            return Err(at_start("it has a format that is no longer read"));
+        }
         if header.encode().as_slice() == bytes.as_slice() {
             return Ok(());
         }
@@ -259,7 +262,7 @@ fn bytes_of(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
-/// The checksum covers the length as well, so that a flipped bit in it is told from a cut file.
+/// The checksum covers the length as well: a flipped bit in it must not look like a cut file.
 fn block_crc(length: u32, payload: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&length.to_le_bytes());

@@ -5,15 +5,14 @@
 use bincode::Options;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::dictionary::Entry;
-use super::manifest::Manifest;
-use super::names::FileName;
+use super::entry::Entry;
 use super::{FileRef, FileSum, Generation};
 use crate::limits::SNAPSHOT_BLOCK_BYTES_MAX;
 use crate::model::batch::{Definition, SeriesId};
 use crate::model::cells::Month;
 use crate::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
-use crate::store::journal::{Sequence, StoreId};
+use crate::store::journal::Sequence;
+use crate::store::layout::FileName;
 
 /// What is wrong with a payload, in words.
 pub(crate) type CodecFault = String;
@@ -95,11 +94,13 @@ enum StoredNode {
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredManifest<'a> {
+struct StoredManifest {
+    /// Flags of the sections that follow. None is known: 1 is reserved for pieces with the keys of batches, 2 for the
+    /// position in a log.
+    sections: u32,
     position: u64,
     dictionary: Vec<StoredFile>,
     parts: Vec<StoredFile>,
-    window: &'a [u8],
 }
 
 #[derive(Serialize, Deserialize)]
@@ -156,43 +157,41 @@ pub(crate) fn decode_entries(payload: &[u8], entries: &mut Vec<Entry>) -> Result
     Ok(())
 }
 
+/// The content of a manifest: the journal position, the pieces of the dictionary, the parts.
+pub(crate) type Listed = (Sequence, Vec<FileRef>, Vec<FileRef>);
+
 /// The payload of the one block of a manifest.
-pub(crate) fn encode_manifest(manifest: &Manifest) -> Result<Vec<u8>, CodecFault> {
+pub(crate) fn encode_manifest(
+    position: Sequence,
+    dictionary: &[FileRef],
+    parts: &[FileRef],
+) -> Result<Vec<u8>, CodecFault> {
     let store = |files: &[FileRef]| files.iter().map(store_file).collect();
     let stored = StoredManifest {
-        position: manifest.position.get(),
-        dictionary: store(&manifest.dictionary),
-        parts: store(&manifest.parts),
-        window: &manifest.window,
+        sections: 0,
+        position: position.get(),
+        dictionary: store(dictionary),
+        parts: store(parts),
     };
     options().serialize(&stored).map_err(|error| fault(&error))
 }
 
-/// The manifest in the payload; its store id and generation are from the header.
-pub(crate) fn decode_manifest(
-    payload: &[u8],
-    store_id: StoreId,
-    generation: Generation,
-) -> Result<Manifest, CodecFault> {
-    let stored: StoredManifest<'_> = options().deserialize(payload).map_err(|error| fault(&error))?;
-    let file = |stored: &StoredFile, name: FileName| FileRef {
-        name,
-        sum: FileSum { bytes: stored.bytes, crc32: stored.crc32 },
+/// Whether the payload is a manifest with a section that is not known.
+pub(crate) fn has_unknown_section(payload: &[u8]) -> bool {
+    payload.first_chunk().is_some_and(|sections| u32::from_le_bytes(*sections) != 0)
+}
+
+/// The content of the manifest in the payload; its store id and generation are in the header.
+pub(crate) fn decode_manifest(payload: &[u8]) -> Result<Listed, CodecFault> {
+    let stored: StoredManifest = options().deserialize(payload).map_err(|error| fault(&error))?;
+    let load = |files: &[StoredFile], name: fn(&StoredFile) -> FileName| {
+        let sum = |file: &StoredFile| FileSum { bytes: file.bytes, crc32: file.crc32 };
+        files.iter().map(|file| FileRef { name: name(file), sum: sum(file) }).collect()
     };
-    let dictionary =
-        stored.dictionary.iter().map(|f| file(f, FileName::Dictionary(Generation::new(f.generation))));
-    let parts = stored
-        .parts
-        .iter()
-        .map(|f| file(f, FileName::Part(Month::new(f.month), Generation::new(f.generation))));
-    Ok(Manifest {
-        store_id,
-        generation,
-        position: Sequence::new(stored.position),
-        dictionary: dictionary.collect(),
-        parts: parts.collect(),
-        window: stored.window.to_vec(),
-    })
+    let dictionary = load(&stored.dictionary, |file| FileName::Dictionary(Generation::new(file.generation)));
+    let parts =
+        load(&stored.parts, |file| FileName::Part(Month::new(file.month), Generation::new(file.generation)));
+    Ok((Sequence::new(stored.position), dictionary, parts))
 }
 
 fn store_file(file: &FileRef) -> StoredFile {

@@ -8,65 +8,14 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::block::{BlockReader, BlockWriter, Expected, Header};
+use super::entry::Entry;
 use super::error::SnapshotError;
 use super::{FileRef, Generation, codec};
 use crate::limits::SNAPSHOT_BLOCK_BYTES;
-use crate::model::batch::{Change, Definition, SeriesId};
+use crate::model::batch::{Definition, SeriesId};
 use crate::model::event::{Node, StoryId};
 use crate::platform::disk::Disk;
 use crate::store::journal::StoreId;
-
-/// Bytes that an entry takes without its name, at most.
-const ENTRY_BYTES: usize = 80;
-
-/// One entry of the dictionary. Applied in order they give the catalogue.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Entry {
-    /// The series is defined, and its story and node known.
-    Series(Definition),
-    /// The story is known, and has this name if one is given.
-    Story { story: StoryId, name: Option<Box<str>> },
-    /// The node is known, and has this name if one is given.
-    Node { story: StoryId, node: Node, name: Option<Box<str>> },
-    /// The story was deleted by a record that the fold of that generation folded.
-    Deleted { story: StoryId, generation: Generation },
-}
-
-impl Entry {
-    /// The entry that a change makes when folded under that generation.
-    pub(crate) fn of_change(change: &Change, generation: Generation) -> Self {
-        match change {
-            Change::Story { story, name } => Self::Story { story: *story, name: name.clone() },
-            Change::Node { story, node, name } => {
-                Self::Node { story: *story, node: *node, name: name.clone() }
-            }
-            Change::DeleteStory { story } => Self::Deleted { story: *story, generation },
-        }
-    }
-
-    fn story(&self) -> StoryId {
-        match self {
-            Self::Series(definition) => definition.key.story,
-            Self::Story { story, .. } | Self::Node { story, .. } | Self::Deleted { story, .. } => *story,
-        }
-    }
-
-    fn name_mut(&mut self) -> Option<&mut Option<Box<str>>> {
-        match self {
-            Self::Story { name, .. } | Self::Node { name, .. } => Some(name),
-            Self::Series(_) | Self::Deleted { .. } => None,
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Story { name: Some(name), .. } | Self::Node { name: Some(name), .. } => {
-                ENTRY_BYTES.saturating_add(name.len())
-            }
-            _ => ENTRY_BYTES,
-        }
-    }
-}
 
 /// Bytes that the entries take in a file, roughly.
 pub(crate) fn bytes_of(entries: &[Entry]) -> u64 {
@@ -74,7 +23,7 @@ pub(crate) fn bytes_of(entries: &[Entry]) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
-/// Writes a piece of the dictionary, lastingly; what the manifest must say of it.
+/// Writes and syncs a piece of the dictionary. Returns what the manifest must say of it.
 pub(crate) fn write(
     disk: &Disk,
     folder: &Path,
@@ -192,7 +141,7 @@ impl Cleared {
     }
 }
 
-/// The series of each story, as far as entries have told.
+/// The series of each story, in the definitions seen so far.
 #[derive(Debug, Default)]
 pub(crate) struct SeriesOfStories(HashMap<StoryId, Vec<SeriesId>, foldhash::fast::RandomState>);
 

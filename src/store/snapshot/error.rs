@@ -34,6 +34,12 @@ pub enum SnapshotError {
         /// The newest version that can be read.
         supported: u32,
     },
+    /// The manifest has a section that a newer tallyd wrote.
+    #[error("{} has a section that this tallyd cannot read", file.display())]
+    UnknownSection {
+        /// The manifest.
+        file: PathBuf,
+    },
     /// Something to be written does not fit the format's limits.
     #[error("{} cannot be written: {what}", file.display())]
     TooLarge {

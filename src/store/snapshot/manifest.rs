@@ -5,10 +5,10 @@ use std::path::Path;
 
 use super::block::{BlockReader, Expected, Header};
 use super::error::SnapshotError;
-use super::names::FileName;
 use super::{FileRef, Generation, block, codec};
 use crate::platform::disk::Disk;
 use crate::store::journal::{Sequence, StoreId};
+use crate::store::layout::FileName;
 
 /// A snapshot: everything that was counted up to and including record `position` of the journal.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,8 +23,6 @@ pub(crate) struct Manifest {
     pub(crate) dictionary: Vec<FileRef>,
     /// Parts, by month, then generation. Their cells add up.
     pub(crate) parts: Vec<FileRef>,
-    /// Room for the keys of batches that must not be counted again; kept as it is.
-    pub(crate) window: Vec<u8>,
 }
 
 impl Manifest {
@@ -36,7 +34,6 @@ impl Manifest {
             position: Sequence::START,
             dictionary: Vec::new(),
             parts: Vec::new(),
-            window: Vec::new(),
         }
     }
 
@@ -54,7 +51,7 @@ impl Manifest {
     pub(crate) fn commit(&self, disk: &Disk, folder: &Path) -> Result<(), SnapshotError> {
         let name = self.name();
         let file = folder.join(name.to_string());
-        let payload = codec::encode_manifest(self)
+        let payload = codec::encode_manifest(self.position, &self.dictionary, &self.parts)
             .map_err(|what| SnapshotError::TooLarge { file: file.clone(), what })?;
         let bytes = block::single(Header { store_id: self.store_id, name }, &payload);
         drop(disk.replace(&file, &bytes)?);
@@ -64,7 +61,7 @@ impl Manifest {
     /// Reads the manifest of that generation.
     ///
     /// # Errors
-    /// `Damaged`, `NewerVersion`, `Missing` or `Disk`.
+    /// `Damaged`, `NewerVersion`, `UnknownSection`, `Missing` or `Disk`.
     pub(crate) fn read(disk: &Disk, folder: &Path, generation: Generation) -> Result<Self, SnapshotError> {
         let name = FileName::Manifest(generation);
         let file = folder.join(name.to_string());
@@ -74,11 +71,14 @@ impl Manifest {
         if !reader.next(&mut payload)? {
             return Err(reader.damaged("the file is cut short"));
         }
-        let manifest =
-            codec::decode_manifest(&payload, store_id, generation).map_err(|what| reader.damaged(what))?;
+        if codec::has_unknown_section(&payload) {
+            return Err(SnapshotError::UnknownSection { file: reader.file().to_owned() });
+        }
+        let (position, dictionary, parts) =
+            codec::decode_manifest(&payload).map_err(|what| reader.damaged(what))?;
         if reader.next(&mut payload)? {
             return Err(reader.damaged("there is more behind the manifest"));
         }
-        Ok(manifest)
+        Ok(Self { store_id, generation, position, dictionary, parts })
     }
 }

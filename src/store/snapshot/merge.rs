@@ -45,7 +45,7 @@ pub(crate) struct Sources<'a> {
     pub(crate) cleared: &'a Cleared,
 }
 
-/// Writes the part, lastingly; what the manifest must say of it.
+/// Writes and syncs the part. Returns what the manifest must say of it.
 ///
 /// # Errors
 /// `Damaged`, `Missing` or `NewerVersion` for a source, `Disk` for any file.

@@ -5,6 +5,10 @@
 //!
 //! Must not know: live counters, the catalogue in memory, the journal's files, sockets, async.
 //!
+//! Reserved, so that this version refuses them instead of reading a snapshot in part: sections of the manifest for the
+//! keys of batches (in pieces of their own, `keys.<generation>`, listed like those of the dictionary) and for the
+//! position in a log that several daemons read.
+//!
 //! INVARIANTS
 //! - No file is ever changed once a manifest names it; a manifest appears by atomic replacement, and that commits.
 //! - Every file starts with the same header (magic, version, month, store id, generation, checksum); everything after
@@ -15,47 +19,26 @@
 pub(crate) mod block;
 mod codec;
 pub(crate) mod dictionary;
+pub(crate) mod entry;
 pub(crate) mod error;
 pub(crate) mod manifest;
 pub(crate) mod merge;
-pub(crate) mod names;
 pub(crate) mod part;
 
 #[cfg(test)]
 mod tests;
 
+pub use crate::store::position::Generation;
 pub(crate) use codec::Frames;
 pub use error::SnapshotError;
 
 use std::path::Path;
 
 use crate::platform::disk::{Disk, DiskFile};
+use crate::store::layout::FileName;
 
-/// Format of every file of a snapshot that this version writes, and the newest that it reads.
-pub const FORMAT_VERSION: u32 = 1;
-
-/// Counts the folds of a data directory, failed ones included: no two files are ever written under the same one.
-/// The empty snapshot of a new directory has 1.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct Generation(u64);
-
-impl Generation {
-    /// The generation of that number.
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// The number.
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-
-    /// The one after.
-    #[must_use]
-    pub const fn next(self) -> Self {
-        Self(self.0.saturating_add(1))
-    }
-}
+/// The format of every file of a snapshot that this version reads and writes.
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Length and checksum of a file as a whole, as a manifest holds them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,7 +53,7 @@ pub struct FileSum {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FileRef {
     /// Its name within the snapshot folder.
-    pub name: names::FileName,
+    pub name: FileName,
     /// What it must contain.
     pub sum: FileSum,
 }

@@ -8,13 +8,13 @@ use std::path::Path;
 use super::block::{BlockReader, BlockWriter, Expected, Header};
 use super::codec::{self, Frames};
 use super::error::SnapshotError;
-use super::names::FileName;
 use super::{FileRef, Generation};
 use crate::limits::{FRAME_CELLS_MAX, SNAPSHOT_BLOCK_BYTES};
 use crate::model::batch::SeriesId;
 use crate::model::cells::{self, Cell};
 use crate::platform::disk::Disk;
 use crate::store::journal::StoreId;
+use crate::store::layout::FileName;
 
 /// Writes a part; series must come in ascending order.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl PartWriter {
         Ok(())
     }
 
-    /// Writes the rest and makes the file last; what the manifest must say of it.
+    /// Writes the rest and syncs the file. Returns what the manifest must say of it.
     pub(crate) fn finish(mut self) -> Result<FileRef, SnapshotError> {
         self.flush_if(0)?;
         self.out.finish()

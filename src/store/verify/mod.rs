@@ -13,16 +13,16 @@ use std::path::{Path, PathBuf};
 pub use report::{Fault, Totals, VerifyReport};
 
 use super::OpenError;
-use super::fold::JOURNAL_FOLDER;
+use super::layout::JOURNAL_FOLDER;
 use super::load::{self, Loaded};
 use super::recover::{self, Chosen, Snapshots};
 use crate::model::calendar::HourRange;
 use crate::model::catalogue::total_series;
 use crate::model::event::Metric;
 use crate::platform::disk::Disk;
-use crate::store::journal::{self, JournalError, Record, SegmentReader, Sequence, StoreId, TornTail};
+use crate::store::journal::{self, JournalError, Record, SegmentReader, Sequence, StoreId};
+use crate::store::layout::{self, FileName};
 use crate::store::snapshot::manifest::Manifest;
-use crate::store::snapshot::names::{self, FileName};
 use crate::store::snapshot::part::PartReader;
 use crate::store::snapshot::{Frames, SnapshotError, dictionary};
 
@@ -59,7 +59,7 @@ fn check_snapshots(
     found: &Snapshots,
     report: &mut VerifyReport,
 ) -> Result<Vec<Manifest>, OpenError> {
-    let folder = data_dir.join(names::FOLDER);
+    let folder = data_dir.join(layout::SNAPSHOT_FOLDER);
     let mut manifests = Vec::new();
     let mut checked: HashSet<FileName> = HashSet::new();
     for generation in &found.manifests {
@@ -135,10 +135,10 @@ fn check_journal(
         });
         expected = match read {
             Ok(next) => Some(next),
-            Err(error) if is_at(&error, report.torn.as_ref()) => None,
+            Err(error) if recover::is_at_torn_tail(&error, report.torn.as_ref()) => None,
             Err(error) => {
                 let fault = journal_fault(error);
-                // The search for a torn end has told of it already.
+                // The search for a torn tail may have reported it already.
                 if !report.faults.contains(&fault) {
                     report.faults.push(fault);
                 }
@@ -155,7 +155,7 @@ fn load_as_restart(disk: &Disk, data_dir: &Path, mut chosen: Chosen, report: &mu
     let replayed = load::replay(disk, data_dir, manifest, loaded, &mut || {});
     let is_refused = match replayed {
         Ok(()) => false,
-        Err(error) if is_at(&error, report.torn.as_ref()) => false,
+        Err(error) if recover::is_at_torn_tail(&error, report.torn.as_ref()) => false,
         Err(error) => {
             let fault = journal_fault(error);
             if !report.faults.contains(&fault) {
@@ -189,14 +189,6 @@ fn totals(loaded: &Loaded) -> Totals {
     }
 }
 
-/// Whether the error is about the torn end, which a restart cuts off.
-fn is_at(error: &JournalError, torn: Option<&TornTail>) -> bool {
-    match (error, torn) {
-        (JournalError::Damaged { segment, .. }, Some(torn)) => *segment == torn.segment,
-        _ => false,
-    }
-}
-
 fn snapshot_fault(error: SnapshotError) -> Fault {
     fault(error.into(), SNAPSHOT_HELP)
 }
@@ -212,7 +204,7 @@ fn fault(error: OpenError, help: &'static str) -> Fault {
         OpenError::Missing { place, what } => {
             Fault { file: place, offset: None, what: format!("{what} is missing"), help }
         }
-        OpenError::NewerVersion { file, .. } => {
+        OpenError::NewerVersion { file, .. } | OpenError::UnknownSection { file } => {
             Fault { file, offset: None, what: text, help: "use the newer tallyd that wrote it" }
         }
         OpenError::Disk(error) => Fault {

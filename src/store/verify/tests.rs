@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::super::OpenError;
-use super::super::contents::load_read_only;
+use super::super::recover::load_read_only;
 use super::super::recover::testing::{House, State, Write, key, messages};
 use super::{VerifyReport, verify};
 use crate::model::calendar::Hour;

@@ -5,13 +5,17 @@
 //! | magic | 4 | `jrec` |
 //! | checksum | 4 | CRC-32 over the store id (8 bytes, not written) and all bytes after this field |
 //! | length | 4 | bytes of the payload |
-//! | flags | 4 | 1: a key comes first, 2: the end mark of a segment; any other refuses the record |
+//! | flags | 4 | 2: the end mark of a segment; any other, a section that this version cannot read |
 //! | sequence | 8 | |
 //! | synced | 8 | the newest record known to be synced when this one was made |
 //!
-//! Numbers are little-endian. The payload: the key's section if flagged, then definitions, changes and
-//! increments, each a count and as many items. The increments come last and know nothing of what is before
-//! them, so that they can be encoded before the record has its number.
+//! Numbers are little-endian. The payload: definitions, changes and increments, each a count and as many items. The
+//! increments come last and know nothing of what is before them, so that they can be encoded before the record has its
+//! number.
+//!
+//! Two flags are reserved, each for a section before the definitions: 1, the key of the batch with its outcome; 4, the
+//! position of the batch in a log that several daemons read. A record with a flag that is not known is refused, never
+//! read in part.
 //!
 //! INVARIANT: no input makes decoding panic, or allocate more than a small multiple of the input.
 
@@ -28,33 +32,14 @@ pub(super) const HEADER_BYTES: usize = 32;
 const UNCHECKED_BYTES: usize = 8;
 pub(super) const MAGIC: [u8; 4] = *b"jrec";
 
-/// The payload begins with an idempotency key and its outcome.
-pub(super) const FLAG_KEYED: u32 = 1;
 /// Not a batch but the mark that the segment ends here; the sequence is the next segment's first.
 pub(super) const FLAG_SEALED: u32 = 2;
 
-/// An idempotency key and what came of its batch.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct KeyedOutcome {
-    /// The key, as the client gave it.
-    pub key: Box<str>,
-    /// Stands for the body that the key came with.
-    pub fingerprint: [u8; 16],
-    /// When it was taken, in seconds since the epoch.
-    pub unix_seconds: u64,
-    /// Lines of the batch that counted.
-    pub accepted: u64,
-    /// Lines of the batch that did not.
-    pub rejected: u64,
-}
-
-/// One batch as the journal has it. A generation is of one daemon's life, so `batch.deletions` is always 0.
+/// One batch as the journal has it. `batch.deletions` is of one daemon's life and always 0.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Record {
     /// Its number.
     pub sequence: Sequence,
-    /// The idempotency key that it came with, if any.
-    pub key: Option<KeyedOutcome>,
     /// What it adds.
     pub batch: Batch,
 }
@@ -62,8 +47,6 @@ pub struct Record {
 /// What one record is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Staged<'a> {
-    /// The idempotency key and outcome, if any.
-    pub key: Option<&'a KeyedOutcome>,
     /// Definitions to write.
     pub definitions: &'a [Definition],
     /// Changes to write.
@@ -118,11 +101,6 @@ pub(super) struct Place {
 pub(super) fn encode(place: Place, parts: Staged<'_>, out: &mut Vec<u8>) -> Result<(), usize> {
     let start = out.len();
     out.extend_from_slice(&[0; HEADER_BYTES]);
-    let mut flags = 0;
-    if let Some(key) = parts.key {
-        flags |= FLAG_KEYED;
-        encode_key(key, out);
-    }
     write_count(parts.definitions.len(), out);
     for definition in parts.definitions {
         encode_definition(definition, out);
@@ -135,7 +113,7 @@ pub(super) fn encode(place: Place, parts: Staged<'_>, out: &mut Vec<u8>) -> Resu
     let length = out.len().saturating_sub(start).saturating_sub(HEADER_BYTES);
     match u32::try_from(length) {
         Ok(written) if length <= RECORD_BYTES_MAX => {
-            stamp(place, flags, written, out.get_mut(start..).unwrap_or_default());
+            stamp(place, 0, written, out.get_mut(start..).unwrap_or_default());
             Ok(())
         }
         _ => {
@@ -187,15 +165,8 @@ pub fn encode_increments(increments: &[Increment], out: &mut Vec<u8>) {
 ///
 /// # Errors
 /// What is wrong with the payload; `record` then holds anything.
-pub(super) fn decode(flags: u32, payload: &[u8], record: &mut Record) -> Result<(), &'static str> {
+pub(super) fn decode(payload: &[u8], record: &mut Record) -> Result<(), &'static str> {
     let mut rest = payload;
-    if flags & !FLAG_KEYED != 0 {
-        return Err("the record has flags that this version does not know");
-    }
-    record.key = None;
-    if flags & FLAG_KEYED != 0 {
-        record.key = Some(decode_key(&mut rest).ok_or("the idempotency key cannot be read")?);
-    }
     let batch = &mut record.batch;
     batch.deletions = 0;
 
@@ -269,27 +240,6 @@ fn decode_increments(rest: &mut &[u8], increments: &mut Vec<Increment>) -> Optio
         increments.push(Increment { series, hour: Hour::checked(u32::try_from(hour).ok()?)?, count });
     }
     Some(())
-}
-
-fn encode_key(keyed: &KeyedOutcome, out: &mut Vec<u8>) {
-    write_count(keyed.key.len(), out);
-    out.extend_from_slice(keyed.key.as_bytes());
-    out.extend_from_slice(&keyed.fingerprint);
-    varint::write(keyed.unix_seconds, out);
-    varint::write(keyed.accepted, out);
-    varint::write(keyed.rejected, out);
-}
-
-fn decode_key(rest: &mut &[u8]) -> Option<KeyedOutcome> {
-    let bytes = read_count(rest, 1)?;
-    let key = take_text(rest, bytes)?;
-    Some(KeyedOutcome {
-        key,
-        fingerprint: take(rest)?,
-        unix_seconds: varint::read(rest)?,
-        accepted: varint::read(rest)?,
-        rejected: varint::read(rest)?,
-    })
 }
 
 fn encode_definition(definition: &Definition, out: &mut Vec<u8>) {

@@ -20,7 +20,6 @@ fn encoded(record: &Record) -> Vec<u8> {
     let mut increments = Vec::new();
     encode_increments(&record.batch.increments, &mut increments);
     let parts = Staged {
-        key: record.key.as_ref(),
         definitions: &record.batch.definitions,
         changes: &record.batch.changes,
         increments: &increments,
@@ -42,7 +41,7 @@ fn decoded(bytes: &[u8]) -> Option<Record> {
         return None;
     }
     let mut out = Record { sequence: header.sequence, ..Record::default() };
-    decode(header.flags, &record[HEADER_BYTES..], &mut out).ok()?;
+    decode(&record[HEADER_BYTES..], &mut out).ok()?;
     Some(out)
 }
 
@@ -62,14 +61,7 @@ fn example() -> Record {
         ],
         increments: vec![increment(300, 431_335, 1), increment(24, 431_334, 70_000)],
     };
-    let key = KeyedOutcome {
-        key: "k1".into(),
-        fingerprint: [0xab; 16],
-        unix_seconds: 200,
-        accepted: 2,
-        rejected: 1,
-    };
-    Record { sequence: Sequence::new(7), key: Some(key), batch }
+    Record { sequence: Sequence::new(7), batch }
 }
 
 #[test]
@@ -77,14 +69,11 @@ fn record_bytes_are_as_they_were_released() {
     let story = "73".repeat(24);
     let expected = [
         "6a726563".to_owned(),              // magic
-        "dadadc6e".to_owned(),              // checksum
-        "a9000000".to_owned(),              // length
-        "01000000".to_owned(),              // flags: keyed
+        "ff35a4d5".to_owned(),              // checksum
+        "92000000".to_owned(),              // length
+        "00000000".to_owned(),              // flags
         "0700000000000000".to_owned(),      // sequence
         "0600000000000000".to_owned(),      // synced
-        "026b31".to_owned(),                // key
-        "ab".repeat(16),                    // fingerprint
-        "c8010201".to_owned(),              // 200 s, 2 accepted, 1 rejected
         "01".to_owned(),                    // one definition
         "ac02".to_owned(),                  // series 300
         story.clone(),                      // its story
@@ -130,23 +119,22 @@ fn decode_refuses_counts_that_cannot_follow_before_making_room() {
         for place in 0..3 {
             let mut payload = vec![0; place];
             varint::write(count, &mut payload);
-            assert!(decode(0, &payload, &mut Record::default()).is_err(), "{count} at {place}");
+            assert!(decode(&payload, &mut Record::default()).is_err(), "{count} at {place}");
         }
     }
 }
 
 #[test]
-fn decode_refuses_unknown_flags_and_left_over_bytes() {
-    assert!(decode(0, &[0, 0, 0], &mut Record::default()).is_ok());
-    assert!(decode(4, &[0, 0, 0], &mut Record::default()).is_err());
-    assert!(decode(0, &[0, 0, 0, 0], &mut Record::default()).is_err());
+fn decode_refuses_left_over_bytes() {
+    assert!(decode(&[0, 0, 0], &mut Record::default()).is_ok());
+    assert!(decode(&[0, 0, 0, 0], &mut Record::default()).is_err());
 }
 
 #[test]
 fn decode_refuses_an_hour_that_no_event_can_have() {
     for (hour, is_taken) in [(HOURS_MAX - 1, true), (HOURS_MAX, false), (u32::MAX, false)] {
         let batch = Batch { increments: vec![increment(300, hour, 1)], ..Batch::default() };
-        let record = Record { sequence: Sequence::new(7), key: None, batch };
+        let record = Record { sequence: Sequence::new(7), batch };
         assert_eq!(decoded(&encoded(&record)).is_some(), is_taken, "hour {hour}");
     }
 }
@@ -154,7 +142,7 @@ fn decode_refuses_an_hour_that_no_event_can_have() {
 #[test]
 fn encode_refuses_what_is_over_the_cap_and_appends_nothing() {
     let increments = vec![0; RECORD_BYTES_MAX];
-    let parts = Staged { key: None, definitions: &[], changes: &[], increments: &increments };
+    let parts = Staged { definitions: &[], changes: &[], increments: &increments };
     let place = Place { store_id: STORE_ID, sequence: Sequence::FIRST, synced: Sequence::START };
     let mut out = vec![1];
     assert_eq!(encode(place, parts, &mut out), Err(RECORD_BYTES_MAX + 2));
@@ -220,14 +208,14 @@ proptest! {
         increments in prop::collection::vec(any_increment(), 0..40),
     ) {
         let batch = Batch { deletions: 0, definitions, changes, increments };
-        let record = Record { sequence: Sequence::new(sequence), key: None, batch };
+        let record = Record { sequence: Sequence::new(sequence), batch };
         prop_assert_eq!(decoded(&encoded(&record)), Some(record));
     }
 
     #[test]
-    fn decode_takes_any_bytes_without_panic(flags in 0_u32..4, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn decode_takes_any_bytes_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let mut record = Record::default();
-        let outcome = decode(flags, &bytes, &mut record);
+        let outcome = decode(&bytes, &mut record);
         prop_assert!(outcome.is_err() || record.batch.increments.len() <= bytes.len());
         prop_assert!(record.batch.increments.capacity() as u64 <= 1 + bytes.len() as u64);
     }

@@ -1,12 +1,46 @@
-//! Every file name within the snapshot folder, in one place.
+//! Every name on disk, in one place.
+//!
+//! | name in the data directory | it is |
+//! | --- | --- |
+//! | `LOCK` | the lock of the daemon that has the directory |
+//! | `reserve` | room for the last snapshot on a full disk |
+//! | `journal/<first record, 20 digits>.journal` | a segment |
+//! | `snapshot/manifest.<generation, 10 digits>` | the list of a snapshot's files; the newest one is the snapshot |
+//! | `snapshot/dictionary.<generation>` | a piece of the dictionary |
+//! | `snapshot/<year-month>.<generation>` | a part |
+//! | any of those with `.tmp` | a file that is being made |
+//!
+//! `snapshot/keys.<generation>` is reserved for the keys of batches.
 
 use std::fmt;
 
-use super::Generation;
+use super::position::{Generation, Sequence};
 use crate::model::cells::Month;
 
-/// The folder of the snapshot files, within the data directory.
-pub(crate) const FOLDER: &str = "snapshot";
+/// The lock of the daemon that has the directory.
+pub(crate) const LOCK_FILE: &str = "LOCK";
+/// The room that is kept aside.
+pub(crate) const RESERVE_FILE: &str = "reserve";
+/// The folder of the journal's segments.
+pub(crate) const JOURNAL_FOLDER: &str = "journal";
+/// The folder of the snapshot files.
+pub(crate) const SNAPSHOT_FOLDER: &str = "snapshot";
+
+const SEGMENT_SUFFIX: &str = ".journal";
+/// As many digits as `u64::MAX` has, so that names sort as their numbers do.
+const SEGMENT_DIGITS: usize = 20;
+
+/// The name of the segment that begins with that record.
+pub(crate) fn segment_name(first: Sequence) -> String {
+    format!("{:0width$}{SEGMENT_SUFFIX}", first.get(), width = SEGMENT_DIGITS)
+}
+
+/// The first record of the segment of that name; `None` where no segment has such a name.
+pub(crate) fn first_of_segment(name: &str) -> Option<Sequence> {
+    let digits = name.strip_suffix(SEGMENT_SUFFIX)?;
+    let plain = digits.len() == SEGMENT_DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| digits.parse().ok().map(Sequence::new)).flatten()
+}
 
 /// A file of a snapshot, by what it is. The order is that of loading: dictionary first, then months.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

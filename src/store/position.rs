@@ -1,4 +1,4 @@
-//! The numbers of a journal: the store's id and the sequence number of a record.
+//! The numbers of a store: its id, the sequence number of a record, the generation of a snapshot.
 
 use std::fmt;
 
@@ -68,5 +68,28 @@ impl StoreId {
 impl fmt::Display for StoreId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
+    }
+}
+
+/// Counts the folds of a data directory, failed ones included: no two files are ever written under the same one.
+/// The empty snapshot of a new directory has 1.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Generation(u64);
+
+impl Generation {
+    /// The generation of that number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The one after.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
     }
 }
