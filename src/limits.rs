@@ -236,7 +236,7 @@ pub const HTTP_WRITES_WAITING_MAX: usize = 2_048;
 /// Most header lines of a request.
 pub const HTTP_HEADERS_MAX: usize = 64;
 /// Most header lines of a request that are parsed; more than [`HTTP_HEADERS_MAX`] still get a proper answer.
-pub const HTTP_HEADERS_PARSED_MAX: usize = 100;
+pub const HTTP_HEADERS_PARSED_MAX: usize = 80;
 /// Longest head of a request (request line and headers), in bytes; a report about 1,000 stories needs 25 KiB.
 pub const HTTP_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How long a connection may take for the head of its next request, idle time between requests included.
