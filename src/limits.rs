@@ -90,6 +90,8 @@ const _: () = assert!(GROUP_BYTES_MAX <= QUEUED_BYTES_MAX, "a full group must be
 
 /// Cells that a fold gathers in memory before it writes them out.
 pub const FOLD_CELLS_MAX: usize = 4 * 1024 * 1024;
+/// Memory of a fold for each series, in bytes, beside that.
+pub const FOLD_SERIES_BYTES: u64 = 16;
 /// Catalogue entries that a fold gathers in memory before it writes them out.
 pub const FOLD_ENTRIES_MAX: usize = 1024 * 1024;
 /// Bytes of frames or entries after which a block of a snapshot file ends.
@@ -170,9 +172,9 @@ pub const MAX_FUTURE_MAX: Duration = Duration::from_hours(366 * 24);
 
 /// Least memory that counters, names and stories may be limited to, in bytes.
 pub const MEMORY_LIMIT_MIN: u64 = 64 * 1024 * 1024;
-/// Memory, in bytes, that is left to all but counters, names and stories where no limit is given: bodies, queues, folds,
-/// answers and connections.
-pub const MEMORY_BESIDE_COUNTERS: u64 = 1024 * 1024 * 1024;
+/// Memory, in bytes, that is left to all but counters, names and stories where no limit is given: 720 MB for connections, 640
+/// for bodies, answers, lines and the queue, 256 for large answers, 100 for a fold.
+pub const MEMORY_BESIDE_COUNTERS: u64 = 2 * 1024 * 1024 * 1024;
 
 // Both ports (`net/listener.rs`).
 

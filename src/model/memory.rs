@@ -11,6 +11,7 @@ use super::batch::SeriesId;
 use super::calendar::Hour;
 use super::catalogue::Catalogue;
 use super::counters::Counters;
+use crate::limits::FOLD_SERIES_BYTES;
 
 /// The ceiling, and what is below it.
 #[derive(Debug)]
@@ -32,9 +33,13 @@ impl MemoryCeiling {
         self.bytes
     }
 
-    /// Memory of counters and catalogue, in bytes.
+    /// Memory of counters and catalogue, in bytes, and what a fold needs to have a place for each series.
     pub fn used_bytes(&self) -> u64 {
-        self.catalogue.memory_bytes().saturating_add(self.counters.memory_bytes())
+        let series = u64::try_from(self.catalogue.series_numbered()).unwrap_or(u64::MAX);
+        self.catalogue
+            .memory_bytes()
+            .saturating_add(self.counters.memory_bytes())
+            .saturating_add(series.saturating_mul(FOLD_SERIES_BYTES))
     }
 
     /// Whether nothing new may be taken. Never blocks.

@@ -120,7 +120,7 @@ pub const OPTIONS: [OptionSpec; 10] = [
         default: Some("auto"),
         takes: "a whole number and a unit such as 512MiB or 8GiB, or `auto`",
         help: "Memory of counters, names and stories past which new counters are refused while known ones go on, at \
-               least 64MiB; `auto` for 80 % of the machine's or the control group's memory, less 1 GiB, but at \
+               least 64MiB; `auto` for 80 % of the machine's or the control group's memory, less 2 GiB, but at \
                least a quarter of it",
     },
     OptionSpec {

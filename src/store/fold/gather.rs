@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::limits::FOLD_SERIES_BYTES;
 use crate::model::batch::{Increment, SeriesId};
 use crate::model::calendar::Hour;
 use crate::model::cells::Month;
@@ -30,6 +31,9 @@ struct Slot {
     older: Tail,
 }
 
+#[expect(clippy::as_conversions, reason = "try_from is not const")]
+const _: () = assert!(size_of::<Slot>() as u64 == FOLD_SERIES_BYTES, "the ceiling of memory counts on it");
+
 /// Increments summed up by series and hour.
 #[derive(Debug, Default)]
 pub(super) struct Gather {
@@ -40,7 +44,7 @@ pub(super) struct Gather {
 }
 
 impl Gather {
-    /// How many sums have left the table; what bounds the memory.
+    /// How many sums have left the table. Their bound and the number of series bound the memory.
     pub(super) fn spilled(&self) -> usize {
         self.spilled.len()
     }
