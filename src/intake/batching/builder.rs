@@ -9,7 +9,7 @@ use crate::intake::wire::{LineError, LineErrorKind, Reading, Stamp};
 use crate::model::batch::{Change, Definition, Increment, SeriesId};
 use crate::model::calendar::Hour;
 use crate::model::catalogue::Catalogue;
-use crate::model::catalogue::index::{IdHashes, Interned, StoryCounter, View};
+use crate::model::catalogue::index::{Candidates, Interned, StoryCounter, View};
 use crate::model::event::{Event, EventDetails, EventKind, Metric, Node, SeriesKey, StoryId};
 use crate::model::memory::MemoryCeiling;
 
@@ -67,13 +67,7 @@ impl<'p> BatchBuilder<'p> {
     /// Takes over newer hash tables of the index. The count of deletions was read before.
     #[inline]
     pub(super) fn refresh(&mut self) {
-        self.view.refresh();
-    }
-
-    /// First step of the look-up of a head.
-    #[inline]
-    pub(super) fn hash_ids(&self, head: &Head<'_>) -> IdHashes {
-        self.view.hash_ids(head.story, head.node)
+        self.catalogue.index().refresh(self.view);
     }
 
     /// Ends the call.
@@ -82,20 +76,20 @@ impl<'p> BatchBuilder<'p> {
             self.parsed.tally.accepted() != 0 && self.stamps == Stamp::Finer;
     }
 
-    /// Adds an event whose series the index knows. `false`, with nothing done, where it does not, or where there is no
+    /// Adds an event whose series are in those rows. `false`, with nothing done, where they are not, or where there is no
     /// memory for what may be a new cell.
     #[inline]
-    pub(super) fn add_known(&mut self, head: &Head<'_>, hashes: IdHashes, tail: EventTail) -> bool {
+    pub(super) fn add_known(&mut self, head: &Head<'_>, rows: Candidates<'_>, tail: EventTail) -> bool {
         if self.reached.is_some() {
             return false;
         }
-        let Some(story) = self.view.story(hashes, head.story) else { return false };
+        let Some(story) = rows.story(head.story) else { return false };
         let series = match (head.kind, head.node) {
             (EventKind::Message, _) => story.series_of(StoryCounter::Messages, head.source),
             (EventKind::Conversation, _) => story.series_of(StoryCounter::Conversations, head.source),
-            (EventKind::Interaction, node) => node
-                .and_then(|node| self.view.node(hashes, &story, node))
-                .and_then(|node| node.series_on(head.source)),
+            (EventKind::Interaction, node) => {
+                node.and_then(|node| rows.node(&story, node)).and_then(|node| node.series_on(head.source))
+            }
         };
         let Some(series) = series else { return false };
         let paid = if head.kind == EventKind::Conversation && tail.paid == Paid::Yes {
@@ -190,7 +184,7 @@ impl<'p> BatchBuilder<'p> {
         key: &SeriesKey,
         (hour, count): (Hour, u32),
     ) -> Result<(), LineError> {
-        let series = self.view.series(key);
+        let series = self.catalogue.index().series(self.view, key);
         if series.is_some_and(|series| count == 0 || ceiling.has_cell(series.id, hour)) {
             return Ok(());
         }
@@ -213,7 +207,7 @@ impl<'p> BatchBuilder<'p> {
     }
 
     fn intern(&self, key: &SeriesKey) -> Result<Interned, LineError> {
-        if let Some(series) = self.view.series(key) {
+        if let Some(series) = self.catalogue.index().series(self.view, key) {
             return Ok(series);
         }
         self.catalogue

@@ -6,11 +6,12 @@ use crate::intake::wire::block::{Extent, LineRule, first_line};
 use crate::intake::wire::fast::{self, FastEvent};
 use crate::intake::wire::{LineError, LineErrorKind, TimeRules, line};
 use crate::limits::{LINE_BYTES_MAX, PREFETCH_LINES};
-use crate::model::catalogue::index::IdHashes;
+use crate::model::catalogue::index::{Candidates, IdHashes, Index};
 
 /// Adds the lines of one call of a parser.
 #[derive(Debug)]
 pub(super) struct LineBatcher<'p> {
+    pub(super) index: &'p Index,
     pub(super) builder: BatchBuilder<'p>,
     pub(super) times: TimeRules,
     /// Lines taken so far.
@@ -18,30 +19,37 @@ pub(super) struct LineBatcher<'p> {
 }
 
 /// A line of a block.
-enum BlockLine<'a> {
+#[derive(Clone, Copy)]
+enum BlockLine<'a, 'r> {
     /// The fast path has read it.
-    Fast(FastEvent<'a>, IdHashes),
+    Fast { event: FastEvent<'a>, hashes: IdHashes, rows: Candidates<'r> },
     /// Only the complete grammar can read it.
     Other(Extent<'a>),
 }
 
-/// The lines of a block.
-type Block<'a> = [Option<BlockLine<'a>>; PREFETCH_LINES];
+impl Default for BlockLine<'_, '_> {
+    fn default() -> Self {
+        Self::Other(Extent::default())
+    }
+}
 
-impl LineBatcher<'_> {
+/// The lines of a block.
+type Block<'a, 'r> = [BlockLine<'a, 'r>; PREFETCH_LINES];
+
+impl<'p> LineBatcher<'p> {
     /// Adds the lines of `bytes` until no whole one is left or, on a stream, one begins with `!` or the bad ones have
     /// to be taken out; returns how many bytes that was.
     pub(super) fn add_lines(&mut self, bytes: &[u8], rule: &mut LineRule) -> usize {
-        let mut block: Block<'_> = [const { None }; PREFETCH_LINES];
+        let mut block: Block<'_, 'p> = [BlockLine::default(); PREFETCH_LINES];
         let mut rest = bytes;
         loop {
             // A large body can have new stories by the thousand.
             self.builder.refresh();
             let (count, after) = self.split_block(rest, rule, &mut block);
             rest = after;
-            let lines = block.get(..count).unwrap_or_default();
-            self.prefetch(lines);
-            for line in lines.iter().flatten() {
+            let lines = block.get_mut(..count).unwrap_or_default();
+            self.find_rows(lines);
+            for line in &*lines {
                 self.add_line(line);
             }
             let is_full = matches!(rule, LineRule::Stream) && self.builder.parsed().is_full_of_rejections();
@@ -57,7 +65,7 @@ impl LineBatcher<'_> {
         &self,
         bytes: &'a [u8],
         rule: &mut LineRule,
-        block: &mut Block<'a>,
+        block: &mut Block<'a, 'p>,
     ) -> (usize, &'a [u8]) {
         let stops_at_commands = matches!(rule, LineRule::Stream);
         let mut rest = bytes;
@@ -65,40 +73,45 @@ impl LineBatcher<'_> {
             if stops_at_commands && rest.first() == Some(&b'!') {
                 return (count, rest);
             }
-            if let Some(event) = fast::first_event(rest, &self.times) {
-                rest = event.rest;
-                let hashes = self.builder.hash_ids(&event.head);
-                *line = Some(BlockLine::Fast(event, hashes));
+            if let Some((event, after)) = fast::first_event(rest, &self.times) {
+                let hashes = self.index.hash_ids(event.head.story, event.head.node);
+                *line = BlockLine::Fast { event, hashes, rows: Candidates::default() };
+                rest = after;
             } else {
                 let Some(extent) = first_line(rest, rule) else { return (count, rest) };
+                *line = BlockLine::Other(extent);
                 rest = rest.get(extent.consumed..).unwrap_or_default();
-                *line = Some(BlockLine::Other(extent));
             }
         }
         (PREFETCH_LINES, rest)
     }
 
-    /// Loads the slots and rows that the look-ups of the block will read, so that no line waits for another's loads.
+    /// Finds the rows of the lines of a block, in two steps over all of them so that no line waits for another's loads.
     #[inline]
-    fn prefetch(&self, lines: &[Option<BlockLine<'_>>]) {
-        let all_hashes = || {
-            lines.iter().filter_map(|line| match line {
-                Some(BlockLine::Fast(_, hashes)) => Some(*hashes),
-                _ => None,
-            })
-        };
+    fn find_rows(&self, lines: &mut [BlockLine<'_, 'p>]) {
         let view = self.builder.view();
-        let slots = all_hashes().fold(0, |loaded, hashes| loaded ^ view.prefetch_slots(hashes));
-        let rows = all_hashes().fold(0, |loaded, hashes| loaded ^ view.prefetch_rows(hashes));
-        std::hint::black_box(slots ^ rows);
+        let mut loaded = 0;
+        for line in &*lines {
+            if let BlockLine::Fast { hashes, .. } = line {
+                loaded ^= view.prefetch(*hashes);
+            }
+        }
+        for line in lines {
+            if let BlockLine::Fast { hashes, rows, .. } = line {
+                let (found, tenancies) = self.index.candidates(view, *hashes);
+                *rows = found;
+                loaded ^= u64::from(tenancies);
+            }
+        }
+        std::hint::black_box(loaded);
     }
 
     /// Adds one line.
     #[inline]
-    fn add_line(&mut self, line: &BlockLine<'_>) {
+    fn add_line(&mut self, line: &BlockLine<'_, '_>) {
         match line {
-            BlockLine::Fast(event, hashes) => {
-                if self.builder.add_known(&event.head, *hashes, event.tail) {
+            BlockLine::Fast { event, rows, .. } => {
+                if self.builder.add_known(&event.head, *rows, event.tail) {
                     self.lines += 1;
                 } else {
                     self.add_new(event);

@@ -37,7 +37,7 @@ use lines::LineBatcher;
 pub struct Parser {
     catalogue: Arc<Catalogue>,
     ceiling: Option<Arc<MemoryCeiling>>,
-    /// The catalogue's index as it was at the last call.
+    /// The hash tables of the catalogue's index as they were at the last call.
     view: View,
     precision: Option<Precision>,
     /// Lines of the stream that were taken so far.
@@ -137,7 +137,7 @@ pub type BodyPrecision = Option<Precision>;
 impl Parser {
     /// A parser that interns into `catalogue`, with the default precisions.
     pub fn new(catalogue: Arc<Catalogue>) -> Self {
-        let view = View::new(catalogue.index());
+        let view = catalogue.index().view();
         Self { catalogue, ceiling: None, view, precision: None, lines: 0, skipping: false }
     }
 
@@ -222,7 +222,7 @@ impl Parser {
     /// Begins to fill `parsed`.
     fn batcher<'p>(&'p mut self, times: TimeRules, parsed: &'p mut Parsed) -> LineBatcher<'p> {
         let builder = BatchBuilder::begin(&self.catalogue, self.ceiling.as_deref(), &mut self.view, parsed);
-        LineBatcher { builder, times, lines: self.lines }
+        LineBatcher { index: self.catalogue.index(), builder, times, lines: self.lines }
     }
 }
 

@@ -28,7 +28,7 @@ impl LineRule {
 }
 
 /// A line at the front of a block.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Extent<'a> {
     /// The line without its line feed, and without a carriage return before that.
     pub line: &'a [u8],

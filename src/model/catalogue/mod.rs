@@ -163,7 +163,7 @@ impl Catalogue {
 
     /// As [`Self::intern`], with whether the series is durable.
     pub(crate) fn intern_with_mark(&self, key: &SeriesKey) -> Result<Interned, CatalogueFull> {
-        match self.index.series(key) {
+        match self.index.series(&self.index.view(), key) {
             Some(series) => Ok(series),
             None => self.intern_in(&mut self.lock(), key, self.limits),
         }

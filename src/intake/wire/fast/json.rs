@@ -8,7 +8,7 @@ use crate::model::event::EventKind;
 
 /// The event of an object and its line feed.
 #[inline]
-pub(super) fn first_event<'a>(bytes: &'a [u8], times: &TimeRules) -> Option<FastEvent<'a>> {
+pub(super) fn first_event<'a>(bytes: &'a [u8], times: &TimeRules) -> Option<(FastEvent<'a>, &'a [u8])> {
     let mut parts = HeadParts::default();
     let (mut count, mut is_paid, mut units) = (None, None, None);
     let mut rest = bytes.strip_prefix(b"{")?;
@@ -56,7 +56,7 @@ pub(super) fn first_event<'a>(bytes: &'a [u8], times: &TimeRules) -> Option<Fast
     };
     let tail = EventTail { count: count.unwrap_or(1), paid: is_paid.unwrap_or(Paid::No), hour, stamp };
     let line = bytes.get(..bytes.len() - rest.len())?;
-    Some(FastEvent { head, tail, line, rest: after })
+    Some((FastEvent { head, tail, line }, after))
 }
 
 /// Reads the text at the front, after a key without its last quote, into a place where there is none yet; what follows.

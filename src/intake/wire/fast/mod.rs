@@ -20,6 +20,7 @@ pub(crate) use head::Head;
 use number::{count, number};
 
 /// The event of a whole line.
+#[derive(Clone, Copy)]
 pub(crate) struct FastEvent<'a> {
     /// What it is about.
     pub(crate) head: Head<'a>,
@@ -27,8 +28,6 @@ pub(crate) struct FastEvent<'a> {
     pub(crate) tail: EventTail,
     /// The line without its line ending.
     pub(crate) line: &'a [u8],
-    /// The bytes after the line.
-    pub(crate) rest: &'a [u8],
 }
 
 /// The fields and the timestamp of an event.
@@ -47,13 +46,13 @@ pub(crate) enum Paid {
     No,
 }
 
-/// The event of the first line of `bytes`, if the line is whole and of a spelling that is known here.
+/// The event of the first line of `bytes`, if the line is whole and of a spelling that is known here; and the bytes after it.
 #[inline]
-pub(crate) fn first_event<'a>(bytes: &'a [u8], times: &TimeRules) -> Option<FastEvent<'a>> {
+pub(crate) fn first_event<'a>(bytes: &'a [u8], times: &TimeRules) -> Option<(FastEvent<'a>, &'a [u8])> {
     let Some((head, rest)) = head::of_line(bytes) else { return json::first_event(bytes, times) };
     let (tail, rest) = tail(rest, times)?;
     let line = bytes.get(..bytes.len() - rest.len())?;
-    Some(FastEvent { head, tail, line, rest: line_feed(rest)? })
+    Some((FastEvent { head, tail, line }, line_feed(rest)?))
 }
 
 /// Skips the line ending at the front.

@@ -42,28 +42,30 @@ impl HashTable {
         size_of_val::<[AtomicU64]>(&self.words)
     }
 
-    /// The number in the slot that a look-up reads first. It may stand for something else, or for nothing.
+    /// The slot that a look-up reads first, for nothing but to load it.
     #[inline]
-    pub(super) fn first(&self, hash: u32) -> u32 {
-        self.from(hash).next().map_or(u32::MAX, |slot| unpack(slot.load(Ordering::Acquire)).1)
+    pub(super) fn first(&self, hash: u32) -> u64 {
+        self.words.get(self.start(hash)).map_or(FREE, |slot| slot.load(Ordering::Acquire))
     }
 
-    /// The number of that hash for which `is_it` holds.
+    /// What `check` makes of the first number of that hash for which it makes something.
     #[inline]
-    pub(super) fn find<T>(&self, hash: u32, is_it: impl Fn(u32) -> Option<T>) -> Option<T> {
-        for slot in self.from(hash) {
-            let slot = slot.load(Ordering::Acquire);
-            if slot == FREE {
-                return None;
-            }
+    pub(super) fn find<T>(&self, hash: u32, check: impl Fn(u32) -> Option<T>) -> Option<T> {
+        let mut place = self.start(hash);
+        loop {
+            let slot = self.words.get(place)?.load(Ordering::Acquire);
             let (there, number) = unpack(slot);
             if there == hash
-                && let Some(found) = is_it(number)
+                && slot != FREE
+                && let Some(found) = check(number)
             {
                 return Some(found);
             }
+            if slot == FREE {
+                return None;
+            }
+            place = place.wrapping_add(1) & self.mask();
         }
-        None
     }
 
     /// Whether the table has to be copied before the next insertion.
@@ -87,7 +89,7 @@ impl HashTable {
 
     /// Adds a number that is not in the table. The table must not be full.
     pub(super) fn insert(&self, hash: u32, number: u32) {
-        if let Some(slot) = self.from(hash).find(|slot| slot.load(Ordering::Relaxed) == FREE) {
+        if let Some(slot) = self.slots_from(hash).find(|slot| slot.load(Ordering::Relaxed) == FREE) {
             slot.store(pack(hash, number), Ordering::Release);
             self.taken.fetch_add(1, Ordering::Relaxed);
             self.filled.fetch_add(1, Ordering::Relaxed);
@@ -97,17 +99,25 @@ impl HashTable {
     /// Removes a number.
     pub(super) fn remove(&self, hash: u32, number: u32) {
         let wanted = pack(hash, number);
-        if let Some(slot) = self.from(hash).find(|slot| slot.load(Ordering::Relaxed) == wanted) {
+        if let Some(slot) = self.slots_from(hash).find(|slot| slot.load(Ordering::Relaxed) == wanted) {
             slot.store(REMOVED, Ordering::Release);
             self.filled.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
     /// The slots from where the hash points to.
+    fn slots_from(&self, hash: u32) -> impl Iterator<Item = &AtomicU64> {
+        let start = self.start(hash);
+        (0..self.words.len()).filter_map(move |step| self.words.get(start.wrapping_add(step) & self.mask()))
+    }
+
     #[inline]
-    fn from(&self, hash: u32) -> impl Iterator<Item = &AtomicU64> {
-        let mask = self.words.len().wrapping_sub(1);
-        let first = usize::try_from(hash).unwrap_or_default();
-        (0..self.words.len()).filter_map(move |step| self.words.get(first.wrapping_add(step) & mask))
+    fn start(&self, hash: u32) -> usize {
+        usize::try_from(hash).unwrap_or_default() & self.mask()
+    }
+
+    #[inline]
+    fn mask(&self) -> usize {
+        self.words.len().wrapping_sub(1)
     }
 }

@@ -44,14 +44,11 @@ struct Tables {
     is_replaced: AtomicBool,
 }
 
-/// The index as a parser has it: with its hash tables at hand.
+/// The hash tables as a parser has them at hand.
 #[derive(Debug)]
-pub(crate) struct View {
-    index: Arc<Index>,
-    tables: Arc<Tables>,
-}
+pub(crate) struct View(Arc<Tables>);
 
-/// The hashes of a story's id, and of a node's in it.
+/// The hashes of a story's id, and of a node's in it, which is 0 where there is no node.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IdHashes {
     story: u32,
@@ -59,62 +56,37 @@ pub(crate) struct IdHashes {
 }
 
 impl View {
-    /// The index as it is now.
-    pub(crate) fn new(index: &Arc<Index>) -> Self {
-        Self { index: Arc::clone(index), tables: index.newest() }
-    }
-
-    /// Takes over newer hash tables where there are some. To be called after the count of deletions was read.
-    #[inline]
-    pub(crate) fn refresh(&mut self) {
-        if self.tables.is_replaced.load(Ordering::Acquire) {
-            self.tables = self.index.newest();
-        }
-    }
-
-    /// First step of a look-up: arithmetic only.
-    #[inline]
-    pub(crate) fn hash_ids(&self, story: &IdText, node: Option<Node<&IdText>>) -> IdHashes {
-        self.index.hash_ids(story, node)
-    }
-
     /// Second step: loads the slots that the look-up begins with. Several look-ups do not wait for each other. The result
     /// only keeps the loads.
     #[inline]
-    pub(crate) fn prefetch_slots(&self, hashes: IdHashes) -> u32 {
+    pub(crate) fn prefetch(&self, hashes: IdHashes) -> u64 {
         // Of an event without a node it is always the same slot, which costs nothing.
-        self.tables.stories.first(hashes.story) ^ self.tables.nodes.first(hashes.node)
+        self.0.stories.first(hashes.story) ^ self.0.nodes.first(hashes.node)
     }
+}
 
-    /// Third step: loads the rows that those slots point to.
+/// The rows that have those hashes, whose ids have not been compared.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Candidates<'r> {
+    story: Option<&'r StoryRow>,
+    node: Option<&'r NodeRow>,
+}
+
+impl<'r> Candidates<'r> {
+    /// The row of the story, if it is the one with that id.
     #[inline]
-    pub(crate) fn prefetch_rows(&self, hashes: IdHashes) -> u32 {
-        let story =
-            self.index.story_row(self.tables.stories.first(hashes.story)).map_or(0, StoryRow::tenancy);
-        let node = self.index.node_row(self.tables.nodes.first(hashes.node)).map_or(0, NodeRow::tenancy);
-        story ^ node
+    pub(crate) fn story(&self, id: &IdText) -> Option<FoundRow<'r, StoryRow>> {
+        self.story.and_then(|row| row.found(&Words::of(id)))
     }
 
-    /// Last step: the story's row.
-    #[inline]
-    pub(crate) fn story(&self, hashes: IdHashes, id: &IdText) -> Option<FoundRow<'_, StoryRow>> {
-        self.index.find_story(&self.tables, hashes, &Words::of(id))
-    }
-
-    /// Last step, after that of its story: the node's row.
+    /// The row of the node in that story, if it is the one with that id.
     #[inline]
     pub(crate) fn node(
         &self,
-        hashes: IdHashes,
         story: &FoundRow<'_, StoryRow>,
         node: Node<&IdText>,
-    ) -> Option<FoundRow<'_, NodeRow>> {
-        self.index.find_node(&self.tables, hashes, story.tenancy, &Words::of_node(node))
-    }
-
-    /// The series of a key, if it has been interned.
-    pub(crate) fn series(&self, key: &SeriesKey) -> Option<Interned> {
-        self.index.series_in(&self.tables, key)
+    ) -> Option<FoundRow<'r, NodeRow>> {
+        self.node.and_then(|row| row.found(&Words::of_node(node), story.tenancy))
     }
 }
 
@@ -134,16 +106,61 @@ impl Index {
         }
     }
 
+    /// The hash tables as they are now.
+    pub(crate) fn view(&self) -> View {
+        View(self.newest())
+    }
+
+    /// Takes over newer hash tables where there are some. To be called after the count of deletions was read.
+    #[inline]
+    pub(crate) fn refresh(&self, view: &mut View) {
+        if view.0.is_replaced.load(Ordering::Acquire) {
+            *view = self.view();
+        }
+    }
+
+    /// First step of a look-up: arithmetic only.
+    #[inline]
+    pub(crate) fn hash_ids(&self, story: &IdText, node: Option<Node<&IdText>>) -> IdHashes {
+        let story = Words::of(story).hash(self.seed);
+        IdHashes {
+            story: low(story),
+            node: node.map_or(0, |node| low(Words::of_node(node).hash(story)).max(1)),
+        }
+    }
+
+    /// Third step: the rows that the slots point to. Loads them, to which end it has a second result.
+    #[inline]
+    pub(crate) fn candidates(&self, view: &View, hashes: IdHashes) -> (Candidates<'_>, u32) {
+        let story = view.0.stories.find(hashes.story, |number| self.story_row(number));
+        let has_node = hashes.node != 0;
+        let node =
+            if has_node { view.0.nodes.find(hashes.node, |number| self.node_row(number)) } else { None };
+        let loaded = story.map_or(0, StoryRow::tenancy) ^ node.map_or(0, NodeRow::tenancy);
+        (Candidates { story, node }, loaded)
+    }
+
     /// The series of a key, if it has been interned.
-    pub(super) fn series(&self, key: &SeriesKey) -> Option<Interned> {
-        self.series_in(&self.newest(), key)
+    pub(crate) fn series(&self, view: &View, key: &SeriesKey) -> Option<Interned> {
+        let text = key.story.0.as_bytes();
+        let counter = StoryCounter::of(key.metric);
+        let node = counter.as_ref().err().map(Node::as_text);
+        let hashes = self.hash_ids(text, node);
+        let (_, story) = self.find_story(&view.0, hashes, &Words::of(text))?;
+        match (counter, node) {
+            (Ok(counter), _) => story.series_of(counter, key.source),
+            (Err(_), node) => {
+                let id = Words::of_node(node?);
+                self.find_node(&view.0, hashes, story.tenancy, &id)?.1.series_on(key.source)
+            }
+        }
     }
 
     /// The number of a story.
     pub(super) fn story(&self, id: StoryId) -> Option<u32> {
         let text = id.0.as_bytes();
         let tables = self.newest.read().unwrap_or_else(PoisonError::into_inner);
-        self.find_story(&tables, self.hash_ids(text, None), &Words::of(text)).map(|found| found.number)
+        self.find_story(&tables, self.hash_ids(text, None), &Words::of(text)).map(|(number, _)| number)
     }
 
     /// The row of a node of the story with that tenancy.
@@ -151,7 +168,8 @@ impl Index {
         let text = node.as_text();
         let tables = self.newest.read().unwrap_or_else(PoisonError::into_inner);
         let hashes = self.hash_ids(story.0.as_bytes(), Some(text));
-        self.find_node(&tables, hashes, tenancy, &Words::of_node(text)).map(|found| (found.number, found.row))
+        self.find_node(&tables, hashes, tenancy, &Words::of_node(text))
+            .map(|(number, found)| (number, found.row))
     }
 
     /// Bytes of rows and hash tables, with as much again for tables that were replaced and are still in use.
@@ -215,48 +233,23 @@ impl Index {
 
     // ---- look-ups ----
 
-    #[inline]
-    fn hash_ids(&self, story: &IdText, node: Option<Node<&IdText>>) -> IdHashes {
-        let story = Words::of(story).hash(self.seed);
-        IdHashes { story: low(story), node: node.map_or(0, |node| low(Words::of_node(node).hash(story))) }
+    fn find_story(
+        &self,
+        tables: &Tables,
+        hashes: IdHashes,
+        id: &Words,
+    ) -> Option<(u32, FoundRow<'_, StoryRow>)> {
+        tables.stories.find(hashes.story, |number| Some((number, self.story_row(number)?.found(id)?)))
     }
 
-    #[inline]
-    fn find_story(&self, tables: &Tables, hashes: IdHashes, id: &Words) -> Option<FoundRow<'_, StoryRow>> {
-        tables.stories.find(hashes.story, |number| {
-            let row = self.story_row(number)?;
-            let tenancy = row.tenancy();
-            (tenancy != 0 && row.is(id)).then_some(FoundRow { row, number, tenancy })
-        })
-    }
-
-    #[inline]
     fn find_node(
         &self,
         tables: &Tables,
         hashes: IdHashes,
         tenancy: u32,
         id: &Words,
-    ) -> Option<FoundRow<'_, NodeRow>> {
-        tables.nodes.find(hashes.node, |number| {
-            let row = self.node_row(number)?;
-            row.is(id, tenancy).then_some(FoundRow { row, number, tenancy })
-        })
-    }
-
-    fn series_in(&self, tables: &Tables, key: &SeriesKey) -> Option<Interned> {
-        let text = key.story.0.as_bytes();
-        let counter = StoryCounter::of(key.metric);
-        let node = counter.as_ref().err().map(Node::as_text);
-        let hashes = self.hash_ids(text, node);
-        let story = self.find_story(tables, hashes, &Words::of(text))?;
-        match (counter, node) {
-            (Ok(counter), _) => story.series_of(counter, key.source),
-            (Err(_), node) => {
-                let id = Words::of_node(node?);
-                self.find_node(tables, hashes, story.tenancy, &id)?.series_on(key.source)
-            }
-        }
+    ) -> Option<(u32, FoundRow<'_, NodeRow>)> {
+        tables.nodes.find(hashes.node, |number| Some((number, self.node_row(number)?.found(id, tenancy)?)))
     }
 
     fn newest(&self) -> Arc<Tables> {

@@ -107,8 +107,6 @@ impl Link {
 #[derive(Debug)]
 pub(crate) struct FoundRow<'r, R> {
     pub(super) row: &'r R,
-    /// The number of the row.
-    pub(super) number: u32,
     pub(super) tenancy: u32,
 }
 
@@ -180,10 +178,11 @@ impl StoryRow {
         self.conversations.iter().chain(&self.paid).chain(&self.messages)
     }
 
-    /// Whether it is the row of that id.
+    /// The row, if it is that of the id.
     #[inline]
-    pub(super) fn is(&self, id: &Words) -> bool {
-        id.are(&self.id)
+    pub(super) fn found(&self, id: &Words) -> Option<FoundRow<'_, Self>> {
+        let tenancy = self.tenancy();
+        (tenancy != 0 && id.are(&self.id)).then_some(FoundRow { row: self, tenancy })
     }
 
     /// Gives the free row to a story.
@@ -216,10 +215,10 @@ impl NodeRow {
         (self.story.load(Ordering::Relaxed), self.place.load(Ordering::Relaxed))
     }
 
-    /// Whether it is the row of that id in the story of that tenancy.
+    /// The row, if it is that of the id in the story of that tenancy.
     #[inline]
-    pub(super) fn is(&self, id: &Words, tenancy: u32) -> bool {
-        self.tenancy() == tenancy && id.are(&self.id)
+    pub(super) fn found(&self, id: &Words, tenancy: u32) -> Option<FoundRow<'_, Self>> {
+        (self.tenancy() == tenancy && id.are(&self.id)).then_some(FoundRow { row: self, tenancy })
     }
 
     /// Gives the free row to a node: of that story and tenancy, at that place.

@@ -21,30 +21,31 @@ fn interaction(number: usize) -> Node {
 }
 
 /// As a parser looks a head up.
-fn find(view: &View, key: &SeriesKey) -> Option<Interned> {
+fn find(index: &Index, view: &View, key: &SeriesKey) -> Option<Interned> {
     let text = key.story.0.as_bytes();
     let counter = StoryCounter::of(key.metric);
     let node = counter.as_ref().err().map(Node::as_text);
-    let hashes = view.hash_ids(text, node);
-    view.prefetch_slots(hashes);
-    view.prefetch_rows(hashes);
-    let story = view.story(hashes, text)?;
+    let hashes = index.hash_ids(text, node);
+    view.prefetch(hashes);
+    let (rows, _) = index.candidates(view, hashes);
+    let story = rows.story(text)?;
     let found = match node {
-        Some(node) => view.node(hashes, &story, node)?.series_on(key.source),
+        Some(node) => rows.node(&story, node)?.series_on(key.source),
         None => story.series_of(counter.ok()?, key.source),
     };
-    assert_eq!(found, view.series(key));
+    assert_eq!(found, index.series(view, key));
     found
 }
 
-fn found_id(view: &View, key: &SeriesKey) -> Option<SeriesId> {
-    find(view, key).map(|series| series.id)
+fn found_id(index: &Index, view: &View, key: &SeriesKey) -> Option<SeriesId> {
+    find(index, view, key).map(|series| series.id)
 }
 
 #[test]
 fn every_series_is_found_under_its_ids_alone_while_the_tables_grow() {
     let catalogue = Catalogue::new(CatalogueLimits::default());
-    let first = View::new(catalogue.index());
+    let index = catalogue.index();
+    let first = catalogue.index().view();
     let mut wanted = Vec::new();
     for story in 0..3 * INDEX_SLOTS_MIN {
         // The same nodes in every story, as copies of one have; nodes of every kind with the same id.
@@ -64,27 +65,28 @@ fn every_series_is_found_under_its_ids_alone_while_the_tables_grow() {
             }
         }
     }
-    let mut view = View::new(catalogue.index());
-    view.refresh();
+    let mut view = catalogue.index().view();
+    index.refresh(&mut view);
     for (key, id) in &wanted {
         assert_eq!(catalogue.intern(key), Ok(*id));
-        assert_eq!(found_id(&view, key), Some(*id), "{key:?}");
-        assert_eq!(found_id(&view, &SeriesKey { source: Source::Custom, ..*key }), None, "{key:?}");
+        assert_eq!(found_id(index, &view, key), Some(*id), "{key:?}");
+        assert_eq!(found_id(index, &view, &SeriesKey { source: Source::Custom, ..*key }), None, "{key:?}");
         // What the first tables have is right, though they have not all.
-        assert!(found_id(&first, key).is_none_or(|there| there == *id), "{key:?}");
+        assert!(found_id(index, &first, key).is_none_or(|there| there == *id), "{key:?}");
     }
-    assert_eq!(found_id(&view, &key(0, Some(interaction(3)), Source::Slack)), None);
-    assert_eq!(found_id(&view, &key(3 * INDEX_SLOTS_MIN, None, Source::Slack)), None);
+    assert_eq!(found_id(index, &view, &key(0, Some(interaction(3)), Source::Slack)), None);
+    assert_eq!(found_id(index, &view, &key(3 * INDEX_SLOTS_MIN, None, Source::Slack)), None);
 }
 
 #[test]
 fn mark_of_durability_is_seen_while_it_holds_and_taken_back_with_the_story() {
     let catalogue = Catalogue::new(CatalogueLimits::default());
+    let index = catalogue.index();
     let keys =
         [key(1, None, Source::Slack), key(1, Some(interaction(2)), Source::App), key(3, None, Source::Slack)];
     let ids = keys.map(|key| catalogue.intern(&key).unwrap());
-    let view = View::new(catalogue.index());
-    let durable = || keys.map(|key| find(&view, &key).unwrap().is_durable);
+    let view = catalogue.index().view();
+    let durable = || keys.map(|key| find(index, &view, &key).unwrap().is_durable);
     assert_eq!(durable(), [false; 3], "nothing has been journalled");
     for (key, id) in keys.into_iter().zip(ids) {
         catalogue.mark_durable(&Definition { id, key });
@@ -92,13 +94,14 @@ fn mark_of_durability_is_seen_while_it_holds_and_taken_back_with_the_story() {
     assert_eq!(durable(), [true; 3]);
     assert_eq!(catalogue.apply(&Change::DeleteStory { story: keys[0].story }), ids[..2]);
     assert_eq!(durable(), [false, false, true]);
-    assert_eq!(ids, keys.map(|key| found_id(&view, &key).unwrap()), "the ids stay");
+    assert_eq!(ids, keys.map(|key| found_id(index, &view, &key).unwrap()), "the ids stay");
 }
 
 #[test]
 fn evicted_story_is_found_no_more_and_its_rows_are_given_to_others() {
     let catalogue = Catalogue::new(CatalogueLimits { stories: 1, ..CatalogueLimits::default() });
-    let view = View::new(catalogue.index());
+    let index = catalogue.index();
+    let view = catalogue.index().view();
     let rows = |catalogue: &Catalogue| {
         let interning = catalogue.interning.lock().unwrap();
         (
@@ -112,7 +115,10 @@ fn evicted_story_is_found_no_more_and_its_rows_are_given_to_others() {
         let keys = [key(story, None, Source::Slack), key(story, Some(interaction(2)), Source::App)];
         let ids = keys.map(|key| catalogue.intern(&key).unwrap());
         for (key, id) in before {
-            assert_eq!((find(&view, &key), catalogue.key(id), catalogue.is_bound(id)), (None, None, false));
+            assert_eq!(
+                (find(index, &view, &key), catalogue.key(id), catalogue.is_bound(id)),
+                (None, None, false)
+            );
         }
         before = keys.into_iter().zip(ids).collect();
         for (key, id) in &before {
