@@ -1,4 +1,4 @@
-//! Reports as text. A report is cut into the same parts for every format; a format is one arm of [`ReportWriter::write`].
+//! Reports as text. A report is cut into the same parts for every format; a format is one arm of `ReportWriter`.
 //! Knows nothing of queries or counters.
 
 mod csv;
