@@ -48,8 +48,12 @@ for name in "${names[@]}"; do
         failures=$((failures + 1))
     else
         result=$(sed -n 's/.*round \([0-9]*\) of [0-9]* failed: TALLYD_SIM_ROUND=\([0-9]*\).*/\1 \2/p' "$log" | head -1)
-        # shellcheck disable=SC2086 # two words
-        result=$(printf '%-10s %s' $result)
+        if [ -n "$result" ]; then
+            result=$(printf '%-10s %s' "${result% *}" "${result#* }")
+        else
+            result="ended without a failed round, see $log"
+            failures=$((failures + 1))
+        fi
     fi
     printf '%-32s %s\n' "$name" "$result"
     patch --strip=1 --reverse --fuzz=0 --batch --no-backup-if-mismatch --input="$file" >>"$log" 2>&1
