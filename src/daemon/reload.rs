@@ -29,13 +29,14 @@ impl Reload {
         Self { auth, token_sources, is_public, zones, zone_dir, metrics }
     }
 
-    /// Reads everything anew. Blocks, while it reads files.
+    /// Reads everything anew. Blocks, while it reads files. The log says so once the new values are in use.
     pub(super) fn run(&self) {
         self.read_tokens();
         let database = zones::load(self.zone_dir.as_deref());
-        info!(tzdata = %database, "time zones read again");
+        let version = database.to_string();
         self.metrics.zones_loaded(&database);
         self.zones.replace(database);
+        info!(tzdata = version, "time zones read again");
     }
 
     /// An empty set of tokens is no fault, but it would open a daemon to everybody that was not open before.
