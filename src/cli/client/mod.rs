@@ -3,26 +3,25 @@
 //!
 //! INVARIANT: a request is sent at most once per call; only what surely was never sent is sent again here.
 
-pub(crate) mod address;
 pub(crate) mod retry;
 
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use bytes::{Bytes, BytesMut};
-use http_body_util::{BodyExt as _, Full};
+use anyhow::{Context as _, bail, ensure};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{self, HeaderValue};
-use hyper::{Method, Request, StatusCode};
+use hyper::http::uri::Authority;
+use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
 use crate::limits::CLIENT_ANSWER_BYTES_MAX;
-use address::Address;
 
 /// Longest wait for a connection.
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
@@ -68,7 +67,9 @@ impl std::fmt::Debug for ConnectionArgs {
 #[derive(Debug)]
 pub(crate) struct Client {
     runtime: Runtime,
-    address: Address,
+    authority: Authority,
+    /// What stands before every path, without a slash at its end; mostly empty.
+    prefix: String,
     /// The value of `Authorization`; marked as sensitive, so that it is never printed.
     credentials: Option<HeaderValue>,
     connection: Option<SendRequest<Full<Bytes>>>,
@@ -81,8 +82,6 @@ pub(crate) struct Call {
     pub(crate) body: Option<Bytes>,
     /// Path and query, beginning with `/`.
     pub(crate) path: String,
-    /// Value of `Idempotency-Key`; with it a request may be repeated after a lost answer.
-    pub(crate) key: Option<String>,
 }
 
 /// An answer with any status.
@@ -96,26 +95,19 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
-    /// Nothing was sent: there is no connection.
+    /// There is no connection, or it closed before anything was sent.
     #[error("no connection to {address}")]
-    Connect {
-        /// Host and port.
-        address: String,
-        /// The cause.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Nothing was sent: the connection closed before.
-    #[error("{address} closed the connection before the request was sent")]
     NotSent {
         /// Host and port.
         address: String,
         /// The cause.
         #[source]
-        source: hyper::Error,
+        source: BoxError,
     },
     /// The request was sent, at least in part, and no whole answer came.
     #[error("the answer of {address} was lost")]
@@ -124,7 +116,7 @@ pub(crate) enum ClientError {
         address: String,
         /// The cause.
         #[source]
-        source: hyper::Error,
+        source: BoxError,
     },
     /// The request was sent and no answer came in time.
     #[error("{address} did not answer within {} s", ANSWER_WAIT.as_secs())]
@@ -138,7 +130,7 @@ pub(crate) enum ClientError {
         /// Host and port.
         address: String,
     },
-    /// The path, the key or the token cannot be part of a request.
+    /// The path or the token cannot be part of a request.
     #[error("the request cannot be written")]
     Request(#[from] hyper::http::Error),
 }
@@ -179,20 +171,13 @@ struct ErrorStatus {
     details: Vec<serde_json::Value>,
 }
 
-impl ClientError {
-    /// Whether the daemon surely never saw the request.
-    pub(crate) fn is_unsent(&self) -> bool {
-        matches!(self, Self::Connect { .. } | Self::NotSent { .. })
-    }
-}
-
 impl Client {
     /// A client for the daemon that the arguments name. Nothing is connected yet.
     ///
     /// # Errors
     /// Where the URL, the token or the token file cannot be used.
     pub(crate) fn new(args: &ConnectionArgs) -> anyhow::Result<Self> {
-        let address = Address::parse(&args.url)?;
+        let (authority, prefix) = parse_url(&args.url)?;
         let token = match (&args.token, &args.token_file) {
             (Some(token), _) => Some(token.clone()),
             (None, Some(path)) => Some(super::input::first_line(path)?),
@@ -208,12 +193,12 @@ impl Client {
                 value
             });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { runtime, address, credentials, connection: None })
+        Ok(Self { runtime, authority, prefix, credentials, connection: None })
     }
 
     /// Host and port, for messages.
     pub(crate) fn authority(&self) -> &str {
-        &self.address.authority
+        self.authority.as_str()
     }
 
     /// Sends a request and waits for its whole answer, within a bound. Blocks.
@@ -221,62 +206,51 @@ impl Client {
     /// # Errors
     /// As [`ClientError`] says; a status of 400 or 503 is an answer, not an error.
     pub(crate) fn call(&mut self, call: &Call) -> Result<Answer, ClientError> {
-        let Self { runtime, address, credentials, connection } = self;
+        let request = self.request(call)?;
+        let Self { runtime, authority, connection, .. } = self;
         runtime.block_on(async {
             // Between calls nothing runs, so what happened to the connection meanwhile has to be looked at first.
             for _ in 0..CONNECTION_LOOKS {
                 tokio::task::yield_now().await;
             }
-            let kept = connection.take().filter(|sender| !sender.is_closed());
-            let is_kept = kept.is_some();
-            let sender = match kept {
-                Some(sender) => sender,
-                None => connect(address).await?,
-            };
-            let outcome = exchange(sender, build(address, credentials.as_ref(), call)?, address).await;
-            let (answer, sender) = match outcome {
+            let (answer, sender) = match connection.take() {
                 // The daemon may close an idle connection at any time; that says nothing about a new one.
-                Err(ClientError::NotSent { .. }) if is_kept => {
-                    exchange(connect(address).await?, build(address, credentials.as_ref(), call)?, address)
-                        .await?
-                }
-                other => other?,
+                Some(sender) => match exchange(sender, request.clone(), authority).await {
+                    Err(ClientError::NotSent { .. }) => {
+                        exchange(connect(authority).await?, request, authority).await?
+                    }
+                    other => other?,
+                },
+                None => exchange(connect(authority).await?, request, authority).await?,
             };
             *connection = Some(sender);
             Ok(answer)
         })
     }
+
+    fn request(&self, call: &Call) -> Result<Request<Full<Bytes>>, ClientError> {
+        let mut request = Request::builder()
+            .method(if call.body.is_some() { Method::POST } else { Method::GET })
+            .uri(format!("{}{}", self.prefix, call.path))
+            .header(header::HOST, self.authority())
+            .header(header::USER_AGENT, concat!("tallyd/", env!("CARGO_PKG_VERSION")));
+        if let Some(value) = &self.credentials {
+            request = request.header(header::AUTHORIZATION, value);
+        }
+        Ok(request.body(Full::new(call.body.clone().unwrap_or_default()))?)
+    }
 }
 
-fn build(
-    address: &Address,
-    credentials: Option<&HeaderValue>,
-    call: &Call,
-) -> Result<Request<Full<Bytes>>, ClientError> {
-    let mut request = Request::builder()
-        .method(if call.body.is_some() { Method::POST } else { Method::GET })
-        .uri(format!("{}{}", address.prefix, call.path))
-        .header(header::HOST, &address.authority)
-        .header(header::USER_AGENT, concat!("tallyd/", env!("CARGO_PKG_VERSION")));
-    if let Some(value) = credentials {
-        request = request.header(header::AUTHORIZATION, value);
-    }
-    if let Some(key) = &call.key {
-        request = request.header("Idempotency-Key", key);
-    }
-    Ok(request.body(Full::new(call.body.clone().unwrap_or_default()))?)
-}
-
-async fn connect(address: &Address) -> Result<SendRequest<Full<Bytes>>, ClientError> {
-    let refused = |source| ClientError::Connect { address: address.authority.clone(), source };
-    let stream = timeout(CONNECT_WAIT, TcpStream::connect((address.host.as_str(), address.port)))
-        .await
-        .map_err(|late| refused(std::io::Error::new(std::io::ErrorKind::TimedOut, late)))?
-        .map_err(refused)?;
-    stream.set_nodelay(true).map_err(refused)?;
-    let (sender, connection) = http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|source| ClientError::NotSent { address: address.authority.clone(), source })?;
+async fn connect(authority: &Authority) -> Result<SendRequest<Full<Bytes>>, ClientError> {
+    let opened = timeout(CONNECT_WAIT, async {
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let stream = TcpStream::connect((host, authority.port_u16().unwrap_or(80))).await?;
+        stream.set_nodelay(true)?;
+        Ok(http1::handshake(TokioIo::new(stream)).await?)
+    });
+    let opened = opened.await.map_err(BoxError::from).and_then(|opened| opened);
+    let (sender, connection) =
+        opened.map_err(|source| ClientError::NotSent { address: authority.to_string(), source })?;
     tokio::spawn(async move {
         // What ends the connection is seen by the request that waits for an answer on it.
         if connection.await.is_err() {}
@@ -287,42 +261,48 @@ async fn connect(address: &Address) -> Result<SendRequest<Full<Bytes>>, ClientEr
 async fn exchange(
     mut sender: SendRequest<Full<Bytes>>,
     request: Request<Full<Bytes>>,
-    address: &Address,
+    authority: &Authority,
 ) -> Result<(Answer, SendRequest<Full<Bytes>>), ClientError> {
-    let named = || address.authority.clone();
-    let lost = |source: hyper::Error| {
-        if source.is_canceled() {
-            ClientError::NotSent { address: named(), source }
-        } else {
-            ClientError::AnswerLost { address: named(), source }
-        }
-    };
+    let address = || authority.to_string();
+    let not_sent = |source: hyper::Error| ClientError::NotSent { address: address(), source: source.into() };
+    let lost = |source| ClientError::AnswerLost { address: address(), source };
     let whole = async {
-        sender.ready().await.map_err(|source| ClientError::NotSent { address: named(), source })?;
-        let response = sender.send_request(request).await.map_err(lost)?;
+        sender.ready().await.map_err(not_sent)?;
+        let response = sender.send_request(request).await.map_err(|error| {
+            // Cancelled: the connection closed before it took the request.
+            if error.is_canceled() { not_sent(error) } else { lost(error.into()) }
+        })?;
         let status = response.status();
-        let retry_after = response
-            .headers()
-            .get(header::RETRY_AFTER)
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned);
-        let mut body = response.into_body();
-        let mut bytes = BytesMut::new();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|source| ClientError::AnswerLost { address: named(), source })?;
-            if let Some(data) = frame.data_ref() {
-                if bytes.len().saturating_add(data.len()) > CLIENT_ANSWER_BYTES_MAX {
-                    return Err(ClientError::AnswerTooLong { address: named() });
-                }
-                bytes.extend_from_slice(data);
+        let retry_after = response.headers().get(header::RETRY_AFTER);
+        let retry_after = retry_after.and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let body = Limited::new(response.into_body(), CLIENT_ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(|source| {
+            if source.is::<LengthLimitError>() {
+                ClientError::AnswerTooLong { address: address() }
+            } else {
+                lost(source)
             }
-        }
-        Ok(Answer { status, retry_after, body: bytes.freeze() })
+        })?;
+        Ok((Answer { status, retry_after, body: body.to_bytes() }, sender))
     };
-    let answer = timeout(ANSWER_WAIT, whole)
+    timeout(ANSWER_WAIT, whole)
         .await
-        .map_err(|_elapsed| ClientError::AnswerLate { address: address.authority.clone() })??;
-    Ok((answer, sender))
+        .unwrap_or_else(|_elapsed| Err(ClientError::AnswerLate { address: address() }))
+}
+
+/// Where the daemon of a URL listens, such as `http://127.0.0.1:8780` or `http://[::1]:8780/behind/a/proxy`, and what
+/// stands there before every path.
+fn parse_url(url: &str) -> anyhow::Result<(Authority, String)> {
+    let uri: Uri = url.parse().with_context(|| format!("{url:?} is not a URL"))?;
+    match uri.scheme_str() {
+        Some("http") => {}
+        Some("https") => bail!("{url:?}: https is not there yet; put a TLS proxy in front of the daemon"),
+        _ => bail!("{url:?} is not a URL of the form http://HOST:PORT"),
+    }
+    ensure!(uri.query().is_none(), "{url:?}: the address of a daemon has no query");
+    let authority = uri.authority().with_context(|| format!("{url:?} names no host"))?;
+    ensure!(!authority.as_str().contains('@'), "the URL holds a user or a password; use --token-file");
+    Ok((authority.clone(), uri.path().trim_end_matches('/').to_owned()))
 }
 
 #[cfg(test)]

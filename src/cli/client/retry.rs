@@ -1,7 +1,7 @@
 //! Whether and when a request is sent again. Pure decisions; the sending and the waiting are in [`call`].
 //!
-//! INVARIANT: a request without an idempotency key is never repeated once the daemon may have seen it, unless
-//! the daemon itself said that it did nothing (503). Any other answer is final, a 500 too: it may have been counted.
+//! INVARIANT: a request is never repeated once the daemon may have seen it, unless the daemon itself said that it did
+//! nothing (503). Any other answer is final, a 500 too: it may have been counted.
 
 use std::time::Duration;
 
@@ -14,42 +14,13 @@ use crate::platform::clock::Clock;
 /// The first wait; it doubles with every attempt.
 const FIRST_WAIT_MS: u64 = 250;
 
-/// How one attempt ended.
-#[derive(Debug)]
-pub(crate) enum Attempt<'a> {
-    /// With 503; the daemon counted nothing. Holds the value of `Retry-After`.
-    Refused(Option<&'a str>),
-    /// With nothing sent.
-    Unsent,
-    /// With no answer: the daemon may or may not have done what was asked.
-    Unknown,
-}
-
-/// Whether the request may be sent again where the last outcome is not known.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Repeat {
-    /// Yes: it only reads, or it carries an idempotency key.
-    Safe,
-    /// No: what it does would be done twice.
-    Unsafe,
-}
-
 /// How long to wait before the next attempt; `None` = give up. `attempts` have been made, at least one.
-pub(crate) fn next_wait(
-    attempt: &Attempt<'_>,
-    repeat: Repeat,
-    attempts: u32,
-    now_unix_seconds: i64,
-) -> Option<Duration> {
+fn next_wait(retry_after: Option<&str>, attempts: u32, now_unix_seconds: i64) -> Option<Duration> {
     if attempts >= CLIENT_ATTEMPTS_MAX {
         return None;
     }
     let doubled = FIRST_WAIT_MS.saturating_mul(1 << attempts.saturating_sub(1).min(20));
-    let asked = match attempt {
-        Attempt::Unknown if repeat == Repeat::Unsafe => return None,
-        Attempt::Refused(Some(text)) => retry_after_ms(text, now_unix_seconds).unwrap_or(0),
-        Attempt::Refused(None) | Attempt::Unsent | Attempt::Unknown => 0,
-    };
+    let asked = retry_after.and_then(|text| retry_after_ms(text, now_unix_seconds)).unwrap_or(0);
     Some(Duration::from_millis(doubled.max(asked).min(CLIENT_BACKOFF_MS_MAX)))
 }
 
@@ -64,8 +35,8 @@ fn retry_after_ms(text: &str, now_unix_seconds: i64) -> Option<u64> {
     Some(seconds.saturating_mul(1_000))
 }
 
-/// Sends a request, again and again where that is safe, and waits in between. `waiting` is called before each wait.
-/// Blocks.
+/// Sends a request, again and again while nothing comes of it, and waits in between. `waiting` is called before each
+/// wait. Blocks.
 ///
 /// # Errors
 /// The last attempt's.
@@ -73,23 +44,20 @@ pub(crate) fn call(
     client: &mut Client,
     call: &Call,
     clock: &Clock,
-    waiting: &mut dyn FnMut(Duration, &str),
+    waiting: &dyn Fn(Duration, &str),
 ) -> Result<Answer, ClientError> {
-    let repeat = if call.body.is_none() || call.key.is_some() { Repeat::Safe } else { Repeat::Unsafe };
     let mut attempts = 0_u32;
     loop {
         attempts = attempts.saturating_add(1);
         let outcome = client.call(call);
-        let (attempt, why) = match &outcome {
-            Ok(answer) if answer.status == hyper::StatusCode::SERVICE_UNAVAILABLE => (
-                Attempt::Refused(answer.retry_after.as_deref()),
-                "the daemon asks to try again later".to_owned(),
-            ),
-            Ok(_) | Err(ClientError::AnswerTooLong { .. } | ClientError::Request(_)) => return outcome,
-            Err(error) if error.is_unsent() => (Attempt::Unsent, error.to_string()),
-            Err(error) => (Attempt::Unknown, error.to_string()),
+        let (retry_after, why) = match &outcome {
+            Ok(answer) if answer.status == hyper::StatusCode::SERVICE_UNAVAILABLE => {
+                (answer.retry_after.as_deref(), "the daemon asks to try again later".to_owned())
+            }
+            Err(error @ ClientError::NotSent { .. }) => (None, error.to_string()),
+            _ => return outcome,
         };
-        let Some(wait) = next_wait(&attempt, repeat, attempts, clock.unix_seconds()) else { return outcome };
+        let Some(wait) = next_wait(retry_after, attempts, clock.unix_seconds()) else { return outcome };
         waiting(wait, &why);
         std::thread::sleep(wait);
     }
@@ -102,27 +70,20 @@ mod tests {
     /// 2026-11-06T08:49:30Z.
     const NOW: i64 = 1_793_954_970;
 
-    fn check(attempt: &Attempt<'_>, repeat: Repeat, attempts: u32, expected_ms: Option<u64>) {
+    fn check(retry_after: Option<&str>, attempts: u32, expected_ms: Option<u64>) {
         assert_eq!(
-            next_wait(attempt, repeat, attempts, NOW),
+            next_wait(retry_after, attempts, NOW),
             expected_ms.map(Duration::from_millis),
-            "{attempt:?} {repeat:?} {attempts}"
+            "{retry_after:?} {attempts}"
         );
     }
 
     #[test]
     fn wait_doubles_and_ends() {
-        check(&Attempt::Unsent, Repeat::Unsafe, 1, Some(250));
-        check(&Attempt::Unsent, Repeat::Unsafe, 2, Some(500));
-        check(&Attempt::Unsent, Repeat::Unsafe, 7, Some(16_000));
-        check(&Attempt::Unsent, Repeat::Unsafe, CLIENT_ATTEMPTS_MAX, None);
-        check(&Attempt::Refused(None), Repeat::Unsafe, 1, Some(250));
-    }
-
-    #[test]
-    fn lost_answer_is_repeated_only_with_a_key() {
-        check(&Attempt::Unknown, Repeat::Unsafe, 1, None);
-        check(&Attempt::Unknown, Repeat::Safe, 1, Some(250));
+        check(None, 1, Some(250));
+        check(None, 2, Some(500));
+        check(None, 7, Some(16_000));
+        check(None, CLIENT_ATTEMPTS_MAX, None);
     }
 
     #[test]
@@ -134,7 +95,7 @@ mod tests {
             ("3", 3_000),
             ("soon", 250),
         ] {
-            check(&Attempt::Refused(Some(text)), Repeat::Unsafe, 1, Some(expected_ms));
+            check(Some(text), 1, Some(expected_ms));
         }
     }
 }

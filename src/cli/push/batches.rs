@@ -6,13 +6,7 @@
 use std::fmt;
 use std::io::{self, BufRead, Read as _};
 
-use sha2::{Digest as _, Sha256};
-
 use crate::limits::{BODY_BYTES_MAX, LINE_BYTES_MAX, PUSH_BATCH_BYTES_MAX, PUSH_BATCH_LINES_MAX};
-
-/// Whether batches carry idempotency keys. The daemon does not take any yet, and refuses a request that has one;
-/// with keys, sending the same file again would count nothing again, and lost answers would be repeated.
-const KEYS_ARE_SENT: bool = false;
 
 /// Lines that travel together.
 #[derive(Debug)]
@@ -23,8 +17,6 @@ pub(crate) struct LineBatch {
     pub(crate) first_line: u64,
     /// Line feeds in the text, and one for a last line without.
     pub(crate) lines: u64,
-    /// The idempotency key: what was sent before in this file, how, and this batch.
-    pub(crate) key: Option<String>,
 }
 
 /// First and last line of a batch, as messages have it.
@@ -57,8 +49,6 @@ pub(crate) struct Batches<R> {
     input: R,
     lines_read: u64,
     quote: Quote,
-    /// Over all text so far, so that a batch's key depends on its place.
-    chain: Sha256,
 }
 
 impl<R> fmt::Debug for Batches<R> {
@@ -68,10 +58,9 @@ impl<R> fmt::Debug for Batches<R> {
 }
 
 impl<R: BufRead> Batches<R> {
-    /// `request` is what else decides the meaning of the lines, and so is part of the keys.
-    pub(crate) fn new(input: R, request: &str) -> Self {
-        let chain = Sha256::new().chain_update(request.as_bytes()).chain_update([0]);
-        Self { input, lines_read: 0, quote: Quote::default(), chain }
+    /// The batches of an input that nothing was read of yet.
+    pub(crate) fn new(input: R) -> Self {
+        Self { input, lines_read: 0, quote: Quote::default() }
     }
 
     /// Lines read so far.
@@ -107,20 +96,7 @@ impl<R: BufRead> Batches<R> {
             return Ok(None);
         }
         let lines = self.lines_read.saturating_sub(first_line).saturating_add(1);
-        let key = KEYS_ARE_SENT.then(|| self.key(&text));
-        Ok(Some(LineBatch { text, first_line, lines, key }))
-    }
-
-    /// The key of the batch that follows all earlier ones: 64 hexadecimal digits.
-    fn key(&mut self, text: &[u8]) -> String {
-        use fmt::Write as _;
-        self.chain.update(text);
-        let mut key = String::with_capacity(64);
-        for byte in self.chain.clone().finalize() {
-            // Writing to a String cannot fail.
-            if write!(key, "{byte:02x}").is_err() {}
-        }
-        key
+        Ok(Some(LineBatch { text, first_line, lines }))
     }
 
     /// Appends the next line; `None` at the end. Returns where it starts. A line that is too long for any daemon
@@ -271,7 +247,7 @@ mod tests {
     use std::io::Cursor;
 
     fn cut(text: &[u8]) -> Vec<LineBatch> {
-        let mut batches = Batches::new(Cursor::new(text), "/events");
+        let mut batches = Batches::new(Cursor::new(text));
         let mut all = Vec::new();
         while let Some(batch) = batches.next_batch().expect("readable") {
             all.push(batch);
@@ -358,19 +334,7 @@ mod tests {
     fn document_that_fits_no_request_is_refused() {
         let mut text = b"[".to_vec();
         text.resize(BODY_BYTES_MAX + 1, b' ');
-        let error = Batches::new(Cursor::new(text), "/events").next_batch().expect_err("too large");
+        let error = Batches::new(Cursor::new(text)).next_batch().expect_err("too large");
         assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
-    }
-
-    #[test]
-    fn keys_repeat_for_the_same_text_and_differ_by_place_and_request() {
-        let mut first = Batches::new(Cursor::new(b""), "/events");
-        let mut again = Batches::new(Cursor::new(b""), "/events");
-        let mut other = Batches::new(Cursor::new(b""), "/events?precision=s");
-        let keys = [first.key(b"a\n"), first.key(b"a\n")];
-        assert_ne!(keys[0], keys[1]);
-        assert_eq!(keys, [again.key(b"a\n"), again.key(b"a\n")]);
-        assert_ne!(keys[0], other.key(b"a\n"));
-        assert_eq!(keys[0].len(), 64);
     }
 }

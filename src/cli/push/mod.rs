@@ -15,8 +15,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::client::retry;
-use super::client::{Call, Client, ConnectionArgs};
+use super::client::{Call, Client, ClientError, ConnectionArgs, retry};
 use super::{Exit, input, output};
 use crate::model::excerpt::printable;
 use crate::platform::clock::Clock;
@@ -125,7 +124,7 @@ struct Sender {
 impl Sender {
     fn send_file(&mut self, file: &Path) -> anyhow::Result<()> {
         let source = input::open(file, &self.bar)?;
-        let mut batches = Batches::new(source.text, &self.path);
+        let mut batches = Batches::new(source.text);
         while let Some(batch) = batches
             .next_batch()
             .with_context(|| format!("cannot read {} after line {}", source.name, batches.lines_read()))?
@@ -138,13 +137,13 @@ impl Sender {
 
     fn send_batch(&mut self, name: &str, batch: LineBatch) -> anyhow::Result<()> {
         let lines = batch.line_range();
-        let call = Call { body: Some(Bytes::from(batch.text)), path: self.path.clone(), key: batch.key };
-        let Self { client, clock, bar, .. } = self;
-        let answer = retry::call(client, &call, clock, &mut |wait, why| {
-            bar.suspend(|| output::note(&format!("{why}; trying again in {:.1} s", wait.as_secs_f32())));
+        let call = Call { body: Some(Bytes::from(batch.text)), path: self.path.clone() };
+        let answer = retry::call(&mut self.client, &call, &self.clock, &|wait, why| {
+            self.bar.suspend(|| output::note(&format!("{why}; trying again in {:.1} s", wait.as_secs_f32())));
         })
         .map_err(|error| {
-            let counted = if error.is_unsent() { "were not sent" } else { UNKNOWN };
+            let counted =
+                if matches!(error, ClientError::NotSent { .. }) { "were not sent" } else { UNKNOWN };
             anyhow::Error::new(error).context(format!("{lines} of {name} {counted}"))
         })?;
         match outcome::read(&answer) {
