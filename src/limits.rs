@@ -312,10 +312,6 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(3);
 pub const STORIES_LISTED_DEFAULT: usize = 100;
 /// Most stories of one page of the list.
 pub const STORIES_LISTED_MAX: usize = 1_000;
-/// Known series up to which the list of stories is made within the connection's task.
-pub const STORIES_INLINE_SERIES_MAX: usize = 2_000;
-/// Cells up to which it is.
-pub const STORIES_INLINE_CELLS_MAX: u64 = 100_000;
 /// Faults of one request that are described one by one.
 pub const FAULTS_SHOWN_MAX: usize = 100;
 /// Bad lines that the message of an error in an `InfluxDB` dialect repeats, since clients show only the message.

@@ -11,7 +11,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::model::calendar::{Hour, HourRange};
 use crate::model::catalogue::{Catalogue, Story};
 use crate::model::counters::Counters;
-use crate::model::event::{Metric, ObjectId, SeriesId, StoryId};
+use crate::model::event::{Metric, ObjectId, SeriesId, Source, StoryId};
+use crate::report::QueryWork;
 
 /// The place of a story in the list.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -124,19 +125,38 @@ fn page(mut found: Vec<Place>, limit: usize) -> (Vec<Place>, Option<String>) {
     (found, next)
 }
 
+/// The metrics whose sums a row has.
+const ROW_METRICS: [Metric; 2] = [Metric::Conversations, Metric::Messages];
+
 /// What the list says about one story.
 pub(super) fn row(story: &Story, counters: &Counters) -> Row {
     let sum = |metric| {
         let series = story.series_by_source(metric).into_iter().flatten();
         series.fold(0_u64, |sum, series| sum.saturating_add(counters.sum(series, HourRange::ALL)))
     };
+    let [conversations, messages] = ROW_METRICS.map(sum);
     Row {
         story: story.id(),
         name: story.name().map(|name| name.to_string()),
         span: span(story, counters, &mut Vec::new()),
-        conversations: sum(Metric::Conversations),
-        messages: sum(Metric::Messages),
+        conversations,
+        messages,
     }
+}
+
+/// What [`list`] touches, at most: it looks at every series of every story, and adds up the cells of a page.
+pub(super) fn work_of_all(catalogue: &Catalogue, counters: &Counters) -> QueryWork {
+    QueryWork { series: catalogue.series_count(), cells: counters.stats().cells, points: 0 }
+}
+
+/// What [`row`] touches, at most: of each series its span, and the cells of those that it adds up.
+pub(super) fn work_of_one(story: &Story, counters: &Counters) -> QueryWork {
+    let added =
+        ROW_METRICS.into_iter().flat_map(|metric| story.series_by_source(metric).into_iter().flatten());
+    let cells =
+        added.map(|series| counters.cells_within(series, HourRange::ALL)).fold(0, u64::saturating_add);
+    let owners = story.node_count().saturating_add(ROW_METRICS.len());
+    QueryWork { series: owners.saturating_mul(Source::ALL.len()), cells, points: 0 }
 }
 
 /// First and last hour of anything that is counted for the story. `series` is room to work in.

@@ -15,15 +15,13 @@ use super::response::{self, HttpResponse};
 use super::routes::Route;
 use super::{Shared, body, upsert, workers};
 use crate::intake::batching::Tally;
-use crate::limits::{
-    FAULTS_SHOWN_MAX, STORIES_INLINE_CELLS_MAX, STORIES_INLINE_SERIES_MAX, STORIES_LISTED_DEFAULT,
-    STORIES_LISTED_MAX,
-};
+use crate::limits::{FAULTS_SHOWN_MAX, STORIES_LISTED_DEFAULT, STORIES_LISTED_MAX};
 use crate::model::batch::{Batch, Change};
 use crate::model::calendar::{Hour, rfc3339};
 use crate::model::event::{ObjectId, StoryId};
 use crate::model::excerpt::Excerpt;
 use crate::net::Services;
+use crate::report::Weight;
 
 #[derive(Serialize)]
 struct Page<'a> {
@@ -65,14 +63,11 @@ pub(super) async fn list(shared: &Arc<Shared>, query: &str) -> Result<HttpRespon
         let (rows, next) = listing::list(catalogue, counters, &selection);
         response::to_json(&Page { stories: rows.iter().map(Shown::from).collect(), next })
     };
-    let json = if is_light(&shared.services) { work() } else { workers::run_query(shared, work).await? };
+    let json = match listing::work_of_all(&shared.services.catalogue, &shared.services.counters).weight() {
+        Weight::Light => work(),
+        Weight::Heavy => workers::run_query(shared, work).await?,
+    };
     Ok(response::json(shared.long_answer(json)?))
-}
-
-/// Whether the rows of any stories can be made within a connection's task.
-fn is_light(services: &Services) -> bool {
-    services.catalogue.series_count() <= STORIES_INLINE_SERIES_MAX
-        && services.counters.stats().cells <= STORIES_INLINE_CELLS_MAX
 }
 
 /// What a query string asks of the list.
@@ -133,16 +128,22 @@ fn parse_limit(text: &str) -> Option<usize> {
 
 /// `GET /stories/{storyId}`.
 pub(super) async fn one(shared: &Arc<Shared>, id: &str) -> Result<HttpResponse, Failure> {
-    let id = parse_id(id)?;
-    let worker = Arc::clone(shared);
-    let work = move || shown(&worker.services, id);
-    if is_light(&shared.services) { work() } else { workers::run_query(shared, work).await? }
+    let (weight, work) = shown(&shared.services, parse_id(id)?)?;
+    Ok(response::json(match weight {
+        Weight::Light => work(),
+        Weight::Heavy => workers::run_query(shared, work).await?,
+    }))
 }
 
-fn shown(services: &Services, id: StoryId) -> Result<HttpResponse, Failure> {
+/// The work of showing one story as it is listed, and where it may be done.
+fn shown(
+    services: &Services,
+    id: StoryId,
+) -> Result<(Weight, impl FnOnce() -> Vec<u8> + Send + 'static), Failure> {
     let story = services.catalogue.story(id).ok_or_else(|| Failure::not_found("the story is not known"))?;
-    let row = listing::row(&story, &services.counters);
-    Ok(response::json(response::to_json(&Shown::from(&row))))
+    let weight = listing::work_of_one(&story, &services.counters).weight();
+    let counters = Arc::clone(&services.counters);
+    Ok((weight, move || response::to_json(&Shown::from(&listing::row(&story, &counters)))))
 }
 
 fn parse_id(text: &str) -> Result<StoryId, Failure> {
@@ -182,14 +183,12 @@ pub(super) async fn put(
     let batch =
         if is_short { parse() } else { workers::run_body(shared, parse).await.ok_or(BodyError::Worker)? }?;
     submit(shared, batch, Tally::default()).await?;
-    let worker = Arc::clone(shared);
-    // Deleted again by somebody else in the meantime is as good a response as any.
-    let work = move || shown(&worker.services, id);
-    if is_light(&shared.services) {
-        work()
-    } else {
-        workers::run_body(shared, work).await.ok_or(BodyError::Worker)?
-    }
+    // Deleted again by somebody else in the meantime is as good a response as any; a 503 would say that nothing was done.
+    let (weight, work) = shown(&shared.services, id)?;
+    Ok(response::json(match weight {
+        Weight::Light => work(),
+        Weight::Heavy => workers::run_body(shared, work).await.ok_or(BodyError::Worker)?,
+    }))
 }
 
 /// `DELETE /stories/{storyId}`.
