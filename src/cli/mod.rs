@@ -67,12 +67,7 @@ impl Exit {
         };
         match open {
             Some(OpenError::Locked { .. }) => Self::TryLater,
-            Some(
-                OpenError::Damaged { .. }
-                | OpenError::Missing { .. }
-                | OpenError::NewerVersion { .. }
-                | OpenError::UnknownSection { .. },
-            ) => Self::Damaged,
+            Some(OpenError::Damaged(_)) => Self::Damaged,
             _ => Self::Failed,
         }
     }

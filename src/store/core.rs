@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use crossbeam::channel::{self, Sender};
 
+use super::damage::FileError;
 use super::error::OpenError;
-use super::journal::{self, JournalError, StoreId};
+use super::journal::{self, StoreId};
 use super::reserve::Reserve;
 use super::sequencer::Sequencer;
 use super::snapshotter::{Control, Snapshotter};
@@ -112,11 +113,11 @@ impl Core {
 /// Begins the journal; where the disk is so full that even an empty segment finds no room, in the reserve's. A full
 /// disk must not keep reports from going on.
 fn begin_journal(
-    begin: impl Fn() -> Result<journal::Writer, JournalError>,
+    begin: impl Fn() -> Result<journal::Writer, FileError>,
     reserve: &Reserve,
 ) -> Result<journal::Writer, OpenError> {
     match begin() {
-        Err(JournalError::Disk(error)) if error.is_no_space() && reserve.give_up()? => {
+        Err(FileError::Disk(error)) if error.is_no_space() && reserve.give_up()? => {
             tracing::warn!(%error, "the disk is full: the journal takes the reserve");
             reserve.release();
             Ok(begin()?)

@@ -3,9 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::damage::{Damage, DamageKind, FileError};
 use super::poison::PoisonCause;
 use crate::platform::disk::DiskError;
-use crate::store::journal::JournalError;
 
 /// Why a data directory cannot be opened. Nothing in it was changed, but for a torn tail that was cut before.
 #[derive(Debug, thiserror::Error)]
@@ -16,43 +16,9 @@ pub enum OpenError {
         /// The data directory.
         directory: PathBuf,
     },
-    /// A file holds what was never written to it.
-    #[error("{} is damaged at byte {offset}: {what}; `tallyd verify` says what else is readable", file.display())]
-    Damaged {
-        /// The file.
-        file: PathBuf,
-        /// Where, in bytes from its start.
-        offset: u64,
-        /// What is wrong there.
-        what: String,
-    },
-    /// Something that must be there is not.
-    #[error("{} lacks {what}; put back the missing files, `tallyd verify` says what is there", place.display())]
-    Missing {
-        /// The file or directory in which it should be.
-        place: PathBuf,
-        /// What is missing.
-        what: String,
-    },
-    /// A file was written by a newer tallyd.
-    #[error(
-        "{} has format {found}, this tallyd reads up to {supported}; start the newer tallyd that wrote it",
-        file.display()
-    )]
-    NewerVersion {
-        /// The file.
-        file: PathBuf,
-        /// The format it has.
-        found: u32,
-        /// The newest format that this program reads.
-        supported: u32,
-    },
-    /// A file has a section that a newer tallyd wrote.
-    #[error("{} has a section that this tallyd cannot read; start the newer tallyd that wrote it", file.display())]
-    UnknownSection {
-        /// The file.
-        file: PathBuf,
-    },
+    /// A file is not what was written, is missing, or a newer tallyd wrote it.
+    #[error("{0}; {remedy}", remedy = remedy(.0.kind))]
+    Damaged(Damage),
     /// The machine refused.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -67,30 +33,21 @@ pub enum OpenError {
     },
 }
 
-impl From<JournalError> for OpenError {
-    fn from(error: JournalError) -> Self {
-        let what = error.to_string();
+impl From<FileError> for OpenError {
+    fn from(error: FileError) -> Self {
         match error {
-            JournalError::Disk(error) => Self::Disk(error),
-            JournalError::Damaged { segment, offset, what } => Self::Damaged { file: segment, offset, what },
-            JournalError::Gap { missing, found, segment } => Self::Missing {
-                place: segment,
-                what: format!("record {missing} of the journal: it goes on with record {found}"),
-            },
-            JournalError::Ends { missing, directory } => Self::Missing {
-                place: directory,
-                what: format!("record {missing} of the journal and all after it"),
-            },
-            JournalError::NewerVersion { segment, found, supported } => {
-                Self::NewerVersion { file: segment, found, supported }
-            }
-            JournalError::UnknownSection { segment } => Self::UnknownSection { file: segment },
-            JournalError::Foreign { segment, .. } | JournalError::SegmentExists { segment } => {
-                Self::Damaged { file: segment, offset: 0, what }
-            }
-            // Only writing a batch gives this one, and opening writes none.
-            JournalError::RecordTooLarge { .. } => Self::Damaged { file: PathBuf::new(), offset: 0, what },
+            FileError::Disk(error) => Self::Disk(error),
+            FileError::Damage(damage) => Self::Damaged(damage),
         }
+    }
+}
+
+fn remedy(kind: DamageKind) -> &'static str {
+    match kind {
+        DamageKind::Damaged => "`tallyd verify` says what else is readable",
+        DamageKind::Missing => "put back the missing files, `tallyd verify` says what is there",
+        DamageKind::Newer => "start the newer tallyd that wrote it",
+        DamageKind::Unreadable => "see what the machine says about the disk",
     }
 }
 

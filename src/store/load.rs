@@ -15,13 +15,14 @@ use crate::model::batch::{Batch, Change, Definition, SeriesId};
 use crate::model::catalogue::{Catalogue, CatalogueLimits, FIRST_STORY_SERIES};
 use crate::model::counters::{self, CheckedFrames, Counters};
 use crate::platform::disk::{Disk, DiskError, Operation};
-use crate::store::journal::{JournalError, Record, Replay, Sequence, StoreId};
+use crate::store::damage::FileError;
+use crate::store::journal::{Record, Replay, Sequence, StoreId};
 use crate::store::layout;
 use crate::store::snapshot::dictionary::{self, Cleared};
 use crate::store::snapshot::entry::Entry;
 use crate::store::snapshot::manifest::Manifest;
 use crate::store::snapshot::part::PartReader;
-use crate::store::snapshot::{FileRef, Frames, SnapshotError};
+use crate::store::snapshot::{FileRef, Frames};
 
 /// Records between two reports of progress.
 const RECORDS_PER_PROGRESS: u64 = 1024;
@@ -54,7 +55,7 @@ pub(crate) fn load(
     data_dir: &Path,
     manifest: &Manifest,
     progress: &mut dyn FnMut(),
-) -> Result<Loaded, SnapshotError> {
+) -> Result<Loaded, FileError> {
     let folder = data_dir.join(layout::SNAPSHOT_FOLDER);
     let (counters, writer) = Counters::new();
     let catalogue = Arc::new(Catalogue::new(CatalogueLimits::default()));
@@ -81,7 +82,7 @@ pub(crate) fn replay(
     manifest: &Manifest,
     loaded: &mut Loaded,
     progress: &mut dyn FnMut(),
-) -> Result<(), JournalError> {
+) -> Result<(), FileError> {
     let journal = data_dir.join(JOURNAL_FOLDER);
     let mut replay = Replay::open(disk, &journal, manifest.store_id, manifest.position)?;
     let mut record = Record::default();
@@ -171,7 +172,7 @@ impl Loading {
         folder: &Path,
         manifest: &Manifest,
         progress: &mut dyn FnMut(),
-    ) -> Result<(), SnapshotError> {
+    ) -> Result<(), FileError> {
         let Some(first) = manifest.parts.first() else { return Ok(()) };
         let Loaded { counters, writer, cleared, .. } = &mut self.loaded;
         let checking = Checking { disk, folder, counters, cleared, defined: &self.defined };
@@ -229,7 +230,7 @@ impl Checking<'_> {
         store_id: StoreId,
         part: &FileRef,
         take: &mut dyn FnMut(CheckedFrames) -> bool,
-    ) -> Result<(), SnapshotError> {
+    ) -> Result<(), FileError> {
         let mut reader = PartReader::open(self.disk, self.folder, store_id, part)?;
         let mut frames = Frames::default();
         while reader.next(&mut frames)? {

@@ -6,6 +6,7 @@
 //! (folds). All queues between them are bounded.
 
 mod core;
+mod damage;
 pub mod error;
 pub mod fold;
 pub mod journal;
@@ -33,6 +34,7 @@ use std::time::Duration;
 use crossbeam::channel::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
+pub use damage::{Damage, DamageKind, FileError};
 pub use error::{CloseError, OpenError, Refusal, Uncertainty, WriteError};
 pub use poison::PoisonCause;
 pub use status::{Figures, Status};

@@ -26,7 +26,7 @@ use crate::limits::{BATCHES_QUEUED_MAX, GROUP_BYTES_MAX, SEGMENT_BYTES_MAX};
 use crate::model::batch::{Batch, Change, Definition, SeriesId};
 use crate::model::catalogue::Catalogue;
 use crate::model::counters;
-use crate::store::journal::{self, AppendError, JournalError, SealError, Sequence, Staged};
+use crate::store::journal::{self, AppendError, SealError, Sequence, Staged};
 
 /// What the sequencer owns and talks to.
 pub(super) struct Sequencer {
@@ -180,7 +180,7 @@ impl Sequencer {
                     for definition in &definitions {
                         self.defining.remove(&definition.id);
                     }
-                    Err(refusal_of_batch(&error))
+                    Err(Refusal::AppendRefused(error.to_string()))
                 }
             }
         });
@@ -350,12 +350,4 @@ impl Sequencer {
 
 fn deletes(batch: &Batch) -> bool {
     batch.changes.iter().any(|change| matches!(change, Change::DeleteStory { .. }))
-}
-
-/// The words for clients name no file.
-fn refusal_of_batch(error: &JournalError) -> Refusal {
-    Refusal::AppendRefused(match error {
-        JournalError::RecordTooLarge { .. } => error.to_string(),
-        _ => "the batch cannot be written".to_owned(),
-    })
 }

@@ -1,15 +1,14 @@
 //! Makes a snapshot every interval: has the journal sealed, then folds what is sealed. Runs beside everything and
 //! stops nothing; a snapshot that fails is tried again at the next interval.
 
-use std::error::Error;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam::channel::{self, Receiver, RecvTimeoutError};
 use tokio::sync::mpsc::WeakSender;
 
-use super::fold::{FoldDone, FoldError, Folder};
+use super::damage::FileError;
+use super::fold::{FoldDone, Folder};
 use super::reserve::Reserve;
 use super::status::Status;
 use super::syncer::SyncGate;
@@ -134,9 +133,9 @@ impl Snapshotter {
     }
 
     /// Folds; where there is no room, once more with the room that is kept aside.
-    fn fold(&mut self, through: Sequence) -> Result<FoldDone, FoldError> {
+    fn fold(&mut self, through: Sequence) -> Result<FoldDone, FileError> {
         let error = match self.folder.fold(through) {
-            Err(error) if is_no_space(&error) => error,
+            Err(FileError::Disk(error)) if error.is_no_space() => error,
             outcome => return outcome,
         };
         match self.reserve.give_up() {
@@ -149,10 +148,10 @@ impl Snapshotter {
                 }
                 outcome
             }
-            Ok(false) => Err(error),
+            Ok(false) => Err(error.into()),
             Err(undo) => {
                 tracing::warn!(error = %undo, "the room kept aside cannot be given up");
-                Err(error)
+                Err(error.into())
             }
         }
     }
@@ -164,16 +163,4 @@ fn give_way() {
     if let Err(error) = rustix::process::setpriority_process(None, SNAPSHOT_NICENESS) {
         tracing::info!(%error, "the snapshot thread keeps its nice value and competes with the others");
     }
-}
-
-/// Whether the reason at the bottom of the error is a full disk.
-fn is_no_space(error: &(dyn Error + 'static)) -> bool {
-    let mut reason = Some(error);
-    while let Some(current) = reason {
-        if let Some(error) = current.downcast_ref::<io::Error>() {
-            return matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-        }
-        reason = current.source();
-    }
-    false
 }

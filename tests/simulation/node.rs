@@ -11,7 +11,9 @@ use tallyd::platform::disk::MemoryDisk;
 use tallyd::store::journal::StoreId;
 use tallyd::store::recover::load_read_only;
 use tallyd::store::verify::{VerifyReport, verify};
-use tallyd::store::{Fsync, OpenError, Part, PendingCommit, Stepped, StoreOptions, WriteError};
+use tallyd::store::{
+    Damage, DamageKind, Fsync, OpenError, Part, PendingCommit, Stepped, StoreOptions, WriteError,
+};
 
 use crate::faults::Faults;
 use crate::model::{Contents, Fate, Fault, Forgive, Model, Write};
@@ -366,7 +368,7 @@ impl Node {
         let options = self.options();
         let report = match verify(&image.disk(), &options.data_dir, &mut || ()) {
             Ok(report) => report,
-            Err(OpenError::Missing { .. }) if self.model.len() == 0 => {
+            Err(OpenError::Damaged(Damage { kind: DamageKind::Missing, .. })) if self.model.len() == 0 => {
                 return Ok((VerifyReport::default(), None));
             }
             Err(error) => return Err(format!("verify: {error}")),
@@ -417,9 +419,9 @@ impl Node {
             Err(error) if report.is_sound() => {
                 Err(format!("{place}: verify is content, a start says {error}"))
             }
-            Err(error @ (OpenError::Damaged { .. } | OpenError::Missing { .. })) => {
+            Err(OpenError::Damaged(error)) if error.kind != DamageKind::Newer => {
                 let name = path.file_name().unwrap().to_string_lossy();
-                let is_named = report.faults.iter().any(|fault| fault.file == *path);
+                let is_named = report.faults.iter().any(|fault| fault.damage.file == *path);
                 if is_named { Ok(()) } else { Err(format!("{place}: {name} is not named: {report} {error}")) }
             }
             Err(error) => Err(format!("{place}: {error}")),

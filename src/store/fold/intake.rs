@@ -1,10 +1,11 @@
 //! What the records of one snapshot add, taken in the order in which the counters took them. Asks the folder for the
 //! series of a story that is deleted; otherwise knows no files.
 
+use super::Folder;
 use super::gather::Gather;
-use super::{FoldError, Folder};
 use crate::limits::FOLD_ENTRIES_MAX;
 use crate::model::batch::{Batch, Change};
+use crate::store::damage::FileError;
 use crate::store::snapshot::Generation;
 use crate::store::snapshot::dictionary::{Cleared, SeriesOfStories};
 use crate::store::snapshot::entry::Entry;
@@ -32,7 +33,7 @@ impl Intake {
     }
 
     /// Takes a batch as the counters would: definitions, changes in order, increments.
-    pub(super) fn take(&mut self, folder: &Folder, batch: &Batch) -> Result<(), FoldError> {
+    pub(super) fn take(&mut self, folder: &Folder, batch: &Batch) -> Result<(), FileError> {
         for definition in &batch.definitions {
             self.entries.push(Entry::Series(*definition));
             if let Some(index) = &mut self.series_of_stories {
@@ -58,7 +59,7 @@ impl Intake {
         Ok(())
     }
 
-    fn index(&self, folder: &Folder) -> Result<SeriesOfStories, FoldError> {
+    fn index(&self, folder: &Folder) -> Result<SeriesOfStories, FileError> {
         let mut index = folder.series_of_stories()?;
         for entry in &self.entries {
             if let Entry::Series(definition) = entry {

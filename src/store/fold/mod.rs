@@ -23,31 +23,15 @@ use crate::limits::FOLD_CELLS_MAX;
 use crate::model::batch::Increment;
 use crate::model::cells::Month;
 use crate::platform::disk::{self, Disk, Operation};
-use crate::store::journal::{self, JournalError, Record, Replay, Sequence};
+use crate::store::damage::{Damage, FileError};
+use crate::store::journal::{self, Record, Replay, Sequence};
 use crate::store::layout::{self, FileName};
 use crate::store::snapshot::block::Header;
 use crate::store::snapshot::dictionary::{self, Cleared, SeriesOfStories};
 use crate::store::snapshot::entry::Entry;
 use crate::store::snapshot::manifest::Manifest;
 use crate::store::snapshot::merge::{self, Sources};
-use crate::store::snapshot::{FileRef, Generation, SnapshotError};
-
-/// Why a fold did not come about. The snapshot before is still there.
-#[derive(Debug, thiserror::Error)]
-pub enum FoldError {
-    /// The old snapshot could not be read or the new one not be written.
-    #[error(transparent)]
-    Snapshot(#[from] SnapshotError),
-    /// The journal could not be read.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-}
-
-impl From<disk::DiskError> for FoldError {
-    fn from(error: disk::DiskError) -> Self {
-        Self::Snapshot(error.into())
-    }
-}
+use crate::store::snapshot::{FileRef, Generation};
 
 /// What a fold did.
 #[derive(Debug, Default)]
@@ -65,7 +49,7 @@ pub struct FoldDone {
     /// Bytes of those.
     pub bytes_written: u64,
     /// Why files that nothing needs any more could not be removed; the next fold tries again.
-    pub leftovers: Option<FoldError>,
+    pub leftovers: Option<FileError>,
 }
 
 /// Makes snapshots. There is one per data directory; it knows the newest snapshot.
@@ -110,8 +94,8 @@ impl Folder {
     /// a bounded number of cells, beyond which it makes several snapshots in a row.
     ///
     /// # Errors
-    /// [`FoldError`]; what was committed before stays.
-    pub fn fold(&mut self, through: Sequence) -> Result<FoldDone, FoldError> {
+    /// [`FileError`]; what was committed before stays.
+    pub fn fold(&mut self, through: Sequence) -> Result<FoldDone, FileError> {
         let mut done = FoldDone::default();
         if self.current.position < through {
             let (disk, folder) = (self.disk.clone(), self.journal_dir.clone());
@@ -126,7 +110,7 @@ impl Folder {
     }
 
     /// Makes one snapshot of as many records as fit in memory.
-    fn step(&mut self, replay: &mut Replay, through: Sequence, done: &mut FoldDone) -> Result<(), FoldError> {
+    fn step(&mut self, replay: &mut Replay, through: Sequence, done: &mut FoldDone) -> Result<(), FileError> {
         let generation = self.next_generation;
         self.next_generation = generation.next();
         let mut intake = Intake::new(generation);
@@ -134,8 +118,8 @@ impl Folder {
         let mut record = Record::default();
         while position < through && !intake.is_full(self.cells_max) {
             if !replay.next_into(&mut record)? {
-                let directory = self.journal_dir.clone();
-                return Err(JournalError::Ends { missing: position.next(), directory }.into());
+                let what = format!("record {} of the journal and all after it", position.next());
+                return Err(Damage::missing(&self.journal_dir, what).into());
             }
             intake.take(self, &record.batch)?;
             position = record.sequence;
@@ -154,11 +138,11 @@ impl Folder {
         if let Err(error) = next.commit(&self.disk, &self.snapshots) {
             // Where the sync of the directory failed, the manifest may be there, and then it must find its files.
             let may_be_there =
-                matches!(&error, SnapshotError::Disk(error) if error.operation == Operation::SyncDirectory);
+                matches!(&error, FileError::Disk(error) if error.operation == Operation::SyncDirectory);
             if !may_be_there {
                 self.discard(generation);
             }
-            return Err(error.into());
+            return Err(error);
         }
         let before = std::mem::replace(&mut self.current, next);
         if let Some(cleared) = cleared {
@@ -175,7 +159,7 @@ impl Folder {
         (intake, cleared): (Intake, &Cleared),
         position: Sequence,
         done: &mut FoldDone,
-    ) -> Result<Manifest, FoldError> {
+    ) -> Result<Manifest, FileError> {
         let Intake { generation, gather, entries, .. } = intake;
         let mut next = Manifest { generation, position, ..self.current.clone() };
         if !entries.is_empty() {
@@ -207,7 +191,7 @@ impl Folder {
         generation: Generation,
         entries: Vec<Entry>,
         done: &mut FoldDone,
-    ) -> Result<Vec<FileRef>, FoldError> {
+    ) -> Result<Vec<FileRef>, FileError> {
         let mut pieces = self.current.dictionary.clone();
         let fresh = dictionary::compact(entries);
         let merged = pieces.split_off(merge::files_kept(&pieces, dictionary::bytes_of(&fresh)));
@@ -227,7 +211,7 @@ impl Folder {
     }
 
     /// The series of each story in the newest snapshot. Reads the whole dictionary; deletions are rare.
-    fn series_of_stories(&self) -> Result<SeriesOfStories, FoldError> {
+    fn series_of_stories(&self) -> Result<SeriesOfStories, FileError> {
         let mut index = SeriesOfStories::default();
         for piece in &self.current.dictionary {
             dictionary::read(&self.disk, &self.snapshots, (self.current.store_id, piece), |block| {
@@ -243,7 +227,7 @@ impl Folder {
     }
 
     /// Removes what neither the newest snapshot nor the one before it needs: leftovers of crashes as well.
-    fn clean_up(&self, before: &Manifest) -> Result<(), FoldError> {
+    fn clean_up(&self, before: &Manifest) -> Result<(), FileError> {
         let kept: HashSet<String> = [before, &self.current]
             .into_iter()
             .flat_map(|kept| kept.files().map(|file| file.name).chain([kept.name()]))
@@ -273,7 +257,7 @@ impl Folder {
     }
 
     /// Removes the segments that hold nothing after `position`. The newest always stays.
-    fn remove_segments(&self, position: Sequence) -> Result<(), FoldError> {
+    fn remove_segments(&self, position: Sequence) -> Result<(), FileError> {
         let segments = journal::segments(&self.disk, &self.journal_dir)?;
         for (segment, next) in segments.iter().zip(segments.iter().skip(1)) {
             if next.first_sequence <= position.next() {

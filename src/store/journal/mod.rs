@@ -7,7 +7,6 @@
 //! INVARIANT: sequence numbers start at 1 and go up by one from record to record, across segments.
 //! INVARIANT: every segment but the newest is sealed: complete, and synced before the next was made.
 
-mod error;
 mod reader;
 pub mod record;
 mod repair;
@@ -16,9 +15,8 @@ mod varint;
 mod writer;
 
 pub use super::position::{Sequence, StoreId};
-pub use error::JournalError;
-pub use reader::{Replay, SegmentReader};
+pub use reader::{Replay, SegmentReader, gap};
 pub use record::{Record, Staged};
 pub use repair::{TornTail, find_torn_tail, repair_tail};
 pub use segment::{SEGMENT_VERSION, SegmentInfo, segments};
-pub use writer::{AppendError, SealError, Writer};
+pub use writer::{AppendError, RecordTooLarge, SealError, Writer};

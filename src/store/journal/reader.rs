@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::record::{self, FLAG_SEALED, HEADER_BYTES, Header, Place};
 use super::segment::{self, HEADER_END};
-use super::{JournalError, Record, SegmentInfo, Sequence, StoreId};
+use super::{Record, SegmentInfo, Sequence, StoreId};
 use crate::platform::disk::{Disk, DiskFile, SECTOR_BYTES};
+use crate::store::damage::{Damage, FileError};
 
 /// Bytes read from the disk at a time.
 const READ_BYTES: usize = 1024 * 1024;
@@ -44,16 +45,14 @@ impl SegmentReader {
     /// Opens a segment and checks its header. Blocks, as all calls here do.
     ///
     /// # Errors
-    /// `Damaged`, `NewerVersion`, `Foreign`, `Disk`.
-    pub fn open(disk: &Disk, info: &SegmentInfo, store_id: StoreId) -> Result<Self, JournalError> {
+    /// Where it is not a segment of this data directory, or of a newer tallyd.
+    pub fn open(disk: &Disk, info: &SegmentInfo, store_id: StoreId) -> Result<Self, FileError> {
         let file = disk.open_read(&info.path)?;
         let header = segment::Header::read(&file, info)?;
         if header.store_id != store_id {
-            return Err(JournalError::Foreign {
-                segment: info.path.clone(),
-                found: header.store_id,
-                expected: store_id,
-            });
+            let found = header.store_id;
+            let what = format!("it belongs to another data directory (store id {found}, not {store_id})");
+            return Err(Damage::damaged(&info.path, 0, what).into());
         }
         Ok(Self {
             file,
@@ -69,12 +68,12 @@ impl SegmentReader {
     /// The next record; `None` at the end of the segment.
     ///
     /// # Errors
-    /// `Damaged`, `Gap`, `Disk`.
+    /// As [`SegmentReader::next_into`].
     #[expect(
         clippy::should_implement_trait,
         reason = "an iterator of results would not stop at the first error"
     )]
-    pub fn next(&mut self) -> Result<Option<Record>, JournalError> {
+    pub fn next(&mut self) -> Result<Option<Record>, FileError> {
         let mut record = Record::default();
         Ok(self.next_into(&mut record)?.then_some(record))
     }
@@ -82,8 +81,8 @@ impl SegmentReader {
     /// Reads the next record into `record`, whose allocations are used again; `false` at the end of the segment.
     ///
     /// # Errors
-    /// `Damaged`, `Gap`, `UnknownSection`, `Disk`; `record` then holds anything.
-    pub fn next_into(&mut self, record: &mut Record) -> Result<bool, JournalError> {
+    /// Where anything but the record that is due stands there; `record` then holds anything.
+    pub fn next_into(&mut self, record: &mut Record) -> Result<bool, FileError> {
         match self.look()? {
             Found::Record { header, bytes } => {
                 let payload = self
@@ -91,7 +90,7 @@ impl SegmentReader {
                     .get(self.start.saturating_add(HEADER_BYTES)..self.start.saturating_add(bytes))
                     .unwrap_or_default();
                 if header.flags != 0 {
-                    return Err(JournalError::UnknownSection { segment: self.path().to_owned() });
+                    return Err(Damage::unknown_section(self.path()).into());
                 }
                 record.sequence = header.sequence;
                 record::decode(payload, record).map_err(|what| self.damaged(what))?;
@@ -99,9 +98,7 @@ impl SegmentReader {
                 Ok(true)
             }
             Found::End => Ok(false),
-            Found::Later(found) => {
-                Err(JournalError::Gap { missing: self.expected, found, segment: self.path().to_owned() })
-            }
+            Found::Later(found) => Err(self.gap(found)),
             Found::Bad(what) => Err(self.damaged(what)),
         }
     }
@@ -122,7 +119,7 @@ impl SegmentReader {
     }
 
     /// What stands at the reader's place; the place stays.
-    pub(super) fn look(&mut self) -> Result<Found, JournalError> {
+    pub(super) fn look(&mut self) -> Result<Found, FileError> {
         let front = self.fill(HEADER_BYTES)?;
         if front.is_empty() {
             return Ok(Found::End);
@@ -166,7 +163,7 @@ impl SegmentReader {
     }
 
     /// The rest of the file from the reader's place on, read whole. For looking into damage.
-    pub(super) fn rest(&mut self) -> Result<&[u8], JournalError> {
+    pub(super) fn rest(&mut self) -> Result<&[u8], FileError> {
         let length = self.file.length()?.saturating_sub(self.offset);
         self.fill(usize::try_from(length).unwrap_or(usize::MAX))
     }
@@ -179,13 +176,18 @@ impl SegmentReader {
         self.file.path()
     }
 
-    pub(super) fn damaged(&self, what: &str) -> JournalError {
-        JournalError::Damaged { segment: self.path().to_owned(), offset: self.offset, what: what.to_owned() }
+    pub(super) fn damaged(&self, what: &str) -> FileError {
+        Damage::damaged(self.path(), self.offset, what).into()
+    }
+
+    /// The error for the record `found` in the place of the one that is due.
+    pub(super) fn gap(&self, found: Sequence) -> FileError {
+        gap(self.path(), self.expected, found).into()
     }
 
     /// The mark at the end of a sealed segment is written after the next segment is there, and never synced on
     /// purpose: any sectors of it, with zeros for the others, are an end as good as the whole mark.
-    fn look_at_end(&mut self, otherwise: &'static str) -> Result<Found, JournalError> {
+    fn look_at_end(&mut self, otherwise: &'static str) -> Result<Found, FileError> {
         let last = self.expected.previous();
         let mark =
             record::seal_mark(Place { store_id: self.store_id, sequence: self.expected, synced: last });
@@ -196,7 +198,7 @@ impl SegmentReader {
     }
 
     /// The next `wanted` bytes from the reader's place on, or as many as the file has.
-    fn fill(&mut self, wanted: usize) -> Result<&[u8], JournalError> {
+    fn fill(&mut self, wanted: usize) -> Result<&[u8], FileError> {
         let held = self.buffer.len().saturating_sub(self.start);
         if held < wanted {
             self.buffer.drain(..self.start);
@@ -245,23 +247,18 @@ impl Replay {
     /// `after` is [`Sequence::START`] may there be no segments at all.
     ///
     /// # Errors
-    /// `Gap` or `Ends` where the record after `after` can never have been the next, and what a segment's reader
-    /// may give.
+    /// Where the record after `after` can never have been the next, and what a segment's reader may give.
     pub fn open(
         disk: &Disk,
         directory: &Path,
         store_id: StoreId,
         after: Sequence,
-    ) -> Result<Self, JournalError> {
+    ) -> Result<Self, FileError> {
         let mut waiting = segment::segments(disk, directory)?;
         let due = after.next();
         let older = waiting.iter().filter(|segment| segment.first_sequence <= due).count();
         if let (0, Some(first)) = (older, waiting.first()) {
-            return Err(JournalError::Gap {
-                missing: due,
-                found: first.first_sequence,
-                segment: first.path.clone(),
-            });
+            return Err(gap(&first.path, due, first.first_sequence).into());
         }
         waiting.drain(..older.saturating_sub(1));
         waiting.reverse();
@@ -294,7 +291,7 @@ impl Replay {
         clippy::should_implement_trait,
         reason = "an iterator of results would not stop at the first error"
     )]
-    pub fn next(&mut self) -> Result<Option<Record>, JournalError> {
+    pub fn next(&mut self) -> Result<Option<Record>, FileError> {
         let mut record = Record::default();
         Ok(self.next_into(&mut record)?.then_some(record))
     }
@@ -302,8 +299,8 @@ impl Replay {
     /// Reads the next record into `record`, whose allocations are used again; `false` at the end of the journal.
     ///
     /// # Errors
-    /// What a segment's reader may give; `Gap` where a segment is missing between two, `Ends` where the last is.
-    pub fn next_into(&mut self, record: &mut Record) -> Result<bool, JournalError> {
+    /// What a segment's reader may give, and where a segment is missing between two or at the end.
+    pub fn next_into(&mut self, record: &mut Record) -> Result<bool, FileError> {
         while self.enter()? {
             if let Some(reader) = &mut self.reader
                 && reader.next_into(record)?
@@ -327,7 +324,7 @@ impl Replay {
     }
 
     /// Goes past a record, checking all but its content; `false` at the end of the journal.
-    fn skip(&mut self) -> Result<bool, JournalError> {
+    fn skip(&mut self) -> Result<bool, FileError> {
         while self.enter()? {
             if let Some(reader) = &mut self.reader {
                 match reader.look()? {
@@ -349,18 +346,14 @@ impl Replay {
     }
 
     /// Opens the next segment unless one is open; `false` where there is none.
-    fn enter(&mut self) -> Result<bool, JournalError> {
+    fn enter(&mut self) -> Result<bool, FileError> {
         if self.reader.is_some() {
             return Ok(true);
         }
         let Some(info) = self.waiting.pop() else { return Ok(false) };
         let reader = SegmentReader::open(&self.disk, &info, self.store_id)?;
         if info.first_sequence > self.expected {
-            return Err(JournalError::Gap {
-                missing: self.expected,
-                found: info.first_sequence,
-                segment: info.path,
-            });
+            return Err(gap(&info.path, self.expected, info.first_sequence).into());
         }
         if info.first_sequence < self.expected {
             return Err(reader.damaged("the segment begins with a record that the one before it has, too"));
@@ -371,12 +364,18 @@ impl Replay {
     }
 
     /// Closes the segment that was read to its end; another must follow where it says so.
-    fn leave(&mut self) -> Result<(), JournalError> {
+    fn leave(&mut self) -> Result<(), FileError> {
         let sealed = self.reader.take().is_some_and(|reader| reader.is_sealed());
         if sealed && self.waiting.is_empty() { Err(self.ends()) } else { Ok(()) }
     }
 
-    fn ends(&self) -> JournalError {
-        JournalError::Ends { missing: self.expected, directory: self.directory.clone() }
+    fn ends(&self) -> FileError {
+        let what = format!("record {} of the journal and all after it", self.expected);
+        Damage::missing(&self.directory, what).into()
     }
+}
+
+/// The damage of a segment that goes on with `found` where `missing` is due.
+pub fn gap(segment: &Path, missing: Sequence, found: Sequence) -> Damage {
+    Damage::missing(segment, format!("record {missing} of the journal: it goes on with record {found}"))
 }

@@ -18,8 +18,9 @@ use memchr::memmem;
 use super::reader::{Found, SegmentReader};
 use super::record::{self, HEADER_BYTES, Header};
 use super::segment::{self, HEADER_END};
-use super::{JournalError, SegmentInfo, Sequence, StoreId};
+use super::{SegmentInfo, Sequence, StoreId};
 use crate::platform::disk::{Disk, SECTOR_BYTES};
+use crate::store::damage::FileError;
 
 /// The torn tail of the newest segment: what a crash left of records that were not synced.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,12 +41,12 @@ pub struct TornTail {
 /// failed sync the page cache has what the disk does not, and would have it until a power cut.
 ///
 /// # Errors
-/// `Damaged`, `Gap`, `NewerVersion` or `Foreign` where the segment holds what no crash can have left; `Disk`.
+/// Where the segment holds what no crash can have left.
 pub fn find_torn_tail(
     disk: &Disk,
     directory: &Path,
     store_id: StoreId,
-) -> Result<Option<TornTail>, JournalError> {
+) -> Result<Option<TornTail>, FileError> {
     match segment::segments(disk, directory)?.pop() {
         Some(newest) => {
             disk.open_read(&newest.path)?.drop_cache()?;
@@ -59,11 +60,7 @@ pub fn find_torn_tail(
 ///
 /// # Errors
 /// As [`find_torn_tail`]; nothing is then changed.
-pub fn repair_tail(
-    disk: &Disk,
-    directory: &Path,
-    store_id: StoreId,
-) -> Result<Option<TornTail>, JournalError> {
+pub fn repair_tail(disk: &Disk, directory: &Path, store_id: StoreId) -> Result<Option<TornTail>, FileError> {
     let found = find_torn_tail(disk, directory, store_id)?;
     if let Some(torn) = &found {
         if torn.offset < HEADER_END {
@@ -78,7 +75,7 @@ pub fn repair_tail(
     Ok(found)
 }
 
-fn examine(disk: &Disk, newest: &SegmentInfo, store_id: StoreId) -> Result<Option<TornTail>, JournalError> {
+fn examine(disk: &Disk, newest: &SegmentInfo, store_id: StoreId) -> Result<Option<TornTail>, FileError> {
     let torn = |offset: u64, what: &'static str| TornTail {
         segment: newest.path.clone(),
         first_sequence: newest.first_sequence,
@@ -96,11 +93,7 @@ fn examine(disk: &Disk, newest: &SegmentInfo, store_id: StoreId) -> Result<Optio
             Found::End if reader.is_sealed() || reader.offset() >= newest.bytes => return Ok(None),
             Found::End => return Ok(Some(torn(reader.offset(), "less than a record is left"))),
             Found::Later(found) => {
-                return Err(JournalError::Gap {
-                    missing: reader.next_sequence(),
-                    found,
-                    segment: newest.path.clone(),
-                });
+                return Err(reader.gap(found));
             }
             Found::Bad(what) => {
                 return judge(&mut reader, what).map(|what| Some(torn(reader.offset(), what)));
@@ -110,7 +103,7 @@ fn examine(disk: &Disk, newest: &SegmentInfo, store_id: StoreId) -> Result<Optio
 }
 
 /// What the bad place that the reader stands at is: the words for a torn tail, or an error.
-fn judge(reader: &mut SegmentReader, what: &'static str) -> Result<&'static str, JournalError> {
+fn judge(reader: &mut SegmentReader, what: &'static str) -> Result<&'static str, FileError> {
     let (store_id, due, offset) = (reader.store_id(), reader.next_sequence(), reader.offset());
     let rest = reader.rest()?;
     let Some(behind) = good_records_behind(rest, store_id, due) else { return Ok(what) };

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{JournalError, Sequence, StoreId};
+use super::{Sequence, StoreId};
 use crate::platform::disk::{Disk, DiskError, DiskFile, TEMPORARY_SUFFIX};
+use crate::store::damage::{Damage, FileError};
 use crate::store::layout::{first_of_segment, segment_name};
 
 /// The format of segments that this program reads and writes.
@@ -30,8 +31,8 @@ pub struct SegmentInfo {
 /// The segments of a journal by their first record; files of other names are left out.
 ///
 /// # Errors
-/// [`JournalError::Disk`] where the directory cannot be listed.
-pub fn segments(disk: &Disk, directory: &Path) -> Result<Vec<SegmentInfo>, JournalError> {
+/// `Disk` where the directory cannot be listed.
+pub fn segments(disk: &Disk, directory: &Path) -> Result<Vec<SegmentInfo>, DiskError> {
     let entries = disk.list(directory)?;
     let mut found: Vec<SegmentInfo> = entries
         .into_iter()
@@ -66,7 +67,7 @@ pub(super) fn create(
 ///
 /// # Errors
 /// `Disk`.
-pub(super) fn remove_leftovers(disk: &Disk, directory: &Path) -> Result<(), JournalError> {
+pub(super) fn remove_leftovers(disk: &Disk, directory: &Path) -> Result<(), DiskError> {
     for entry in disk.list(directory)? {
         if entry.name.strip_suffix(TEMPORARY_SUFFIX).is_some_and(|name| first_of_segment(name).is_some()) {
             disk.remove(&directory.join(&entry.name))?;
@@ -77,7 +78,7 @@ pub(super) fn remove_leftovers(disk: &Disk, directory: &Path) -> Result<(), Jour
 
 /// Whether the file is not yet a segment: shorter than a header, or with a header of zeros and nothing else.
 /// A segment gets its name only once its header is synced, so only a disk that lies about that leaves one.
-pub(super) fn is_unfinished(disk: &Disk, info: &SegmentInfo) -> Result<bool, JournalError> {
+pub(super) fn is_unfinished(disk: &Disk, info: &SegmentInfo) -> Result<bool, DiskError> {
     let mut header = [0; HEADER_BYTES];
     let read = disk.open_read(&info.path)?.read_at(&mut header, 0)?;
     let blank = header.iter().all(|byte| *byte == 0);
@@ -111,38 +112,30 @@ impl Header {
     /// Reads the header of an open segment. Which store id it must have is for the caller to say.
     ///
     /// # Errors
-    /// `Damaged` where it is not the header of this very file, `NewerVersion`, `Disk`.
-    pub(super) fn read(file: &DiskFile, info: &SegmentInfo) -> Result<Self, JournalError> {
-        let damaged = |offset: u64, what: &str| JournalError::Damaged {
-            segment: info.path.clone(),
-            offset,
-            what: what.to_owned(),
-        };
+    /// Where it is not the header of this very file, or of a newer tallyd.
+    pub(super) fn read(file: &DiskFile, info: &SegmentInfo) -> Result<Self, FileError> {
+        let damaged = |offset: u64, what: &str| Err(Damage::damaged(&info.path, offset, what).into());
         let mut bytes = [0; HEADER_BYTES];
         let read = file.read_at(&mut bytes, 0)?;
         if read < HEADER_BYTES {
-            return Err(damaged(
-                u64::try_from(read).unwrap_or(u64::MAX),
-                "the segment's header is cut short",
-            ));
+            let offset = u64::try_from(read).unwrap_or(u64::MAX);
+            return damaged(offset, "the segment's header is cut short");
         }
         let (content, checksum) = bytes.split_at(HEADER_BYTES - 4);
         let mut rest = content;
         if take::<8>(&mut rest) != Some(MAGIC) {
-            return Err(damaged(0, "this is not a segment of a journal"));
+            return damaged(0, "this is not a segment of a journal");
         }
         let version = take(&mut rest).map(u32::from_le_bytes);
         if checksum != crc32fast::hash(content).to_le_bytes() {
-            return Err(damaged(0, "the segment's header does not match its checksum"));
+            return damaged(0, "the segment's header does not match its checksum");
         }
         let store_id = take(&mut rest).map(u64::from_le_bytes);
         let first = take(&mut rest).map(u64::from_le_bytes);
         match (version, store_id, first) {
-            (Some(found), _, _) if found > SEGMENT_VERSION => Err(JournalError::NewerVersion {
-                segment: info.path.clone(),
-                found,
-                supported: SEGMENT_VERSION,
-            }),
+            (Some(found), _, _) if found > SEGMENT_VERSION => {
+                Err(Damage::newer_version(&info.path, found, SEGMENT_VERSION).into())
+            }
             (Some(SEGMENT_VERSION), Some(store_id), Some(first)) => {
                 let header = Self { store_id: StoreId::new(store_id), first_sequence: Sequence::new(first) };
                 if header.first_sequence == info.first_sequence {
@@ -151,10 +144,10 @@ impl Header {
                     let what = format!(
                         "the segment's header says that it begins with record {first}; the file was renamed"
                     );
-                    Err(damaged(0, &what))
+                    damaged(0, &what)
                 }
             }
-            _ => Err(damaged(8, "the segment has a format that is no longer read")),
+            _ => damaged(8, "the segment has a format that is no longer read"),
         }
     }
 }

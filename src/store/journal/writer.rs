@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use super::record::{self, Place, Staged};
 use super::segment::{self, HEADER_END};
-use super::{JournalError, Sequence, StoreId};
+use super::{Sequence, StoreId};
+use crate::limits::RECORD_BYTES_MAX;
 use crate::platform::disk::{Disk, DiskError, DiskFile, Operation};
+use crate::store::damage::{Damage, FileError};
 
 /// A buffer that grew past this is given back after the write.
 const BUFFER_BYTES_KEPT: usize = 16 * 1024 * 1024;
@@ -36,6 +38,13 @@ struct OpenSegment {
     bytes: u64,
 }
 
+/// A batch cannot be one record.
+#[derive(Debug, thiserror::Error)]
+#[error("a batch of {bytes} bytes is more than a record can hold ({RECORD_BYTES_MAX})")]
+pub struct RecordTooLarge {
+    bytes: usize,
+}
+
 /// Why staged records are not in the journal. They are no longer staged, and their numbers are free again.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
@@ -58,19 +67,20 @@ impl Writer {
     /// Begins a new segment with record `next`; a segment that is there is synced and ended. Blocks.
     ///
     /// # Errors
-    /// `SegmentExists` where records from `next` on are there already, and `Disk`.
+    /// Where records from `next` on are there already.
     pub fn create(
         disk: &Disk,
         directory: &Path,
         store_id: StoreId,
         next: Sequence,
-    ) -> Result<Self, JournalError> {
+    ) -> Result<Self, FileError> {
         segment::remove_leftovers(disk, directory)?;
         let newest = segment::segments(disk, directory)?.pop();
         let before = match newest {
             Some(newest) if newest.first_sequence >= next => {
                 if newest.first_sequence > next || newest.bytes > HEADER_END {
-                    return Err(JournalError::SegmentExists { segment: newest.path });
+                    let what = "it is there already and holds records";
+                    return Err(Damage::damaged(newest.path, 0, what).into());
                 }
                 // Begun before and never written to: it is made anew.
                 None
@@ -101,14 +111,11 @@ impl Writer {
     /// Adds a record to the next write and says which number it has.
     ///
     /// # Errors
-    /// `RecordTooLarge`; the record is then not staged, the others still are.
-    pub fn stage(&mut self, parts: Staged<'_>) -> Result<Sequence, JournalError> {
+    /// The record is then not staged, the others still are.
+    pub fn stage(&mut self, parts: Staged<'_>) -> Result<Sequence, RecordTooLarge> {
         let sequence = self.staged_next;
         let place = Place { store_id: self.store_id, sequence, synced: self.synced };
-        record::encode(place, parts, &mut self.staged).map_err(|bytes| JournalError::RecordTooLarge {
-            bytes,
-            bytes_max: crate::limits::RECORD_BYTES_MAX,
-        })?;
+        record::encode(place, parts, &mut self.staged).map_err(|bytes| RecordTooLarge { bytes })?;
         self.staged_next = sequence.next();
         Ok(sequence)
     }

@@ -22,6 +22,7 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::damage::{Damage, DamageKind, FileError};
 use super::fold::Folder;
 use super::layout::JOURNAL_FOLDER;
 use super::load::{self, Loaded};
@@ -29,10 +30,10 @@ use super::{OpenError, Recovery};
 use crate::model::catalogue::Catalogue;
 use crate::model::counters::{self, Counters};
 use crate::platform::disk::{Disk, Lock};
-use crate::store::journal::{self, JournalError, SegmentReader, Sequence, StoreId, TornTail};
+use crate::store::journal::{self, SegmentReader, Sequence, StoreId, TornTail};
 use crate::store::layout;
+use crate::store::snapshot::Generation;
 use crate::store::snapshot::manifest::Manifest;
-use crate::store::snapshot::{Generation, SnapshotError};
 
 /// What the sequencer goes on from.
 #[derive(Debug)]
@@ -148,14 +149,16 @@ fn open(
     match outcome {
         Ok(torn) => Ok((chosen, torn)),
         // Where the newest snapshot is damaged and the journal does not help, the snapshot is the first cause.
-        Err(error) => Err(chosen.passed_over.unwrap_or_else(|| error.into())),
+        Err(error) => Err(chosen.passed_over.map_or_else(|| error.into(), OpenError::Damaged)),
     }
 }
 
 /// Whether the error is about the torn tail, which a restart cuts off.
-pub(crate) fn is_at_torn_tail(error: &JournalError, torn: Option<&TornTail>) -> bool {
+pub(crate) fn is_at_torn_tail(error: &FileError, torn: Option<&TornTail>) -> bool {
     match (error, torn) {
-        (JournalError::Damaged { segment, .. }, Some(torn)) => *segment == torn.segment,
+        (FileError::Damage(damage), Some(torn)) => {
+            damage.kind == DamageKind::Damaged && damage.file == torn.segment
+        }
         _ => false,
     }
 }
@@ -196,8 +199,7 @@ pub(crate) fn find(disk: &Disk, data_dir: &Path) -> Result<Found, OpenError> {
     let has_segments = !list_if_there(disk, &journal_folder)?.is_empty()
         && !journal::segments(disk, &journal_folder)?.is_empty();
     if has_segments || last_generation.is_some() {
-        let file = folder.join("manifest.*");
-        return Err(SnapshotError::Missing { file }.into());
+        return Err(OpenError::Damaged(no_manifest(&folder)));
     }
     Ok(Found::Nothing)
 }
@@ -217,8 +219,7 @@ pub(crate) fn find_for_reading(disk: &Disk, data_dir: &Path) -> Result<(Option<L
     match find(disk, data_dir)? {
         Found::Snapshots(found) => Ok((lock, found)),
         Found::Nothing => {
-            let what = "every file of a data directory".to_owned();
-            Err(OpenError::Missing { place: data_dir.to_owned(), what })
+            Err(OpenError::Damaged(Damage::missing(data_dir, "every file of a data directory")))
         }
     }
 }
@@ -230,7 +231,7 @@ pub(crate) struct Chosen {
     pub(crate) loaded: Loaded,
     pub(crate) warnings: Vec<String>,
     /// Why a newer one was not.
-    passed_over: Option<OpenError>,
+    passed_over: Option<Damage>,
 }
 
 /// Loads the newest snapshot that is sound.
@@ -239,10 +240,10 @@ pub(crate) fn choose(
     data_dir: &Path,
     found: &Snapshots,
     progress: &mut dyn FnMut(),
-) -> Result<Chosen, OpenError> {
+) -> Result<Chosen, FileError> {
     let folder = data_dir.join(layout::SNAPSHOT_FOLDER);
     let mut warnings = Vec::new();
-    let mut passed_over: Option<SnapshotError> = None;
+    let mut passed_over: Option<Damage> = None;
     for generation in &found.manifests {
         let outcome = Manifest::read(disk, &folder, *generation).and_then(|manifest| {
             let loaded = load::load(disk, data_dir, &manifest, progress)?;
@@ -250,22 +251,24 @@ pub(crate) fn choose(
         });
         match outcome {
             Ok((manifest, loaded)) => {
-                let passed_over = passed_over.map(OpenError::from);
                 return Ok(Chosen { manifest, loaded, warnings, passed_over });
             }
-            Err(error) if error.is_damage() => {
-                warnings.push(format!("snapshot {} is passed over: {error}", generation.get()));
-                passed_over.get_or_insert(error);
+            Err(FileError::Damage(damage)) if damage.kind != DamageKind::Newer => {
+                warnings.push(format!("snapshot {} is passed over: {damage}", generation.get()));
+                passed_over.get_or_insert(damage);
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
     }
-    let file = folder.join("manifest.*");
-    Err(passed_over.unwrap_or(SnapshotError::Missing { file }).into())
+    Err(passed_over.unwrap_or_else(|| no_manifest(&folder)).into())
+}
+
+fn no_manifest(folder: &Path) -> Damage {
+    Damage::missing(folder, "every manifest")
 }
 
 /// Cuts a torn end of the journal, unless a segment was written by a newer version or belongs elsewhere.
-fn repair(disk: &Disk, data_dir: &Path, store_id: StoreId) -> Result<Option<TornTail>, JournalError> {
+fn repair(disk: &Disk, data_dir: &Path, store_id: StoreId) -> Result<Option<TornTail>, FileError> {
     let folder = data_dir.join(JOURNAL_FOLDER);
     // The newest is left to the repair, as its header may be what is torn.
     if let Some((_, sealed)) = journal::segments(disk, &folder)?.split_last() {
@@ -308,24 +311,5 @@ fn list_if_there(disk: &Disk, path: &Path) -> Result<Vec<String>, OpenError> {
         Ok(entries) => Ok(entries.into_iter().map(|entry| entry.name).collect()),
         Err(error) if error.is_not_found() => Ok(Vec::new()),
         Err(error) => Err(error.into()),
-    }
-}
-
-impl From<SnapshotError> for OpenError {
-    fn from(error: SnapshotError) -> Self {
-        let text = error.to_string();
-        match error {
-            SnapshotError::Damaged { file, offset, what } => Self::Damaged { file, offset, what },
-            SnapshotError::Missing { file } => {
-                let what = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                Self::Missing { place: file.parent().map(Path::to_owned).unwrap_or_default(), what }
-            }
-            SnapshotError::NewerVersion { file, found, supported } => {
-                Self::NewerVersion { file, found, supported }
-            }
-            SnapshotError::UnknownSection { file } => Self::UnknownSection { file },
-            SnapshotError::TooLarge { file, .. } => Self::Damaged { file, offset: 0, what: text },
-            SnapshotError::Disk(error) => Self::Disk(error),
-        }
     }
 }

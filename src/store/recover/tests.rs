@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
-use super::super::{OpenError, verify};
+use super::super::{Damage, DamageKind, OpenError, verify};
 use super::StoreId;
 use super::recover;
 use super::testing::{House, State, Write, copy, delete, key, messages, node, story};
@@ -102,7 +102,11 @@ fn recover_with_a_flipped_bit_falls_back_or_refuses() {
                     assert_eq!(state, model, "bit {bit} of {}", file.display());
                     fell_back += usize::from(!recovered.report.warnings.is_empty());
                 }
-                Err(OpenError::Damaged { file: named, .. } | OpenError::NewerVersion { file: named, .. }) => {
+                Err(OpenError::Damaged(Damage {
+                    kind: DamageKind::Damaged | DamageKind::Newer,
+                    file: named,
+                    ..
+                })) => {
                     assert_eq!(named, file, "bit {bit}");
                     refused += 1;
                 }
@@ -139,7 +143,7 @@ fn recover_with_a_missing_or_cut_snapshot_file_falls_back_or_refuses() {
                 let state = State::of(&recovered.catalogue, &recovered.counters);
                 assert_eq!(state, model, "without {}", file.display());
             }
-            Err(OpenError::Missing { .. }) => assert_ne!(file, newest),
+            Err(OpenError::Damaged(Damage { kind: DamageKind::Missing, .. })) => assert_ne!(file, newest),
             Err(other) => panic!("without {}: {other}", file.display()),
         }
         fs::write(&file, &sound).expect("it can be written");
@@ -156,7 +160,8 @@ fn recover_refuses_when_no_manifest_is_left() {
         }
     }
     let refused = recover(&Disk::new(), scratch.path(), StoreId::new(1), &mut || {});
-    assert!(matches!(refused, Err(OpenError::Missing { .. })), "{refused:?}");
+    let missing = matches!(&refused, Err(OpenError::Damaged(it)) if it.kind == DamageKind::Missing);
+    assert!(missing, "{refused:?}");
 }
 
 #[test]
@@ -171,8 +176,8 @@ fn recover_refuses_a_newer_snapshot_and_changes_nothing() {
         newer[32..36].copy_from_slice(&crc);
         fs::write(&file, &newer).expect("it can be written");
         if let Err(error) = recover(&Disk::new(), scratch.path(), StoreId::new(1), &mut || {}) {
-            assert!(matches!(error, OpenError::NewerVersion { found: 3, .. }), "{error}");
-            assert!(error.to_string().contains("format"), "{error}");
+            assert!(matches!(&error, OpenError::Damaged(it) if it.kind == DamageKind::Newer), "{error}");
+            assert!(error.to_string().contains("format 3"), "{error}");
         }
         assert_eq!(fs::read(&file).expect("it is there"), newer);
         fs::write(&file, &sound).expect("it can be written");
@@ -254,7 +259,10 @@ fn recover_refuses_a_section_that_it_does_not_know() {
     content[block + 4..block + 8].copy_from_slice(&crc.to_le_bytes());
     fs::write(&newest, &content).expect("it can be written");
     let refused = recover(&Disk::new(), scratch.path(), StoreId::new(1), &mut || {});
-    assert!(matches!(refused, Err(OpenError::UnknownSection { file }) if file == newest));
+    let Err(OpenError::Damaged(Damage { kind: DamageKind::Newer, file, what, .. })) = refused else {
+        panic!()
+    };
+    assert!(file == newest && what.contains("section"), "{what}");
     assert_eq!(fs::read(&newest).expect("it is there"), content);
 }
 

@@ -7,12 +7,13 @@
 //! ```
 //! Must not know what is in the blocks, nor who opens the files.
 
+use std::io;
 use std::path::Path;
 
-use super::error::SnapshotError;
 use super::{FORMAT_VERSION, FileRef, FileSum};
 use crate::limits::SNAPSHOT_BLOCK_BYTES_MAX;
-use crate::platform::disk::DiskFile;
+use crate::platform::disk::{DiskError, DiskFile, Operation};
+use crate::store::damage::{Damage, FileError};
 use crate::store::journal::StoreId;
 use crate::store::layout::FileName;
 
@@ -61,7 +62,7 @@ pub(crate) struct BlockWriter {
 
 impl BlockWriter {
     /// Writes the header into a new, empty file.
-    pub(crate) fn new(out: DiskFile, header: Header) -> Result<Self, SnapshotError> {
+    pub(crate) fn new(out: DiskFile, header: Header) -> Result<Self, FileError> {
         let sum = crc32fast::Hasher::new();
         let mut writer = Self { out, name: header.name, bytes: 0, sum, buffer: header.encode() };
         writer.put_buffer()?;
@@ -71,11 +72,11 @@ impl BlockWriter {
     /// Writes one block.
     ///
     /// # Errors
-    /// `TooLarge` past `SNAPSHOT_BLOCK_BYTES_MAX`, `Disk` from the file.
-    pub(crate) fn block(&mut self, payload: &[u8]) -> Result<(), SnapshotError> {
+    /// `Disk`, also for a block past `SNAPSHOT_BLOCK_BYTES_MAX`.
+    pub(crate) fn block(&mut self, payload: &[u8]) -> Result<(), FileError> {
         let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
         if payload.len() > SNAPSHOT_BLOCK_BYTES_MAX {
-            return Err(self.too_large(format!("a block of {} bytes", payload.len())));
+            return Err(self.unwritable(format!("a block of {} bytes", payload.len())));
         }
         self.buffer.extend_from_slice(&length.to_le_bytes());
         self.buffer.extend_from_slice(&block_crc(length, payload).to_le_bytes());
@@ -84,23 +85,29 @@ impl BlockWriter {
     }
 
     /// An error about content that does not fit the format.
-    pub(crate) fn too_large(&self, what: String) -> SnapshotError {
-        SnapshotError::TooLarge { file: self.out.path().to_owned(), what }
+    pub(crate) fn unwritable(&self, what: String) -> FileError {
+        unwritable(self.out.path(), what)
     }
 
     /// Syncs the file. Returns what a manifest must say of it.
-    pub(crate) fn finish(self) -> Result<FileRef, SnapshotError> {
+    pub(crate) fn finish(self) -> Result<FileRef, FileError> {
         self.out.sync()?;
         Ok(FileRef { name: self.name, sum: FileSum { bytes: self.bytes, crc32: self.sum.finalize() } })
     }
 
-    fn put_buffer(&mut self) -> Result<(), SnapshotError> {
+    fn put_buffer(&mut self) -> Result<(), FileError> {
         self.out.append(&self.buffer)?;
         self.sum.update(&self.buffer);
         self.bytes = self.bytes.saturating_add(bytes_of(self.buffer.len()));
         self.buffer.clear();
         Ok(())
     }
+}
+
+/// An error about content that does not fit the format of the file.
+pub(super) fn unwritable(file: &Path, what: String) -> FileError {
+    let source = io::Error::new(io::ErrorKind::InvalidInput, what);
+    DiskError { operation: Operation::Write, path: file.to_owned(), source }.into()
 }
 
 /// The bytes of a file of one block, for files that are replaced as a whole.
@@ -136,13 +143,13 @@ impl BlockReader {
     /// Reads and checks the header. `store_id` is `None` where it is not known yet.
     ///
     /// # Errors
-    /// `Damaged` where it is not the header of that file, `NewerVersion` where a newer version wrote it.
+    /// Where it is not the header of that file, or a newer tallyd wrote it.
     pub(crate) fn new(
         input: DiskFile,
         name: FileName,
         store_id: Option<StoreId>,
         expected: Expected,
-    ) -> Result<Self, SnapshotError> {
+    ) -> Result<Self, FileError> {
         let sum = crc32fast::Hasher::new();
         let mut reader =
             Self { input, expected, store_id: store_id.unwrap_or(StoreId::new(0)), offset: 0, sum };
@@ -165,13 +172,13 @@ impl BlockReader {
     }
 
     /// An error about the block that was read last.
-    pub(crate) fn damaged(&self, what: impl Into<String>) -> SnapshotError {
-        SnapshotError::Damaged { file: self.file().to_owned(), offset: self.offset, what: what.into() }
+    pub(crate) fn damaged(&self, what: impl Into<String>) -> FileError {
+        Damage::damaged(self.file(), self.offset, what).into()
     }
 
     /// Reads the next block's payload into `payload`; `false` after the last one, when the file as a whole has been
     /// found to have the length and checksum expected.
-    pub(crate) fn next(&mut self, payload: &mut Vec<u8>) -> Result<bool, SnapshotError> {
+    pub(crate) fn next(&mut self, payload: &mut Vec<u8>) -> Result<bool, FileError> {
         payload.clear();
         let mut head = [0; BLOCK_HEAD_BYTES];
         match self.fill(&mut head)? {
@@ -201,39 +208,31 @@ impl BlockReader {
         }
     }
 
-    fn check_header(&self, bytes: &[u8; HEADER_BYTES], header: Header) -> Result<(), SnapshotError> {
-        let at_start = |what: &str| SnapshotError::Damaged {
-            file: self.file().to_owned(),
-            offset: 0,
-            what: what.to_owned(),
-        };
+    fn check_header(&self, bytes: &[u8; HEADER_BYTES], header: Header) -> Result<(), FileError> {
+        let at_start = |what| Err(Damage::damaged(self.file(), 0, what).into());
         let Some((fields, crc)) = bytes.split_last_chunk::<4>() else {
-            return Err(at_start("the header is cut short"));
+            return at_start("the header is cut short");
         };
         if !fields.starts_with(header.magic()) {
-            return Err(at_start("it does not start like a file of its kind"));
+            return at_start("it does not start like a file of its kind");
         }
         if crc32fast::hash(fields) != u32::from_le_bytes(*crc) {
-            return Err(at_start("the header's checksum is wrong"));
+            return at_start("the header's checksum is wrong");
         }
         let version = fields.get(8..12).and_then(|v| v.try_into().ok()).map_or(0, u32::from_le_bytes);
         if version > FORMAT_VERSION {
-            return Err(SnapshotError::NewerVersion {
-                file: self.file().to_owned(),
-                found: version,
-                supported: FORMAT_VERSION,
-            });
+            return Err(Damage::newer_version(self.file(), version, FORMAT_VERSION).into());
         }
         if version < FORMAT_VERSION {
-            return Err(at_start("it has a format that is no longer read"));
+            return at_start("it has a format that is no longer read");
         }
         if header.encode().as_slice() == bytes.as_slice() {
             return Ok(());
         }
-        Err(at_start("the header is of another file or data directory"))
+        at_start("the header is of another file or data directory")
     }
 
-    fn check_end(&self) -> Result<(), SnapshotError> {
+    fn check_end(&self) -> Result<(), FileError> {
         let Expected::Sum(expected) = self.expected else { return Ok(()) };
         if self.offset != expected.bytes {
             return Err(self.damaged(format!("the file ends here, it had {} bytes", expected.bytes)));
@@ -244,13 +243,13 @@ impl BlockReader {
         Ok(())
     }
 
-    fn take(&mut self, bytes: &mut [u8]) -> Result<(), SnapshotError> {
+    fn take(&mut self, bytes: &mut [u8]) -> Result<(), FileError> {
         let wanted = bytes.len();
         if self.fill(bytes)? == wanted { Ok(()) } else { Err(self.damaged("the file is cut short")) }
     }
 
     /// Reads until `bytes` is full or the file ends; how many bytes came.
-    fn fill(&mut self, bytes: &mut [u8]) -> Result<usize, SnapshotError> {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<usize, FileError> {
         let filled = self.input.read_at(bytes, self.offset)?;
         self.sum.update(bytes.get(..filled).unwrap_or_default());
         self.offset = self.offset.saturating_add(bytes_of(filled));

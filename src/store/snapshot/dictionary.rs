@@ -9,12 +9,12 @@ use std::path::Path;
 
 use super::block::{BlockReader, BlockWriter, Expected, Header};
 use super::entry::Entry;
-use super::error::SnapshotError;
 use super::{FileRef, Generation, codec};
 use crate::limits::SNAPSHOT_BLOCK_BYTES;
 use crate::model::batch::{Definition, SeriesId};
 use crate::model::event::{Node, StoryId};
 use crate::platform::disk::Disk;
+use crate::store::damage::FileError;
 use crate::store::journal::StoreId;
 
 /// Bytes that the entries take in a file, roughly.
@@ -29,7 +29,7 @@ pub(crate) fn write(
     folder: &Path,
     header: Header,
     entries: &[Entry],
-) -> Result<FileRef, SnapshotError> {
+) -> Result<FileRef, FileError> {
     let path = folder.join(header.name.to_string());
     let mut out = BlockWriter::new(disk.create_new(&path)?, header)?;
     let mut rest = entries;
@@ -41,7 +41,7 @@ pub(crate) fn write(
             before < SNAPSHOT_BLOCK_BYTES
         });
         let (block, after) = rest.split_at(fits.count());
-        out.block(&codec::encode_entries(block).map_err(|what| out.too_large(what))?)?;
+        out.block(&codec::encode_entries(block).map_err(|what| out.unwritable(what))?)?;
         rest = after;
     }
     out.finish()
@@ -50,14 +50,14 @@ pub(crate) fn write(
 /// Reads a piece of the dictionary, handing over its entries block by block.
 ///
 /// # Errors
-/// `Damaged`, also where `take` says what cannot be; `Missing`, `NewerVersion`, `Disk`.
+/// Where the file is damaged, or `take` says what cannot be in it.
 pub(crate) fn read(
     disk: &Disk,
     folder: &Path,
     (store_id, file): (StoreId, &FileRef),
     mut take: impl FnMut(Vec<Entry>) -> Result<(), String>,
-) -> Result<(), SnapshotError> {
-    let opened = super::open(disk, &folder.join(file.name.to_string()))?;
+) -> Result<(), FileError> {
+    let opened = super::open(disk, folder, file.name)?;
     let mut reader = BlockReader::new(opened, file.name, Some(store_id), Expected::Sum(file.sum))?;
     let mut payload = Vec::new();
     while reader.next(&mut payload)? {

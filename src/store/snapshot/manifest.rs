@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use super::block::{BlockReader, Expected, Header};
-use super::error::SnapshotError;
 use super::{FileRef, Generation, block, codec};
 use crate::platform::disk::Disk;
+use crate::store::damage::{Damage, FileError};
 use crate::store::journal::{Sequence, StoreId};
 use crate::store::layout::FileName;
 
@@ -48,11 +48,11 @@ impl Manifest {
     }
 
     /// Writes the manifest into `folder`, atomically and durably.
-    pub(crate) fn commit(&self, disk: &Disk, folder: &Path) -> Result<(), SnapshotError> {
+    pub(crate) fn commit(&self, disk: &Disk, folder: &Path) -> Result<(), FileError> {
         let name = self.name();
         let file = folder.join(name.to_string());
         let payload = codec::encode_manifest(self.position, &self.dictionary, &self.parts)
-            .map_err(|what| SnapshotError::TooLarge { file: file.clone(), what })?;
+            .map_err(|what| block::unwritable(&file, what))?;
         let bytes = block::single(Header { store_id: self.store_id, name }, &payload);
         drop(disk.replace(&file, &bytes)?);
         Ok(())
@@ -61,18 +61,18 @@ impl Manifest {
     /// Reads the manifest of that generation.
     ///
     /// # Errors
-    /// `Damaged`, `NewerVersion`, `UnknownSection`, `Missing` or `Disk`.
-    pub(crate) fn read(disk: &Disk, folder: &Path, generation: Generation) -> Result<Self, SnapshotError> {
+    /// Where it is missing, damaged, or a newer tallyd wrote it.
+    pub(crate) fn read(disk: &Disk, folder: &Path, generation: Generation) -> Result<Self, FileError> {
         let name = FileName::Manifest(generation);
-        let file = folder.join(name.to_string());
-        let mut reader = BlockReader::new(super::open(disk, &file)?, name, None, Expected::Unknown)?;
+        let opened = super::open(disk, folder, name)?;
+        let mut reader = BlockReader::new(opened, name, None, Expected::Unknown)?;
         let store_id = reader.store_id();
         let mut payload = Vec::new();
         if !reader.next(&mut payload)? {
             return Err(reader.damaged("the file is cut short"));
         }
         if codec::has_unknown_section(&payload) {
-            return Err(SnapshotError::UnknownSection { file: reader.file().to_owned() });
+            return Err(Damage::unknown_section(reader.file()).into());
         }
         let (position, dictionary, parts) =
             codec::decode_manifest(&payload).map_err(|what| reader.damaged(what))?;

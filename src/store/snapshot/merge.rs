@@ -5,7 +5,6 @@ use std::path::Path;
 
 use super::block::Header;
 use super::dictionary::Cleared;
-use super::error::SnapshotError;
 use super::part::{PartCursor, PartWriter};
 use super::{FileRef, FileSum};
 use crate::limits::SNAPSHOT_MERGE_BYTES_MIN;
@@ -13,6 +12,7 @@ use crate::model::batch::{Increment, SeriesId};
 use crate::model::calendar::Hour;
 use crate::model::cells::{self, Cell};
 use crate::platform::disk::Disk;
+use crate::store::damage::FileError;
 
 /// Of files in the order they were written, how many stay as they are when `bytes_new` are to be added; the rest is
 /// merged with what is new.
@@ -48,13 +48,13 @@ pub(crate) struct Sources<'a> {
 /// Writes and syncs the part. Returns what the manifest must say of it.
 ///
 /// # Errors
-/// `Damaged`, `Missing` or `NewerVersion` for a source, `Disk` for any file.
+/// Damage of a source, `Disk` for any file.
 pub(crate) fn merge_parts(
     disk: &Disk,
     folder: &Path,
     header: Header,
     sources: &Sources<'_>,
-) -> Result<FileRef, SnapshotError> {
+) -> Result<FileRef, FileError> {
     let mut cursors = Vec::with_capacity(sources.parts.len());
     for part in sources.parts {
         cursors.push(PartCursor::open(disk, folder, header.store_id, part)?);
@@ -87,7 +87,7 @@ fn take_frames(
     series: SeriesId,
     cleared: &Cleared,
     pile: &mut Pile,
-) -> Result<(), SnapshotError> {
+) -> Result<(), FileError> {
     let counts = cleared.counts(series, cursor.generation());
     while let Some((_, frame)) = cursor.peek().filter(|(found, _)| *found == series) {
         if counts && pile.push(frame).is_err() {
@@ -133,7 +133,7 @@ impl Pile {
         series: SeriesId,
         fresh: &[Increment],
         out: &mut PartWriter,
-    ) -> Result<(), SnapshotError> {
+    ) -> Result<(), FileError> {
         if fresh.is_empty()
             && let Some(alone) = self.alone.take()
         {

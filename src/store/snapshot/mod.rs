@@ -20,7 +20,6 @@ pub(crate) mod block;
 mod codec;
 pub(crate) mod dictionary;
 pub(crate) mod entry;
-pub(crate) mod error;
 pub(crate) mod manifest;
 pub(crate) mod merge;
 pub(crate) mod part;
@@ -30,11 +29,11 @@ mod tests;
 
 pub use crate::store::position::Generation;
 pub(crate) use codec::Frames;
-pub use error::SnapshotError;
 
 use std::path::Path;
 
 use crate::platform::disk::{Disk, DiskFile};
+use crate::store::damage::{Damage, FileError};
 use crate::store::layout::FileName;
 
 /// The format of every file of a snapshot that this version reads and writes.
@@ -59,8 +58,8 @@ pub struct FileRef {
 }
 
 /// Opens a file that ought to be there.
-fn open(disk: &Disk, file: &Path) -> Result<DiskFile, SnapshotError> {
-    disk.open_read(file).map_err(|error| {
-        if error.is_not_found() { SnapshotError::Missing { file: file.to_owned() } } else { error.into() }
+fn open(disk: &Disk, folder: &Path, name: FileName) -> Result<DiskFile, FileError> {
+    disk.open_read(&folder.join(name.to_string())).map_err(|error| {
+        if error.is_not_found() { Damage::missing(folder, name.to_string()).into() } else { error.into() }
     })
 }

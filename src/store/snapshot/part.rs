@@ -7,12 +7,12 @@ use std::path::Path;
 
 use super::block::{BlockReader, BlockWriter, Expected, Header};
 use super::codec::{self, Frames};
-use super::error::SnapshotError;
 use super::{FileRef, Generation};
 use crate::limits::{FRAME_CELLS_MAX, SNAPSHOT_BLOCK_BYTES};
 use crate::model::batch::SeriesId;
 use crate::model::cells::{self, Cell};
 use crate::platform::disk::Disk;
+use crate::store::damage::FileError;
 use crate::store::journal::StoreId;
 use crate::store::layout::FileName;
 
@@ -31,20 +31,20 @@ impl PartWriter {
         folder: &Path,
         store_id: StoreId,
         name: FileName,
-    ) -> Result<Self, SnapshotError> {
+    ) -> Result<Self, FileError> {
         let out =
             BlockWriter::new(disk.create_new(&folder.join(name.to_string()))?, Header { store_id, name })?;
         Ok(Self { out, frames: Frames::default(), payload: Vec::new() })
     }
 
     /// Takes a frame as it is.
-    pub(crate) fn frame(&mut self, series: SeriesId, frame: &[u8]) -> Result<(), SnapshotError> {
+    pub(crate) fn frame(&mut self, series: SeriesId, frame: &[u8]) -> Result<(), FileError> {
         self.frames.push_with(series, |bytes| bytes.extend_from_slice(frame));
         self.flush_if(SNAPSHOT_BLOCK_BYTES)
     }
 
     /// Packs cells, ascending by hour and of the part's month.
-    pub(crate) fn cells(&mut self, series: SeriesId, cells: &[Cell]) -> Result<(), SnapshotError> {
+    pub(crate) fn cells(&mut self, series: SeriesId, cells: &[Cell]) -> Result<(), FileError> {
         for chunk in cells.chunks(FRAME_CELLS_MAX) {
             self.frames.push_with(series, |bytes| cells::encode_frame(chunk, bytes));
             self.flush_if(SNAPSHOT_BLOCK_BYTES)?;
@@ -53,22 +53,22 @@ impl PartWriter {
     }
 
     /// Writes the rest and syncs the file. Returns what the manifest must say of it.
-    pub(crate) fn finish(mut self) -> Result<FileRef, SnapshotError> {
+    pub(crate) fn finish(mut self) -> Result<FileRef, FileError> {
         self.flush_if(0)?;
         self.out.finish()
     }
 
     /// An error about content that cannot be part of the file.
-    pub(crate) fn unwritable(&self, what: String) -> SnapshotError {
-        self.out.too_large(what)
+    pub(crate) fn unwritable(&self, what: String) -> FileError {
+        self.out.unwritable(what)
     }
 
-    fn flush_if(&mut self, bytes_min: usize) -> Result<(), SnapshotError> {
+    fn flush_if(&mut self, bytes_min: usize) -> Result<(), FileError> {
         if self.frames.is_empty() || self.frames.encoded_bytes() < bytes_min {
             return Ok(());
         }
         self.payload.clear();
-        codec::encode_frames(&self.frames, &mut self.payload).map_err(|what| self.out.too_large(what))?;
+        codec::encode_frames(&self.frames, &mut self.payload).map_err(|what| self.out.unwritable(what))?;
         self.out.block(&self.payload)?;
         self.frames.clear();
         Ok(())
@@ -90,8 +90,8 @@ impl PartReader {
         folder: &Path,
         store_id: StoreId,
         file: &FileRef,
-    ) -> Result<Self, SnapshotError> {
-        let opened = super::open(disk, &folder.join(file.name.to_string()))?;
+    ) -> Result<Self, FileError> {
+        let opened = super::open(disk, folder, file.name)?;
         let input = BlockReader::new(opened, file.name, Some(store_id), Expected::Sum(file.sum))?;
         Ok(Self { input, payload: Vec::new(), last: None })
     }
@@ -100,8 +100,8 @@ impl PartReader {
     /// has been found sound.
     ///
     /// # Errors
-    /// `Damaged`, also where series do not ascend; `Disk`.
-    pub(crate) fn next(&mut self, frames: &mut Frames) -> Result<bool, SnapshotError> {
+    /// Where the block is damaged, or its series do not ascend.
+    pub(crate) fn next(&mut self, frames: &mut Frames) -> Result<bool, FileError> {
         frames.clear();
         if !self.input.next(&mut self.payload)? {
             return Ok(false);
@@ -117,7 +117,7 @@ impl PartReader {
     }
 
     /// An error about the block that was read last.
-    pub(crate) fn damaged(&self, what: impl Into<String>) -> SnapshotError {
+    pub(crate) fn damaged(&self, what: impl Into<String>) -> FileError {
         self.input.damaged(what)
     }
 }
@@ -138,7 +138,7 @@ impl PartCursor {
         folder: &Path,
         store_id: StoreId,
         file: &FileRef,
-    ) -> Result<Self, SnapshotError> {
+    ) -> Result<Self, FileError> {
         let reader = PartReader::open(disk, folder, store_id, file)?;
         let mut cursor =
             Self { reader, frames: Frames::default(), index: 0, generation: file.name.generation() };
@@ -157,17 +157,17 @@ impl PartCursor {
     }
 
     /// Goes on to the next frame.
-    pub(crate) fn advance(&mut self) -> Result<(), SnapshotError> {
+    pub(crate) fn advance(&mut self) -> Result<(), FileError> {
         self.index = self.index.saturating_add(1);
         self.refill()
     }
 
     /// An error about the block that the cursor is in.
-    pub(crate) fn damaged(&self, what: impl Into<String>) -> SnapshotError {
+    pub(crate) fn damaged(&self, what: impl Into<String>) -> FileError {
         self.reader.damaged(what)
     }
 
-    fn refill(&mut self) -> Result<(), SnapshotError> {
+    fn refill(&mut self) -> Result<(), FileError> {
         while self.frames.get(self.index).is_none() {
             self.index = 0;
             if !self.reader.next(&mut self.frames)? {

@@ -12,12 +12,13 @@ use super::entry::Entry;
 use super::manifest::Manifest;
 use super::merge::{Sources, files_kept, merge_parts};
 use super::part::PartReader;
-use super::{FileRef, FileSum, Frames, Generation, SnapshotError};
+use super::{FileRef, FileSum, Frames, Generation};
 use crate::model::batch::{Definition, Increment, SeriesId};
 use crate::model::calendar::Hour;
 use crate::model::cells::{self, Cell, Month};
 use crate::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
 use crate::platform::disk::Disk;
+use crate::store::damage::{Damage, DamageKind, FileError};
 use crate::store::journal::{Sequence, StoreId};
 use crate::store::layout::{FileName, generation_of, manifest_generation};
 
@@ -55,7 +56,7 @@ fn write_part(
     merge_parts(&Disk::new(), folder, header, &Sources { parts, fresh, cleared }).expect("it can be written")
 }
 
-fn read_part(folder: &Path, file: &FileRef) -> Result<Vec<(u32, Cell)>, SnapshotError> {
+fn read_part(folder: &Path, file: &FileRef) -> Result<Vec<(u32, Cell)>, FileError> {
     let mut reader = PartReader::open(&Disk::new(), folder, STORE_ID, file)?;
     let (mut frames, mut found) = (Frames::default(), Vec::new());
     while reader.next(&mut frames)? {
@@ -86,7 +87,7 @@ fn write_dictionary(folder: &Path, entries: &[Entry]) -> FileRef {
     dictionary::write(&Disk::new(), folder, header, entries).expect("it can be written")
 }
 
-fn read_dictionary(folder: &Path, file: &FileRef) -> Result<Vec<Entry>, SnapshotError> {
+fn read_dictionary(folder: &Path, file: &FileRef) -> Result<Vec<Entry>, FileError> {
     let mut found = Vec::new();
     dictionary::read(&Disk::new(), folder, (STORE_ID, file), |mut block| {
         found.append(&mut block);
@@ -154,7 +155,7 @@ fn files_with_a_flipped_bit_are_refused() {
     let scratch = tempfile::tempdir().expect("there is room");
     let folder = scratch.path();
     let (dictionary, part, manifest) = files_of_each_kind(folder);
-    let check = |name: FileName, read: &dyn Fn() -> Result<(), SnapshotError>| {
+    let check = |name: FileName, read: &dyn Fn() -> Result<(), FileError>| {
         let file = folder.join(name.to_string());
         let sound = fs::read(&file).expect("it is there");
         for bit in 0..sound.len() * 8 {
@@ -162,7 +163,8 @@ fn files_with_a_flipped_bit_are_refused() {
             flipped[bit / 8] ^= 1 << (bit % 8);
             fs::write(&file, &flipped).expect("it can be written");
             let refused = read().expect_err("a flipped bit is found");
-            assert!(matches!(refused, SnapshotError::Damaged { .. }), "bit {bit} of {name}: {refused}");
+            let is_damaged = matches!(&refused, FileError::Damage(it) if it.kind == DamageKind::Damaged);
+            assert!(is_damaged, "bit {bit} of {name}: {refused}");
         }
         for length in 0..sound.len() {
             fs::write(&file, &sound[..length]).expect("it can be written");
@@ -183,7 +185,8 @@ fn file_of_another_directory_is_refused() {
     let scratch = tempfile::tempdir().expect("there is room");
     let (_, part, _) = files_of_each_kind(scratch.path());
     let other = PartReader::open(&Disk::new(), scratch.path(), StoreId::new(1), &part);
-    assert!(matches!(other, Err(SnapshotError::Damaged { offset: 0, .. })), "{other:?}");
+    let Err(FileError::Damage(Damage { kind, offset, .. })) = other else { panic!("{other:?}") };
+    assert_eq!((kind, offset), (DamageKind::Damaged, 0));
 }
 
 #[test]

@@ -8,7 +8,7 @@ mod report;
 mod tests;
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use report::{Fault, Totals, VerifyReport};
 
@@ -20,11 +20,12 @@ use crate::model::calendar::HourRange;
 use crate::model::catalogue::total_series;
 use crate::model::event::Metric;
 use crate::platform::disk::Disk;
-use crate::store::journal::{self, JournalError, Record, SegmentReader, Sequence, StoreId};
+use crate::store::damage::{Damage, DamageKind, FileError};
+use crate::store::journal::{self, Record, SegmentReader, Sequence, StoreId};
 use crate::store::layout::{self, FileName};
 use crate::store::snapshot::manifest::Manifest;
 use crate::store::snapshot::part::PartReader;
-use crate::store::snapshot::{Frames, SnapshotError, dictionary};
+use crate::store::snapshot::{Frames, dictionary};
 
 const SNAPSHOT_HELP: &str =
     "a restart takes the snapshot before it, if that one and the journal are whole; else restore a backup";
@@ -95,7 +96,7 @@ fn check_file(
     folder: &Path,
     manifest: &Manifest,
     file: &crate::store::snapshot::FileRef,
-) -> Result<(), SnapshotError> {
+) -> Result<(), FileError> {
     if file.name.month().is_none() {
         return dictionary::read(disk, folder, (manifest.store_id, file), |_| Ok(()));
     }
@@ -122,9 +123,8 @@ fn check_journal(
         report.segments = report.segments.saturating_add(1);
         let is_due = |due: &Sequence| *due == segment.first_sequence || segment.first_sequence <= needed;
         if let Some(missing) = expected.filter(|due| !is_due(due)) {
-            let found = segment.first_sequence;
-            let gap = JournalError::Gap { missing, found, segment: segment.path.clone() };
-            report.faults.push(journal_fault(gap));
+            let gap = journal::gap(&segment.path, missing, segment.first_sequence);
+            report.faults.push(journal_fault(gap.into()));
         }
         let read = SegmentReader::open(disk, &segment, store_id).and_then(|mut reader| {
             let mut record = Record::default();
@@ -189,34 +189,22 @@ fn totals(loaded: &Loaded) -> Totals {
     }
 }
 
-fn snapshot_fault(error: SnapshotError) -> Fault {
-    fault(error.into(), SNAPSHOT_HELP)
+fn snapshot_fault(error: FileError) -> Fault {
+    fault(error, SNAPSHOT_HELP)
 }
 
-fn journal_fault(error: JournalError) -> Fault {
-    fault(error.into(), "put the file back from a backup; a restart is refused while it needs these records")
+fn journal_fault(error: FileError) -> Fault {
+    fault(error, "put the file back from a backup; a restart is refused while it needs these records")
 }
 
-fn fault(error: OpenError, help: &'static str) -> Fault {
-    let text = error.to_string();
-    match error {
-        OpenError::Damaged { file, offset, what } => Fault { file, offset: Some(offset), what, help },
-        OpenError::Missing { place, what } => {
-            Fault { file: place, offset: None, what: format!("{what} is missing"), help }
-        }
-        OpenError::NewerVersion { file, .. } | OpenError::UnknownSection { file } => {
-            Fault { file, offset: None, what: text, help: "use the newer tallyd that wrote it" }
-        }
-        OpenError::Disk(error) => Fault {
-            file: error.path,
-            offset: None,
-            what: text,
-            help: "see what the machine says about the disk",
-        },
-        OpenError::Locked { .. } | OpenError::Thread { .. } => {
-            Fault { file: PathBuf::new(), offset: None, what: text, help }
-        }
-    }
+fn fault(error: FileError, help: &'static str) -> Fault {
+    let damage = Damage::from(error);
+    let help = match damage.kind {
+        DamageKind::Damaged | DamageKind::Missing => help,
+        DamageKind::Newer => "use the newer tallyd that wrote it",
+        DamageKind::Unreadable => "see what the machine says about the disk",
+    };
+    Fault { damage, help }
 }
 
 fn length(count: usize) -> u64 {

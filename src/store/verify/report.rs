@@ -1,30 +1,22 @@
 //! What a check of a data directory found, and how it reads.
 
 use std::fmt;
-use std::path::PathBuf;
 
+use crate::store::damage::Damage;
 use crate::store::journal::TornTail;
 
 /// Something that is wrong.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fault {
-    /// The file or directory.
-    pub file: PathBuf,
-    /// Where in the file, in bytes from its start; `None` where it is as a whole.
-    pub offset: Option<u64>,
-    /// What is wrong.
-    pub what: String,
+    /// What, and where.
+    pub damage: Damage,
     /// What helps.
     pub help: &'static str,
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
-        if let Some(offset) = self.offset {
-            write!(f, " at byte {offset}")?;
-        }
-        write!(f, ": {}; {}", self.what, self.help)
+        write!(f, "{}; {}", self.damage, self.help)
     }
 }
 

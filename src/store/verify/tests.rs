@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::OpenError;
 use super::super::recover::load_read_only;
 use super::super::recover::testing::{House, State, Write, key, messages};
+use super::super::{Damage, DamageKind, OpenError};
 use super::{VerifyReport, verify};
 use crate::model::calendar::Hour;
 use crate::model::event::{Metric, Node};
@@ -101,7 +101,7 @@ fn verify_names_every_damaged_file() {
         fs::write(&path, &damaged).expect("it can be written");
         let report = check(scratch.path());
         assert!(!report.is_sound(), "{}: {report}", path.display());
-        assert!(report.faults.iter().any(|fault| fault.file == path), "{}: {report}", path.display());
+        assert!(report.faults.iter().any(|fault| fault.damage.file == path), "{}: {report}", path.display());
         assert!(report.to_string().contains("fault: "), "{report}");
         fs::write(&path, &sound).expect("it can be written");
     }
@@ -123,6 +123,7 @@ fn verify_leaves_a_directory_alone_that_a_daemon_has() {
 fn verify_makes_nothing_where_nothing_is() {
     let scratch = tempfile::tempdir().expect("there is room");
     let missing = verify(&Disk::new(), &scratch.path().join("none"), &mut || {});
-    assert!(matches!(missing, Err(OpenError::Missing { .. })), "{missing:?}");
+    let Err(OpenError::Damaged(Damage { kind, .. })) = missing else { panic!("{missing:?}") };
+    assert_eq!(kind, DamageKind::Missing);
     assert!(!scratch.path().join("none").exists());
 }
