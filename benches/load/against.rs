@@ -1,11 +1,13 @@
 //! This build beside another one, in turn: events a second by every entrance, single events, each report, reports a
-//! second. What counts is the ratio, of the pair of runs in the middle; above 1.00 this build is the faster one.
+//! second. What counts is the ratio, of the pair of runs in the middle; above 1.00 this build is the faster one. Processor
+//! time varies less than rates do, and its least value least of all, since what disturbs a run only adds to it.
 
 use std::ffi::OsString;
 
 use super::daemon::Tallyd;
 use super::http::{self, Connection};
 use super::ingest;
+use super::placement::Placement;
 use super::reports;
 use super::table::{Table, median, percentile};
 use super::workload::Workload;
@@ -15,6 +17,38 @@ const SINGLE_EVENTS: usize = 100_000;
 const REPORTS: usize = 50_000;
 /// Requests in a row before the other build has its turn.
 const REQUESTS_IN_A_ROW: usize = 50;
+
+const THIS: usize = 0;
+const OTHER: usize = 1;
+
+/// Which build goes first: each as often as the other.
+fn in_turn(turn: usize) -> [usize; 2] {
+    if turn.is_multiple_of(2) { [THIS, OTHER] } else { [OTHER, THIS] }
+}
+
+/// What this build and the other took, run by run, in whatever unit.
+#[derive(Default)]
+struct Sides {
+    time: [Vec<f64>; 2],
+    cpu: [Vec<f64>; 2],
+}
+
+impl Sides {
+    fn add(&mut self, side: usize, time: f64, cpu: f64) {
+        self.time[side].push(time);
+        self.cpu[side].push(cpu);
+    }
+}
+
+/// How many times as long the other build took, of the pair of runs in the middle.
+fn middle_ratio([this, other]: &[Vec<f64>; 2]) -> f64 {
+    let mut ratios: Vec<f64> = this.iter().zip(other).map(|(this, other)| other / this).collect();
+    median(&mut ratios)
+}
+
+fn least(taken: &[f64]) -> f64 {
+    taken.iter().copied().fold(f64::MAX, f64::min)
+}
 
 /// Compares this build with the program `other`, taking each figure `runs` times.
 pub(crate) struct Against<'a> {
@@ -44,25 +78,20 @@ impl Against<'_> {
         if !what.contains(self.only) {
             return;
         }
-        let mut ratios = [[vec![], vec![]], [vec![], vec![]]];
-        for _ in 0..self.runs {
-            let [this, other] = [None, Some(&self.other)].map(|program| {
-                let daemon = Tallyd::start_program(program, &[]);
-                [0, 1].map(|_| ingest::timed(self.workload, &daemon, || push(&daemon)))
-            });
-            for (ratios, (this, other)) in ratios.iter_mut().zip(this.iter().zip(&other)) {
-                ratios[0].push(this.events_per_second / other.events_per_second);
-                ratios[1].push(other.cpu_seconds_per_million / this.cpu_seconds_per_million);
+        let mut passes = [Sides::default(), Sides::default()];
+        for run in 0..self.runs {
+            for side in in_turn(run) {
+                let daemon = self.start(side);
+                for sides in &mut passes {
+                    let pass = ingest::timed(self.workload, &daemon, || push(&daemon));
+                    sides.add(side, 1.0 / pass.events_per_second, pass.cpu_seconds_per_million);
+                }
             }
         }
-        for (pass, [mut rate, mut cpu]) in ["first pass", "again"].into_iter().zip(ratios) {
-            let remark = format!("{:.3} by CPU", median(&mut cpu));
-            self.table.row(
-                &format!("{what}, {pass}"),
-                format!("{:.3}", median(&mut rate)),
-                "× other",
-                &remark,
-            );
+        for (pass, sides) in ["first pass", "again"].into_iter().zip(passes) {
+            let [this, other] = sides.cpu.each_ref().map(|taken| least(taken));
+            let remark = format!("CPU s/M {this:.4}, {other:.4} of the other");
+            self.row(&format!("{what}, {pass}"), &sides, &remark);
         }
     }
 
@@ -78,19 +107,20 @@ impl Against<'_> {
                 continue;
             }
             let daemons = self.filled();
-            let mut ratios: Vec<f64> = (0..2 * self.runs)
-                .map(|_| {
-                    let [this, other] =
-                        daemons.each_ref().map(|daemon| ingest::requests_per_second(daemon.http, requests));
-                    this / other
-                })
-                .collect();
-            let name = format!("{what}, 32 connections");
-            self.table.row(&name, format!("{:.3}", median(&mut ratios)), "× other", "");
+            let mut sides = Sides::default();
+            for run in 0..2 * self.runs {
+                for side in in_turn(run) {
+                    let daemon = &daemons[side];
+                    let before = daemon.server.cpu_nanoseconds();
+                    let rate = ingest::requests_per_second(daemon.http, requests);
+                    sides.add(side, 1.0 / rate, daemon.server.cpu_nanoseconds() - before);
+                }
+            }
+            self.row(&format!("{what}, 32 connections"), &sides, "");
         }
     }
 
-    /// The median latency of each report, over one connection to each build.
+    /// The median latency of each report, over one connection to each build, all on one core.
     fn reports(&mut self) {
         let wanted: Vec<_> = reports::targets(self.workload)
             .into_iter()
@@ -102,24 +132,44 @@ impl Against<'_> {
         let daemons = self.filled();
         for target in wanted {
             let request = http::get(&target.path);
-            let mut sides = daemons.each_ref().map(|daemon| (Connection::open(daemon.http), vec![]));
-            for _ in 0..=target.requests * self.runs / REQUESTS_IN_A_ROW {
-                for (connection, taken) in &mut sides {
-                    for _ in 0..REQUESTS_IN_A_ROW.min(target.requests) {
-                        taken.push(reports::timed_exchange(connection, &request));
+            let mut connections = daemons.each_ref().map(|daemon| Connection::open(daemon.http));
+            let mut sides = Sides::default();
+            let in_a_row = REQUESTS_IN_A_ROW.min(target.requests);
+            Placement::OneCore.with(&daemons.each_ref().map(|daemon| &daemon.server), || {
+                for turn in 0..=target.requests * self.runs / REQUESTS_IN_A_ROW {
+                    for side in in_turn(turn) {
+                        let before = daemons[side].server.cpu_nanoseconds();
+                        let taken = (0..in_a_row)
+                            .map(|_| reports::timed_exchange(&mut connections[side], &request))
+                            .collect();
+                        let cpu = daemons[side].server.cpu_nanoseconds() - before;
+                        sides.add(side, percentile(&reports::sorted(taken), 0.5), cpu);
                     }
                 }
-            }
-            let [this, other] = sides.map(|(_, taken)| percentile(&reports::sorted(taken), 0.5));
-            let remark = format!("{this:.3} ms p50, {other:.3} of the other");
-            self.table.row(target.what, format!("{:.3}", other / this), "× other", &remark);
+            });
+            let [this, other] = sides.time.each_ref().map(|taken| median(&mut taken.clone()));
+            self.row(target.what, &sides, &format!("{this:.4} ms p50, {other:.4} of the other"));
         }
+    }
+
+    fn row(&mut self, what: &str, sides: &Sides, remark: &str) {
+        let [cpu, other_cpu] = sides.cpu.each_ref().map(|taken| least(taken));
+        let remark = format!(
+            "by CPU {:.3}, by the least CPU {:.3}; {remark}",
+            middle_ratio(&sides.cpu),
+            other_cpu / cpu
+        );
+        self.table.row(what, format!("{:.3}", middle_ratio(&sides.time)), "× other", &remark);
+    }
+
+    fn start(&self, side: usize) -> Tallyd {
+        Tallyd::start_program((side == OTHER).then_some(&self.other), &[])
     }
 
     /// A daemon of each build that has taken the workload.
     fn filled(&self) -> [Tallyd; 2] {
-        [None, Some(&self.other)].map(|program| {
-            let daemon = Tallyd::start_program(program, &[]);
+        [THIS, OTHER].map(|side| {
+            let daemon = self.start(side);
             ingest::push_tcp(daemon.tcp, &self.workload.lines, CONNECTIONS);
             daemon
         })

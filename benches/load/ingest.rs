@@ -99,13 +99,13 @@ impl<'a> Taker<'a> {
 }
 
 pub(crate) fn timed(workload: &Workload, daemon: &Tallyd, push: impl FnOnce()) -> Pass {
-    let (cpu, start) = (daemon.server.cpu_seconds(), Instant::now());
+    let (cpu, start) = (daemon.server.cpu_nanoseconds(), Instant::now());
     push();
     let seconds = start.elapsed().as_secs_f64();
     let events = workload.shape.events as f64;
     Pass {
         events_per_second: events / seconds,
-        cpu_seconds_per_million: (daemon.server.cpu_seconds() - cpu) / events * 1e6,
+        cpu_seconds_per_million: (daemon.server.cpu_nanoseconds() - cpu) / 1e9 / events * 1e6,
     }
 }
 
