@@ -5,7 +5,7 @@ use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use tallyd::model::batch::{Batch, Definition, Increment, SeriesId};
 use tallyd::model::calendar::Hour;
-use tallyd::model::catalogue::Catalogue;
+use tallyd::model::catalogue::{Catalogue, CatalogueLimits};
 use tallyd::model::event::{Metric, ObjectId, SeriesKey, Source, StoryId};
 use tallyd::platform::clock::Clock;
 use tallyd::platform::disk::Disk;
@@ -78,6 +78,7 @@ fn store_64_batches(bencher: Bencher<'_, '_>) {
     const BATCHES: usize = 64;
     let folder = tempfile::tempdir().unwrap();
     let options = StoreOptions {
+        limits: CatalogueLimits::default(),
         data_dir: folder.path().to_owned(),
         fsync: Fsync::Never,
         fsync_interval: std::time::Duration::from_hours(1),

@@ -7,6 +7,7 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use tallyd::model::batch::{Change, Definition, Increment};
 use tallyd::model::calendar::Hour;
+use tallyd::model::catalogue::CatalogueLimits;
 use tallyd::model::event::{Metric, ObjectId, SeriesKey, Source, StoryId};
 use tallyd::platform::disk::Disk;
 use tallyd::store::journal::{self, Sequence, StoreId, record};
@@ -28,7 +29,7 @@ fn key(number: u32) -> SeriesKey {
 }
 
 fn open(dir: &Path) -> Recovered {
-    recover(&Disk::new(), dir, StoreId::new(1), &mut || {}).expect("it opens")
+    recover(&Disk::new(), dir, (StoreId::new(1), CatalogueLimits::default()), &mut || {}).expect("it opens")
 }
 
 /// Writes batches of a thousand increments, with the definitions first; gives the last record.

@@ -11,13 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Where `async` and `.await` may occur: whole rooms, and single files or folders.
-const ASYNC_PLACES: [&str; 9] = [
+const ASYNC_PLACES: [&str; 10] = [
     "net/http/",
     "net/tcp/",
     "net/commit.rs",
     "net/listener.rs",
     "daemon/",
     "cli/",
+    "platform/clock.rs",
     "platform/shutdown.rs",
     "store/write_handle.rs",
     "store/mod.rs",

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use rustix::io::Errno;
 use tallyd::model::batch::{Batch, Change, Definition, Increment};
 use tallyd::model::calendar::{Hour, HourRange};
-use tallyd::model::catalogue::{Catalogue, total_series};
+use tallyd::model::catalogue::{Catalogue, CatalogueLimits, total_series};
 use tallyd::model::event::{Metric, ObjectId, SeriesKey, Source, StoryId};
 use tallyd::platform::clock::Clock;
 use tallyd::platform::disk::{Disk, DiskFault, Operation};
@@ -54,6 +54,7 @@ impl House {
 
     fn options(&self) -> StoreOptions {
         StoreOptions {
+            limits: CatalogueLimits::default(),
             data_dir: self.folder.path().to_owned(),
             fsync: self.fsync,
             fsync_interval: LONG,

@@ -20,6 +20,7 @@ use tallyd::daemon::config::options::Key;
 use tallyd::daemon::config::{Config, Given};
 use tallyd::daemon::{self, Running};
 use tallyd::model::calendar::{ZoneDatabase, Zones};
+use tallyd::model::catalogue::CatalogueLimits;
 use tallyd::model::memory::MemoryCeiling;
 use tallyd::net::Services;
 use tallyd::net::auth::Auth;
@@ -194,6 +195,7 @@ fn one_connection_too_many_is_told_so() {
     let dir = tempfile::tempdir().expect("a directory");
     let clock = Clock::system();
     let options = StoreOptions {
+        limits: CatalogueLimits::default(),
         data_dir: dir.path().join("data"),
         fsync: Fsync::Never,
         fsync_interval: Duration::from_secs(1),

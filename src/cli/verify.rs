@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::{Exit, output};
+use crate::model::catalogue::CatalogueLimits;
 use crate::platform::disk::Disk;
 use crate::store::verify::verify;
 
@@ -22,7 +23,7 @@ pub(crate) struct Args {
 /// Checks, and prints what was found. Blocks.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let spinner = output::spinner("checking");
-    let checked = verify(&Disk::new(), &args.data_dir, &mut || spinner.tick());
+    let checked = verify(&Disk::new(), &args.data_dir, CatalogueLimits::default(), &mut || spinner.tick());
     spinner.finish_and_clear();
     let report = checked?;
     output::print(report.to_string().as_bytes())?;

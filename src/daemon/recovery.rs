@@ -6,6 +6,7 @@ use tracing::{info, warn};
 
 use super::config::Config;
 use crate::limits::{FSYNC_INTERVAL, START_EXTENSION};
+use crate::model::catalogue::CatalogueLimits;
 use crate::platform::clock::Clock;
 use crate::platform::systemd;
 use crate::store::{OpenError, Recovery, Store, StoreOptions};
@@ -13,6 +14,7 @@ use crate::store::{OpenError, Recovery, Store, StoreOptions};
 /// Locks and recovers the data directory. Blocks.
 pub(super) fn open(config: &Config, clock: &Clock) -> Result<Store, OpenError> {
     let options = StoreOptions {
+        limits: CatalogueLimits::default(),
         data_dir: config.data_dir.clone(),
         fsync: config.fsync,
         fsync_interval: FSYNC_INTERVAL,

@@ -6,56 +6,74 @@
 use std::sync::OnceLock;
 
 /// Entries per chunk. Small enough that a small daemon stays small, large enough that the directory does too.
-pub(crate) const CHUNK_ENTRIES: usize = 16 * 1024;
+const LARGE_CHUNK: usize = 16 * 1024;
+/// The same, where the table is small.
+const SMALL_CHUNK: usize = 256;
+/// Chunks of a table that is too small for the largest chunks.
+const CHUNKS: usize = 16;
 
 /// Up to a fixed number of entries, allocated a chunk at a time.
 #[derive(Debug)]
 pub(crate) struct Table<T> {
     chunks: Box<[OnceLock<Box<[T]>>]>,
+    /// The logarithm of the number of entries of a chunk.
+    chunk_bits: u32,
 }
 
 impl<T: Default> Table<T> {
     /// An empty table that can hold at least `capacity` entries.
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { chunks: (0..capacity.div_ceil(CHUNK_ENTRIES)).map(|_| OnceLock::new()).collect() }
+        let chunk = (capacity / CHUNKS).next_power_of_two().clamp(SMALL_CHUNK, LARGE_CHUNK);
+        let chunks = (0..capacity.div_ceil(chunk)).map(|_| OnceLock::new()).collect();
+        Self { chunks, chunk_bits: chunk.ilog2() }
+    }
+
+    /// Entries of a chunk.
+    #[inline]
+    pub(crate) fn chunk_entries(&self) -> usize {
+        1 << self.chunk_bits
     }
 
     /// Bytes of a table that has no entries yet.
-    pub(crate) const fn directory_bytes(capacity: usize) -> usize {
-        capacity.div_ceil(CHUNK_ENTRIES) * size_of::<OnceLock<Box<[T]>>>()
+    pub(crate) fn directory_bytes(&self) -> usize {
+        size_of_val::<[OnceLock<Box<[T]>>]>(&self.chunks)
     }
 
     /// Bytes of the entries that are allocated where those below `end` are in use.
-    pub(crate) const fn chunk_bytes(end: usize) -> usize {
-        end.next_multiple_of(CHUNK_ENTRIES) * size_of::<T>()
+    pub(crate) fn chunk_bytes(&self, end: usize) -> usize {
+        end.next_multiple_of(self.chunk_entries()) * size_of::<T>()
     }
 
     /// The entry, if its chunk has been made. Never blocks.
     #[inline]
     pub(crate) fn get(&self, index: usize) -> Option<&T> {
-        self.chunks.get(index / CHUNK_ENTRIES)?.get()?.get(index % CHUNK_ENTRIES)
+        self.chunks.get(index >> self.chunk_bits)?.get()?.get(index & (self.chunk_entries() - 1))
     }
 
     /// The entry, its chunk made where need be; `None` past the capacity. Blocks while another thread makes
     /// the same chunk.
     pub(crate) fn ensure(&self, index: usize) -> Option<&T> {
-        let chunk = self.chunks.get(index / CHUNK_ENTRIES)?;
-        chunk.get_or_init(|| (0..CHUNK_ENTRIES).map(|_| T::default()).collect()).get(index % CHUNK_ENTRIES)
+        let chunk = self.chunks.get(index >> self.chunk_bits)?;
+        let entries = chunk.get_or_init(|| (0..self.chunk_entries()).map(|_| T::default()).collect());
+        entries.get(index & (self.chunk_entries() - 1))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{CHUNK_ENTRIES, Table};
+    use super::Table;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     #[test]
     fn entry_exists_once_ensured_and_not_past_the_capacity() {
-        let table: Table<AtomicU32> = Table::new(CHUNK_ENTRIES + 1);
-        assert!(table.get(CHUNK_ENTRIES).is_none());
-        table.ensure(CHUNK_ENTRIES).unwrap().store(7, Ordering::Relaxed);
-        assert_eq!(table.get(CHUNK_ENTRIES).unwrap().load(Ordering::Relaxed), 7);
-        assert!(table.get(0).is_none(), "chunks are made one by one");
-        assert!(table.ensure(2 * CHUNK_ENTRIES).is_none());
+        for (capacity, chunk) in [(300, 256), (1 << 17, 8 << 10), (1 << 26, 16 << 10)] {
+            let table: Table<AtomicU32> = Table::new(capacity);
+            assert_eq!(table.chunk_entries(), chunk);
+            assert!(table.get(chunk).is_none());
+            table.ensure(chunk).unwrap().store(7, Ordering::Relaxed);
+            assert_eq!(table.get(chunk).unwrap().load(Ordering::Relaxed), 7);
+            assert!(table.get(0).is_none(), "chunks are made one by one");
+            assert!(table.ensure(capacity.next_multiple_of(chunk)).is_none());
+        }
     }
 }

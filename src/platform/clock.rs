@@ -1,10 +1,13 @@
 //! The only place that reads the time. Everything else is handed a `Clock`, or the time itself.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::task::Poll;
 
 /// Where the time comes from: the machine, or a test's hand.
 #[derive(Clone)]
@@ -65,6 +68,23 @@ impl Clock {
                 Duration::from_nanos(u64::try_from(passed).unwrap_or(0))
             }
         }
+    }
+}
+
+impl Clock {
+    /// What the future comes to; `None` where that takes longer than `at_most`. By a manual clock a wait ends when it is
+    /// polled after the clock was moved: nobody is woken up for it.
+    pub async fn timeout<T>(&self, at_most: Duration, future: impl Future<Output = T>) -> Option<T> {
+        if let Inner::System { .. } = self.0 {
+            return tokio::time::timeout(at_most, future).await.ok();
+        }
+        let due = self.monotonic().saturating_add(at_most);
+        let mut future = pin!(future);
+        poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Pending if self.monotonic() >= due => Poll::Ready(None),
+            outcome => outcome.map(Some),
+        })
+        .await
     }
 }
 

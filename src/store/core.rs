@@ -48,7 +48,7 @@ impl Core {
         let lock = disk
             .try_lock(&data_dir.join(layout::LOCK_FILE))?
             .ok_or_else(|| OpenError::Locked { directory: data_dir.clone() })?;
-        let recovered = recover::recover(disk, data_dir, store_id, progress)?;
+        let recovered = recover::recover(disk, data_dir, (store_id, options.limits), progress)?;
         let reserve = Arc::new(Reserve::new(disk, data_dir));
         reserve.keep();
         let next = recovered.next_sequence;
@@ -60,7 +60,7 @@ impl Core {
         status.note_written(next.previous());
         status.note_synced(next.previous());
         status.note_segment();
-        let (write_handle, queue) = WriteHandle::new(Arc::clone(&status));
+        let (write_handle, queue) = WriteHandle::new(Arc::clone(&status), options.clock.clone());
         let gate = Arc::new(SyncGate::new(Arc::clone(&status), journal.file()));
         let (syncs, jobs) = channel::bounded(GROUPS_UNSYNCED_MAX);
         let (control, orders) = channel::bounded(2);

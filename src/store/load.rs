@@ -53,12 +53,12 @@ pub(crate) struct Replayed {
 pub(crate) fn load(
     disk: &Disk,
     data_dir: &Path,
-    manifest: &Manifest,
+    (manifest, limits): (&Manifest, CatalogueLimits),
     progress: &mut dyn FnMut(),
 ) -> Result<Loaded, FileError> {
     let folder = data_dir.join(layout::SNAPSHOT_FOLDER);
-    let (counters, writer) = Counters::new();
-    let catalogue = Arc::new(Catalogue::new(CatalogueLimits::default()));
+    let (counters, writer) = Counters::with_room(limits.series);
+    let catalogue = Arc::new(Catalogue::new(limits));
     let replayed = Replayed { segments: 0, records: 0, next_sequence: manifest.position.next() };
     let loaded = Loaded { catalogue, counters, writer, cleared: Cleared::default(), replayed };
     let mut loading = Loading { loaded, defined: Vec::new() };

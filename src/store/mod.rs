@@ -41,7 +41,7 @@ pub use status::{Figures, Status};
 pub use stepped::{Part, Stepped};
 pub use write_handle::{CommitAck, PendingCommit, WriteHandle};
 
-use crate::model::catalogue::Catalogue;
+use crate::model::catalogue::{Catalogue, CatalogueLimits};
 use crate::model::counters::Counters;
 use crate::platform::clock::Clock;
 use crate::platform::disk::Disk;
@@ -75,6 +75,8 @@ pub struct StoreOptions {
     pub fsync_interval: Duration,
     /// Time between two snapshots; one without anything new is left out.
     pub snapshot_interval: Duration,
+    /// How many stories, interactions and series there may be.
+    pub limits: CatalogueLimits,
     /// Where the time comes from, for figures and the log.
     pub clock: Clock,
 }

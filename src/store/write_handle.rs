@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::time::timeout;
 
 use super::error::{Refusal, Uncertainty, WriteError};
 use super::status::Status;
 use crate::limits::{BATCHES_QUEUED_MAX, OUTCOME_WAIT_MAX, QUEUE_WAIT_MAX, QUEUED_BYTES_MAX};
 use crate::model::batch::{Batch, Change, Definition, Increment};
+use crate::platform::clock::Clock;
 use crate::store::journal::{Sequence, record};
 
 /// The unit in which bytes that wait are counted: small enough for 32-bit permits, large enough to be few.
@@ -26,6 +26,7 @@ pub struct WriteHandle {
     room: Arc<Semaphore>,
     closing: Arc<AtomicBool>,
     status: Arc<Status>,
+    clock: Clock,
 }
 
 /// The acknowledgement of a batch: it is journalled as the fsync level says, and counted.
@@ -39,6 +40,7 @@ pub struct CommitAck {
 #[derive(Debug)]
 pub struct PendingCommit {
     outcome: oneshot::Receiver<Outcome>,
+    clock: Clock,
 }
 
 /// What became of a batch.
@@ -74,20 +76,12 @@ struct Room<'a> {
     bytes: OwnedSemaphorePermit,
 }
 
-impl Room<'_> {
-    fn hand_over(self, batch: Batch, encoded: Vec<u8>) -> PendingCommit {
-        let (reply, outcome) = oneshot::channel();
-        self.place.send(Message::Submit(Submission { batch, encoded, reply, _room: self.bytes }));
-        PendingCommit { outcome }
-    }
-}
-
 impl WriteHandle {
     /// A handle, and the end of the queue that the sequencer reads.
-    pub(super) fn new(status: Arc<Status>) -> (Self, mpsc::Receiver<Message>) {
+    pub(super) fn new(status: Arc<Status>, clock: Clock) -> (Self, mpsc::Receiver<Message>) {
         let (queue, messages) = mpsc::channel(BATCHES_QUEUED_MAX);
         let room = Arc::new(Semaphore::new(PERMITS));
-        (Self { queue, room, closing: Arc::default(), status }, messages)
+        (Self { queue, room, closing: Arc::default(), status, clock }, messages)
     }
 
     /// Hands a batch over, after waiting for room in the queue. Batches of one caller are taken in the order in
@@ -102,14 +96,20 @@ impl WriteHandle {
             Some(room) => room,
             None => self.wait_for_room(permits).await?,
         };
-        Ok(room.hand_over(batch, encoded))
+        Ok(self.hand_over(room, batch, encoded))
     }
 
     /// As [`WriteHandle::submit`], but refuses the batch as `Busy` where it would have to wait.
     pub(super) fn try_submit(&self, batch: Batch) -> Result<PendingCommit, Refusal> {
         let encoded = self.encode(&batch)?;
         let room = self.room_at_once(permits_for(&batch, &encoded)).ok_or(Refusal::Busy)?;
-        Ok(room.hand_over(batch, encoded))
+        Ok(self.hand_over(room, batch, encoded))
+    }
+
+    fn hand_over(&self, Room { place, bytes }: Room<'_>, batch: Batch, encoded: Vec<u8>) -> PendingCommit {
+        let (reply, outcome) = oneshot::channel();
+        place.send(Message::Submit(Submission { batch, encoded, reply, _room: bytes }));
+        PendingCommit { outcome, clock: self.clock.clone() }
     }
 
     /// The increments as the journal has them, unless the batch is sure to be refused.
@@ -135,8 +135,8 @@ impl WriteHandle {
             let bytes = Arc::clone(&self.room).acquire_many_owned(permits).await.ok()?;
             Some(Room { place: self.queue.reserve().await.ok()?, bytes })
         };
-        let room = timeout(QUEUE_WAIT_MAX, room).await.map_err(|_elapsed| Refusal::Busy)?;
-        room.ok_or(Refusal::Closing)
+        let room = self.clock.timeout(QUEUE_WAIT_MAX, room).await;
+        room.ok_or(Refusal::Busy)?.ok_or(Refusal::Closing)
     }
 
     /// Refuses whatever has not been handed over yet.
@@ -162,10 +162,10 @@ impl PendingCommit {
     /// # Errors
     /// [`WriteError`]: either nothing of the batch was counted, or it is not known whether it was.
     pub async fn outcome(self) -> Result<CommitAck, WriteError> {
-        match timeout(OUTCOME_WAIT_MAX, self.outcome).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(Uncertainty::Lost.into()),
-            Err(_) => Err(Uncertainty::Late.into()),
+        match self.clock.timeout(OUTCOME_WAIT_MAX, self.outcome).await {
+            Some(Ok(outcome)) => outcome,
+            Some(Err(_)) => Err(Uncertainty::Lost.into()),
+            None => Err(Uncertainty::Late.into()),
         }
     }
 

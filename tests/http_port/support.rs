@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tallyd::model::calendar::{ZoneDatabase, Zones};
+use tallyd::model::catalogue::CatalogueLimits;
 use tallyd::model::memory::MemoryCeiling;
 use tallyd::net::Services;
 use tallyd::net::auth::Auth;
@@ -46,6 +47,7 @@ impl Port {
     pub(crate) async fn below(auth: Auth, limits: Limits, ceiling: impl FnOnce(u64) -> u64) -> Self {
         let data_dir = tempfile::tempdir().unwrap();
         let options = StoreOptions {
+            limits: CatalogueLimits::default(),
             data_dir: data_dir.path().to_path_buf(),
             fsync: Fsync::Never,
             fsync_interval: Duration::from_secs(1),

@@ -4,11 +4,11 @@
 //! ```text
 //! TALLYD_SIM_ROUNDS=1000000 TALLYD_SIM_SEED=1 cargo test --release --test simulation -- --nocapture rounds
 //! ```
-//! runs so many rounds from that seed and prints rounds per second. A round that fails prints its own seed and what
-//! happened in it; `TALLYD_SIM_ROUND=SEED` runs that one alone. `tests/simulation/breakages.sh` shows that it can fail.
+//! runs so many rounds from that seed on all cores, and prints rounds per second and how often each thing happened in them.
+//! Of the rounds that fail the first prints its own seed and what happened in it; `TALLYD_SIM_ROUND=SEED` runs it alone.
+//! `tests/simulation/breakages.sh` shows that it can fail.
 #![expect(
     clippy::as_conversions,
-    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stderr,
@@ -16,7 +16,9 @@
     reason = "a test may fail by panic, and prints its seed"
 )]
 
+mod counts;
 mod faults;
+mod inspection;
 mod model;
 mod node;
 mod random;
@@ -24,12 +26,15 @@ mod workload;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::thread;
 
+use counts::Counts;
 use random::Random;
 use world::World;
 
 /// Rounds of `cargo test`, and their seed.
-const ROUNDS: u64 = 200;
+const ROUNDS: u64 = 1_500;
 const SEED: u64 = 1;
 
 /// Rounds that once failed, and why. A seed stands for another round once the workload changes, so each fault has a test
@@ -83,14 +88,49 @@ fn rounds() {
     let seed = from_environment("TALLYD_SIM_SEED").unwrap_or(SEED);
     eprintln!("TALLYD_SIM_ROUNDS={count} TALLYD_SIM_SEED={seed}");
     let clock = tallyd::platform::clock::Clock::system();
-    let mut seeds = Random::new(seed);
-    for number in 1..=count {
-        let seed = seeds.next();
-        let is_right = catch_unwind(|| round(seed, 1)).is_ok();
-        assert!(is_right, "round {number} of {count} failed: TALLYD_SIM_ROUND={seed}");
-    }
+    let (failed, counts) = run_many(count, seed);
     let ms = u64::try_from(clock.monotonic().as_millis()).unwrap().max(1);
+    if let Some((number, seed)) = failed {
+        eprintln!("round {number} of {count} failed: TALLYD_SIM_ROUND={seed}");
+        round(seed, 1);
+        panic!("round {seed} does not fail again");
+    }
     eprintln!("{count} rounds in {}.{} s, {} a second", ms / 1000, ms % 1000 / 100, count * 1000 / ms);
+    eprint!("{counts}");
+    let missing = counts.missing();
+    assert!(count < ROUNDS || missing.is_empty(), "never happened: {missing:?}");
+}
+
+/// Runs rounds on all cores until one fails; the first that does, by number and seed, and what happened in the others.
+fn run_many(count: u64, seed: u64) -> (Option<(u64, u64)>, Counts) {
+    let handed_out = Mutex::new((0, Random::new(seed)));
+    let outcome = Mutex::new((None, Counts::default()));
+    let next = || {
+        let mut handed_out = handed_out.lock().unwrap();
+        let is_last = handed_out.0 == count || outcome.lock().unwrap().0.is_some();
+        handed_out.0 += u64::from(!is_last);
+        (!is_last).then(|| (handed_out.0, handed_out.1.next()))
+    };
+    let work = || {
+        while let Some((number, seed)) = next() {
+            let ran = run(seed, 1, false);
+            let mut outcome = outcome.lock().unwrap();
+            match ran {
+                Ok(world) => outcome.1.add(&world.counts()),
+                // Every round of a lower number was handed out before, and is run to its end.
+                Err(_) => {
+                    outcome.0 = Some(outcome.0.map_or((number, seed), |first| (number, seed).min(first)));
+                }
+            }
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(work);
+        }
+    });
+    outcome.into_inner().unwrap()
 }
 
 #[test]

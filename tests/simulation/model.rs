@@ -35,6 +35,8 @@ impl fmt::Display for Write {
 pub(crate) enum Fate {
     /// No outcome came, or one that says that nobody knows. It may be counted, whole, or not.
     Unknown,
+    /// The same, but given up before it was known to be written: batches after it may be counted without it.
+    Late,
     /// Refused, or not found after a restart: it must never be counted.
     Never,
     /// Acknowledged as the fsync level says, which a power cut may undo. Only from the end of the journal.
@@ -139,6 +141,9 @@ impl Contents {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Model {
     batches: Vec<(Write, Fate)>,
+    /// What those of the batches give that were counted when all was settled last, and how many batches there were.
+    base: Contents,
+    settled: usize,
 }
 
 /// How much a check forgives.
@@ -151,7 +156,7 @@ pub(crate) enum Forgive {
 }
 
 /// The series of the marks; its story is never deleted.
-fn ledger() -> SeriesKey {
+pub(crate) fn ledger() -> SeriesKey {
     SeriesKey {
         story: StoryId(ObjectId::parse(&[b'z'; 24]).unwrap()),
         source: Source::Slack,
@@ -202,11 +207,10 @@ impl Model {
         (forgive, may_have_lost): (Forgive, bool),
     ) -> Result<Vec<bool>, Fault> {
         let mut counted = Vec::with_capacity(self.batches.len());
-        let mut expected = Contents::default();
         // A batch that may be missing only if all after it are missing, too.
         let mut missing = None;
         let mut has_forgiven = false;
-        for (batch, (write, fate)) in self.batches.iter().enumerate() {
+        for (batch, (_, fate)) in self.batches.iter().enumerate() {
             let (key, hour, _) = mark(batch);
             let is_counted = contents.cells.contains_key(&(key, hour));
             match (is_counted, fate) {
@@ -215,9 +219,8 @@ impl Model {
                     if let Some(hole) = missing {
                         return Err(format!("batch {batch} is counted, batch {hole} before it is not"));
                     }
-                    expected.write(write);
                 }
-                (false, Fate::Never) => {}
+                (false, Fate::Never | Fate::Late) => {}
                 (false, Fate::Unknown) => missing = missing.or(Some(batch)),
                 (false, Fate::Acknowledged) if may_have_lost => missing = missing.or(Some(batch)),
                 (false, _) if forgive == Forgive::LastRecord && !has_forgiven => {
@@ -228,6 +231,19 @@ impl Model {
             }
             counted.push(is_counted);
         }
+        let are_settled_found = self
+            .batches
+            .iter()
+            .zip(&counted)
+            .take(self.settled)
+            .all(|((_, fate), is_counted)| *is_counted == (*fate == Fate::Durable));
+        let (mut expected, first) =
+            if are_settled_found { (self.base.clone(), self.settled) } else { (Contents::default(), 0) };
+        for ((write, _), is_counted) in self.batches.iter().zip(&counted).skip(first) {
+            if *is_counted {
+                expected.write(write);
+            }
+        }
         match contents.differs_from(&expected) {
             Some(fault) => Err(fault),
             None => Ok(counted),
@@ -236,8 +252,12 @@ impl Model {
 
     /// What was found counted after a restart stays so, and what was not stays away.
     pub(crate) fn settle(&mut self, counted: &[bool]) {
-        for ((_, fate), is_counted) in self.batches.iter_mut().zip(counted) {
+        for ((write, fate), is_counted) in self.batches.iter_mut().zip(counted).skip(self.settled) {
             *fate = if *is_counted { Fate::Durable } else { Fate::Never };
+            if *is_counted {
+                self.base.write(write);
+            }
         }
+        self.settled = self.batches.len();
     }
 }

@@ -2,21 +2,23 @@
 //! Knows nothing of other nodes.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tallyd::model::batch::{Batch, Definition, Increment};
+use tallyd::model::batch::{Batch, Change};
 use tallyd::platform::clock::Clock;
 use tallyd::platform::disk::MemoryDisk;
 use tallyd::store::journal::StoreId;
-use tallyd::store::recover::load_read_only;
-use tallyd::store::verify::{VerifyReport, verify};
-use tallyd::store::{
-    Damage, DamageKind, Fsync, OpenError, Part, PendingCommit, Stepped, StoreOptions, WriteError,
-};
+use tallyd::store::{CommitAck, Fsync, Part, Refusal, Stepped, StoreOptions, Uncertainty, WriteError};
 
+use crate::counts::Counts;
 use crate::faults::Faults;
-use crate::model::{Contents, Fate, Fault, Forgive, Model, Write};
+use crate::inspection::check_totals;
+use crate::model::{Contents, Fate, Fault, Forgive, Model, Write, ledger};
 use crate::random::Random;
 use crate::workload;
 
@@ -38,16 +40,20 @@ enum End {
     Closed,
 }
 
+/// The outcome of a batch, which is polled now and then.
+type Pending = Pin<Box<dyn Future<Output = Result<CommitAck, WriteError>> + Send>>;
+
 pub(crate) struct Node {
-    random: Random,
-    memory: MemoryDisk,
+    pub(crate) random: Random,
+    pub(crate) memory: MemoryDisk,
     faults: Faults,
     clock: Clock,
-    store_id: StoreId,
+    pub(crate) store_id: StoreId,
     fsync: Fsync,
-    model: Model,
+    pub(crate) model: Model,
+    pub(crate) counts: Counts,
     store: Option<Stepped>,
-    pending: Vec<(usize, PendingCommit)>,
+    pending: Vec<(usize, Pending)>,
     /// Batches that a parser made and has not handed over yet.
     held: Vec<(Write, Batch)>,
     /// Batches that are durable once the snapshot that is being made is.
@@ -56,8 +62,10 @@ pub(crate) struct Node {
     actions: u64,
     disturbed_starts: u64,
     is_room_limited: bool,
+    /// Where the power goes by plan, only the process dies: what it wrote is there.
+    only_dies: bool,
     /// The end of the last life may have lost what was acknowledged and not synced.
-    may_have_lost: bool,
+    pub(crate) may_have_lost: bool,
     trace: Option<String>,
 }
 
@@ -72,6 +80,7 @@ impl Node {
             store_id: StoreId::new(random.next()),
             fsync: Fsync::Always,
             model: Model::default(),
+            counts: Counts::default(),
             store: None,
             pending: Vec::new(),
             held: Vec::new(),
@@ -80,6 +89,7 @@ impl Node {
             actions: 0,
             disturbed_starts: 0,
             is_room_limited: false,
+            only_dies: false,
             may_have_lost: false,
             trace: is_traced.then(String::new),
             random,
@@ -89,6 +99,16 @@ impl Node {
     /// What happened, line by line.
     pub(crate) fn trace(&self) -> &str {
         self.trace.as_deref().unwrap_or_default()
+    }
+
+    /// How often each thing happened.
+    pub(crate) fn counts(&self) -> Counts {
+        let mut counts = self.counts.clone();
+        counts.add(&self.faults.counts());
+        for (what, times) in self.memory.mishaps() {
+            counts.note_many(what, times);
+        }
+        counts
     }
 
     /// All files, for comparing two runs.
@@ -105,40 +125,47 @@ impl Node {
             }
             None => self.start()?,
             Some(store) if self.actions == 0 || self.memory.is_off() => {
-                let end = self.random.pick(&[End::Killed, End::PowerCut, End::PowerCut, End::Closed]);
+                let ends = [End::Killed, End::PowerCut, End::PowerCut, End::Closed];
+                let only_dies = self.memory.is_off() && self.only_dies;
+                let end = if only_dies { End::Killed } else { self.random.pick(&ends) };
                 self.end(store, end)?;
             }
             Some(store) => {
                 self.actions -= 1;
                 let store = self.store.insert(store);
-                match self.random.below(32) {
+                match self.random.below(36) {
                     0..=9 => self.submit(),
                     10..=16 => self.step(Part::Sequencer),
                     17..=21 => self.step(Part::Syncer),
-                    22..=24 => self.step(Part::Snapshotter),
-                    25 => store.request_snapshot(),
-                    26 => self.advance(),
-                    27 => self.plan_faults(),
-                    28 => self.plan_power_cut(),
-                    29 => self.limit_room(),
-                    30 => self.end_faults(),
-                    _ => self.check_live(self.store.as_ref().unwrap())?,
+                    22..=25 => self.step(Part::Snapshotter),
+                    26..=28 => store.request_snapshot(),
+                    29 => self.advance(),
+                    30 => self.plan_faults(),
+                    31 => self.plan_power_cut(),
+                    32 => self.limit_room(),
+                    33..=34 => self.end_faults(),
+                    _ => {
+                        self.counts.note("live checks");
+                        self.check_live(self.store.as_ref().unwrap())?;
+                    }
                 }
+                self.held.extend(self.faults.parsed());
                 self.note_outcomes();
             }
         }
         Ok(true)
     }
 
-    fn note(&mut self, line: impl FnOnce() -> String) {
+    pub(crate) fn note(&mut self, line: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
             let operations = self.memory.operations();
             writeln!(trace, "{operations:6} {}", line()).unwrap();
         }
     }
 
-    fn options(&self) -> StoreOptions {
+    pub(crate) fn options(&self) -> StoreOptions {
         StoreOptions {
+            limits: workload::LIMITS,
             data_dir: PathBuf::from("/var/tallyd"),
             fsync: self.fsync,
             fsync_interval: Duration::from_secs(1),
@@ -153,39 +180,53 @@ impl Node {
         let store = self.store.as_ref().unwrap();
         if self.random.one_in(16) {
             // A barrier, whose outcome says nothing of any count.
+            self.counts.note("barriers");
             drop(store.submit(Batch::default()));
             return;
         }
-        let write = workload::write(&mut self.random);
-        let batch = workload::batch(store.catalogue(), &write);
-        self.held.push((write, batch));
+        self.held.push(workload::parse(store.catalogue(), &mut self.random, &mut self.counts));
         if self.held.len() < 3 && self.random.one_in(3) {
             return;
         }
         let (mut write, mut batch) = self.held.swap_remove(self.random.index(self.held.len()));
         let (key, hour, count) = self.model.next_mark();
-        let series = store.catalogue().intern(&key).unwrap();
-        if !store.catalogue().is_durable(series) {
-            batch.definitions.push(Definition { id: series, key });
+        if workload::add(store.catalogue(), &mut batch, &key, hour, count).is_err() {
+            self.counts.note("events refused at a bound");
+            return;
         }
-        batch.increments.push(Increment { series, hour, count });
         write.adds.push((key, hour, count));
+        for change in &write.changes {
+            let is_deletion = matches!(change, Change::DeleteStory { .. });
+            self.counts.note(if is_deletion { "deletions" } else { "names given" });
+        }
+        self.counts.note("batches");
+        if write.adds.len() > 100 {
+            self.counts.note("batches of more than one sector");
+        }
         let outcome = store.submit(batch);
         let words = if self.trace.is_some() { write.to_string() } else { String::new() };
         let number = self.model.hand_over(write);
         self.note(|| format!("batch {number}: {words}: {:?}", outcome.as_ref().err()));
-        match outcome {
-            Ok(pending) => self.pending.push((number, pending)),
-            Err(_) => self.model.decide(number, Fate::Never),
+        if let Ok(pending) = outcome {
+            self.pending.push((number, Box::pin(pending.outcome())));
+        } else {
+            self.counts.note("batches refused");
+            self.model.decide(number, Fate::Never);
         }
     }
 
     fn step(&mut self, part: Part) {
         let store = self.store.as_mut().unwrap();
         let snapshots = store.status().figures().snapshots;
+        let was_failing = store.status().snapshot_failing().is_some();
         let has_acted = store.step(part);
         let is_sound = store.status().ingest_refused().is_none() && !self.memory.is_off();
         let has_snapshot = store.status().figures().snapshots > snapshots;
+        if has_snapshot {
+            self.counts.note("snapshots");
+        } else if !was_failing && store.status().snapshot_failing().is_some() {
+            self.counts.note("snapshots that failed");
+        }
         self.note(|| format!("step {part:?}: {has_acted}, sound {is_sound}, snapshot {has_snapshot}"));
         if !has_acted {
             return;
@@ -214,7 +255,13 @@ impl Node {
 
     fn plan_power_cut(&mut self) {
         let operations = self.random.below(40);
-        self.note(|| format!("the power goes after {operations} operations"));
+        self.turn_off_after(operations);
+    }
+
+    fn turn_off_after(&mut self, operations: u64) {
+        self.only_dies = self.random.one_in(2);
+        let only_dies = self.only_dies;
+        self.note(|| format!("the power goes after {operations} operations, the process alone: {only_dies}"));
         self.memory.turn_off_after(operations);
     }
 
@@ -222,6 +269,7 @@ impl Node {
         let room = self.memory.used() + self.random.below(3_000);
         self.note(|| format!("the disk has room for {room} bytes"));
         self.memory.limit_room(Some(room));
+        self.counts.note("full disks");
         self.is_room_limited = true;
     }
 
@@ -236,16 +284,22 @@ impl Node {
 
     fn note_outcomes(&mut self) {
         let mut waiting = std::mem::take(&mut self.pending);
+        let mut context = Context::from_waker(Waker::noop());
         waiting.retain_mut(|(batch, pending)| {
-            let Some(outcome) = pending.try_outcome() else { return true };
+            let Poll::Ready(outcome) = pending.as_mut().poll(&mut context) else { return true };
             self.note(|| format!("batch {batch}: {outcome:?}"));
-            let fate = match outcome {
-                Ok(_) if self.fsync == Fsync::Always => Fate::Durable,
-                Ok(_) => Fate::Acknowledged,
-                Err(WriteError::Refused(_)) => Fate::Never,
-                Err(WriteError::Unknown(_)) => Fate::Unknown,
+            let (fate, what) = match outcome {
+                Ok(_) if self.fsync == Fsync::Always => (Fate::Durable, "batches acknowledged"),
+                Ok(_) => (Fate::Acknowledged, "batches acknowledged"),
+                Err(WriteError::Refused(Refusal::AppendRefused(why))) if why.contains("its place") => {
+                    (Fate::Never, "batches refused for an evicted story")
+                }
+                Err(WriteError::Refused(_)) => (Fate::Never, "batches refused"),
+                Err(WriteError::Unknown(Uncertainty::Late)) => (Fate::Late, "batches unknown: late"),
+                Err(WriteError::Unknown(_)) => (Fate::Unknown, "batches unknown: poisoned"),
             };
             self.model.decide(*batch, fate);
+            self.counts.note(what);
             false
         });
         self.pending = waiting;
@@ -264,7 +318,9 @@ impl Node {
         let is_sound = store.status().ingest_refused().is_none();
         self.note(|| format!("the life ends: {end:?}, power off: {is_off}, sound: {is_sound}"));
         self.may_have_lost |= is_off || !is_sound || end == End::PowerCut;
+        self.faults.parse_beside(None);
         if end == End::Closed && !is_off {
+            self.counts.note("closes");
             let hits = self.faults.hits();
             let outcome = store.close();
             self.note(|| format!("closed: {outcome:?}"));
@@ -272,6 +328,7 @@ impl Node {
             match outcome {
                 Ok(()) => self.model.make_durable(self.model.len()),
                 Err(_) if self.faults.hits() > hits || self.memory.is_off() || self.is_room_limited => {
+                    self.counts.note("closes that failed");
                     self.may_have_lost = true;
                 }
                 Err(_) if !is_sound => {}
@@ -283,9 +340,14 @@ impl Node {
                 self.note_outcomes();
             }
             drop(store);
+            if end == End::Killed && !is_off {
+                self.counts.note("kills");
+            }
         }
+        self.counts.note_many("batches without an outcome", self.pending.len() as u64);
         self.pending.clear();
         self.held.clear();
+        drop(self.faults.parsed());
         self.in_snapshot = 0;
         self.lives -= 1;
         self.power_cycle(end == End::PowerCut);
@@ -297,9 +359,15 @@ impl Node {
 
     /// The disk as the next process finds it.
     fn power_cycle(&mut self, is_cut: bool) {
+        let is_dead = self.memory.is_off() && self.only_dies;
+        if is_dead {
+            self.counts.note("deaths within an operation");
+            self.memory.turn_on();
+        }
         if is_cut || self.memory.is_off() {
             self.may_have_lost = true;
             self.memory.cut_power();
+            self.counts.note("power cuts");
             self.note(|| "the power is back".to_owned());
         } else {
             self.memory.kill();
@@ -314,8 +382,7 @@ impl Node {
         if self.disturbed_starts < DISTURBED_STARTS_MAX {
             if self.random.one_in(4) {
                 let operations = self.random.below(START_OPERATIONS);
-                self.note(|| format!("the power goes after {operations} operations of the start"));
-                self.memory.turn_off_after(operations);
+                self.turn_off_after(operations);
             } else if self.random.one_in(8) {
                 self.plan_faults();
             }
@@ -331,6 +398,8 @@ impl Node {
             Ok((store, recovery)) => {
                 let fsync = self.fsync;
                 self.note(|| format!("open, {fsync:?}: {recovery:?}"));
+                self.counts.note("starts");
+                self.counts.note_many("torn tails cut", u64::from(recovery.torn_bytes > 0));
                 let contents = Contents::of(store.catalogue(), store.counters())?;
                 let counted = self.model.check(&contents, (Forgive::Nothing, self.may_have_lost))?;
                 if let Some((report, Some(before))) = inspected {
@@ -342,6 +411,9 @@ impl Node {
                 self.model.settle(&counted);
                 self.may_have_lost = false;
                 self.disturbed_starts = 0;
+                // So that it has a place before others take all.
+                store.catalogue().intern(&ledger()).map_err(|error| error.to_string())?;
+                self.faults.parse_beside(Some(Arc::clone(store.catalogue())));
                 self.store = Some(store);
                 self.actions = if self.random.one_in(6) { 0 } else { 10 + self.random.below(60) };
                 Ok(())
@@ -353,78 +425,15 @@ impl Node {
                     return Err(format!("a start is refused without damage: {error}"));
                 }
                 self.disturbed_starts += 1;
+                self.counts.note(if self.memory.is_off() {
+                    "starts that ended with the power or the process"
+                } else {
+                    "starts refused for a fault of the disk"
+                });
                 let is_cut = self.random.one_in(2);
                 self.power_cycle(is_cut);
                 Ok(())
             }
-        }
-    }
-
-    /// `verify` and `export`, which must find all sound and change nothing. Before the first start there is nothing.
-    fn inspect(&mut self) -> Result<(VerifyReport, Option<Contents>), Fault> {
-        let image = self.memory.fork();
-        image.turn_on();
-        image.make_read_only();
-        let options = self.options();
-        let report = match verify(&image.disk(), &options.data_dir, &mut || ()) {
-            Ok(report) => report,
-            Err(OpenError::Damaged(Damage { kind: DamageKind::Missing, .. })) if self.model.len() == 0 => {
-                return Ok((VerifyReport::default(), None));
-            }
-            Err(error) => return Err(format!("verify: {error}")),
-        };
-        self.note(|| format!("verified: {report}"));
-        if !report.is_sound() {
-            return Err(format!("verify finds damage that nobody did: {report}"));
-        }
-        let loaded = load_read_only(&image.disk(), &options.data_dir, &mut || ())
-            .map_err(|error| format!("export: {error}"))?;
-        let contents = Contents::of(&loaded.catalogue, &loaded.counters)?;
-        check_totals(&report, &contents)?;
-        Ok((report, Some(contents)))
-    }
-
-    /// Inverts a bit of a file at rest, in a copy: a start there is refused with the file's name, or counts right.
-    fn invert_a_bit(&mut self) -> Result<(), Fault> {
-        let image = self.memory.fork();
-        image.turn_on();
-        let files = image.files();
-        let files: Vec<_> = files.iter().filter(|(path, bytes)| is_checked(path) && *bytes > 0).collect();
-        // Before the first manifest there is no data directory.
-        let is_manifest = |path: &Path| path.file_stem().is_some_and(|name| name == "manifest");
-        let manifests = files.iter().filter(|(path, _)| is_manifest(path)).count();
-        if manifests == 0 {
-            return Ok(());
-        }
-        let (path, bytes) = files[self.random.index(files.len())];
-        let bit = self.random.below(bytes * 8);
-        assert!(image.flip_bit(path, bit), "the file has the bit");
-        let place = format!("{}, bit {} of byte {}", path.display(), bit % 8, bit / 8);
-        self.note(|| format!("a copy with a bit inverted: {place}"));
-        let is_journal = path.extension().is_some_and(|extension| extension == "journal");
-        let forgive = if is_journal { Forgive::LastRecord } else { Forgive::Nothing };
-        let data_dir = self.options().data_dir;
-        let report =
-            verify(&image.disk(), &data_dir, &mut || ()).map_err(|error| format!("{place}: {error}"))?;
-        match Stepped::open(&image.disk(), &self.options(), self.store_id, &mut || ()) {
-            Ok((store, _)) => {
-                let contents = Contents::of(store.catalogue(), store.counters())?;
-                self.model
-                    .check(&contents, (forgive, self.may_have_lost))
-                    .map(drop)
-                    .map_err(|fault| format!("{place}: {fault}"))
-            }
-            // The snapshot before and the journal since then are enough.
-            Err(error) if is_manifest(path) && manifests > 1 => Err(format!("{place}: no start: {error}")),
-            Err(error) if report.is_sound() => {
-                Err(format!("{place}: verify is content, a start says {error}"))
-            }
-            Err(OpenError::Damaged(error)) if error.kind != DamageKind::Newer => {
-                let name = path.file_name().unwrap().to_string_lossy();
-                let is_named = report.faults.iter().any(|fault| fault.damage.file == *path);
-                if is_named { Ok(()) } else { Err(format!("{place}: {name} is not named: {report} {error}")) }
-            }
-            Err(error) => Err(format!("{place}: {error}")),
         }
     }
 
@@ -447,21 +456,4 @@ impl Node {
         }
         Ok(())
     }
-}
-
-fn is_checked(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name != "reserve" && name != "LOCK")
-        && path.extension().is_some_and(|it| it != "tmp")
-}
-
-/// What `verify` adds up is what is counted.
-fn check_totals(report: &VerifyReport, contents: &Contents) -> Result<(), Fault> {
-    use tallyd::model::event::Metric;
-    let totals = &report.totals;
-    let found = [totals.conversations, totals.paid_conversations, totals.messages, totals.stories];
-    let stories = contents.stories.len() as u64;
-    let sums =
-        [Metric::Conversations, Metric::PaidConversations, Metric::Messages].map(|it| contents.sum(it));
-    let due = [sums[0], sums[1], sums[2], stories];
-    if found == due { Ok(()) } else { Err(format!("verify adds up {found:?}, the counts are {due:?}")) }
 }

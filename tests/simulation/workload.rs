@@ -2,13 +2,17 @@
 
 use tallyd::model::batch::{Batch, Change, Definition, Increment};
 use tallyd::model::calendar::Hour;
-use tallyd::model::catalogue::Catalogue;
+use tallyd::model::catalogue::{Catalogue, CatalogueFull, CatalogueLimits};
 use tallyd::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
 
+use crate::counts::Counts;
 use crate::model::Write;
 use crate::random::Random;
 
-const STORIES: u64 = 4;
+/// Fewer stories than the batches are about, so that some are refused, and evicted once others were deleted. One is the
+/// story of the marks.
+pub(crate) const LIMITS: CatalogueLimits = CatalogueLimits { stories: 5, series: 4096, nodes_per_story: 10 };
+const STORIES: u64 = 6;
 const NODES: u64 = 3;
 /// Two hours of one month, and one of each of two others.
 const HOURS: [u32; 4] = [420_000, 420_001, 421_000, 425_000];
@@ -37,8 +41,7 @@ fn name(random: &mut Random) -> Option<Box<str>> {
     (!random.one_in(3)).then(|| format!("name {}", random.below(50)).into())
 }
 
-/// A batch without its mark.
-pub(crate) fn write(random: &mut Random) -> Write {
+fn write(random: &mut Random) -> Write {
     let mut write = Write::default();
     match random.below(8) {
         0 => {
@@ -72,17 +75,33 @@ pub(crate) fn write(random: &mut Random) -> Write {
     write
 }
 
-/// The batch as a parser makes it: with the definitions that it has not seen durable.
-pub(crate) fn batch(catalogue: &Catalogue, write: &Write) -> Batch {
-    let mut batch =
-        Batch { deletions: catalogue.deletions(), changes: write.changes.clone(), ..Batch::default() };
-    for (key, hour, count) in &write.adds {
-        let id = catalogue.intern(key).expect("the limits are far away");
-        let is_defined = batch.definitions.iter().any(|definition| definition.id == id);
-        if !catalogue.is_durable(id) && !is_defined {
-            batch.definitions.push(Definition { id, key: *key });
-        }
-        batch.increments.push(Increment { series: id, hour: *hour, count: *count });
+/// A batch as a parser makes it, without its mark: with the definitions that it has not seen durable. What the
+/// catalogue's bounds refuse is left out of both.
+pub(crate) fn parse(catalogue: &Catalogue, random: &mut Random, counts: &mut Counts) -> (Write, Batch) {
+    let mut write = write(random);
+    let mut batch = Batch { deletions: catalogue.deletions(), ..Batch::default() };
+    let wanted = write.changes.len() + write.adds.len();
+    write.changes.retain(|change| catalogue.admit(change).is_ok());
+    write.adds.retain(|(key, hour, count)| add(catalogue, &mut batch, key, *hour, *count).is_ok());
+    batch.changes.clone_from(&write.changes);
+    let refused = wanted - write.changes.len() - write.adds.len();
+    counts.note_many("events refused at a bound", refused as u64);
+    (write, batch)
+}
+
+/// Adds to a cell, as a parser does it.
+pub(crate) fn add(
+    catalogue: &Catalogue,
+    batch: &mut Batch,
+    key: &SeriesKey,
+    hour: Hour,
+    count: u32,
+) -> Result<(), CatalogueFull> {
+    let series = catalogue.intern(key)?;
+    let is_defined = batch.definitions.iter().any(|definition| definition.id == series);
+    if !catalogue.is_durable(series) && !is_defined {
+        batch.definitions.push(Definition { id: series, key: *key });
     }
-    batch
+    batch.increments.push(Increment { series, hour, count });
+    Ok(())
 }

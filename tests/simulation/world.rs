@@ -1,5 +1,6 @@
 //! Several nodes in one run from one seed, each on a disk of its own, acting in an order by chance.
 
+use crate::counts::Counts;
 use crate::model::Fault;
 use crate::node::Node;
 use crate::random::Random;
@@ -18,6 +19,13 @@ impl World {
 
     pub(crate) fn nodes(&self) -> &[Node] {
         &self.nodes
+    }
+
+    /// How often each thing happened, to all nodes together.
+    pub(crate) fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        self.nodes.iter().for_each(|node| counts.add(&node.counts()));
+        counts
     }
 
     /// Runs until every node has lived its lives.

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::{Exit, input, output};
+use crate::model::catalogue::CatalogueLimits;
 use crate::platform::disk::Disk;
 use crate::store::recover::{Contents, load_read_only};
 use line::Format;
@@ -38,7 +39,8 @@ pub(crate) struct Args {
 /// Reads the directory and writes the events. Blocks.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let spinner = output::spinner("reading");
-    let loaded = load_read_only(&Disk::new(), &args.data_dir, &mut || spinner.tick());
+    let loaded =
+        load_read_only(&Disk::new(), &args.data_dir, CatalogueLimits::default(), &mut || spinner.tick());
     spinner.finish_and_clear();
     let contents = loaded?;
     let format = if args.format == "ndjson" { Format::Json } else { Format::Line };

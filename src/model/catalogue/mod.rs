@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use foldhash::fast::RandomState;
 
-use crate::limits::{NODES_PER_STORY_MAX, SERIES_MAX, STORIES_MAX, TOTALS};
+use crate::limits::{NODES_MAX, NODES_PER_STORY_MAX, SERIES_MAX, STORIES_MAX, TOTALS};
 use crate::model::batch::{Batch, Change, Definition, SeriesId};
 use crate::model::event::{Metric, Node, SeriesKey, Source, StoryId};
 use crate::model::table::Table;
@@ -85,6 +85,16 @@ impl Default for CatalogueLimits {
 impl CatalogueLimits {
     /// For what has been journalled: only the size of the tables bounds it.
     const UNBOUNDED: Self = Self { stories: usize::MAX, series: usize::MAX, nodes_per_story: usize::MAX };
+
+    /// Rows that there are for stories: recovery may bring more than may be added now.
+    fn story_rows(self) -> usize {
+        self.stories * 2
+    }
+
+    /// Rows that there are for nodes.
+    fn node_rows(self) -> usize {
+        self.stories.saturating_mul(self.nodes_per_story).min(NODES_MAX)
+    }
 }
 
 /// A new story, interaction or series was refused because a bound is reached. What is there already goes on.
@@ -134,10 +144,9 @@ impl Catalogue {
         };
         Self {
             limits,
-            index: Arc::new(Index::new()),
-            // Recovery may bring more than the bounds that are in force now.
-            stories: Table::new(most.stories * 2),
-            places: Table::new(TOTALS + most.series),
+            index: Arc::new(Index::new(limits)),
+            stories: Table::new(limits.story_rows()),
+            places: Table::new(TOTALS + limits.series),
             interning: Mutex::default(),
             stories_end: AtomicU32::new(0),
             nodes_end: AtomicU32::new(0),
@@ -380,8 +389,8 @@ impl Catalogue {
         let usize_of = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         let stories = usize_of(self.story_numbers_end());
         let nodes = usize_of(self.nodes_end.load(Ordering::Relaxed));
-        let tables = Table::<RwLock<Option<Arc<Story>>>>::chunk_bytes(stories)
-            + Table::<AtomicU64>::chunk_bytes(usize_of(self.next_id.load(Ordering::Relaxed)));
+        let series = usize_of(self.next_id.load(Ordering::Relaxed));
+        let tables = self.stories.chunk_bytes(stories) + self.places.chunk_bytes(series);
         let bytes =
             self.index.memory_bytes(stories, nodes) + tables + stories * STORY_BYTES + nodes * NODE_BYTES;
         u64::try_from(bytes)

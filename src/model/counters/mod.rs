@@ -23,7 +23,7 @@ use crate::model::calendar::{Hour, HourRange};
 use crate::model::catalogue::total_series;
 use crate::model::cells::Cell;
 use crate::model::event::{SeriesKey, Source};
-use crate::model::table::{CHUNK_ENTRIES, Table};
+use crate::model::table::Table;
 pub use load::CheckedFrames;
 use series::{RollUpTarget, SeriesEntry, Work};
 pub use total::{HourlyCounts, Total};
@@ -71,8 +71,13 @@ pub struct CountersStats {
 impl Counters {
     /// Empty counters (the 24 reserved totals defined) and their writer.
     pub fn new() -> (Arc<Self>, Writer) {
+        Self::with_room(SERIES_MAX)
+    }
+
+    /// The same, for at most so many series beside the totals.
+    pub fn with_room(series: usize) -> (Arc<Self>, Writer) {
         let counters = Arc::new(Self {
-            entries: Table::new(TOTALS + SERIES_MAX),
+            entries: Table::new(TOTALS + series.min(SERIES_MAX)),
             totals: std::array::from_fn(|_| Total::new()),
             series: AtomicU64::new(SERIES_RESERVED),
             cells: AtomicU64::new(0),
@@ -80,7 +85,8 @@ impl Counters {
             undefined: AtomicU64::new(0),
         });
         let mut writer = Writer { counters: Arc::clone(&counters), work: Work::default(), entries_made: 0 };
-        writer.work.bytes_grown += FIXED_BYTES;
+        let fixed = size_of::<Self>() + writer.counters.entries.directory_bytes();
+        writer.work.bytes_grown += i64::try_from(fixed).unwrap_or(i64::MAX);
         writer.entry(0);
         writer.publish();
         (counters, writer)
@@ -236,10 +242,10 @@ impl Writer {
     /// The entry at an index, its chunk made where need be.
     fn entry(&mut self, index: usize) -> Option<&SeriesEntry> {
         let entry = self.counters.entries.ensure(index)?;
-        let chunk = index / CHUNK_ENTRIES;
-        if chunk * CHUNK_ENTRIES >= self.entries_made {
-            self.entries_made = (chunk + 1) * CHUNK_ENTRIES;
-            self.work.bytes_grown += CHUNK_BYTES;
+        if index >= self.entries_made {
+            let chunk = self.counters.entries.chunk_entries();
+            self.entries_made = (index + 1).next_multiple_of(chunk);
+            self.work.bytes_grown += i64::try_from(chunk * size_of::<SeriesEntry>()).unwrap_or(i64::MAX);
         }
         Some(entry)
     }
@@ -328,14 +334,6 @@ impl PendingTotals {
     }
 }
 
-/// Memory of a chunk of entries.
-#[expect(clippy::as_conversions, clippy::cast_possible_wrap, reason = "a mebibyte; try_from is not const")]
-const CHUNK_BYTES: i64 = (CHUNK_ENTRIES * size_of::<SeriesEntry>()) as i64;
-
-/// Memory of empty counters: the totals, and the directory of the entries.
-#[expect(clippy::as_conversions, clippy::cast_possible_wrap, reason = "about 100 kB; try_from is not const")]
-const FIXED_BYTES: i64 =
-    (size_of::<Counters>() + Table::<SeriesEntry>::directory_bytes(TOTALS + SERIES_MAX)) as i64;
 #[expect(clippy::as_conversions, reason = "try_from is not const")]
 const SERIES_RESERVED: u64 = TOTALS as u64;
 

@@ -10,6 +10,7 @@ use super::super::verify;
 use super::gather::Gather;
 use crate::model::batch::{Increment, SeriesId};
 use crate::model::calendar::Hour;
+use crate::model::catalogue::CatalogueLimits;
 use crate::model::event::Metric;
 use crate::platform::disk::{Disk, DiskFault, Operation};
 
@@ -84,13 +85,15 @@ fn fold_stopped_after(base: &Path, model: &State, let_through: i64, short_bytes:
         return is_complete;
     }
     drop(house);
-    let report = verify::verify(&Disk::new(), scratch.path(), &mut || {}).expect("it can be verified");
+    let report = verify::verify(&Disk::new(), scratch.path(), CatalogueLimits::default(), &mut || {})
+        .expect("it can be verified");
     assert!(report.is_sound(), "stopped after {let_through}, {short_bytes}: {report}");
     let mut again = open(scratch.path(), &model);
     assert_eq!(again.recovered.report.warnings, Vec::<String>::new(), "stopped after {let_through}");
     again.write(&messages(5, HOUR, 9));
     again.snapshot();
-    let report = verify::verify(&Disk::new(), scratch.path(), &mut || {}).expect("it can be verified");
+    let report = verify::verify(&Disk::new(), scratch.path(), CatalogueLimits::default(), &mut || {})
+        .expect("it can be verified");
     assert!(report.is_sound() && report.unlisted_files == 0, "stopped after {let_through}: {report}");
     drop(open(scratch.path(), &again.model));
     is_complete

@@ -27,7 +27,7 @@ use super::fold::Folder;
 use super::layout::JOURNAL_FOLDER;
 use super::load::{self, Loaded};
 use super::{OpenError, Recovery};
-use crate::model::catalogue::Catalogue;
+use crate::model::catalogue::{Catalogue, CatalogueLimits};
 use crate::model::counters::{self, Counters};
 use crate::platform::disk::{Disk, Lock};
 use crate::store::journal::{self, SegmentReader, Sequence, StoreId, TornTail};
@@ -61,7 +61,7 @@ pub struct Recovered {
 pub fn recover(
     disk: &Disk,
     data_dir: &Path,
-    new_store_id: StoreId,
+    (new_store_id, limits): (StoreId, CatalogueLimits),
     progress: &mut dyn FnMut(),
 ) -> Result<Recovered, OpenError> {
     let found = match find(disk, data_dir)? {
@@ -70,7 +70,7 @@ pub fn recover(
     };
     // The process that made these names may have died before they were durable.
     disk.sync_directory(&data_dir.join(layout::SNAPSHOT_FOLDER))?;
-    let (mut chosen, torn) = open(disk, data_dir, (&found, Mode::Repair), progress)?;
+    let (mut chosen, torn) = open(disk, data_dir, (&found, limits, Mode::Repair), progress)?;
     let store_id = chosen.manifest.store_id;
     if let Some(torn) = &torn {
         chosen.warnings.push(format!(
@@ -112,10 +112,11 @@ pub struct Contents {
 pub fn load_read_only(
     disk: &Disk,
     data_dir: &Path,
+    limits: CatalogueLimits,
     progress: &mut dyn FnMut(),
 ) -> Result<Contents, OpenError> {
     let (_held, found) = find_for_reading(disk, data_dir)?;
-    let (Chosen { loaded, .. }, _) = open(disk, data_dir, (&found, Mode::ReadOnly), progress)?;
+    let (Chosen { loaded, .. }, _) = open(disk, data_dir, (&found, limits, Mode::ReadOnly), progress)?;
     Ok(Contents { catalogue: loaded.catalogue, counters: loaded.counters })
 }
 
@@ -132,10 +133,10 @@ enum Mode {
 fn open(
     disk: &Disk,
     data_dir: &Path,
-    (found, mode): (&Snapshots, Mode),
+    (found, limits, mode): (&Snapshots, CatalogueLimits, Mode),
     progress: &mut dyn FnMut(),
 ) -> Result<(Chosen, Option<TornTail>), OpenError> {
-    let mut chosen = choose(disk, data_dir, found, progress)?;
+    let mut chosen = choose(disk, data_dir, (found, limits), progress)?;
     let Chosen { manifest, loaded, .. } = &mut chosen;
     let torn = match mode {
         Mode::Repair => repair(disk, data_dir, manifest.store_id),
@@ -238,7 +239,7 @@ pub(crate) struct Chosen {
 pub(crate) fn choose(
     disk: &Disk,
     data_dir: &Path,
-    found: &Snapshots,
+    (found, limits): (&Snapshots, CatalogueLimits),
     progress: &mut dyn FnMut(),
 ) -> Result<Chosen, FileError> {
     let folder = data_dir.join(layout::SNAPSHOT_FOLDER);
@@ -246,7 +247,7 @@ pub(crate) fn choose(
     let mut passed_over: Option<Damage> = None;
     for generation in &found.manifests {
         let outcome = Manifest::read(disk, &folder, *generation).and_then(|manifest| {
-            let loaded = load::load(disk, data_dir, &manifest, progress)?;
+            let loaded = load::load(disk, data_dir, (&manifest, limits), progress)?;
             Ok((manifest, loaded))
         });
         match outcome {

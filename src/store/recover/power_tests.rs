@@ -5,6 +5,7 @@ use std::path::Path;
 use super::super::verify;
 use super::recover;
 use super::testing::{House, State, messages};
+use crate::model::catalogue::CatalogueLimits;
 use crate::platform::disk::{Disk, DiskFault, MemoryDisk, Operation};
 use crate::store::journal::StoreId;
 
@@ -16,12 +17,14 @@ fn dir() -> &'static Path {
 }
 
 fn start(disk: &Disk) -> State {
-    let recovered = recover(disk, dir(), StoreId::new(1), &mut || {}).expect("nothing is damaged");
+    let recovered = recover(disk, dir(), (StoreId::new(1), CatalogueLimits::default()), &mut || {})
+        .expect("nothing is damaged");
     State::of(&recovered.catalogue, &recovered.counters)
 }
 
 fn verified(disk: &Disk) {
-    let report = verify::verify(disk, dir(), &mut || {}).expect("it can be verified");
+    let report =
+        verify::verify(disk, dir(), CatalogueLimits::default(), &mut || {}).expect("it can be verified");
     assert!(report.is_sound(), "{report}");
 }
 
@@ -53,7 +56,8 @@ fn manifest_whose_name_was_not_synced_is_made_durable_by_the_next_start() {
             let is_last = operation == Operation::SyncDirectory && path.ends_with("snapshot");
             is_last.then_some(DiskFault::Fail(rustix::io::Errno::IO))
         });
-        recover(&dying, dir(), StoreId::new(1), &mut || {}).expect_err("the manifest's name is not synced");
+        recover(&dying, dir(), (StoreId::new(1), CatalogueLimits::default()), &mut || {})
+            .expect_err("the manifest's name is not synced");
         let mut house = House::open(&memory.disk(), dir(), State::default()).expect("it opens");
         house.write(&messages(1, HOUR, 5));
         house.seal();

@@ -10,7 +10,7 @@ use super::super::{OpenError, load};
 use super::{Recovered, recover};
 use crate::model::batch::{Batch, Change, Definition, Increment};
 use crate::model::calendar::{Hour, HourRange};
-use crate::model::catalogue::{Catalogue, total_series};
+use crate::model::catalogue::{Catalogue, CatalogueLimits, total_series};
 use crate::model::counters::Counters;
 use crate::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
 use crate::platform::disk::Disk;
@@ -76,7 +76,7 @@ pub(crate) struct House {
 impl House {
     /// Opens the directory; the model is what is expected to be in it.
     pub(crate) fn open(disk: &Disk, data_dir: &Path, model: State) -> Result<Self, OpenError> {
-        let recovered = recover(disk, data_dir, StoreId::new(1), &mut || {})?;
+        let recovered = recover(disk, data_dir, (StoreId::new(1), CatalogueLimits::default()), &mut || {})?;
         let journal = journal::Writer::create(
             disk,
             &data_dir.join(JOURNAL_FOLDER),

@@ -11,6 +11,7 @@ use super::recover;
 use super::testing::{House, State, Write, copy, delete, key, messages, node, story};
 use crate::model::batch::Change;
 use crate::model::calendar::Hour;
+use crate::model::catalogue::CatalogueLimits;
 use crate::model::event::{Metric, Node, SeriesKey, Source};
 use crate::platform::disk::Disk;
 
@@ -23,12 +24,14 @@ fn open(dir: &Path, model: &State) -> House {
 
 /// What a restart would load, without one.
 fn assert_restart(dir: &Path, model: &State) {
-    let recovered = recover(&Disk::new(), dir, StoreId::new(1), &mut || {}).expect("it opens");
+    let recovered = recover(&Disk::new(), dir, (StoreId::new(1), CatalogueLimits::default()), &mut || {})
+        .expect("it opens");
     assert_eq!(State::of(&recovered.catalogue, &recovered.counters), *model);
 }
 
 fn assert_sound(dir: &Path) {
-    let report = verify::verify(&Disk::new(), dir, &mut || {}).expect("it can be verified");
+    let report = verify::verify(&Disk::new(), dir, CatalogueLimits::default(), &mut || {})
+        .expect("it can be verified");
     assert!(report.is_sound() && report.restart_snapshot.is_some(), "{report}");
 }
 
@@ -58,9 +61,11 @@ fn snapshot_files(dir: &Path) -> Vec<PathBuf> {
 fn recover_makes_a_new_directory_that_opens_again() {
     let scratch = tempfile::tempdir().expect("there is room");
     let dir = scratch.path().join("a/b");
-    let first = recover(&Disk::new(), &dir, StoreId::new(1), &mut || {}).expect("it opens");
+    let first = recover(&Disk::new(), &dir, (StoreId::new(1), CatalogueLimits::default()), &mut || {})
+        .expect("it opens");
     assert_eq!(first.next_sequence.get(), 1);
-    let again = recover(&Disk::new(), &dir, StoreId::new(1), &mut || {}).expect("it opens");
+    let again = recover(&Disk::new(), &dir, (StoreId::new(1), CatalogueLimits::default()), &mut || {})
+        .expect("it opens");
     assert_eq!((again.store_id, again.next_sequence), (first.store_id, first.next_sequence));
     let mode =
         std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&dir).expect("it is there").permissions());
@@ -76,7 +81,9 @@ fn recover_gives_what_was_written_with_and_without_snapshots() {
     let mut house = open(scratch.path(), &model);
     house.snapshot();
     let model = house.model;
-    let recovered = recover(&Disk::new(), scratch.path(), StoreId::new(1), &mut || {}).expect("it opens");
+    let recovered =
+        recover(&Disk::new(), scratch.path(), (StoreId::new(1), CatalogueLimits::default()), &mut || {})
+            .expect("it opens");
     assert_eq!(recovered.report.journal_records, 0);
     assert_eq!(recovered.report.warnings, Vec::<String>::new());
     drop(open(scratch.path(), &model));
@@ -96,7 +103,12 @@ fn recover_with_a_flipped_bit_falls_back_or_refuses() {
             let mut flipped = sound.clone();
             flipped[byte] ^= 1 << (bit % 8);
             fs::write(&file, &flipped).expect("it can be written");
-            match recover(&Disk::new(), scratch.path(), StoreId::new(1), &mut || {}) {
+            match recover(
+                &Disk::new(),
+                scratch.path(),
+                (StoreId::new(1), CatalogueLimits::default()),
+                &mut || {},
+            ) {
                 Ok(recovered) => {
                     let state = State::of(&recovered.catalogue, &recovered.counters);
                     assert_eq!(state, model, "bit {bit} of {}", file.display());
@@ -129,16 +141,22 @@ fn recover_with_a_missing_or_cut_snapshot_file_falls_back_or_refuses() {
             let mut cut = sound.clone();
             cut.resize(kept, 0);
             fs::write(&file, &cut).expect("it can be written");
-            if let Ok(recovered) = recover(&Disk::new(), scratch.path(), StoreId::new(1), &mut || {}) {
+            if let Ok(recovered) = recover(
+                &Disk::new(),
+                scratch.path(),
+                (StoreId::new(1), CatalogueLimits::default()),
+                &mut || {},
+            ) {
                 let state = State::of(&recovered.catalogue, &recovered.counters);
                 assert_eq!(state, model, "{} cut to {kept}", file.display());
             }
-            let report =
-                verify::verify(&Disk::new(), scratch.path(), &mut || {}).expect("it can be verified");
+            let report = verify::verify(&Disk::new(), scratch.path(), CatalogueLimits::default(), &mut || {})
+                .expect("it can be verified");
             assert!(!report.is_sound(), "{} cut to {kept}: {report}", file.display());
         }
         fs::remove_file(&file).expect("it can be removed");
-        match recover(&Disk::new(), scratch.path(), StoreId::new(1), &mut || {}) {
+        match recover(&Disk::new(), scratch.path(), (StoreId::new(1), CatalogueLimits::default()), &mut || {})
+        {
             Ok(recovered) => {
                 let state = State::of(&recovered.catalogue, &recovered.counters);
                 assert_eq!(state, model, "without {}", file.display());
@@ -159,7 +177,8 @@ fn recover_refuses_when_no_manifest_is_left() {
             fs::remove_file(file).expect("it can be removed");
         }
     }
-    let refused = recover(&Disk::new(), scratch.path(), StoreId::new(1), &mut || {});
+    let refused =
+        recover(&Disk::new(), scratch.path(), (StoreId::new(1), CatalogueLimits::default()), &mut || {});
     let missing = matches!(&refused, Err(OpenError::Damaged(it)) if it.kind == DamageKind::Missing);
     assert!(missing, "{refused:?}");
 }
@@ -175,7 +194,9 @@ fn recover_refuses_a_newer_snapshot_and_changes_nothing() {
         let crc = crc32fast::hash(&newer[..32]).to_le_bytes();
         newer[32..36].copy_from_slice(&crc);
         fs::write(&file, &newer).expect("it can be written");
-        if let Err(error) = recover(&Disk::new(), scratch.path(), StoreId::new(1), &mut || {}) {
+        if let Err(error) =
+            recover(&Disk::new(), scratch.path(), (StoreId::new(1), CatalogueLimits::default()), &mut || {})
+        {
             assert!(matches!(&error, OpenError::Damaged(it) if it.kind == DamageKind::Newer), "{error}");
             assert!(error.to_string().contains("format 3"), "{error}");
         }
@@ -195,7 +216,9 @@ fn fold_after_falling_back_makes_the_directory_sound_again() {
     house.snapshot();
     assert!(!newest.exists());
     assert_sound(scratch.path());
-    let recovered = recover(&Disk::new(), scratch.path(), StoreId::new(1), &mut || {}).expect("it opens");
+    let recovered =
+        recover(&Disk::new(), scratch.path(), (StoreId::new(1), CatalogueLimits::default()), &mut || {})
+            .expect("it opens");
     assert_eq!(recovered.report.warnings, Vec::<String>::new());
     drop(open(scratch.path(), &model));
 }
@@ -217,10 +240,15 @@ fn recover_refuses_a_lost_segment_unless_the_snapshot_has_it() {
     segments.sort_by_key(fs::DirEntry::path);
     // The older one only serves to fall back.
     fs::remove_file(segments[0].path()).expect("it can be removed");
-    let recovered = recover(&Disk::new(), damaged.path(), StoreId::new(1), &mut || {}).expect("it opens");
+    let recovered =
+        recover(&Disk::new(), damaged.path(), (StoreId::new(1), CatalogueLimits::default()), &mut || {})
+            .expect("it opens");
     assert_eq!(State::of(&recovered.catalogue, &recovered.counters), model);
     fs::remove_file(segments[segments.len() - 1].path()).expect("it can be removed");
-    assert!(recover(&Disk::new(), damaged.path(), StoreId::new(1), &mut || {}).is_err());
+    assert!(
+        recover(&Disk::new(), damaged.path(), (StoreId::new(1), CatalogueLimits::default()), &mut || {})
+            .is_err()
+    );
 }
 
 #[test]
@@ -258,7 +286,8 @@ fn recover_refuses_a_section_that_it_does_not_know() {
     let crc = crc32fast::hash(&[&content[block..block + 4], &content[block + 8..]].concat());
     content[block + 4..block + 8].copy_from_slice(&crc.to_le_bytes());
     fs::write(&newest, &content).expect("it can be written");
-    let refused = recover(&Disk::new(), scratch.path(), StoreId::new(1), &mut || {});
+    let refused =
+        recover(&Disk::new(), scratch.path(), (StoreId::new(1), CatalogueLimits::default()), &mut || {});
     let Err(OpenError::Damaged(Damage { kind: DamageKind::Newer, file, what, .. })) = refused else {
         panic!()
     };

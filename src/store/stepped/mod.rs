@@ -7,6 +7,7 @@
 //! use tallyd::store::{Fsync, Part, Stepped, StoreOptions, journal::StoreId};
 //! # let folder = tempfile::tempdir()?;
 //! let options = StoreOptions {
+//!     limits: tallyd::model::catalogue::CatalogueLimits::default(),
 //!     data_dir: folder.path().to_owned(),
 //!     fsync: Fsync::Always,
 //!     fsync_interval: std::time::Duration::from_secs(1),

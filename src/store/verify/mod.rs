@@ -17,6 +17,7 @@ use super::layout::JOURNAL_FOLDER;
 use super::load::{self, Loaded};
 use super::recover::{self, Chosen, Snapshots};
 use crate::model::calendar::HourRange;
+use crate::model::catalogue::CatalogueLimits;
 use crate::model::catalogue::total_series;
 use crate::model::event::Metric;
 use crate::platform::disk::Disk;
@@ -35,7 +36,12 @@ const SNAPSHOT_HELP: &str =
 /// # Errors
 /// `Locked` where a daemon has it, `Missing` where it is no data directory, `Disk` where a directory cannot be listed.
 /// Whatever is wrong with a file is in the report instead.
-pub fn verify(disk: &Disk, data_dir: &Path, progress: &mut dyn FnMut()) -> Result<VerifyReport, OpenError> {
+pub fn verify(
+    disk: &Disk,
+    data_dir: &Path,
+    limits: CatalogueLimits,
+    progress: &mut dyn FnMut(),
+) -> Result<VerifyReport, OpenError> {
     let (held, found) = recover::find_for_reading(disk, data_dir)?;
     let mut report = VerifyReport::default();
     let manifests = check_snapshots(disk, data_dir, &found, &mut report)?;
@@ -43,7 +49,7 @@ pub fn verify(disk: &Disk, data_dir: &Path, progress: &mut dyn FnMut()) -> Resul
         let needed = oldest.position.next();
         check_journal(disk, &data_dir.join(JOURNAL_FOLDER), (newest.store_id, needed), &mut report)?;
     }
-    match recover::choose(disk, data_dir, &found, progress) {
+    match recover::choose(disk, data_dir, (&found, limits), progress) {
         Ok(chosen) => load_as_restart(disk, data_dir, chosen, &mut report),
         // Checksums may be right and the content not; any other reason is in the report already, file by file.
         Err(error) if report.is_sound() => report.faults.push(fault(error, SNAPSHOT_HELP)),

@@ -9,6 +9,7 @@ use super::super::recover::testing::{House, State, Write, key, messages};
 use super::super::{Damage, DamageKind, OpenError};
 use super::{VerifyReport, verify};
 use crate::model::calendar::Hour;
+use crate::model::catalogue::CatalogueLimits;
 use crate::model::event::{Metric, Node};
 use crate::platform::disk::{Disk, MemoryDisk};
 
@@ -41,7 +42,8 @@ fn content(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 fn check(dir: &Path) -> VerifyReport {
     let before = content(dir);
-    let report = verify(&Disk::new(), dir, &mut || {}).expect("it can be verified");
+    let report =
+        verify(&Disk::new(), dir, CatalogueLimits::default(), &mut || {}).expect("it can be verified");
     assert_eq!(content(dir), before, "verify changes nothing");
     report
 }
@@ -53,9 +55,10 @@ fn copy_that_cannot_be_written_is_verified_and_exported() {
     written_on(&disk, dir);
     drop(disk.try_lock(&dir.join("LOCK")).expect("a daemon has been here"));
     memory.make_read_only();
-    let report = verify(&disk, dir, &mut || {}).expect("it can be verified");
+    let report = verify(&disk, dir, CatalogueLimits::default(), &mut || {}).expect("it can be verified");
     assert!(report.is_sound() && report.totals.messages == 5_003, "{report}");
-    let contents = load_read_only(&disk, dir, &mut || {}).expect("it can be read");
+    let contents =
+        load_read_only(&disk, dir, CatalogueLimits::default(), &mut || {}).expect("it can be read");
     assert_eq!(contents.catalogue.story_count(), 2);
 }
 
@@ -113,7 +116,7 @@ fn verify_leaves_a_directory_alone_that_a_daemon_has() {
     let scratch = tempfile::tempdir().expect("there is room");
     written(scratch.path());
     let lock = Disk::new().try_lock(&scratch.path().join("LOCK")).expect("it can be made");
-    let locked = verify(&Disk::new(), scratch.path(), &mut || {});
+    let locked = verify(&Disk::new(), scratch.path(), CatalogueLimits::default(), &mut || {});
     assert!(matches!(locked, Err(OpenError::Locked { .. })), "{locked:?}");
     drop(lock);
     assert!(check(scratch.path()).is_sound());
@@ -122,7 +125,7 @@ fn verify_leaves_a_directory_alone_that_a_daemon_has() {
 #[test]
 fn verify_makes_nothing_where_nothing_is() {
     let scratch = tempfile::tempdir().expect("there is room");
-    let missing = verify(&Disk::new(), &scratch.path().join("none"), &mut || {});
+    let missing = verify(&Disk::new(), &scratch.path().join("none"), CatalogueLimits::default(), &mut || {});
     let Err(OpenError::Damaged(Damage { kind, .. })) = missing else { panic!("{missing:?}") };
     assert_eq!(kind, DamageKind::Missing);
     assert!(!scratch.path().join("none").exists());

@@ -17,7 +17,8 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::limits::{INDEX_SLOTS_MIN, NODES_MAX, STORIES_MAX};
+use super::CatalogueLimits;
+use crate::limits::INDEX_SLOTS_MIN;
 use crate::model::event::{IdText, Metric, Node, SeriesId, SeriesKey, StoryId};
 use crate::model::table::Table;
 use hash_table::HashTable;
@@ -91,16 +92,15 @@ impl<'r> Candidates<'r> {
 }
 
 impl Index {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(limits: CatalogueLimits) -> Self {
         let tables = Tables {
             stories: HashTable::new(INDEX_SLOTS_MIN),
             nodes: HashTable::new(INDEX_SLOTS_MIN),
             is_replaced: AtomicBool::new(false),
         };
         Self {
-            // Recovery may bring more stories than may be added now.
-            stories: Table::new(STORIES_MAX * 2),
-            nodes: Table::new(NODES_MAX),
+            stories: Table::new(limits.story_rows()),
+            nodes: Table::new(limits.node_rows()),
             newest: RwLock::new(Arc::new(tables)),
             seed: RandomState::new().hash_one(INDEX_SLOTS_MIN),
         }
@@ -176,7 +176,7 @@ impl Index {
     pub(super) fn memory_bytes(&self, stories_end: usize, nodes_end: usize) -> usize {
         let hashes = self.newest.read().unwrap_or_else(PoisonError::into_inner);
         let slots = hashes.stories.memory_bytes().saturating_add(hashes.nodes.memory_bytes());
-        let rows = Table::<StoryRow>::chunk_bytes(stories_end) + Table::<NodeRow>::chunk_bytes(nodes_end);
+        let rows = self.stories.chunk_bytes(stories_end) + self.nodes.chunk_bytes(nodes_end);
         rows.saturating_add(2 * slots)
     }
 

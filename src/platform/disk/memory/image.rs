@@ -28,6 +28,8 @@ pub(super) struct Image {
     /// Counts power cuts and deaths of the process: files opened before are closed.
     pub(super) life: u64,
     handles: u64,
+    /// What the disk did of its own accord, and how often.
+    pub(super) mishaps: BTreeMap<&'static str, u64>,
     /// The handle that holds the lock of a file.
     locks: BTreeMap<Number, u64>,
 }
@@ -43,6 +45,7 @@ impl Image {
             is_read_only: false,
             life: 0,
             handles: 0,
+            mishaps: BTreeMap::new(),
             locks: BTreeMap::new(),
         }
     }
@@ -74,8 +77,17 @@ impl Image {
             return Ok(0);
         }
         match self.random.below(INTERRUPTED_ONE_IN) {
-            0 => Err(Errno::INTR.into()),
-            1 => Ok(self.random.below(bytes).saturating_add(1)),
+            0 => {
+                note(&mut self.mishaps, "EINTR");
+                Err(Errno::INTR.into())
+            }
+            1 => {
+                let taken = self.random.below(bytes).saturating_add(1);
+                if taken < bytes {
+                    note(&mut self.mishaps, "short count");
+                }
+                Ok(taken)
+            }
             _ => Ok(bytes),
         }
     }
@@ -103,10 +115,11 @@ impl Image {
     pub(super) fn cut_power(&mut self) {
         self.close_all();
         self.off_at = None;
-        for inode in &mut self.inodes {
+        let Self { inodes, random, mishaps, .. } = self;
+        for inode in inodes {
             match inode {
-                Inode::File(file) => file.cut_power(&mut self.random),
-                Inode::Directory(directory) => directory.cut_power(&mut self.random),
+                Inode::File(file) => file.cut_power(random, &mut |what| note(mishaps, what)),
+                Inode::Directory(directory) => directory.cut_power(random, &mut |what| note(mishaps, what)),
             }
         }
         let mut reached = BTreeSet::new();
@@ -225,15 +238,19 @@ impl Image {
 
     /// Nothing happens to a file while the power is off: what a power cut leaves is decided once.
     pub(super) fn fail_sync(&mut self, number: Number) {
-        if let (false, Some(Inode::File(file))) = (self.is_off(), self.inodes.get_mut(number)) {
-            file.fail_sync(&mut self.random);
+        let is_off = self.is_off();
+        let Self { inodes, random, mishaps, .. } = self;
+        if let (false, Some(Inode::File(file))) = (is_off, inodes.get_mut(number)) {
+            file.fail_sync(random, &mut |what| note(mishaps, what));
         }
     }
 
     pub(super) fn fail_directory_sync(&mut self, path: &Path) {
         let Ok(number) = self.find(path) else { return };
-        if let (false, Some(Inode::Directory(directory))) = (self.is_off(), self.inodes.get_mut(number)) {
-            directory.fail_sync(&mut self.random);
+        let is_off = self.is_off();
+        let Self { inodes, random, mishaps, .. } = self;
+        if let (false, Some(Inode::Directory(directory))) = (is_off, inodes.get_mut(number)) {
+            directory.fail_sync(random, &mut |what| note(mishaps, what));
         }
     }
 
@@ -283,4 +300,9 @@ impl Image {
             path.pop();
         }
     }
+}
+
+fn note(mishaps: &mut BTreeMap<&'static str, u64>, what: &'static str) {
+    let times = mishaps.entry(what).or_default();
+    *times = times.saturating_add(1);
 }

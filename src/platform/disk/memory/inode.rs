@@ -75,8 +75,8 @@ impl FileInode {
     }
 
     /// Writes a part and loses the rest; all of it counts as clean.
-    pub(super) fn fail_sync(&mut self, random: &mut Random) {
-        self.write_some(random);
+    pub(super) fn fail_sync(&mut self, random: &mut Random, note: &mut dyn FnMut(&'static str)) {
+        self.write_some(random, note);
         self.mark_clean();
     }
 
@@ -86,11 +86,11 @@ impl FileInode {
         }
     }
 
-    pub(super) fn cut_power(&mut self, random: &mut Random) {
+    pub(super) fn cut_power(&mut self, random: &mut Random, note: &mut dyn FnMut(&'static str)) {
         if self.dirty_from < usize::MAX && random.below(2) == 0 {
             self.allocated = 0;
         }
-        self.write_some(random);
+        self.write_some(random, note);
         self.mark_clean();
         self.cached.clone_from(&self.durable);
     }
@@ -109,7 +109,7 @@ impl FileInode {
     }
 
     /// Has the disk take any part of what is dirty.
-    fn write_some(&mut self, random: &mut Random) {
+    fn write_some(&mut self, random: &mut Random, note: &mut dyn FnMut(&'static str)) {
         if self.dirty_from == usize::MAX {
             return;
         }
@@ -117,15 +117,25 @@ impl FileInode {
         self.durable.resize(self.dirty_from, 0);
         self.durable.extend_from_slice(self.cached.get(self.dirty_from..).unwrap_or_default());
         match random.below(5) {
-            0 => {}
-            1 => self.durable = before,
+            0 => note("content kept"),
+            1 => {
+                note("content lost");
+                self.durable = before;
+            }
             2 => {
+                note("content torn at a byte");
                 let from = self.dirty_from.min(before.len());
                 let kept = from.saturating_add(random.below(self.durable.len().saturating_sub(from) + 1));
                 self.durable.truncate(kept);
             }
-            3 if !self.cut.is_empty() => self.durable = self.cut.swap_remove(random.below(self.cut.len())),
-            _ => self.write_sectors(before, random),
+            3 if !self.cut.is_empty() => {
+                note("truncation undone");
+                self.durable = self.cut.swap_remove(random.below(self.cut.len()));
+            }
+            _ => {
+                note("content of mixed sectors");
+                self.write_sectors(before, random);
+            }
         }
     }
 
@@ -167,6 +177,15 @@ pub(super) struct NameChange {
 }
 
 impl NameChange {
+    /// What a power cut does that forgets it.
+    fn loss(&self) -> &'static str {
+        match (&self.removed, &self.added) {
+            (Some(_), Some(_)) => "rename lost",
+            (Some(_), None) => "removal lost",
+            (None, _) => "creation lost",
+        }
+    }
+
     fn apply(&self, entries: &mut BTreeMap<OsString, Number>) {
         if let Some(name) = &self.removed {
             entries.remove(name);
@@ -189,7 +208,7 @@ impl DirectoryInode {
     }
 
     /// Writes some of the changes; all of them stay unsynced, as a file system with a journal keeps them.
-    pub(super) fn fail_sync(&mut self, random: &mut Random) {
+    pub(super) fn fail_sync(&mut self, random: &mut Random, note: &mut dyn FnMut(&'static str)) {
         let mode = random.below(4);
         let kept = random.below(self.unsynced.len() + 1);
         for (at, change) in self.unsynced.iter().enumerate() {
@@ -202,11 +221,12 @@ impl DirectoryInode {
             if is_kept {
                 change.apply(&mut self.durable);
             }
+            note(if is_kept { "name kept" } else { change.loss() });
         }
     }
 
-    pub(super) fn cut_power(&mut self, random: &mut Random) {
-        self.fail_sync(random);
+    pub(super) fn cut_power(&mut self, random: &mut Random, note: &mut dyn FnMut(&'static str)) {
+        self.fail_sync(random, note);
         self.unsynced.clear();
         self.entries.clone_from(&self.durable);
     }

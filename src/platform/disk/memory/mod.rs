@@ -13,6 +13,7 @@ mod image;
 mod inode;
 mod random;
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -94,6 +95,11 @@ impl MemoryDisk {
     /// Inverts a bit of a file at rest, in memory and on the disk; `false` where the file does not have it.
     pub fn flip_bit(&self, path: &Path, bit: u64) -> bool {
         self.image().flip_bit(path, bit)
+    }
+
+    /// What the disk did of its own accord since it was made, and how often: kept, lost, tore, interrupted.
+    pub fn mishaps(&self) -> BTreeMap<&'static str, u64> {
+        self.image().mishaps.clone()
     }
 
     /// Every file and its length.
