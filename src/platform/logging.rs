@@ -1,4 +1,4 @@
-//! Log lines: for people, for the journal of systemd, or as JSON. Knows nothing of what is logged.
+//! Log lines: for people, for the journal of systemd, or as JSON. Knows nothing of their content.
 //!
 //! INVARIANT: an event is one line: control characters of values are escaped.
 
@@ -7,10 +7,11 @@ use std::fmt;
 use std::io::IsTerminal as _;
 
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 
 /// How log lines look.
@@ -33,14 +34,13 @@ impl LogFormat {
     }
 }
 
-/// What is logged, as `tracing` spells it; every directive in it is valid.
+/// The log filter in the syntax of `tracing`. INVARIANT: every directive is valid.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogFilter(String);
 
 impl LogFilter {
     /// The filter of `level` or `part=level`, several separated by commas; `None` where a directive is neither.
-    /// `tracing` itself would take nearly any word for the name of a part, and a misspelt level would silence the
-    /// log.
+    /// `tracing` itself takes a misspelt level for the name of a part, which would silence the log.
     pub fn parse(text: &str) -> Option<Self> {
         const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
         let is_part = |part: &str| {
@@ -65,7 +65,7 @@ impl LogFilter {
 pub enum LoggingError {
     /// The filter is not one.
     #[error("the log filter is not understood")]
-    Filter(#[from] tracing_subscriber::filter::ParseError),
+    Filter(#[from] ParseError),
     /// It was set up before.
     #[error("the log is set up already")]
     Twice(#[from] tracing::subscriber::SetGlobalDefaultError),
@@ -90,16 +90,20 @@ pub fn init(
     format: LogFormat,
     environment: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<(), LoggingError> {
-    let filter = EnvFilter::builder().parse(filter.as_str())?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let targets: Targets = filter.as_str().parse()?;
+    let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(std::io::stderr);
     match format {
         LogFormat::Json => {
-            tracing::subscriber::set_global_default(builder.json().flatten_event(true).finish())?;
+            tracing::subscriber::set_global_default(
+                builder.json().flatten_event(true).finish().with(targets),
+            )?;
         }
         LogFormat::Text => {
             let to_journal = environment("JOURNAL_STREAM").is_some() && !std::io::stderr().is_terminal();
             let prefix = if to_journal { Prefix::Priority } else { Prefix::Time };
-            tracing::subscriber::set_global_default(builder.event_format(Line { prefix }).finish())?;
+            tracing::subscriber::set_global_default(
+                builder.event_format(LineFormatter { prefix }).finish().with(targets),
+            )?;
         }
     }
     Ok(())
@@ -107,11 +111,11 @@ pub fn init(
 
 /// One event as one line of text.
 #[derive(Clone, Copy, Debug)]
-struct Line {
+struct LineFormatter {
     prefix: Prefix,
 }
 
-impl<S, N> FormatEvent<S, N> for Line
+impl<S, N> FormatEvent<S, N> for LineFormatter
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -181,11 +185,24 @@ mod tests {
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(Level::TRACE)
             .with_writer(move || writer.clone())
-            .event_format(Line { prefix })
+            .event_format(LineFormatter { prefix })
             .finish();
         tracing::subscriber::with_default(subscriber, log);
         let bytes = sink.0.lock().expect("one thread").clone();
         String::from_utf8(bytes).expect("text")
+    }
+
+    #[test]
+    fn filter_takes_each_level_for_all_parts_or_for_one() {
+        for level in ["off", "error", "warn", "info", "debug", "trace"] {
+            let filter = LogFilter::parse(level).expect(level);
+            assert!(filter.as_str().parse::<Targets>().is_ok(), "{level}");
+        }
+        let filter = LogFilter::parse("warn,tallyd::net=debug").expect("a filter");
+        let targets: Targets = filter.as_str().parse().expect("targets");
+        assert!(targets.would_enable("tallyd::net::tcp", &Level::DEBUG));
+        assert!(targets.would_enable("tallyd::store", &Level::WARN));
+        assert!(!targets.would_enable("tallyd::store", &Level::INFO));
     }
 
     #[test]
