@@ -1,5 +1,5 @@
-//! What can be wrong with a query, in words for the person who wrote it.
-//! Knows nothing of how queries arrive. What a client sent is repeated escaped and cut.
+//! The faults of a query, and their messages. A message repeats the client's text escaped and cut.
+//! Knows nothing of how queries arrive.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -110,13 +110,6 @@ impl fmt::Display for DidYouMean<'_> {
 impl QueryError {
     pub(super) fn new(parameter: &str, fault: QueryFault) -> Self {
         Self { parameter: Excerpt::new(parameter).to_string(), fault }
-    }
-
-    pub(super) fn bad(parameter: &str, got: &str, takes: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(
-            parameter,
-            QueryFault::BadValue { got: Excerpt::quoted(got), takes: takes.into(), nearest: None },
-        )
     }
 }
 

@@ -13,7 +13,6 @@ use crate::limits::{
 use crate::model::calendar::{HourRange, LocalRange, Unit, ZoneDatabase};
 use crate::model::catalogue::Catalogue;
 use crate::model::event::{ObjectId, Source, StoryId};
-use crate::model::excerpt::Excerpt;
 use fault::nearest;
 pub use fault::{QueryError, QueryFault};
 use parameters::{GivenParameters, ReportParameter, Values};
@@ -45,7 +44,7 @@ impl GroupBy {
     }
 }
 
-/// A checked query: everything in it is in range, and the answer has a bearable size.
+/// A checked query. INVARIANT: everything in it is in range, and the size of the answer is bounded.
 #[derive(Clone, Debug)]
 pub struct Query {
     report: ReportName,
@@ -155,7 +154,7 @@ impl Query {
         self.rows_max
     }
 
-    /// Whether the answer may be so large that its text should not be held as a whole.
+    /// Whether the answer may be too large to hold its text in memory as a whole.
     pub fn may_be_large(&self, catalogue: &Catalogue) -> bool {
         self.group.is_some() && self.points(catalogue) > wide(WHOLE_TEXT_POINTS_MAX)
     }
@@ -187,7 +186,7 @@ fn stories(
         && !report.is_series()
     {
         let got = second.to_string();
-        faults.push(QueryError::bad(ReportParameter::StoryId.as_str(), &got, ONE_STORY_TAKES));
+        faults.push(ReportParameter::StoryId.bad(&got, ONE_STORY_TAKES));
     }
     Some(stories)
 }
@@ -196,9 +195,8 @@ fn group(given: &GivenParameters<'_>, faults: &mut Vec<QueryError>) -> Option<Gr
     let text = given.one(ReportParameter::Group)?;
     let group = GroupBy::parse(text);
     if group.is_none() {
-        let nearest = nearest(text, GroupBy::ALL.into_iter().map(GroupBy::as_str)).map(Into::into);
-        let fault = QueryFault::BadValue { got: Excerpt::quoted(text), takes: GROUP_TAKES.into(), nearest };
-        faults.push(QueryError::new(ReportParameter::Group.as_str(), fault));
+        let nearest = nearest(text, GroupBy::ALL.into_iter().map(GroupBy::as_str));
+        faults.push(ReportParameter::Group.misspelt(text, GROUP_TAKES, nearest));
     }
     group
 }
@@ -208,7 +206,7 @@ fn limit(given: &GivenParameters<'_>, faults: &mut Vec<QueryError>) -> Option<us
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let limit = text.parse().ok().filter(|limit| digits && (1..=REPORT_ROWS_MAX).contains(limit));
     if limit.is_none() {
-        faults.push(QueryError::bad(ReportParameter::Limit.as_str(), text, LIMIT_TAKES));
+        faults.push(ReportParameter::Limit.bad(text, LIMIT_TAKES));
     }
     limit
 }
@@ -222,10 +220,8 @@ fn unit(given: &GivenParameters<'_>, window: Option<&Window>, faults: &mut Vec<Q
             let unit = Unit::ALL.into_iter().find(|unit| unit.as_str() == text);
             if unit.is_none() {
                 let names = Unit::ALL.into_iter().map(Unit::as_str).chain(["auto"]);
-                let nearest = nearest(text, names).map(Into::into);
-                let takes = DIMENSION_TAKES.into();
-                let fault = QueryFault::BadValue { got: Excerpt::quoted(text), takes, nearest };
-                faults.push(QueryError::new(ReportParameter::Dimension.as_str(), fault));
+                let nearest = nearest(text, names);
+                faults.push(ReportParameter::Dimension.misspelt(text, DIMENSION_TAKES, nearest));
             }
             unit
         }

@@ -1,6 +1,8 @@
 //! The parameters of reports: their names, which report has which, and the values that a query gives them.
 //! Knows nothing of what the values mean.
 
+use std::borrow::Cow;
+
 use super::super::ReportName;
 use super::fault::{QueryError, QueryFault, nearest};
 use crate::model::excerpt::Excerpt;
@@ -67,6 +69,23 @@ impl ReportParameter {
             name == parameter.as_str()
                 || (parameter.has_several_values() && name.strip_suffix("[]") == Some(parameter.as_str()))
         })
+    }
+
+    /// The fault of a value that the parameter does not take.
+    pub(super) fn bad(self, got: &str, takes: impl Into<Cow<'static, str>>) -> QueryError {
+        self.misspelt(got, takes, None)
+    }
+
+    /// The fault of a value that was probably meant to be `nearest`.
+    pub(super) fn misspelt(
+        self,
+        got: &str,
+        takes: impl Into<Cow<'static, str>>,
+        nearest: Option<&str>,
+    ) -> QueryError {
+        let nearest = nearest.map(|nearest| nearest.to_owned().into());
+        let fault = QueryFault::BadValue { got: Excerpt::quoted(got), takes: takes.into(), nearest };
+        QueryError::new(self.as_str(), fault)
     }
 
     fn names_of(report: ReportName) -> impl Iterator<Item = &'static str> {
@@ -142,7 +161,7 @@ impl<'a> GivenParameters<'a> {
         for text in self.all(parameter).flat_map(|value| value.split(',')) {
             match parse(text.as_bytes()) {
                 Some(value) => values.push(value),
-                None => faults.push(QueryError::bad(parameter.as_str(), text, takes)),
+                None => faults.push(parameter.bad(text, takes)),
             }
         }
         values.sort_unstable();

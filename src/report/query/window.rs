@@ -1,5 +1,5 @@
-//! Which zone and which range of time a query is about: `from`, `to`, `period`, `offset`, `timezone`.
-//! Knows nothing of what is counted.
+//! The time zone and the range of a query: `from`, `to`, `period`, `offset`, `timezone`.
+//! Knows nothing of counters.
 
 use chrono::NaiveDate;
 
@@ -38,14 +38,12 @@ pub(super) fn zone(
     let by_offset = offset.map(|text| {
         parse_minutes(text)
             .and_then(Zone::fixed)
-            .ok_or_else(|| QueryError::bad(ReportParameter::Offset.as_str(), text, OFFSET_TAKES))
+            .ok_or_else(|| ReportParameter::Offset.bad(text, OFFSET_TAKES))
     });
     let by_name = timezone.map(|text| {
         zones.named(text).ok_or_else(|| {
-            let nearest = nearest_zone(text, zones).map(|name| name.to_owned().into());
-            let fault =
-                QueryFault::BadValue { got: Excerpt::quoted(text), takes: TIMEZONE_TAKES.into(), nearest };
-            QueryError::new(ReportParameter::Timezone.as_str(), fault)
+            let nearest = nearest_zone(text, zones);
+            ReportParameter::Timezone.misspelt(text, TIMEZONE_TAKES, nearest)
         })
     });
     let mut zone = Some(Zone::UTC);
@@ -134,7 +132,7 @@ fn backwards(from: Option<&str>, to: &str) -> QueryError {
 fn date(parameter: ReportParameter, text: &str, faults: &mut Vec<QueryError>) -> Option<DateValue> {
     let parsed = DateValue::parse(text);
     if parsed.is_none() {
-        faults.push(QueryError::bad(parameter.as_str(), text, DATE_TAKES));
+        faults.push(parameter.bad(text, DATE_TAKES));
     }
     parsed
 }
@@ -143,13 +141,9 @@ fn period(text: &str, faults: &mut Vec<QueryError>) -> Option<Period> {
     let parsed = Period::ALL.into_iter().find(|period| period.as_str() == text);
     if parsed.is_none() {
         let names = || Period::ALL.into_iter().map(Period::as_str);
-        let takes = names().collect::<Vec<_>>().join(", ").into();
-        let fault = QueryFault::BadValue {
-            got: Excerpt::quoted(text),
-            takes,
-            nearest: nearest(text, names()).map(Into::into),
-        };
-        faults.push(QueryError::new(ReportParameter::Period.as_str(), fault));
+        let takes = names().collect::<Vec<_>>().join(", ");
+        let nearest = nearest(text, names());
+        faults.push(ReportParameter::Period.misspelt(text, takes, nearest));
     }
     parsed
 }
