@@ -5,47 +5,31 @@
 //! bytes → [`intake::wire`] (whole lines, then an [`model::event::Event`]) → [`intake::batching`] (a [`model::batch::Batch`] of increments)
 //! → [`store`] (the sequencer: journal, counters, acknowledgement) → [`report`] (a query rolled up).
 //!
-//! # Words
+//! # Words that are tallyd's own
 //! | word | meaning |
 //! | --- | --- |
-//! | event | one thing that happened, as a client sent it |
-//! | line | one event, comment or command as text; a JSON object counts as one |
-//! | head (of an event) | what it is about: kind, source, story and node; in line protocol, measurement and tags |
-//! | index, row, link | finds series by the bytes of ids, for all parsers; a story or a node in it; the series of one source there |
-//! | node | what of a story can answer: an interaction, a fallback, the welcome |
+//! | event | one thing that happened, as a client sent it: a line, or a JSON object |
+//! | head (of an event) | what the event is about: kind, source, story and node |
+//! | node | a part of a story that can answer: an interaction, a fallback, the welcome |
 //! | increment | (series, hour, count): what an event adds to one counter |
 //! | batch | the increments of one read or one request; atomic: one journal record |
-//! | definition | binds a series id to its key; stands in the first record that needs it |
-//! | change | what a batch does to the catalogue: make known, name, delete |
-//! | series | (story, source, metric); named by an [`model::event::SeriesId`] |
-//! | total | the series of a metric over all stories, by source or over all sources; kept, not added up when asked |
-//! | hour | whole hours since 1970-01-01T00:00Z; a bucket of the counters |
-//! | cell | (hour, count) of one series |
-//! | frame | the cells of one series within one calendar month, packed |
-//! | catalogue | which stories, nodes and series are known, and their names |
-//! | intern, durable | to give a key its id, which makes nothing known; what has been journalled and not deleted since |
+//! | definition, change | binds a series id to its key; makes a story or node known, names or deletes it |
+//! | series, total | (story, source, metric); the same over all stories, kept and not added up when asked |
+//! | hour, cell, frame | whole hours since 1970-01-01T00:00Z; (hour, count) of a series; its cells of one month, packed |
+//! | catalogue | the stories, nodes and series that are known, and their names |
+//! | index, row, link | finds series by the bytes of ids; a story or a node in it; the series of one source there |
+//! | intern, durable | gives a key its id, which makes nothing known; journalled, and not deleted since |
 //! | released, evicted (story) | unknown, so that a new story may have its place; without its place |
 //! | write handle, commit ack | the way in for batches; the acknowledgement of one |
-//! | refused, unknown | nothing of a batch was or will be counted; a restart may find it counted |
-//! | poisoned | nothing is taken until a restart, since a sync failed or a write could not be undone |
+//! | refused, unknown | no event of the batch was or will be counted; a restart may find it counted |
 //! | commit group | the batches that share one write and one sync |
-//! | journal, record, segment | the file of batches, one batch in it, one file of it |
-//! | sequence | the number of a record, from 1; a journal position |
-//! | epoch | the random name of a data directory's life, in every file of it |
-//! | torn tail | the end of the newest segment that a crash left in pieces; cut at the next start |
-//! | seal | to end a segment, so that the fold may read it |
-//! | fold | old snapshot + sealed segments = new snapshot |
-//! | snapshot | counters and catalogue on disk, up to one journal position |
-//! | part, dictionary, manifest | files of it: the frames of one month, the catalogue, the list of both, which commits |
-//! | generation (of a snapshot) | counts the folds of a data directory; in the name of every file that one wrote |
-//! | listener | the port that lines came by: tcp or http |
-//! | tally | lines by what became of them |
-//! | accepted, rejected | a line that was counted; a bad line |
-//! | moment | one second on the time line; an hour, a day, a month is a range of them |
-//! | time zones | the IANA database: the machine's or the bundled one, whichever is newer |
-//! | period, unit, data point | a named range of dates; an hour, day, month or year of a report; its value |
-//! | deadline timer | the one timer of a connection, for whichever deadline it has at the moment |
-//! | excerpt | a piece of what a client sent, bounded and printable, in a message of ours |
+//! | poisoned | the store takes nothing until a restart, since a sync failed or a write could not be undone |
+//! | journal, record, segment, sequence | the log of batches; one batch in it; one file of it; the number of a record |
+//! | seal, fold | ends a segment; makes a new snapshot of the old one and the sealed segments |
+//! | snapshot, generation | counters and catalogue on disk up to one record; the number of the fold that wrote a file |
+//! | part, dictionary, manifest | the frames of one month; the catalogue; the list of both, which commits a snapshot |
+//! | store id | the random id of a data directory, in every file of it |
+//! | unit, data point | an hour, day, month or year of a report; its value |
 
 pub mod cli;
 pub mod daemon;

@@ -1,10 +1,10 @@
-//! Every cap of the daemon in one place, with the relations between them checked at compile time.
-//! A full thing refuses with a named error; nothing grows without one of these. Grouped in the order of the data's way,
-//! then by room; what only describes the layout of a type or a format stays with that type or format.
+//! Every limit of the daemon, with the relations between them checked at compile time. Whatever reaches its limit refuses
+//! with a named error or waits; nothing grows without one. In the order of the path of an event, then by room. Constants of
+//! the layout of a type or a format stay with that type or format.
 
 use std::time::Duration;
 
-// What comes in: lines, names, times (`wire`).
+// What comes in: lines, names, times (`intake/wire`).
 
 /// Longest line of line protocol or NDJSON, in bytes, without its line feed.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
@@ -23,7 +23,7 @@ pub const EXCERPT_BYTES_MAX: usize = 64;
 
 const _: () = assert!(LINE_BYTES_MAX * 2 <= BLOCK_BYTES_MAX, "a block must hold a tail and a line");
 
-// From lines to batches (`intake`).
+// From lines to batches (`intake/batching`).
 
 /// Lines that are looked up at a time, so that their loads overlap.
 pub const PREFETCH_LINES: usize = 32;
@@ -34,12 +34,12 @@ pub const FAST_OTHER_TAGS_MAX: usize = 4;
 
 const _: () = assert!(FAST_HEAD_BYTES_MAX * 2 <= LINE_BYTES_MAX, "a line of the fast path is not too long");
 
-// What can be known (`catalogue` and `counters`).
+// Stories, series and counters (`model`).
 
 /// Most stories that can be known at a time.
 pub const STORIES_MAX: usize = 1_000_000;
-/// New stories that are refused before it is looked whether some of those there are were interned for a batch that then
-/// never came.
+/// New stories that are refused before the catalogue looks for stories that were interned for a batch which then never
+/// came.
 pub const STORIES_REFUSED_PER_RELEASE: u32 = 1_000;
 /// Most interactions (of every kind) within one story.
 pub const NODES_PER_STORY_MAX: usize = 10_000;
@@ -61,7 +61,7 @@ const _: () = assert!(INDEX_SLOTS_MIN.is_power_of_two(), "a slot is found by the
 const _: () = assert!(NODES_MAX < 1 << 31, "rows have numbers of 32 bits");
 const _: () = assert!(STORIES_MAX < 1 << 31 && SERIES_MAX < 1 << 31, "ids are 32 bits wide");
 
-// What waits for the sequencer, and the journal (`store` and `journal`).
+// The sequencer's queue and the journal (`store`).
 
 /// Batches that wait for the sequencer.
 pub const BATCHES_QUEUED_MAX: usize = 256;
@@ -86,7 +86,7 @@ pub const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
 
 const _: () = assert!(GROUP_BYTES_MAX <= QUEUED_BYTES_MAX, "a full group must be able to wait");
 
-// Folds and the snapshot (`store` and `snapshot`).
+// Folds and snapshots (`store/fold`, `store/snapshot`).
 
 /// Cells that a fold gathers in memory before it writes them out.
 pub const FOLD_CELLS_MAX: usize = 4 * 1024 * 1024;
@@ -102,10 +102,10 @@ pub const SNAPSHOT_BLOCK_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const FRAME_CELLS_MAX: usize = 2048;
 /// Snapshot files below this many bytes are merged without asking whether it pays.
 pub const SNAPSHOT_MERGE_BYTES_MIN: u64 = 256 * 1024;
-/// How much less than the others the thread that makes snapshots presses for the processor, from 0 to 19. Where all
-/// want it, 5 leaves it a third of another thread's share; with far less it could fall behind for good.
+/// Nice value of the snapshot thread. At 5 it gets a third of another thread's share of a busy processor; with far less it
+/// could fall behind for good.
 pub const SNAPSHOT_NICENESS: i32 = 5;
-/// Blocks of a snapshot that are read and checked ahead of the thread that takes them into the counters.
+/// Blocks of a snapshot that are read and checked ahead of the thread that adds them to the counters.
 pub const LOAD_BLOCKS_AHEAD: usize = 16;
 /// Bytes of a snapshot's parts up to which they are loaded without a thread of their own.
 pub const LOAD_INLINE_BYTES_MAX: u64 = 1024 * 1024;
@@ -115,12 +115,12 @@ const _: () = assert!(
     "a block that is nearly full must take one more frame"
 );
 
-// Reports (`report` and `calendar`).
+// Reports (`report`, `model/calendar`).
 
 /// Most data points of groups (46 bytes each, or more) whose text is held as a whole.
 pub const WHOLE_TEXT_POINTS_MAX: usize = 20_000;
-/// About how many interactions (some 100 bytes each) a report over many stories holds at a time; more of them are
-/// gathered part by part.
+/// Interactions (some 100 bytes each) that a report over many stories holds at a time, about; more are gathered in
+/// several passes.
 pub const POPULARITY_NODES_MAX: usize = 256 * 1024;
 /// Most data points of one series of a report.
 pub const DATA_POINTS_MAX: usize = 100_000;
@@ -153,7 +153,7 @@ pub const ZONE_FILE_BYTES_MAX: u64 = 64 * 1024;
 /// Folders of zones within each other; there are two (`America/Indiana`).
 pub const ZONE_FOLDERS_DEEP_MAX: usize = 4;
 
-// Access and configuration (`auth` and `config`).
+// Access and configuration (`net/auth`, `daemon/config`).
 
 /// Most tokens that can be configured; each request compares with all of them.
 pub const TOKENS_MAX: usize = 256;
@@ -189,7 +189,7 @@ pub const CONNECTION_REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// When a quiet peer is first asked whether it is still there, how often then, and how many times.
 pub const TCP_KEEPALIVE: (Duration, Duration, u32) = (Duration::from_mins(1), Duration::from_secs(15), 4);
 
-// The line port (`tcp`).
+// The line port (`net/tcp`).
 
 /// Connections of the line port that are served at a time.
 pub const TCP_CONNECTIONS_MAX: usize = 10_000;
@@ -206,7 +206,7 @@ pub const LINE_MEMORY_BYTES_MAX: usize = 128 * 1024 * 1024;
 pub const TCP_ANSWERS_BYTES_FREE: usize = 2 * 1024;
 /// How long a client may take to read an answer that it waits for (`OK`, or the last ones of a connection).
 pub const TCP_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a connection looks whether anything came. A quiet one gives its read buffer back.
+/// How often a connection checks for bytes since the last check. A quiet one gives its read buffer back.
 pub const TCP_TICK: Duration = Duration::from_secs(10);
 /// Ticks without a byte after which a connection is closed. Long, since a sender that finds its connection closed
 /// has lost lines; keepalive finds the peers that are gone.
@@ -226,7 +226,7 @@ const _: () = assert!(
 );
 const _: () = assert!(TCP_AUTH_TICKS_MAX < TCP_QUIET_TICKS_MAX, "strangers wait less long");
 
-// The HTTP port: connections (`http`).
+// The HTTP port: connections (`net/http`).
 
 /// Most HTTP connections that are open at a time; one more is answered 503 and closed.
 pub const HTTP_CONNECTIONS_MAX: usize = 10_000;
@@ -250,7 +250,7 @@ pub const HTTP_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long requests under way may take to finish when the daemon stops.
 pub const HTTP_DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-// The HTTP port: bodies (`http`).
+// The HTTP port: bodies (`net/http`).
 
 /// Longest body of a request, in bytes, after decompression.
 pub const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -289,7 +289,7 @@ const _: () = assert!(BODY_BYTES_MAX * 4 <= RECORD_BYTES_MAX, "a body full of ne
 const _: () = assert!(BODY_BYTES_MAX * 2 <= BODIES_HELD_BYTES_MAX, "one body must fit, as sent and inflated");
 const _: () = assert!(BODY_INLINE_BYTES_MAX <= BODY_BYTES_MAX, "what is parsed inline must be allowed");
 
-// The HTTP port: answers (`http`).
+// The HTTP port: answers (`net/http`).
 
 /// Bytes of an answer that are not counted: usual answers are shorter.
 pub const ANSWER_BYTES_FREE: usize = 16 * 1024;
@@ -321,13 +321,13 @@ pub const HEADER_TEXT_CHARS_MAX: usize = 256;
 
 const _: () = assert!(STORIES_LISTED_DEFAULT <= STORIES_LISTED_MAX, "the default must be allowed");
 
-// Start, watchdog and stop (`app`).
+// Start, watchdog and stop (`daemon`).
 
 /// Threads for work that blocks (heavy queries, large bodies), beside those of the runtime.
 pub const BLOCKING_THREADS_MAX: usize = 32;
-/// What is asked for at a time to go on starting, while the journal is replayed.
+/// How much more time the daemon asks the service manager for at a time, while it replays the journal.
 pub const START_EXTENSION: Duration = Duration::from_mins(1);
-/// How often it is proved that ingest and reports go on, unless the watchdog wants it more often.
+/// How often the probe proves that ingest and reports work, unless the watchdog wants it more often.
 pub const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 /// How long the ports may take to finish when the daemon stops; each has a shorter deadline of its own.
 pub const DRAIN: Duration = Duration::from_secs(30);
@@ -335,13 +335,13 @@ pub const DRAIN: Duration = Duration::from_secs(30);
 pub const STORE_CLOSE: Duration = Duration::from_mins(1);
 /// The same after a second signal, when there is no patience for a last snapshot.
 pub const STORE_CLOSE_HURRIED: Duration = Duration::from_secs(5);
-/// How long what is left on the threads of the runtime may take to end.
+/// How long a runtime may take to end its remaining tasks.
 pub const RUNTIME_STOP: Duration = Duration::from_secs(2);
-/// Turns of connections after which a thread of the HTTP port looks which others have something to read. A turn can be
-/// a body of [`BODY_INLINE_BYTES_MAX`]: half a millisecond. (The default of tokio is 61.)
-pub const HTTP_POLLS_PER_LOOK: u32 = 16;
-/// The same for the line port, where a turn is up to [`BLOCK_BYTES_MAX`].
-pub const TCP_POLLS_PER_LOOK: u32 = 8;
+/// Event interval of the HTTP runtime: task polls between two polls of the I/O driver. One task poll can parse a body of
+/// [`BODY_INLINE_BYTES_MAX`], which takes half a millisecond, so it is below tokio's default of 61.
+pub const HTTP_EVENT_INTERVAL: u32 = 16;
+/// The same for the line port, where one task poll parses up to [`BLOCK_BYTES_MAX`].
+pub const TCP_EVENT_INTERVAL: u32 = 8;
 
 /// How long stopping can take in all: the ports finish (after their deadline what is left has [`RUNTIME_STOP`] to be
 /// logged, and again to be cut off), the store closes, both runtimes end. The service manager is told so.

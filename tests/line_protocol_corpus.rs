@@ -12,7 +12,7 @@ use std::path::Path;
 use base64::Engine as _;
 use serde_json::{Value as Json, json};
 use tallyd::intake::wire::block::{LineRule, first_line};
-use tallyd::intake::wire::line::{Lexer, Part};
+use tallyd::intake::wire::line::{Lexer, LinePart};
 use tallyd::intake::wire::{FieldValue, Precision};
 
 /// Cases on which tallyd differs on purpose: how the key begins, and why.
@@ -106,10 +106,10 @@ fn point(mut parts: Lexer<'_>, precision: Precision, default_time: i64) -> Optio
     let mut fields = Vec::new();
     while let Some(part) = parts.next_part().ok()? {
         match part {
-            Part::Measurement { name, .. } => measurement = name.into_owned(),
-            Part::Tag { key, value, .. } => tags.push((key.into_owned(), value.into_owned())),
-            Part::Field { key, value, .. } => fields.push(json!({"key": key, "value": tagged(&value)})),
-            Part::Timestamp { units, .. } => time = units.checked_mul(nanos)?,
+            LinePart::Measurement { name, .. } => measurement = name.into_owned(),
+            LinePart::Tag { key, value, .. } => tags.push((key.into_owned(), value.into_owned())),
+            LinePart::Field { key, value, .. } => fields.push(json!({"key": key, "value": tagged(&value)})),
+            LinePart::Timestamp { units, .. } => time = units.checked_mul(nanos)?,
         }
     }
     tags.sort();

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use tallyd::intake::wire::block::{LineRule, first_line};
-use tallyd::intake::wire::line::{self, Lexer, Part};
+use tallyd::intake::wire::line::{self, Lexer, LinePart};
 use tallyd::intake::wire::{Arrival, Precision, TimeRules};
 
 /// The lines of a body, each as `measurement[tags]{fields}@time`, `-` where there is none, or `!what is wrong`.
@@ -30,10 +30,10 @@ fn show(line: &[u8]) -> Result<Option<String>, tallyd::intake::wire::LineError> 
     let mut shown = String::new();
     while let Some(part) = parts.next_part()? {
         match part {
-            Part::Measurement { name, .. } => write!(shown, "{name}"),
-            Part::Tag { key, value, .. } => write!(shown, "[{key}={value}]"),
-            Part::Field { key, value, .. } => write!(shown, "{{{key}={value:?}}}"),
-            Part::Timestamp { units, .. } => write!(shown, "@{units}"),
+            LinePart::Measurement { name, .. } => write!(shown, "{name}"),
+            LinePart::Tag { key, value, .. } => write!(shown, "[{key}={value}]"),
+            LinePart::Field { key, value, .. } => write!(shown, "{{{key}={value:?}}}"),
+            LinePart::Timestamp { units, .. } => write!(shown, "@{units}"),
         }
         .expect("a string can be written to");
     }

@@ -1,4 +1,4 @@
-//! `tallyd import`: what `export` wrote, sent to a daemon. The same road as `push`, so that there is one.
+//! `tallyd import`: sends the output of `export` to a daemon, by the same code as `push`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,16 +12,16 @@ use super::push;
 /// importing a file again counts it again. The result then equals the counters that were exported, names
 /// included. Plain, gzip or zstd.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct ImportArgs {
     /// Files to send, in this order; `-` or none is standard input
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// Which daemon, and as whom.
+    /// The daemon to send to, and the token to send with.
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
 }
 
 /// Sends the files. Blocks.
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     push::send_files(&args.files, None, &args.connection, None)
 }

@@ -14,11 +14,11 @@ const ZSTD_MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 /// Longest first line that is taken for a token, in bytes.
 const TOKEN_LINE_BYTES: u64 = 4096;
 
-/// Where events are read from.
+/// A source of events.
 pub(crate) struct Input {
     /// The text, inflated.
     pub(crate) text: Box<dyn BufRead + Send>,
-    /// What to call it in messages.
+    /// Its name in messages.
     pub(crate) name: String,
 }
 
@@ -28,7 +28,7 @@ impl std::fmt::Debug for Input {
     }
 }
 
-/// Length of a named file as it lies there, in bytes; `None` for `-` and for what has no length.
+/// Size of the file on disk, in bytes; `None` for `-` and for anything that has no size.
 pub(crate) fn length(path: &Path) -> Option<u64> {
     if is_standard_input(path) {
         return None;
@@ -37,7 +37,7 @@ pub(crate) fn length(path: &Path) -> Option<u64> {
 }
 
 /// Opens a file, or standard input for `-`; gzip and zstd are recognised by their first bytes. `progress` counts the
-/// bytes as they lie there.
+/// bytes before they are inflated.
 ///
 /// # Errors
 /// Where the file cannot be opened or its first bytes cannot be read.

@@ -1,5 +1,5 @@
-//! The command line: what each command is called and where it goes. A command's own arguments and work are in
-//! the file of its name. Knows nothing of how the daemon works inside.
+//! The command line: names the commands and dispatches to them. Each command's arguments and work are in the file of
+//! its name. Knows nothing of how the daemon works inside.
 //!
 //! INVARIANT: every command ends in an exit code of [`Exit`], so that scripts and systemd can tell them apart.
 
@@ -53,7 +53,7 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    /// The code for the error that ended a command, by which a script or systemd decides what to do.
+    /// The exit code for an error. Scripts and systemd decide by it.
     fn of(error: &anyhow::Error) -> Self {
         if error.is::<ConfigError>() {
             return Self::BadConfig;
@@ -92,37 +92,37 @@ impl From<Exit> for ExitCode {
 #[command(name = "tallyd", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<CliCommand>,
     #[command(flatten)]
-    serve: serve::Args,
+    serve: serve::ServeArgs,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     /// Run the daemon (the default)
     #[command(after_help = EXIT_CODES)]
-    Serve(serve::Args),
+    Serve(serve::ServeArgs),
     /// Run the daemon with a simulated bot platform, to have something to look at in a minute
     #[command(after_help = EXIT_CODES)]
-    Demo(demo::Args),
+    Demo(demo::DemoArgs),
     /// Send files or standard input to a daemon
     #[command(after_help = EXIT_CODES)]
-    Push(push::Args),
+    Push(push::PushArgs),
     /// Show a report in the terminal
     #[command(after_help = EXIT_CODES)]
-    Report(report::Args),
+    Report(report::ReportArgs),
     /// Check a data directory: every checksum, totals, what a restart would load
     #[command(after_help = EXIT_CODES)]
-    Verify(verify::Args),
+    Verify(verify::VerifyArgs),
     /// Write all counters of a data directory as events
     #[command(after_help = EXIT_CODES)]
-    Export(export::Args),
+    Export(export::ExportArgs),
     /// Send what `export` wrote to a daemon
     #[command(after_help = EXIT_CODES)]
-    Import(import::Args),
+    Import(import::ImportArgs),
     /// Make a new access token
     #[command(after_help = EXIT_CODES)]
-    Token(token::Args),
+    Token(token::TokenArgs),
 }
 
 /// Runs the command that the arguments ask for. `arguments` begins with the name of the program. Blocks until
@@ -133,11 +133,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) if error.kind() == ErrorKind::DisplayVersion => return print_version(),
         Err(error) => {
             let exit = if error.use_stderr() { Exit::BadConfig } else { Exit::Done };
-            // A closed output is no reason to report something else than what was asked.
+            // The help was asked for, so a closed output does not change the exit code.
             return if error.print().is_ok() { exit.into() } else { Exit::Failed.into() };
         }
     };
-    match dispatch(cli.command.unwrap_or(Command::Serve(cli.serve))) {
+    match dispatch(cli.command.unwrap_or(CliCommand::Serve(cli.serve))) {
         Ok(code) => code,
         Err(error) => {
             complain(&explain(&error));
@@ -154,25 +154,25 @@ fn print_version() -> ExitCode {
     output::print(text.as_bytes()).map_or(Exit::Failed, |()| Exit::Done).into()
 }
 
-fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+fn dispatch(command: CliCommand) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Serve(args) => serve::run(&args),
-        Command::Demo(args) => demo::run(&args),
-        Command::Push(args) => push::run(&args),
-        Command::Report(args) => report::run(&args),
-        Command::Verify(args) => verify::run(&args),
-        Command::Export(args) => export::run(&args),
-        Command::Import(args) => import::run(&args),
-        Command::Token(args) => token::run(&args),
+        CliCommand::Serve(args) => serve::run(&args),
+        CliCommand::Demo(args) => demo::run(&args),
+        CliCommand::Push(args) => push::run(&args),
+        CliCommand::Report(args) => report::run(&args),
+        CliCommand::Verify(args) => verify::run(&args),
+        CliCommand::Export(args) => export::run(&args),
+        CliCommand::Import(args) => import::run(&args),
+        CliCommand::Token(args) => token::run(&args),
     }
 }
 
-/// Says on standard error what went wrong, after the name of the program.
+/// Writes an error message to standard error, after the name of the program.
 pub(crate) fn complain(message: &str) {
     output::note(&format!("tallyd: {message}"));
 }
 
-/// An error and its causes on one line. A cause that the text before it ends with is not said again.
+/// An error and its causes on one line. A cause is left out where the text before it already ends with it.
 pub(crate) fn explain(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -209,7 +209,7 @@ mod tests {
         let bare = Cli::try_parse_from(["tallyd", "--http-listen", "127.0.0.1:0"]).expect("flags of serve");
         assert!(bare.command.is_none());
         let named = Cli::try_parse_from(["tallyd", "serve", "--http-listen", "127.0.0.1:0"]).expect("serve");
-        let Some(Command::Serve(args)) = named.command else { panic!("serve was asked for") };
+        let Some(CliCommand::Serve(args)) = named.command else { panic!("serve was asked for") };
         assert_eq!(args, bare.serve);
     }
 

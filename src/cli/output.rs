@@ -1,5 +1,4 @@
-//! What the commands print: standard output and error, with text from outside made harmless. Knows nothing of
-//! what is printed.
+//! Standard output and standard error of the commands. Knows nothing of what is printed.
 
 use std::io::{self, IsTerminal as _, Write};
 
@@ -17,12 +16,12 @@ pub(crate) fn print(bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Writes a line to standard error. Where that is closed there is nobody to tell.
+/// Writes a line to standard error, and ignores that it is closed.
 pub(crate) fn note(line: &str) {
     if writeln!(io::stderr().lock(), "{line}").is_err() {}
 }
 
-/// A sign of life on a terminal, and nothing elsewhere.
+/// A spinner on a terminal; hidden elsewhere.
 pub(crate) fn spinner(what: &'static str) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();

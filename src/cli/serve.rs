@@ -16,14 +16,14 @@ use crate::platform::logging;
 /// What the command line says about the daemon. Values are still text: they are checked together with those of
 /// the environment and the file, so that every fault is reported in one run.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Args {
+pub(crate) struct ServeArgs {
     /// The options and the configuration file.
     pub(crate) given: Given,
     /// Check the configuration and stop.
     pub(crate) check_config: bool,
 }
 
-impl clap::FromArgMatches for Args {
+impl clap::FromArgMatches for ServeArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut args = Self::default();
         args.update_from_arg_matches(matches)?;
@@ -48,7 +48,7 @@ impl clap::FromArgMatches for Args {
     }
 }
 
-impl clap::Args for Args {
+impl clap::Args for ServeArgs {
     fn augment_args(command: Command) -> Command {
         let mut command = command;
         for option in &OPTIONS {
@@ -84,7 +84,7 @@ impl clap::Args for Args {
 }
 
 /// Runs the daemon until a signal stops it. Blocks.
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let environment = |name: &str| std::env::var_os(name);
     let config = Config::read(&args.given, &environment)?;
     if args.check_config {
@@ -96,7 +96,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(Exit::Done.into())
 }
 
-/// Says to a person what to do next. A log says it in its own way.
+/// Tells a person at a terminal how to go on. The log has the same facts in its own form.
 fn greet(running: &Running) {
     if !std::io::stderr().is_terminal() {
         return;

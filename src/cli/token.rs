@@ -11,7 +11,7 @@ use crate::net::auth::{self, Scope};
 /// secret goes to standard error and is shown this one time. The file holds only the secret's SHA-256. A daemon
 /// that runs takes the file in on SIGHUP.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct TokenArgs {
     /// What to call the token in logs: 1 to 64 of A-Z a-z 0-9 . _ -
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
@@ -22,7 +22,7 @@ pub(crate) struct Args {
 }
 
 /// Makes and prints the token.
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &TokenArgs) -> anyhow::Result<ExitCode> {
     let scopes: Vec<Scope> = args.scope.iter().filter_map(|name| Scope::parse(name)).collect();
     let (secret, entry) = auth::generate(&args.name, &scopes)?;
     output::note(&format!("the secret of {}, shown only now: {secret}", args.name));
@@ -38,7 +38,7 @@ mod tests {
     #[derive(clap::Parser)]
     struct Line {
         #[command(flatten)]
-        args: Args,
+        args: TokenArgs,
     }
 
     #[test]

@@ -14,14 +14,14 @@ use crate::store::verify::verify;
 /// Nothing is changed. Stop the daemon first. Exits with 0 where all is well, 65 where something is damaged or
 /// missing: each such file is named with the offset and what helps.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct VerifyArgs {
     /// The data directory
     #[arg(long, value_name = "DIR", default_value = "./tallyd-data")]
     pub(crate) data_dir: PathBuf,
 }
 
 /// Checks, and prints what was found. Blocks.
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let spinner = output::spinner("checking");
     let checked = verify(&Disk::new(), &args.data_dir, CatalogueLimits::default(), &mut || spinner.tick());
     spinner.finish_and_clear();

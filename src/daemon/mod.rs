@@ -32,7 +32,7 @@ use crate::platform::{descriptors, systemd};
 use crate::store::{CloseError, Store};
 use config::Config;
 pub use error::DaemonError;
-use ports::{Addresses, Protocol};
+use ports::{Addresses, PortKind};
 use probe::Probe;
 use reload::Reload;
 use runtimes::Runtimes;
@@ -186,15 +186,15 @@ impl Running {
 
     /// Where HTTP is listened for, with the real port.
     pub fn http_address(&self) -> Option<SocketAddr> {
-        self.address(Protocol::Http)
+        self.address(PortKind::Http)
     }
 
     /// Where lines over TCP are listened for, with the real port.
     pub fn tcp_address(&self) -> Option<SocketAddr> {
-        self.address(Protocol::Lines)
+        self.address(PortKind::Lines)
     }
 
-    fn address(&self, protocol: Protocol) -> Option<SocketAddr> {
+    fn address(&self, protocol: PortKind) -> Option<SocketAddr> {
         self.addresses.iter().find(|(spoken, _)| *spoken == protocol).map(|(_, address)| *address)
     }
 

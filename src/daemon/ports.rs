@@ -1,4 +1,4 @@
-//! The listening sockets: one row per port, bound together, then served. Knows nothing of what is said on them.
+//! The listening sockets: one row per port, bound together, then served. Knows nothing of the protocols.
 
 use std::net::SocketAddr;
 
@@ -12,14 +12,14 @@ use super::tasks::Tasks;
 use crate::limits::{DESCRIPTORS_RESERVED, HTTP_CONNECTIONS_MAX, TCP_CONNECTIONS_MAX};
 use crate::net::{Services, http, tcp};
 
-/// What is spoken on a port.
+/// The protocol of a port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Protocol {
+pub(super) enum PortKind {
     Http,
     Lines,
 }
 
-impl Protocol {
+impl PortKind {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Http => "HTTP",
@@ -31,17 +31,17 @@ impl Protocol {
 /// A bound port.
 #[derive(Debug)]
 pub(super) struct Port {
-    protocol: Protocol,
+    protocol: PortKind,
     listener: TcpListener,
     address: SocketAddr,
 }
 
 /// Where each port is, with the port number that the system chose.
-pub(super) type Addresses = Vec<(Protocol, SocketAddr)>;
+pub(super) type Addresses = Vec<(PortKind, SocketAddr)>;
 
 /// Binds every port that the configuration names.
 pub(super) fn bind(config: &Config, runtimes: &Runtimes) -> Result<Vec<Port>, DaemonError> {
-    let wanted = [(Protocol::Http, config.http_listen), (Protocol::Lines, config.tcp_listen)];
+    let wanted = [(PortKind::Http, config.http_listen), (PortKind::Lines, config.tcp_listen)];
     let wanted = wanted.into_iter().filter_map(|(protocol, address)| Some((protocol, address?)));
     wanted
         .map(|(protocol, address)| {
@@ -70,13 +70,13 @@ pub(super) fn serve(
     for Port { protocol, listener, .. } in ports {
         let (services, watch) = (services.clone(), tasks.watch());
         match protocol {
-            Protocol::Http => {
+            PortKind::Http => {
                 let connections = at_most(affordable, HTTP_CONNECTIONS_MAX, protocol);
                 let limits = http::Limits { connections, ..http::Limits::default() };
                 let serving = http::serve(listener, services, limits, watch);
                 tasks.spawn(&runtimes.requests, "the HTTP port", serving);
             }
-            Protocol::Lines => {
+            PortKind::Lines => {
                 let connections = at_most(affordable, TCP_CONNECTIONS_MAX, protocol);
                 let serving = tcp::serve(listener, services, connections, watch);
                 tasks.spawn(&runtimes.lines, "the line port", serving);
@@ -85,12 +85,12 @@ pub(super) fn serve(
     }
 }
 
-/// Connections that each of so many ports can have without taking a descriptor that the store may need.
+/// Connections that each of that many ports can have without taking a descriptor that the store may need.
 fn affordable_connections(descriptors: usize, ports: usize) -> usize {
     (descriptors.saturating_sub(DESCRIPTORS_RESERVED) / ports.max(1)).max(1)
 }
 
-fn at_most(affordable: usize, wanted: usize, protocol: Protocol) -> usize {
+fn at_most(affordable: usize, wanted: usize, protocol: PortKind) -> usize {
     if affordable < wanted {
         info!(
             port = protocol.as_str(),

@@ -20,7 +20,7 @@ use crate::platform::shutdown::Watch;
 use crate::platform::systemd;
 use crate::store::{Refusal, Uncertainty, WriteError, WriteHandle};
 
-/// What is probed.
+/// The parts that are probed.
 pub(super) struct Probe {
     write_handle: WriteHandle,
     counters: Arc<Counters>,
@@ -79,7 +79,7 @@ impl Probe {
         }
     }
 
-    /// A sum over the present hour; comes back unless somebody holds on to the counters.
+    /// Sums the present hour, which hangs only where a thread holds the counters.
     fn prove_reports(&self) {
         let range = Hour::containing(self.clock.unix_seconds())
             .map_or(HourRange::ALL, |now| HourRange { start: now, end: now.next() });

@@ -6,7 +6,7 @@ use std::io;
 
 use tokio::runtime::{Builder, Runtime};
 
-use crate::limits::{BLOCKING_THREADS_MAX, HTTP_POLLS_PER_LOOK, RUNTIME_STOP, TCP_POLLS_PER_LOOK};
+use crate::limits::{BLOCKING_THREADS_MAX, HTTP_EVENT_INTERVAL, RUNTIME_STOP, TCP_EVENT_INTERVAL};
 
 /// The runtimes of the daemon.
 #[derive(Debug)]
@@ -19,8 +19,8 @@ pub(super) struct Runtimes {
 impl Runtimes {
     pub(super) fn build() -> io::Result<Self> {
         Ok(Self {
-            requests: build("tallyd-http", HTTP_POLLS_PER_LOOK)?,
-            lines: build("tallyd-lines", TCP_POLLS_PER_LOOK)?,
+            requests: build("tallyd-http", HTTP_EVENT_INTERVAL)?,
+            lines: build("tallyd-lines", TCP_EVENT_INTERVAL)?,
         })
     }
 

@@ -71,7 +71,7 @@ pub struct Batch {
     pub definitions: Vec<Definition>,
     /// Catalogue changes, in order.
     pub changes: Vec<Change>,
-    /// What is added, in order of arrival.
+    /// The increments, in order of arrival.
     pub increments: Vec<Increment>,
 }
 

@@ -1,4 +1,4 @@
-//! What is counted, and how it is held in memory: events, the calendar, the catalogue, cells, counters, batches.
+//! The counts and their model in memory: events, the calendar, the catalogue, cells, counters, batches.
 //! Pure and synchronous: knows no file, no socket and no time of day.
 
 pub mod batch;

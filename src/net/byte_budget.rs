@@ -1,11 +1,11 @@
-//! Budgets of bytes that many connections share, so that what all of them hold is bounded. Never waits: two who each
-//! hold a half and wait for the other's would wait for ever.
+//! Budgets of bytes that many connections share, so that the memory of all of them is bounded. Never waits: two
+//! connections that each hold a half and wait for the rest would wait for ever.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// So many bytes may be held at a time.
+/// A number of bytes that may be held at a time.
 #[derive(Clone, Debug)]
 pub(crate) struct ByteBudget(Arc<Semaphore>);
 
@@ -31,7 +31,7 @@ impl ByteBudget {
         ReservedBytes { budget: self.clone(), permit: None }
     }
 
-    /// Bytes that nobody holds.
+    /// Bytes that are not held.
     #[cfg(test)]
     pub(crate) fn left(&self) -> usize {
         self.0.available_permits()
@@ -44,7 +44,7 @@ impl ReservedBytes {
         self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
     }
 
-    /// Gives back what it has more than so many bytes.
+    /// Gives back everything over that number of bytes.
     pub(crate) fn shrink_to(&mut self, bytes: usize) {
         let surplus = self.bytes().saturating_sub(bytes);
         if let Some(permit) = &mut self.permit {
@@ -52,7 +52,7 @@ impl ReservedBytes {
         }
     }
 
-    /// Reserves so many bytes more.
+    /// Reserves that many more bytes.
     pub(crate) fn reserve(&mut self, bytes: usize) -> Result<(), BudgetSpent> {
         let bytes = u32::try_from(bytes).map_err(|_too_many| BudgetSpent)?;
         let more = Arc::clone(&self.budget.0).try_acquire_many_owned(bytes).map_err(|_spent| BudgetSpent)?;

@@ -1,6 +1,6 @@
-//! From a batch of lines to its outcome, for both ports: hands it to the store and counts its lines in the metrics by
-//! what becomes of them. A client that goes away does not end the wait: hyper goes on with a request whose connection is
-//! closed, and a line connection settles all its batches.
+//! Commits a batch for either port: hands it to the store, waits for its outcome and counts its lines by it. A client that
+//! disconnects does not end the wait: hyper goes on with a request whose connection is closed, and a line connection settles
+//! all its batches.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The accept loop of both ports: bounds the number of connections, backs off while the machine gives no more, drains
-//! when the daemon stops. Knows nothing of what is said on a connection.
+//! The accept loop of both ports: bounds the number of connections, backs off while the machine is out of descriptors or
+//! memory, drains when the daemon stops. Knows nothing of the protocols.
 //!
 //! INVARIANT: a connection's slot and its place in the gauge are given back however its task ends.
 //! INVARIANT: a loop that cannot accept does not spin, and logs so once, not a hundred times a second.
@@ -26,13 +26,13 @@ pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
 
-/// What is spoken on the connections of a port.
+/// The protocol of a port.
 pub(crate) trait Protocol: Send + Sync + 'static {
     /// Serves one connection until it ends, which is soon after the shutdown.
     fn serve<S: Stream>(
         self: Arc<Self>,
         stream: S,
-        slot: Slot,
+        slot: ConnectionSlot,
         shutdown: Watch,
     ) -> impl Future<Output = ()> + Send;
 
@@ -51,21 +51,21 @@ pub(crate) struct Capacity {
 
 /// The place of one connection: counts it, and gives place and gauge back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Slot {
+pub(crate) struct ConnectionSlot {
     listener: Listener,
     metrics: Arc<Metrics>,
     is_reserved: bool,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Slot {
+impl ConnectionSlot {
     /// Whether the connection has one of the places that are kept for clients that do not write.
     pub(crate) fn is_reserved(&self) -> bool {
         self.is_reserved
     }
 }
 
-impl Drop for Slot {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.metrics.connection_closed(self.listener);
     }
@@ -81,13 +81,13 @@ struct Slots {
 
 impl Slots {
     /// A place, if there is one.
-    fn acquire(&self) -> Option<Slot> {
+    fn acquire(&self) -> Option<ConnectionSlot> {
         let ordinary = Arc::clone(&self.ordinary).try_acquire_owned();
         let is_reserved = ordinary.is_err();
         let permit = ordinary.or_else(|_none| Arc::clone(&self.reserved).try_acquire_owned()).ok()?;
         self.metrics.connection_opened(self.listener);
         let (listener, metrics) = (self.listener, Arc::clone(&self.metrics));
-        Some(Slot { listener, metrics, is_reserved, _permit: permit })
+        Some(ConnectionSlot { listener, metrics, is_reserved, _permit: permit })
     }
 }
 
@@ -254,7 +254,7 @@ mod tests {
         let slots = Slots { listener: Listener::Http, metrics, ordinary, reserved };
         let (first, second) = (slots.acquire(), slots.acquire());
         assert_eq!(
-            [&first, &second].map(|slot| slot.as_ref().map(Slot::is_reserved)),
+            [&first, &second].map(|slot| slot.as_ref().map(ConnectionSlot::is_reserved)),
             [Some(false), Some(true)]
         );
         assert!(slots.acquire().is_none());

@@ -26,9 +26,9 @@ use metrics::Metrics;
 pub struct Services {
     /// Where batches go.
     pub write_handle: WriteHandle,
-    /// What is known.
+    /// The stories, nodes and series that are known.
     pub catalogue: Arc<Catalogue>,
-    /// What is counted.
+    /// The counts.
     pub counters: Arc<Counters>,
     /// How much memory they may take.
     pub memory: Arc<MemoryCeiling>,
@@ -36,7 +36,7 @@ pub struct Services {
     pub store_status: Arc<Status>,
     /// Who may do what.
     pub auth: Arc<Auth>,
-    /// What is measured.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
     /// What time it is.
     pub clock: Clock,

@@ -1,4 +1,4 @@
-//! How many files and sockets the process may have open at a time. Knows nothing of what they are.
+//! The limit of open files and sockets. Knows nothing of their use.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::debug;

@@ -1,5 +1,5 @@
 //! How much memory this process may use: the machine's, or the limit of its control groups where that is lower.
-//! Knows nothing of who uses it.
+//! Knows nothing of its use.
 
 use std::fs;
 use std::path::{Path, PathBuf};

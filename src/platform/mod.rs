@@ -1,4 +1,4 @@
-//! What asks the operating system: the disk, the clock, signals to stop, the service manager, the log, its
+//! The operating system: the disk, the clock, the shutdown, the service manager, the log, memory, descriptors and
 //! time-zone files.
 //! Knows nothing of events, counters or requests.
 

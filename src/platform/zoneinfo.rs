@@ -1,4 +1,4 @@
-//! Finds and reads the time-zone files of the machine. Knows neither their format nor what is made of them.
+//! Finds and reads the time-zone files of the machine. Knows nothing of their format.
 
 use std::fs;
 use std::io;

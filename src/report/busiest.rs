@@ -1,7 +1,7 @@
 //! Conversations by local weekday and hour. Knows nothing of output formats.
 
 use super::query::Query;
-use super::roll::series_of;
+use super::roll_up::series_of;
 use super::summary::{Figure, percent_hundredths, sum};
 use crate::model::calendar::{Hour, Span};
 use crate::model::catalogue::Catalogue;
@@ -106,7 +106,7 @@ fn add_cells(cells: &[Cell], spans: &[Span], slots: &mut [u64]) {
     }
 }
 
-/// What to add to the number of an hour to get its place in the week, but for whole weeks.
+/// The number that, added to an hour, gives its place in the week modulo a week.
 fn slot_shift(span: &Span) -> u32 {
     let shift = EPOCH_SLOT + span.offset_seconds.div_euclid(Hour::SECONDS);
     u32::try_from(shift.rem_euclid(i64::from(SLOTS))).unwrap_or(0)

@@ -5,14 +5,14 @@ use std::ops::Range;
 
 use super::ReportName;
 use super::query::Query;
-use super::roll::{add_series, hull};
+use super::roll_up::{add_series, hull};
 use super::summary::{Figure, Scale, Summary, ratio_hundredths, sum};
 use crate::model::calendar::Units;
 use crate::model::counters::Counters;
 use crate::model::event::{Metric, SeriesId};
 
-/// The values of one series, a value per unit, and what they come to. Zeros at either end are not kept: of a thousand
-/// stories most were active in a small part of a long range.
+/// The values of one series, one per unit, and their summary. Zeros at either end are not stored: most stories are
+/// active in a small part of a long range.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Points {
     pub(super) scale: Scale,

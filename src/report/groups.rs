@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::columns::{Columns, Points};
 use super::query::{GroupBy, Query};
-use super::roll::series_of_story;
+use super::roll_up::series_of_story;
 use crate::limits::STORIES_GATHERED_MAX;
 use crate::model::calendar::Units;
 use crate::model::catalogue::{Catalogue, Story, total_series};
@@ -52,7 +52,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// What it is the group of.
+    /// The story or source of the group.
     pub fn key(&self) -> GroupKey {
         self.key
     }
@@ -68,7 +68,7 @@ impl Group {
     }
 }
 
-/// What a group is of.
+/// The story or source of a group.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum GroupKey {
     /// One story.
@@ -87,7 +87,7 @@ impl GroupKey {
     }
 }
 
-/// The groups, with what they come to together added to `whole`.
+/// Rolls up the groups, and adds their sum to `whole`.
 pub(super) fn roll_up(
     by: GroupBy,
     (catalogue, counters, query): (&Catalogue, &Counters, &Query),
@@ -125,8 +125,8 @@ pub(super) fn roll_up(
     top.into_groups(by)
 }
 
-/// Adds every story there is, by way of the table of all series: to look at each story for its series costs more than
-/// to add them up, and most stories have none of a metric in the end.
+/// Adds every story, by way of the table of all series: looking each story's series up costs more than adding them up,
+/// and most stories have none of a metric.
 fn add_all_stories(
     (catalogue, counters, query): (&Catalogue, &Counters, &Query),
     units: &Units,
@@ -184,7 +184,7 @@ fn code(metric: Metric) -> u8 {
 
 /// Stories that are gathered at a time; few in the tests, so that they see the seams.
 const AT_A_TIME: u32 = if cfg!(test) { 7 } else { STORIES_GATHERED_MAX };
-/// Series that are on their way from memory while others are added up.
+/// Series that are prefetched while others are added up.
 const TOUCHED_AHEAD: usize = 16;
 
 /// The greatest groups so far.
@@ -192,7 +192,7 @@ struct TopGroups {
     kept: Vec<Candidate>,
     kept_max: usize,
     seen: usize,
-    /// Once there are enough: what a group must come before to be kept.
+    /// The last of the kept groups, once there are enough: a group that sorts behind it is not kept.
     last_kept: Option<(u64, GroupKey)>,
 }
 
@@ -214,7 +214,7 @@ impl TopGroups {
         Self { kept: Vec::new(), kept_max, seen: 0, last_kept: None }
     }
 
-    /// Keeps the group if it is great enough; only then it is asked what it is of.
+    /// Keeps the group if its total is among the greatest. Calls `identify` only then.
     fn offer(&mut self, columns: &Columns, identify: impl FnOnce() -> Option<(GroupKey, Option<Arc<str>>)>) {
         if columns.is_zero() {
             return;
@@ -279,7 +279,7 @@ mod tests {
                 metric: metric[usize::try_from(step * 11 / 7 % 3).unwrap()],
             };
             let series = catalogue.intern(&key).unwrap();
-            // Some are known to no journal yet, and so to nobody.
+            // Some are not durable yet, and so not known.
             if step % 9 > 0 {
                 catalogue.mark_durable(&Definition { id: series, key });
             }

@@ -1,8 +1,8 @@
 //! The six reports: a checked [`Query`], rolled up from the counters into a [`Report`], written in a [`ReportFormat`].
 //! Pure: (catalogue, counters, query) to a value. Knows nothing of files, HTTP or the time of day.
 //!
-//! INVARIANT: nothing is searched for by scanning: what all stories did is one total series, what a story did is in
-//! the series that the story names.
+//! INVARIANT: no report scans for its series. Counts over all stories are one total series; those of a story are in the
+//! series that the story names.
 
 mod busiest;
 mod columns;
@@ -10,7 +10,7 @@ mod format;
 mod groups;
 mod popularity;
 mod query;
-mod roll;
+mod roll_up;
 mod series;
 mod summary;
 mod weight;
@@ -95,13 +95,13 @@ pub enum Report {
 }
 
 impl Report {
-    /// Whether the text is so long that it should not be held as a whole.
+    /// Whether the text is too long to hold in memory as a whole.
     pub fn is_large(&self) -> bool {
         matches!(self, Self::Series(report) if report.points_in_groups() > WHOLE_TEXT_POINTS_MAX)
     }
 }
 
-/// Rolls the query up from what is counted at this moment. Blocks for as long as that takes; see [`Query::weight`].
+/// Rolls the query up from the counters as they are now. Blocks for as long as that takes; see [`Query::weight`].
 pub fn roll_up(catalogue: &Catalogue, counters: &Counters, query: &Query) -> Report {
     match query.report() {
         ReportName::BusiestPeriod => Report::Busiest(busiest::roll_up(catalogue, counters, query)),

@@ -4,8 +4,8 @@
 //! the same id for one; its name is then that of the story which used it most, of the first by id where two did so
 //! alike.
 //!
-//! INVARIANT: at most about [`POPULARITY_NODES_MAX`] nodes are held at any time, and twice as many rows as are asked
-//! for: where there are more nodes, those of one part after the other are gathered, by a hash that nobody can foresee.
+//! INVARIANT: memory holds at most about [`POPULARITY_NODES_MAX`] nodes, and twice as many rows as were asked for. More
+//! nodes are gathered in several passes, divided by a seeded hash, so that no client can choose ids of one pass.
 
 use std::cmp::{Ordering, Reverse};
 use std::hash::BuildHasher as _;
@@ -53,7 +53,7 @@ impl PopularityRow {
         &self.node
     }
 
-    /// What it is called: an interaction without a name by its id, the others always by what they are.
+    /// The display name: that of an interaction, its id where it has none, and a fixed one for the other kinds.
     pub fn name(&self) -> &str {
         match &self.node {
             Node::Interaction(id) => self.name.as_deref().unwrap_or(id.0.as_str()),
@@ -165,7 +165,7 @@ fn sum(counters: &Counters, query: &Query, series: &[Option<SeriesId>]) -> u64 {
         .fold(0_u64, |sum, series| sum.saturating_add(counters.sum(series, query.hours())))
 }
 
-/// The greatest rows so far, at most twice as many as are asked for, and what all rows come to.
+/// The greatest rows so far, at most twice as many as were asked for, and the total of all rows.
 struct Gathering {
     rows: Vec<PopularityRow>,
     total: u64,

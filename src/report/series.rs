@@ -3,7 +3,7 @@
 use super::columns::{Columns, Measure, Points};
 use super::groups::{self, Groups};
 use super::query::Query;
-use super::roll::series_of;
+use super::roll_up::series_of;
 use crate::model::calendar::{Units, UnixSeconds};
 use crate::model::catalogue::Catalogue;
 use crate::model::counters::Counters;
@@ -46,7 +46,7 @@ pub(super) fn roll_up(catalogue: &Catalogue, counters: &Counters, query: &Query)
             columns.add(counters, query, &units, |metric| series_of(catalogue, query, metric));
             None
         }
-        // The whole is added up from the groups, so that they agree also while events come in.
+        // The whole is the sum of the groups, so that they agree even while events come in.
         Some(by) => Some(groups::roll_up(by, (catalogue, counters, query), &units, &mut columns)),
     };
     SeriesReport { starts: units.into_starts(), points: columns.points(), groups }

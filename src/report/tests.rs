@@ -3,7 +3,7 @@
 use chrono::DateTime;
 use proptest::prelude::*;
 
-use super::roll::add_cells;
+use super::roll_up::add_cells;
 use super::summary::{Figure, Scale, Summary, percent_hundredths, ratio_hundredths};
 use super::{Query, ReportName};
 use crate::model::calendar::{Hour, Unit, UnixSeconds, ZoneDatabase, write_instant};

@@ -4,7 +4,7 @@
 use super::ReportName;
 use super::columns::Measure;
 use super::query::Query;
-use super::roll::series_of;
+use super::roll_up::series_of;
 use crate::limits::{LIGHT_QUERY_CELLS_MAX, LIGHT_QUERY_POINTS_MAX, LIGHT_QUERY_SERIES_MAX};
 use crate::model::catalogue::{Catalogue, Story};
 use crate::model::counters::Counters;

@@ -37,7 +37,7 @@ use tokio::sync::mpsc::error::TrySendError;
 pub use damage::{Damage, DamageKind, FileError};
 pub use error::{CloseError, OpenError, Refusal, Uncertainty, WriteError};
 pub use poison::PoisonCause;
-pub use status::{Figures, Status};
+pub use status::{Status, StoreFigures};
 pub use stepped::{Part, Stepped};
 pub use write_handle::{CommitAck, PendingCommit, WriteHandle};
 

@@ -11,7 +11,7 @@ use crate::store::journal::Sequence;
 
 /// Journal and snapshot figures: totals since the start, unless they say otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Figures {
+pub struct StoreFigures {
     /// Batches journalled.
     pub batches: u64,
     /// Increments journalled.
@@ -81,9 +81,9 @@ impl Status {
     }
 
     /// The figures as they are now; each by itself, not all of one instant.
-    pub fn figures(&self) -> Figures {
+    pub fn figures(&self) -> StoreFigures {
         let load = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
-        Figures {
+        StoreFigures {
             batches: load(&self.batches),
             increments: load(&self.increments),
             journal_bytes: load(&self.journal_bytes),

@@ -1,7 +1,7 @@
 //! A small blocking HTTP client for the commands that talk to a daemon: one connection, kept alive, plain
-//! HTTP/1.1. Knows nothing of what is asked. What to do after a failure is decided in `retry`.
+//! HTTP/1.1. Knows nothing of the requests. `retry` decides which failures are retried.
 //!
-//! INVARIANT: a request is sent at most once per call; only what surely was never sent is sent again here.
+//! INVARIANT: the daemon sees a request at most once per call. The client repeats only one that was certainly not sent.
 
 pub(crate) mod retry;
 
@@ -27,12 +27,12 @@ use crate::limits::CLIENT_ANSWER_BYTES_MAX;
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
 /// Longest wait for a whole answer; a report over everything may take its time.
 const ANSWER_WAIT: Duration = Duration::from_mins(2);
-/// Rounds of the runtime in which a connection that was closed meanwhile is noticed: one to hear of it, one to act.
+/// Times that a call yields to the runtime before it sends, so that the connection's task sees that the peer closed it.
 const CONNECTION_LOOKS: u32 = 3;
 /// The variable that holds a token.
 const TOKEN_VARIABLE: &str = "TALLYD_TOKEN";
 
-/// Which daemon, and as whom. Part of every command that talks to one.
+/// The daemon's address and the access token. Part of every command that talks to a daemon.
 #[derive(Clone, clap::Args)]
 #[command(next_help_heading = "Daemon")]
 pub(crate) struct ConnectionArgs {
@@ -75,7 +75,7 @@ pub(crate) struct Client {
     connection: Option<SendRequest<Full<Bytes>>>,
 }
 
-/// What is asked: built once, sent as often as needed.
+/// A request: built once, sent as often as needed.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     /// `GET` without a body, `POST` with one.
@@ -209,7 +209,7 @@ impl Client {
         let request = self.request(call)?;
         let Self { runtime, authority, connection, .. } = self;
         runtime.block_on(async {
-            // Between calls nothing runs, so what happened to the connection meanwhile has to be looked at first.
+            // The runtime stands still between calls. Let it notice first whether the daemon closed the connection meanwhile.
             for _ in 0..CONNECTION_LOOKS {
                 tokio::task::yield_now().await;
             }
@@ -252,7 +252,7 @@ async fn connect(authority: &Authority) -> Result<SendRequest<Full<Bytes>>, Clie
     let (sender, connection) =
         opened.map_err(|source| ClientError::NotSent { address: authority.to_string(), source })?;
     tokio::spawn(async move {
-        // What ends the connection is seen by the request that waits for an answer on it.
+        // The request that waits on the connection gets the error.
         if connection.await.is_err() {}
     });
     Ok(sender)

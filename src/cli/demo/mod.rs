@@ -1,5 +1,5 @@
-//! `tallyd demo`: the daemon, and beside it a bot platform that does not exist, which sends its events over the
-//! line port like any other. What it sends is in `platform`, how in `sender`.
+//! `tallyd demo`: the daemon and a simulated bot platform, which sends its events to the line port as a real one
+//! would. `platform` makes the events, `sender` sends them.
 
 mod platform;
 mod random;
@@ -18,14 +18,14 @@ use crate::daemon::{self, Running};
 use crate::platform::clock::Clock;
 use crate::platform::logging;
 use platform::STORIES;
-use sender::Sender;
+use sender::EventSender;
 
 /// Run the daemon with a simulated bot platform, to have something to look at in a minute.
 ///
 /// First a history of some weeks is sent, then live events until Ctrl-C. Everything is kept in a new directory that is
 /// removed at the end, unless --data-dir names one. No tokens, no configuration file, no variables.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct DemoArgs {
     /// Where to listen for HTTP; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8780")]
     pub(crate) http_listen: String,
@@ -68,7 +68,7 @@ impl Drop for Scratch {
 }
 
 /// Runs daemon and platform until a signal stops them. Blocks.
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let clock = Clock::system();
     let scratch = args.data_dir.is_none().then(|| Scratch::create(&clock)).transpose()?;
     let directory = match (&args.data_dir, &scratch) {
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let config = Config::read(&given, &|_| None)?;
     logging::init(&config.log, config.log_format, &|_| None)?;
     let mut running = daemon::start(config)?;
-    let platform = Platform::start(&running, days, args.seed, clock);
+    let platform = PlatformThread::start(&running, days, args.seed, clock);
     let ended = running.until_signal();
     output::note("stopping");
     let stopped = running.stop();
@@ -105,16 +105,16 @@ fn is_used(directory: &Path) -> bool {
 
 /// The platform's thread; it ends when the daemon closes its connection.
 #[derive(Debug)]
-struct Platform(Option<std::thread::JoinHandle<()>>);
+struct PlatformThread(Option<std::thread::JoinHandle<()>>);
 
-impl Platform {
+impl PlatformThread {
     fn start(running: &Running, days: u32, seed: u64, clock: Clock) -> Self {
         let (Some(http), Some(lines)) = (running.http_address(), running.tcp_address()) else {
             output::note("the demo needs both listeners to show something");
             return Self(None);
         };
         let work = move || {
-            let outcome = Sender::connect(lines, seed, clock).and_then(|mut sender| {
+            let outcome = EventSender::connect(lines, seed, clock).and_then(|mut sender| {
                 let sent = sender.send_history(days)?;
                 introduce(&http.to_string(), &lines.to_string(), days, sent);
                 sender.send_live()
@@ -139,7 +139,7 @@ impl Platform {
     }
 }
 
-/// Says what there is and what to try.
+/// Prints the addresses, the stories and some commands to try.
 fn introduce(http: &str, lines: &str, days: u32, sent: sender::History) {
     let story = STORIES.first().map_or("", |story| story.id);
     let history = if days == 0 {
@@ -147,7 +147,7 @@ fn introduce(http: &str, lines: &str, days: u32, sent: sender::History) {
     } else {
         format!("{days} days of history: {} lines in {:.1} s", sent.lines, sent.took.as_secs_f64())
     };
-    // As it was called, so that the lines work where the program is not on the path.
+    // The path by which the program was called, so that the commands work where it is not on the `PATH`.
     let program = std::env::args().next().unwrap_or_else(|| "tallyd".to_owned());
     let names: Vec<&str> = STORIES.iter().map(|story| story.name).collect();
     output::note(&format!(

@@ -1,15 +1,15 @@
-//! A bot platform that does not exist: its stories, how busy they are when, and the lines it would send. Pure: the
-//! same seed and the same times give the same lines. Knows nothing of sockets.
+//! A simulated bot platform: its stories, their traffic over the week, and the lines that it sends. Pure: the same seed
+//! and the same times give the same lines. Knows nothing of sockets.
 
 use std::io::Write as _;
 
-use super::random::Random;
+use super::random::SeededRandom;
 use crate::model::calendar::Hour;
 use crate::model::event::Source;
 
 /// One bot of the platform.
 #[derive(Debug)]
-pub(crate) struct Story {
+pub(crate) struct DemoStory {
     /// Its id.
     pub(crate) id: &'static str,
     /// Its name.
@@ -23,8 +23,8 @@ pub(crate) struct Story {
 }
 
 /// Every bot of the platform.
-pub(crate) const STORIES: [Story; 4] = [
-    Story {
+pub(crate) const STORIES: [DemoStory; 4] = [
+    DemoStory {
         id: "5b07ffafc2376e30306d9b16",
         name: "Pizza orders",
         sources: &[(Source::Messenger, 12), (Source::Widget, 7), (Source::App, 4)],
@@ -36,7 +36,7 @@ pub(crate) const STORIES: [Story; 4] = [
         ],
         paid_percent: 60,
     },
-    Story {
+    DemoStory {
         id: "5c1a6b20e4b0a1d2c3f40001",
         name: "Help desk",
         sources: &[(Source::Livechat3, 9), (Source::Livechat, 2), (Source::Slack, 3)],
@@ -47,7 +47,7 @@ pub(crate) const STORIES: [Story; 4] = [
         ],
         paid_percent: 25,
     },
-    Story {
+    DemoStory {
         id: "5d2e7c31f5c1b2e3d4a50002",
         name: "Hotel booking",
         sources: &[(Source::Widget, 5), (Source::App, 3), (Source::Messenger, 2)],
@@ -59,7 +59,7 @@ pub(crate) const STORIES: [Story; 4] = [
         ],
         paid_percent: 40,
     },
-    Story {
+    DemoStory {
         id: "5e3f8d42a6d2c3f4e5b60003",
         name: "Stand-up reminder",
         sources: &[(Source::Slack, 2), (Source::Custom, 1)],
@@ -82,14 +82,14 @@ const WEEK_PERCENT: [u64; 7] = [80, 95, 100, 100, 105, 120, 100];
 const MESSAGES_THOUSANDTHS: u64 = 6_400;
 /// Of a hundred messages, how many are answers of an interaction, of its fallback, of the story's fallback.
 const ANSWERS_PERCENT: (u64, u64, u64) = (45, 3, 2);
-/// Live, the platform is this much busier than in its history, so that there is something to see.
+/// Live traffic is this many times that of the history, so that there is something to see.
 const LIVE_FACTOR: u64 = 200;
 const MS_PER_HOUR: u64 = 3_600_000;
 
 /// The platform, as far along as the lines it has given.
 #[derive(Clone, Debug)]
 pub(crate) struct Platform {
-    random: Random,
+    random: SeededRandom,
 }
 
 /// When and how often something happened.
@@ -102,7 +102,7 @@ struct Mark {
 impl Platform {
     /// The platform of that seed.
     pub(crate) const fn new(seed: u64) -> Self {
-        Self { random: Random::new(seed) }
+        Self { random: SeededRandom::new(seed) }
     }
 
     /// Appends the lines that make every story and interaction known by its name. They count nothing.
@@ -117,7 +117,7 @@ impl Platform {
         }
     }
 
-    /// Appends a whole hour, one line a counter. Returns how many lines.
+    /// Appends the events of an hour, one line per counter. Returns the number of lines.
     pub(crate) fn past_hour(&mut self, hour: Hour, out: &mut Vec<u8>) -> u64 {
         let percent = busy_percent(hour);
         let unix_nanos = hour.unix_seconds().saturating_mul(1_000_000_000);
@@ -132,7 +132,7 @@ impl Platform {
         lines
     }
 
-    /// Appends what happens live within `elapsed_ms` that end at `unix_nanos`. Returns how many lines.
+    /// Appends the live events of the `elapsed_ms` before `unix_nanos`. Returns the number of lines.
     pub(crate) fn live(&mut self, unix_nanos: i64, elapsed_ms: u64, out: &mut Vec<u8>) -> u64 {
         let percent = Hour::containing(unix_nanos.div_euclid(1_000_000_000)).map_or(100, busy_percent);
         let mut lines = 0;
@@ -149,7 +149,7 @@ impl Platform {
     }
 
     /// Appends conversations of one story on one source, with their messages and interactions.
-    fn conversations(&mut self, story: &Story, source: Source, mark: Mark, out: &mut Vec<u8>) -> u64 {
+    fn conversations(&mut self, story: &DemoStory, source: Source, mark: Mark, out: &mut Vec<u8>) -> u64 {
         let Mark { unix_nanos, count } = mark;
         if count == 0 {
             return 0;

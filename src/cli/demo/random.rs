@@ -2,9 +2,9 @@
 
 /// A `SplitMix64` generator.
 #[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
+pub(crate) struct SeededRandom(u64);
 
-impl Random {
+impl SeededRandom {
     /// The generator of that seed.
     pub(crate) const fn new(seed: u64) -> Self {
         Self(seed)
@@ -37,13 +37,13 @@ mod tests {
 
     #[test]
     fn same_seed_gives_the_same_numbers() {
-        let (mut one, mut two) = (Random::new(7), Random::new(7));
+        let (mut one, mut two) = (SeededRandom::new(7), SeededRandom::new(7));
         assert!((0..100).all(|_| one.next() == two.next()));
     }
 
     #[test]
     fn about_keeps_the_mean_even_below_one() {
-        let mut random = Random::new(1);
+        let mut random = SeededRandom::new(1);
         let sum: u64 = (0..100_000).map(|_| random.about(250)).sum();
         assert!((24_000..26_000).contains(&sum), "{sum}");
         assert_eq!(random.about(0), 0);
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn below_stays_below() {
-        let mut random = Random::new(2);
+        let mut random = SeededRandom::new(2);
         assert!((0..1_000).all(|_| random.below(7) < 7));
         assert_eq!(random.below(0), 0);
     }

@@ -1,5 +1,5 @@
-//! The connection of the simulated platform to the line port: history first, then live events. Decides nothing about
-//! what is sent. Runs on a thread of its own and blocks as a client of any language would.
+//! The connection of the simulated platform to the line port: sends the history, then live events. Knows nothing of
+//! their content. Blocks, on a thread of its own.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -16,7 +16,7 @@ const TICK: Duration = Duration::from_millis(250);
 /// Bytes of history that are written at a time.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// What the history came to.
+/// The size of the history and the time that it took.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct History {
     /// Lines that were sent and acknowledged.
@@ -27,14 +27,14 @@ pub(crate) struct History {
 
 /// The platform and its connection.
 #[derive(Debug)]
-pub(crate) struct Sender {
+pub(crate) struct EventSender {
     stream: TcpStream,
     answers: BufReader<TcpStream>,
     platform: Platform,
     clock: Clock,
 }
 
-impl Sender {
+impl EventSender {
     /// Connects. Blocks.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ use line::Format;
 /// names are written too, used or not. The same counters always give the same file. Nothing in the directory is
 /// changed; stop the daemon first.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct ExportArgs {
     /// Where to write; `-` or nothing is standard output
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
@@ -37,7 +37,7 @@ pub(crate) struct Args {
 }
 
 /// Reads the directory and writes the events. Blocks.
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     let spinner = output::spinner("reading");
     let loaded =
         load_read_only(&Disk::new(), &args.data_dir, CatalogueLimits::default(), &mut || spinner.tick());
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             written.with_context(|| format!("cannot write {}", file.display()))?
         }
         None => match write(&contents, format, io::stdout().lock()) {
-            // A reader that has gone away has seen what it wanted.
+            // The reader (`| head`) closed the pipe on purpose.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Done.into()),
             other => other.context("cannot write to standard output")?,
         },

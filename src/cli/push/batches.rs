@@ -1,7 +1,7 @@
 //! Cuts text into batches of whole lines, the same text always in the same way. Knows nothing of sending.
 //!
-//! INVARIANT: the batches, one after the other, are the input; only what follows the first 64 KiB of a line that
-//! no daemon would take is left out. No cut lies within a quoted string or within a JSON document.
+//! INVARIANT: the batches, one after the other, are the input, except that a line over 64 KiB, which every daemon
+//! refuses, is cut there. No batch ends within a quoted string or within a JSON document.
 
 use std::fmt;
 use std::io::{self, BufRead, Read as _};

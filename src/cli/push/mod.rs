@@ -1,7 +1,7 @@
-//! `tallyd push`: files or standard input to a daemon, in batches of whole lines. Cutting is in `batches`, what
-//! an answer means in `outcome`; this file reads, sends and says what came of it.
+//! `tallyd push`: sends files or standard input to a daemon in batches of whole lines, and prints the outcome.
+//! `batches` cuts the input, `outcome` interprets the answers.
 //!
-//! INVARIANT: batches go one after the other, and nothing follows a batch whose outcome is not known.
+//! INVARIANT: batches are sent one after the other, and none is sent after a batch of unknown outcome.
 
 mod batches;
 mod outcome;
@@ -20,7 +20,7 @@ use super::{Exit, input, output};
 use crate::model::excerpt::printable;
 use crate::platform::clock::Clock;
 use batches::{Batches, LineBatch};
-use outcome::Outcome;
+use outcome::BatchOutcome;
 
 /// Send files, or standard input, to a daemon: line protocol or NDJSON, plain, gzip or zstd.
 ///
@@ -33,7 +33,7 @@ use outcome::Outcome;
 /// idempotency keys.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
-pub(crate) struct Args {
+pub(crate) struct PushArgs {
     /// Files to send, in this order; `-` or none is standard input
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
@@ -48,12 +48,12 @@ pub(crate) struct Args {
     pub(crate) connection: ConnectionArgs,
 }
 
-/// What is said of a batch whose outcome is not known. To send it again could count it twice.
+/// The message for a batch of unknown outcome, which is not repeated because that could count it twice.
 const UNKNOWN: &str = "may have been counted or not, nothing after that was sent";
 
 /// Lines that were counted and lines that were not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Totals {
+pub(crate) struct LineTotals {
     /// Lines that count.
     pub(crate) accepted: u64,
     /// Bad lines.
@@ -61,12 +61,12 @@ pub(crate) struct Totals {
 }
 
 /// Sends the files. Blocks.
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &PushArgs) -> anyhow::Result<ExitCode> {
     send_files(&args.files, args.precision.as_deref(), &args.connection, args.quiet.then(ProgressBar::hidden))
 }
 
-/// Sends files one after the other, or standard input where there is none, and prints what came of it. `bar`
-/// replaces the progress bar. Blocks.
+/// Sends the files in order, or standard input where none is named, and prints the totals. `bar` replaces the
+/// progress bar. Blocks.
 pub(crate) fn send_files(
     files: &[PathBuf],
     precision: Option<&str>,
@@ -76,16 +76,16 @@ pub(crate) fn send_files(
     let standard_input = [PathBuf::from("-")];
     let files = if files.is_empty() { &standard_input } else { files };
     let bar = bar.unwrap_or_else(|| progress_bar(files));
-    let mut sender = Sender {
+    let mut sender = FileSender {
         client: Client::new(connection)?,
         clock: Clock::system(),
         path: precision.map_or("/events".to_owned(), |unit| format!("/events?precision={unit}")),
         bar,
-        totals: Totals::default(),
+        totals: LineTotals::default(),
     };
     let result = files.iter().try_for_each(|file| sender.send_file(file));
     sender.bar.finish_and_clear();
-    let Totals { accepted, rejected } = sender.totals;
+    let LineTotals { accepted, rejected } = sender.totals;
     output::print(format!("{accepted} accepted, {rejected} rejected\n").as_bytes())?;
     result?;
     Ok(if rejected == 0 { Exit::Done.into() } else { Exit::Failed.into() })
@@ -111,17 +111,17 @@ fn progress_bar(files: &[PathBuf]) -> ProgressBar {
     bar
 }
 
-/// What sending a file needs, and what was sent so far.
+/// Sends files and adds up the answers.
 #[derive(Debug)]
-struct Sender {
+struct FileSender {
     client: Client,
     clock: Clock,
     path: String,
     bar: ProgressBar,
-    totals: Totals,
+    totals: LineTotals,
 }
 
-impl Sender {
+impl FileSender {
     fn send_file(&mut self, file: &Path) -> anyhow::Result<()> {
         let source = input::open(file, &self.bar)?;
         let mut batches = Batches::new(source.text);
@@ -147,7 +147,7 @@ impl Sender {
             anyhow::Error::new(error).context(format!("{lines} of {name} {counted}"))
         })?;
         match outcome::read(&answer) {
-            Outcome::Counted { accepted, rejected, bad_lines } => {
+            BatchOutcome::Counted { accepted, rejected, bad_lines } => {
                 self.totals.accepted = self.totals.accepted.saturating_add(accepted);
                 self.totals.rejected = self.totals.rejected.saturating_add(rejected);
                 let unnamed = rejected.saturating_sub(u64::try_from(bad_lines.len()).unwrap_or(u64::MAX));
@@ -162,11 +162,11 @@ impl Sender {
                 });
                 Ok(())
             }
-            Outcome::Refused(why) => {
+            BatchOutcome::Refused(why) => {
                 let daemon = self.client.authority();
                 anyhow::bail!("{daemon} refused {lines} of {name}: {}", printable(&why))
             }
-            Outcome::Unknown(why) => {
+            BatchOutcome::Unknown(why) => {
                 anyhow::bail!("{lines} of {name} {UNKNOWN}: {}", printable(&why))
             }
         }

@@ -1,13 +1,13 @@
-//! What the answer to a batch means. Pure; the shape of answers is that of `POST /events`.
+//! The outcome of a batch, read from the daemon's answer to `POST /events`. Pure.
 
 use hyper::StatusCode;
 use serde::Deserialize;
 
 use crate::cli::client::Answer;
 
-/// What became of a batch.
+/// The outcome of a batch.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum BatchOutcome {
     /// The good lines count.
     Counted {
         /// Lines that count.
@@ -37,29 +37,29 @@ struct Body {
     accepted: u64,
     rejected: u64,
     #[serde(default)]
-    status: Status,
+    status: BodyStatus,
 }
 
 #[derive(Deserialize, Default)]
-struct Status {
+struct BodyStatus {
     #[serde(default)]
     details: Vec<BadLine>,
 }
 
 /// Reads an answer.
-pub(crate) fn read(answer: &Answer) -> Outcome {
+pub(crate) fn read(answer: &Answer) -> BatchOutcome {
     let is_counted = answer.status.is_success() || answer.status == StatusCode::BAD_REQUEST;
     if is_counted && let Ok(body) = serde_json::from_slice::<Body>(&answer.body) {
-        return Outcome::Counted {
+        return BatchOutcome::Counted {
             accepted: body.accepted,
             rejected: body.rejected,
             bad_lines: body.status.details,
         };
     }
     if answer.status.is_server_error() && answer.status != StatusCode::SERVICE_UNAVAILABLE {
-        return Outcome::Unknown(answer.explanation());
+        return BatchOutcome::Unknown(answer.explanation());
     }
-    Outcome::Refused(answer.explanation())
+    BatchOutcome::Refused(answer.explanation())
 }
 
 #[cfg(test)]
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
     use bytes::Bytes;
 
-    fn check(status: u16, body: &'static str, expected: &Outcome) {
+    fn check(status: u16, body: &'static str, expected: &BatchOutcome) {
         let answer = Answer {
             status: StatusCode::from_u16(status).expect("a status"),
             retry_after: None,
@@ -81,13 +81,13 @@ mod tests {
         check(
             200,
             r#"{"accepted":3,"rejected":0}"#,
-            &Outcome::Counted { accepted: 3, rejected: 0, bad_lines: vec![] },
+            &BatchOutcome::Counted { accepted: 3, rejected: 0, bad_lines: vec![] },
         );
         check(
             400,
             r#"{"timestamp":"2026-11-06T08:49:37Z","accepted":2,"rejected":1,"status":{"code":400,
                "type":"error","message":"1 of 3 lines was not counted","details":[{"line":2,"message":"bad"}]}}"#,
-            &Outcome::Counted {
+            &BatchOutcome::Counted {
                 accepted: 2,
                 rejected: 1,
                 bad_lines: vec![BadLine { line: 2, message: "bad".to_owned() }],
@@ -100,9 +100,9 @@ mod tests {
         check(
             500,
             r#"{"status":{"code":500,"type":"error","message":"it is not known whether the events were counted"}}"#,
-            &Outcome::Unknown("500: it is not known whether the events were counted".to_owned()),
+            &BatchOutcome::Unknown("500: it is not known whether the events were counted".to_owned()),
         );
-        check(502, "bad gateway", &Outcome::Unknown("502 Bad Gateway".to_owned()));
+        check(502, "bad gateway", &BatchOutcome::Unknown("502 Bad Gateway".to_owned()));
     }
 
     #[test]
@@ -110,14 +110,14 @@ mod tests {
         check(
             401,
             r#"{"status":{"code":401,"type":"error","message":"a token is needed","details":[]}}"#,
-            &Outcome::Refused("401: a token is needed".to_owned()),
+            &BatchOutcome::Refused("401: a token is needed".to_owned()),
         );
         check(
             400,
             r#"{"status":{"code":400,"type":"error","message":"precision","details":["x: takes ns"]}}"#,
-            &Outcome::Refused("400: precision\n  x: takes ns".to_owned()),
+            &BatchOutcome::Refused("400: precision\n  x: takes ns".to_owned()),
         );
-        check(503, "later", &Outcome::Refused("503 Service Unavailable".to_owned()));
-        check(404, "not here", &Outcome::Refused("404 Not Found".to_owned()));
+        check(503, "later", &BatchOutcome::Refused("503 Service Unavailable".to_owned()));
+        check(404, "not here", &BatchOutcome::Refused("404 Not Found".to_owned()));
     }
 }

@@ -15,7 +15,7 @@ fn push(text: &str, connections: Vec<Vec<&'static str>>) -> (anyhow::Result<Exit
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     file.write_all(text.as_bytes()).expect("written");
     let (url, thread) = server(connections);
-    let args = Args {
+    let args = PushArgs {
         files: vec![file.path().to_owned()],
         precision: Some("ms".to_owned()),
         quiet: true,

@@ -31,7 +31,7 @@ const NAMES: [&str; 6] = [
 /// Without options: the last 30 days, every story and source, in UTC. An option that the report does not have is
 /// refused by the daemon, which then says what it takes.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct ReportArgs {
     /// Which report
     #[arg(value_name = "NAME", value_parser = NAMES)]
     pub(crate) name: String,
@@ -86,13 +86,13 @@ pub(crate) struct QueryArgs {
 }
 
 /// Asks, and prints the answer. Blocks.
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     let mut client = Client::new(&args.connection)?;
     let call = Call { body: None, path: path(&args.name, &args.query) };
     // Somebody waits at the terminal, and can ask again.
     let answer = client.call(&call)?;
     if !answer.status.is_success() {
-        // Only line feeds of our own are left in what is shown.
+        // The explanation separates details by line feeds; all other control characters are escaped.
         for line in answer.explanation().lines() {
             output::note(&printable(line));
         }
@@ -106,7 +106,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let report = read(&args.name, args.query.group.as_deref(), &answer.body)
             .with_context(|| format!("the answer of {} is not that report", client.authority()))?;
         if args.csv {
-            // What a sheet cannot hold is said beside it.
+            // CSV has no place for it.
             if let Some(omitted) = layout::omitted(&report) {
                 output::note(&omitted);
             }
@@ -121,15 +121,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(Exit::Done.into())
 }
 
-/// The report of that name, and what it was grouped by, out of the daemon's answer.
+/// Reads the daemon's answer to a report of that name and grouping.
 fn read(name: &str, group: Option<&str>, body: &[u8]) -> anyhow::Result<Report> {
     let name = ReportName::parse(name).context("no report has this name")?;
     let by = group.and_then(GroupBy::parse).unwrap_or(GroupBy::Story);
     Ok(Report::from_json(name, by, body)?)
 }
 
-/// The zone in which dates are shown: the one that was asked for, else UTC. The daemon took the parameters, so what
-/// cannot be read here is a zone that only the daemon's database has.
+/// The zone in which dates are shown: the one that was asked for, else UTC. UTC also where only the daemon's database
+/// has the zone.
 fn zone(query: &QueryArgs) -> Zone {
     let named = query.timezone.as_deref().and_then(|name| {
         let directory = std::env::var_os(DIRECTORY_VARIABLE).map(PathBuf::from);

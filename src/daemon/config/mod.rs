@@ -22,23 +22,23 @@ use crate::platform::zoneinfo::DIRECTORY_VARIABLE;
 use crate::store::Fsync;
 use options::{Key, OPTIONS};
 pub use raw::{Environment, Given};
-use raw::{Origin, Raw, Value};
+use raw::{OptionValue, Origin, Raw};
 pub use tokens::TokenSources;
 
 /// One thing that is wrong with the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Fault {
+pub struct ConfigFault {
     place: String,
     what: String,
 }
 
-impl Fault {
+impl ConfigFault {
     fn new(place: impl fmt::Display, what: impl fmt::Display) -> Self {
         Self { place: place.to_string(), what: what.to_string() }
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ConfigFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place, self.what)
     }
@@ -47,12 +47,12 @@ impl fmt::Display for Fault {
 /// Everything that is wrong with the configuration, one fault a line.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfigError {
-    faults: Vec<Fault>,
+    faults: Vec<ConfigFault>,
 }
 
 impl ConfigError {
     /// The faults, at least one.
-    pub fn faults(&self) -> &[Fault] {
+    pub fn faults(&self) -> &[ConfigFault] {
         &self.faults
     }
 }
@@ -83,8 +83,8 @@ impl MemoryLimit {
         size::parse(text).filter(|bytes| *bytes >= MEMORY_LIMIT_MIN).map(Self::Bytes)
     }
 
-    /// The limit in bytes where the machine or the control group has so many. By default four fifths, less what all
-    /// else takes at most; on a small machine a quarter.
+    /// The limit in bytes, given the memory of the machine or the control group. By default four fifths of it, less
+    /// [`MEMORY_BESIDE_COUNTERS`]; on a small machine a quarter.
     pub fn of_available(self, available: u64) -> u64 {
         match self {
             Self::Auto => (available / 5 * 4)
@@ -176,28 +176,28 @@ impl Config {
         complete.filter(|_| faults.is_empty()).ok_or(ConfigError { faults })
     }
 
-    /// Whether somebody on another machine could reach a listener.
+    /// Whether a listener can be reached from other machines.
     pub fn is_public(&self) -> bool {
         [self.http_listen, self.tcp_listen].into_iter().flatten().any(|address| !address.ip().is_loopback())
     }
 }
 
-/// Turns values into what they mean, and collects what is wrong with them.
+/// Parses the values and collects their faults.
 struct Check<'a> {
     raw: &'a Raw,
-    faults: &'a mut Vec<Fault>,
+    faults: &'a mut Vec<ConfigFault>,
 }
 
 impl Check<'_> {
     /// What the option's value means; `None` where there is no value or it is wrong.
     fn value<T>(&mut self, key: Key, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
-        let Value { text, origin } = self.raw.get(key)?;
+        let OptionValue { text, origin } = self.raw.get(key)?;
         let parsed = parse(text);
         if parsed.is_none() {
             let takes = OPTIONS.iter().find(|option| option.key == key).map_or("", |option| option.takes);
             let range = range_of(key);
             let what = format!("takes {takes}{range}; got `{}`", text.escape_debug());
-            self.faults.push(Fault::new(origin, what));
+            self.faults.push(ConfigFault::new(origin, what));
         }
         parsed
     }
@@ -256,17 +256,25 @@ fn fsync(text: &str) -> Option<Fsync> {
 }
 
 /// Faults of the two listeners together, and with the tokens.
-fn check_listeners(raw: &Raw, listeners: [Option<SocketAddr>; 2], auth: &Auth, faults: &mut Vec<Fault>) {
+fn check_listeners(
+    raw: &Raw,
+    listeners: [Option<SocketAddr>; 2],
+    auth: &Auth,
+    faults: &mut Vec<ConfigFault>,
+) {
     let origin = |key| raw.get(key).map_or(Origin::Default(""), |value| value.origin.clone());
     if let [None, None] = listeners {
-        faults.push(Fault::new(origin(Key::HttpListen), "both listeners are off, so there is nothing to do"));
+        faults.push(ConfigFault::new(
+            origin(Key::HttpListen),
+            "both listeners are off, so there is nothing to do",
+        ));
     }
     if let [Some(http), Some(tcp)] = listeners
         && http == tcp
         && http.port() != 0
     {
         let what = format!("{tcp} is where HTTP is listened for; the two need addresses of their own");
-        faults.push(Fault::new(origin(Key::TcpListen), what));
+        faults.push(ConfigFault::new(origin(Key::TcpListen), what));
     }
     for (key, address) in [Key::HttpListen, Key::TcpListen].into_iter().zip(listeners) {
         if let Some(address) = address.filter(|address| !address.ip().is_loopback() && auth.is_open()) {
@@ -275,7 +283,7 @@ fn check_listeners(raw: &Raw, listeners: [Option<SocketAddr>; 2], auth: &Auth, f
                  could read and write; make a token with `tallyd token` and give --tokens-file, or listen on \
                  127.0.0.1"
             );
-            faults.push(Fault::new(origin(key), what));
+            faults.push(ConfigFault::new(origin(key), what));
         }
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::Fault;
+use super::ConfigFault;
 use super::options::{CONFIG_VARIABLE, Key, OPTIONS, OptionSpec, by_name};
 use crate::limits::CONFIG_BYTES_MAX;
 
@@ -48,7 +48,7 @@ impl fmt::Display for Origin {
 
 /// The text of an option and where it comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Value {
+pub(super) struct OptionValue {
     pub(super) text: String,
     pub(super) origin: Origin,
 }
@@ -56,16 +56,20 @@ pub(super) struct Value {
 /// The winning value of every option that has one.
 #[derive(Debug, Default)]
 pub(super) struct Raw {
-    values: Vec<(Key, Value)>,
+    values: Vec<(Key, OptionValue)>,
 }
 
 impl Raw {
     /// Collects the options. Faults are those of form: unreadable files, unknown keys.
-    pub(super) fn collect(given: &Given, environment: Environment<'_>, faults: &mut Vec<Fault>) -> Self {
+    pub(super) fn collect(
+        given: &Given,
+        environment: Environment<'_>,
+        faults: &mut Vec<ConfigFault>,
+    ) -> Self {
         let mut raw = Self::default();
         for (key, text) in &given.options {
             if let Some(option) = OPTIONS.iter().find(|option| option.key == *key) {
-                raw.put(*key, Value { text: text.clone(), origin: Origin::Flag(option.name) });
+                raw.put(*key, OptionValue { text: text.clone(), origin: Origin::Flag(option.name) });
             }
         }
         for option in &OPTIONS {
@@ -81,33 +85,36 @@ impl Raw {
         }
         for option in &OPTIONS {
             if let Some(default) = option.default {
-                raw.put(option.key, Value { text: default.to_owned(), origin: Origin::Default(option.name) });
+                raw.put(
+                    option.key,
+                    OptionValue { text: default.to_owned(), origin: Origin::Default(option.name) },
+                );
             }
         }
         raw
     }
 
     /// The value of the option, if it has one.
-    pub(super) fn get(&self, key: Key) -> Option<&Value> {
+    pub(super) fn get(&self, key: Key) -> Option<&OptionValue> {
         self.values.iter().find(|(of, _)| *of == key).map(|(_, value)| value)
     }
 
     /// Sets the value, unless an origin that wins has set it already.
-    fn put(&mut self, key: Key, value: Value) {
+    fn put(&mut self, key: Key, value: OptionValue) {
         if self.get(key).is_none() {
             self.values.push((key, value));
         }
     }
 
-    fn put_file(&mut self, path: &Path, faults: &mut Vec<Fault>) {
+    fn put_file(&mut self, path: &Path, faults: &mut Vec<ConfigFault>) {
         let text = match read_text(path) {
             Ok(text) => text,
-            Err(what) => return faults.push(Fault::new(path.display(), what)),
+            Err(what) => return faults.push(ConfigFault::new(path.display(), what)),
         };
         let (root, errors) = DeTable::parse_recoverable(&text);
         for error in &errors {
             let line = line_at(&text, error.span().map_or(0, |span| span.start));
-            faults.push(Fault::new(format_args!("{}, line {line}", path.display()), error.message()));
+            faults.push(ConfigFault::new(format_args!("{}, line {line}", path.display()), error.message()));
         }
         // What follows a syntax error is guesswork, so only the errors themselves are reported then.
         if !errors.is_empty() {
@@ -118,21 +125,23 @@ impl Raw {
             match entry(key.get_ref(), value) {
                 Ok((option, text)) => {
                     let origin = Origin::File { path: path.to_owned(), line, name: option.name };
-                    self.put(option.key, Value { text, origin });
+                    self.put(option.key, OptionValue { text, origin });
                 }
-                Err(what) => faults.push(Fault::new(format_args!("{}, line {line}", path.display()), what)),
+                Err(what) => {
+                    faults.push(ConfigFault::new(format_args!("{}, line {line}", path.display()), what));
+                }
             }
         }
     }
 }
 
 /// The variable's value. An empty variable counts as none, as `NAME= tallyd` means it.
-fn variable(name: &str, environment: Environment<'_>, faults: &mut Vec<Fault>) -> Option<Value> {
+fn variable(name: &str, environment: Environment<'_>, faults: &mut Vec<ConfigFault>) -> Option<OptionValue> {
     match environment(name)?.into_string() {
         Ok(text) if text.is_empty() => None,
-        Ok(text) => Some(Value { text, origin: Origin::Variable(name.to_owned()) }),
+        Ok(text) => Some(OptionValue { text, origin: Origin::Variable(name.to_owned()) }),
         Err(_) => {
-            faults.push(Fault::new(name, "is not UTF-8"));
+            faults.push(ConfigFault::new(name, "is not UTF-8"));
             None
         }
     }
@@ -165,7 +174,7 @@ fn line_at(text: &str, byte: usize) -> usize {
 /// The text of a file of the operator's. Blocks.
 ///
 /// # Errors
-/// What is wrong, in words, where it cannot be read, is too large or not UTF-8.
+/// The error is a message: the file cannot be read, is too large or is not UTF-8.
 pub(super) fn read_text(path: &Path) -> Result<String, String> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
     let bytes = std::fs::metadata(path).map_err(unreadable)?.len();

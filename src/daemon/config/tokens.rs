@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Fault;
+use super::ConfigFault;
 use super::options::TOKENS_VARIABLE;
 use super::raw::{Environment, read_text};
 use crate::net::auth::Auth;
@@ -23,7 +23,11 @@ pub struct TokenSources {
 
 impl TokenSources {
     /// The places that there are: the tokens file, the systemd credential, the variable.
-    pub(super) fn find(file: Option<&Path>, environment: Environment<'_>, faults: &mut Vec<Fault>) -> Self {
+    pub(super) fn find(
+        file: Option<&Path>,
+        environment: Environment<'_>,
+        faults: &mut Vec<ConfigFault>,
+    ) -> Self {
         let mut files: Vec<PathBuf> = file.map(Path::to_owned).into_iter().collect();
         let credential = environment(CREDENTIALS_VARIABLE).map(|dir| Path::new(&dir).join(CREDENTIAL));
         files.extend(credential.filter(|path| path.exists()));
@@ -31,12 +35,12 @@ impl TokenSources {
             None => String::new(),
             Some(Ok(text)) => text,
             Some(Err(_)) => {
-                faults.push(Fault::new(TOKENS_VARIABLE, "is not UTF-8"));
+                faults.push(ConfigFault::new(TOKENS_VARIABLE, "is not UTF-8"));
                 String::new()
             }
         };
         let environment = Auth::from_env_text(&text).unwrap_or_else(|whats| {
-            faults.extend(whats.into_iter().map(|what| Fault::new(TOKENS_VARIABLE, what)));
+            faults.extend(whats.into_iter().map(|what| ConfigFault::new(TOKENS_VARIABLE, what)));
             Auth::default()
         });
         Self { files, environment }
@@ -46,17 +50,21 @@ impl TokenSources {
     ///
     /// # Errors
     /// Every fault of every place.
-    pub fn load(&self) -> Result<Auth, Vec<Fault>> {
+    pub fn load(&self) -> Result<Auth, Vec<ConfigFault>> {
         let mut faults = Vec::new();
         let mut all = Auth::default();
         match all.merged(&self.environment) {
             Ok(merged) => all = merged,
-            Err(whats) => faults.extend(whats.into_iter().map(|what| Fault::new(TOKENS_VARIABLE, what))),
+            Err(whats) => {
+                faults.extend(whats.into_iter().map(|what| ConfigFault::new(TOKENS_VARIABLE, what)));
+            }
         }
         for path in &self.files {
             match load_file(path).and_then(|auth| all.merged(&auth)) {
                 Ok(merged) => all = merged,
-                Err(whats) => faults.extend(whats.into_iter().map(|what| Fault::new(path.display(), what))),
+                Err(whats) => {
+                    faults.extend(whats.into_iter().map(|what| ConfigFault::new(path.display(), what)));
+                }
             }
         }
         if faults.is_empty() { Ok(all) } else { Err(faults) }

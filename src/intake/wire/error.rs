@@ -31,7 +31,7 @@ impl LineError {
         Self { kind, column: offset.map(|offset| offset.saturating_add(1)), element: None }
     }
 
-    /// The same error, said of the `element`-th element (from 1) of a JSON array.
+    /// The same error, located in the `element`-th element (from 1) of a JSON array.
     #[must_use]
     pub(crate) fn in_element(self, element: u64) -> Self {
         Self { element: Some(element), ..self }

@@ -46,7 +46,7 @@ impl Hour {
         i64::from(self.0).saturating_mul(Self::SECONDS)
     }
 
-    /// The hour so many later; at most `Hour::MAX`.
+    /// The hour that many hours later; at most `Hour::MAX`.
     #[inline]
     #[must_use]
     pub const fn plus(self, hours: u32) -> Self {

@@ -19,7 +19,7 @@ pub struct Span {
     pub start: UnixSeconds,
     /// The first moment with the next offset.
     pub end: UnixSeconds,
-    /// What is added to UTC, in seconds; within a day either way.
+    /// The offset from UTC in seconds; within a day either way.
     pub offset_seconds: i64,
 }
 
@@ -94,7 +94,7 @@ impl Zone {
         self.spans_from(at).first().copied().unwrap_or(all)
     }
 
-    /// What is added to UTC at that moment, in seconds.
+    /// The offset from UTC at that moment, in seconds.
     pub fn offset_seconds(&self, at: UnixSeconds) -> i64 {
         self.span_at(at).offset_seconds
     }

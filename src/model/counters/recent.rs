@@ -1,7 +1,7 @@
 //! The few cells of one series that have not been packed: sorted, each one atomic word.
 //!
-//! The writer adds to a cell that is there through a shared reference, beside the readers; so a late hour that
-//! has been hit before makes nobody wait. Only a new cell needs them out of the way.
+//! The writer adds to an existing cell through a shared reference, beside the readers, so a late hour whose cell exists
+//! makes no reader wait. Only a new cell needs exclusive access.
 //!
 //! INVARIANT: ascending by hour; equal hours only where a count is past `u32::MAX`; no count is 0.
 

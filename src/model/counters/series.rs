@@ -6,7 +6,7 @@
 //!
 //! INVARIANT: only the one writer changes an entry. Cells come, go and move under the write lock alone, so a reader that
 //! holds the read lock sees every count exactly once. Counts of cells that are there grow beside the readers.
-//! The writer never waits for a read lock, since nobody else takes the write lock.
+//! The writer never waits for a read lock, since no other thread takes the write lock.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};

@@ -19,7 +19,7 @@ pub(super) fn file(text: &str) -> Result<Vec<Token>, Vec<String>> {
         reader.fault(error.span().map_or(0, |span| span.start), error.message());
     }
     let mut tokens = Vec::new();
-    // What follows a syntax error is guesswork, so only the errors themselves are told then.
+    // After a syntax error the rest is guesswork, so only the syntax errors are reported.
     if errors.is_empty() {
         tokens = reader.root(root.get_ref());
     }

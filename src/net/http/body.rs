@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::body_error::BodyError;
 use super::inflate::{Encoding, inflate_somewhere};
-use super::{Limits, Shared};
+use super::{HttpShared, Limits};
 use crate::limits::{HTTP_DISCARD_BYTES_MAX, HTTP_DISCARD_TIMEOUT};
 use crate::net::byte_budget::ReservedBytes;
 
@@ -40,7 +40,7 @@ impl Held {
 /// # Errors
 /// [`BodyError`]; what was not read of the body is still in it.
 pub(super) async fn read(
-    shared: &Shared,
+    shared: &HttpShared,
     bytes_max: usize,
     head: &Parts,
     body: &mut Incoming,

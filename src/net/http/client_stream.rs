@@ -18,7 +18,7 @@ use crate::net::listener::Stream;
 /// What the stream and the service of one connection tell each other.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    /// The number of the first request, from 0, whose end is not sure.
+    /// The number, from 0, of the first request whose end is in doubt.
     refused_from: AtomicU64,
     /// How many requests have begun.
     begun: AtomicU64,

@@ -13,15 +13,15 @@ use tokio::time::Instant;
 use super::client_stream::{ClientStream, Exchange};
 use super::deadline_timer::DeadlineTimer;
 use super::failure::Failure;
-use super::{Shared, service};
+use super::{HttpShared, service};
 use crate::limits::{
     HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_PARSED_MAX, HTTP_RESERVED_HEAD_TIMEOUT, LARGE_ANSWER_TIMEOUT,
 };
-use crate::net::listener::{Protocol, Slot, Stream};
+use crate::net::listener::{ConnectionSlot, Protocol, Stream};
 use crate::platform::shutdown::{WakeFiltered, Watch};
 
-impl Protocol for Shared {
-    async fn serve<S: Stream>(self: Arc<Self>, stream: S, slot: Slot, mut shutdown: Watch) {
+impl Protocol for HttpShared {
+    async fn serve<S: Stream>(self: Arc<Self>, stream: S, slot: ConnectionSlot, mut shutdown: Watch) {
         let limits = self.limits;
         let head_timeout = if slot.is_reserved() { HTTP_RESERVED_HEAD_TIMEOUT } else { limits.head_timeout };
         let exchange = Arc::new(Exchange::new());

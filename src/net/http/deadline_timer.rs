@@ -43,7 +43,7 @@ impl DeadlineTimer {
         }
         loop {
             armed.waker.clone_from(cx.waker());
-            // A timer that is polled when the task's budget is used up is not registered, and nobody would poll it again.
+            // A timer that is polled when the task's budget is used up is not registered, and would never be polled again.
             ready!(pin!(unconstrained(armed.sleep.as_mut())).poll(cx));
             if armed.sleep.deadline() >= deadline.into() {
                 return Poll::Ready(());
@@ -123,7 +123,7 @@ mod tests {
             timer.sleep_until(begun + short).await;
             let took = timer.now() - begun;
             assert!(short <= took && took < long, "{took:?} after one of {before:?}");
-            // A deadline that has passed is told at once.
+            // A deadline that has passed ends the wait at once.
             timer.sleep_until(begun).await;
         }
     }

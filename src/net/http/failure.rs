@@ -53,7 +53,7 @@ pub(super) struct Counts {
     pub(super) rejected: u64,
 }
 
-/// Why a request did not get what it asked for.
+/// Why a request failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{status}: {message}")]
 pub(super) struct Failure {
@@ -185,7 +185,7 @@ impl Failure {
         Self { closes: true, ..self }
     }
 
-    /// Whether the connection is closed after it, so that what is left of the body is of no interest.
+    /// Whether the connection is closed after it, so that the rest of the body need not be read.
     pub(super) fn closes(&self) -> bool {
         self.closes
     }

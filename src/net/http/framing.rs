@@ -1,15 +1,16 @@
-//! Where requests begin and end in the bytes of a connection, as far as it takes to refuse those whose end two readers
-//! could see at different places. hyper drops a `Content-Length` beside a `Transfer-Encoding` before a service can see
-//! it, and takes codings that nobody undoes; so the raw bytes are followed here. Pure; holds no more than one short line.
+//! Follows the raw bytes of a connection to find requests whose end a proxy and hyper could see at different places
+//! (request smuggling), and refuses them. It needs the raw bytes because hyper drops a `Content-Length` beside a
+//! `Transfer-Encoding` before a service can see it, and accepts codings that it does not decode. Pure; holds at most one
+//! short line.
 //!
-//! INVARIANT: a request of which this is not sure where it ends is refused, and so is all that follows it.
+//! INVARIANT: a request whose end is in doubt is refused, and so is everything behind it.
 
 /// Longest beginning of a header line that is kept. Of the two headers of interest nothing longer is taken.
 const LINE_KEPT_BYTES: usize = 64;
 
-/// What is expected next.
+/// The part of a request that comes next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Place {
+enum RequestPart {
     /// The request line, or blank lines before it.
     Start,
     Headers,
@@ -20,7 +21,7 @@ enum Place {
     Chunk(u64),
     ChunkEnd,
     Trailers,
-    /// Somebody else's business: the connection is refused from the last request on.
+    /// The end is in doubt: the connection is refused from the last request on.
     Lost,
 }
 
@@ -29,14 +30,14 @@ enum Place {
 struct Said {
     length: Option<u64>,
     is_chunked: bool,
-    /// The headers contradict each other, or say what is not understood.
+    /// The headers contradict each other, or use a coding that is not known.
     is_doubtful: bool,
 }
 
 /// Follows one connection.
 #[derive(Debug)]
 pub(super) struct Framing {
-    place: Place,
+    next_part: RequestPart,
     /// The beginning of the current line, spaces after its first colon left out.
     line: Vec<u8>,
     said: Said,
@@ -46,21 +47,23 @@ pub(super) struct Framing {
 impl Framing {
     /// A connection on which nothing has come.
     pub(super) fn new() -> Self {
-        Self { place: Place::Start, line: Vec::new(), said: Said::default(), heads: 0 }
+        Self { next_part: RequestPart::Start, line: Vec::new(), said: Said::default(), heads: 0 }
     }
 
     /// Takes what has come. `Some(n)`, once, if the `n`-th request of the connection (from 0) has to be refused.
     pub(super) fn follow(&mut self, mut bytes: &[u8]) -> Option<u64> {
         while !bytes.is_empty() {
-            bytes = match self.place {
-                Place::Body(left) => self.skip(bytes, left, Place::Body, Place::Start),
-                Place::Chunk(left) => self.skip(bytes, left, Place::Chunk, Place::ChunkEnd),
-                Place::Lost => return None,
-                Place::Start | Place::Headers | Place::ChunkSize | Place::ChunkEnd | Place::Trailers => {
-                    self.follow_line(bytes)
-                }
+            bytes = match self.next_part {
+                RequestPart::Body(left) => self.skip(bytes, left, RequestPart::Body, RequestPart::Start),
+                RequestPart::Chunk(left) => self.skip(bytes, left, RequestPart::Chunk, RequestPart::ChunkEnd),
+                RequestPart::Lost => return None,
+                RequestPart::Start
+                | RequestPart::Headers
+                | RequestPart::ChunkSize
+                | RequestPart::ChunkEnd
+                | RequestPart::Trailers => self.follow_line(bytes),
             };
-            if self.place == Place::Lost {
+            if self.next_part == RequestPart::Lost {
                 return Some(self.heads.saturating_sub(1));
             }
         }
@@ -68,18 +71,28 @@ impl Framing {
     }
 
     /// Passes over `left` bytes, as far as they are there.
-    fn skip<'a>(&mut self, bytes: &'a [u8], left: u64, within: fn(u64) -> Place, behind: Place) -> &'a [u8] {
+    fn skip<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        left: u64,
+        within: fn(u64) -> RequestPart,
+        behind: RequestPart,
+    ) -> &'a [u8] {
         let here = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
         let left = left.saturating_sub(u64::try_from(here).unwrap_or(u64::MAX));
-        self.place = if left == 0 { behind } else { within(left) };
+        self.next_part = if left == 0 { behind } else { within(left) };
         bytes.get(here..).unwrap_or_default()
     }
 
-    /// Takes the rest of a line, if it is there, and what follows from it.
+    /// Consumes a line, or the part of it that has arrived, and moves on by what it says.
     fn follow_line<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let end = memchr::memchr(b'\n', bytes);
         let (line, rest) = bytes.split_at_checked(end.map_or(bytes.len(), |end| end + 1)).unwrap_or_default();
-        if self.line.is_empty() && end.is_some() && self.place == Place::Headers && says_no_length(line) {
+        if self.line.is_empty()
+            && end.is_some()
+            && self.next_part == RequestPart::Headers
+            && says_no_length(line)
+        {
             return rest;
         }
         for byte in line.iter().take(end.unwrap_or(line.len())) {
@@ -92,45 +105,47 @@ impl Framing {
         }
         if end.is_some() {
             let line = std::mem::take(&mut self.line);
-            self.place = self.after_line(line.trim_ascii_end());
+            self.next_part = self.after_line(line.trim_ascii_end());
             self.line = line;
             self.line.clear();
         }
         rest
     }
 
-    fn after_line(&mut self, line: &[u8]) -> Place {
-        match self.place {
+    fn after_line(&mut self, line: &[u8]) -> RequestPart {
+        match self.next_part {
             // Blank lines may come before a request; a blank one ends the trailers.
-            Place::Start | Place::Trailers if line.is_empty() => Place::Start,
-            Place::Start => {
+            RequestPart::Start | RequestPart::Trailers if line.is_empty() => RequestPart::Start,
+            RequestPart::Start => {
                 self.heads = self.heads.saturating_add(1);
                 self.said = Said::default();
-                Place::Headers
+                RequestPart::Headers
             }
-            Place::Headers if line.is_empty() => self.body(),
-            Place::Headers => {
+            RequestPart::Headers if line.is_empty() => self.body(),
+            RequestPart::Headers => {
                 self.said.note(line);
-                Place::Headers
+                RequestPart::Headers
             }
-            Place::ChunkSize => match chunk_size(line) {
-                Some(0) => Place::Trailers,
-                Some(size) => Place::Chunk(size),
-                None => Place::Lost,
+            RequestPart::ChunkSize => match chunk_size(line) {
+                Some(0) => RequestPart::Trailers,
+                Some(size) => RequestPart::Chunk(size),
+                None => RequestPart::Lost,
             },
-            Place::ChunkEnd if line.is_empty() => Place::ChunkSize,
-            Place::ChunkEnd => Place::Lost,
+            RequestPart::ChunkEnd if line.is_empty() => RequestPart::ChunkSize,
+            RequestPart::ChunkEnd => RequestPart::Lost,
             other => other,
         }
     }
 
     /// What follows the head.
-    fn body(&self) -> Place {
+    fn body(&self) -> RequestPart {
         match self.said {
-            Said { is_doubtful: true, .. } | Said { length: Some(_), is_chunked: true, .. } => Place::Lost,
-            Said { is_chunked: true, .. } => Place::ChunkSize,
-            Said { length: None | Some(0), .. } => Place::Start,
-            Said { length: Some(length), .. } => Place::Body(length),
+            Said { is_doubtful: true, .. } | Said { length: Some(_), is_chunked: true, .. } => {
+                RequestPart::Lost
+            }
+            Said { is_chunked: true, .. } => RequestPart::ChunkSize,
+            Said { length: None | Some(0), .. } => RequestPart::Start,
+            Said { length: Some(length), .. } => RequestPart::Body(length),
         }
     }
 }
@@ -175,7 +190,7 @@ fn chunk_size(line: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// What is refused of a connection, whichever way its bytes are cut.
+    /// The refusals of a connection, the same however its bytes are cut.
     fn check(text: &str, expected: Option<u64>) {
         let whole = Framing::new().follow(text.as_bytes());
         assert_eq!(whole, expected, "{text:?}");

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::response::{self, HttpResponse};
 use crate::model::calendar::rfc3339;
 use crate::net::Services;
-use crate::net::metrics::{self, Figure, Value};
+use crate::net::metrics::{self, MetricReading, MetricValue};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -77,30 +77,34 @@ pub(super) fn metrics(services: &Services) -> HttpResponse {
 }
 
 /// What the store, the counters and the catalogue say about themselves.
-fn figures(services: &Services) -> Vec<Figure> {
+fn figures(services: &Services) -> Vec<MetricReading> {
     let store = services.store_status.figures();
     let counters = services.counters.stats();
-    let size = |value: usize| Value::Gauge(u64::try_from(value).unwrap_or(u64::MAX));
-    let flag = |value: bool| Value::Gauge(u64::from(value));
+    let size = |value: usize| MetricValue::Gauge(u64::try_from(value).unwrap_or(u64::MAX));
+    let flag = |value: bool| MetricValue::Gauge(u64::from(value));
     let snapshot_seconds = Duration::from_millis(store.last_snapshot_ms).as_secs_f64();
     let snapshot_time = u64::try_from(store.last_snapshot_unix_seconds).unwrap_or(0);
     let rows = [
-        ("journal_batches", "Batches written to the journal", Value::Counter(store.batches)),
-        ("journal_increments", "Increments written to the journal", Value::Counter(store.increments)),
-        ("journal_written_bytes", "Bytes written to the journal", Value::Counter(store.journal_bytes)),
-        ("journal_segments", "Segments begun", Value::Counter(store.journal_segments)),
-        ("journal_syncs", "Syncs of the journal", Value::Counter(store.journal_syncs)),
-        ("journal_sync_failures", "Syncs that failed", Value::Counter(store.journal_sync_failures)),
-        ("journal_append_failures", "Appends that failed", Value::Counter(store.append_failures)),
-        ("journal_sequence", "Place of the newest batch in the journal", Value::Gauge(store.last_sequence)),
-        ("snapshots", "Snapshots made", Value::Counter(store.snapshots)),
-        ("snapshot_failures", "Snapshots that failed", Value::Counter(store.snapshot_failures)),
+        ("journal_batches", "Batches written to the journal", MetricValue::Counter(store.batches)),
+        ("journal_increments", "Increments written to the journal", MetricValue::Counter(store.increments)),
+        ("journal_written_bytes", "Bytes written to the journal", MetricValue::Counter(store.journal_bytes)),
+        ("journal_segments", "Segments begun", MetricValue::Counter(store.journal_segments)),
+        ("journal_syncs", "Syncs of the journal", MetricValue::Counter(store.journal_syncs)),
+        ("journal_sync_failures", "Syncs that failed", MetricValue::Counter(store.journal_sync_failures)),
+        ("journal_append_failures", "Appends that failed", MetricValue::Counter(store.append_failures)),
+        (
+            "journal_sequence",
+            "Place of the newest batch in the journal",
+            MetricValue::Gauge(store.last_sequence),
+        ),
+        ("snapshots", "Snapshots made", MetricValue::Counter(store.snapshots)),
+        ("snapshot_failures", "Snapshots that failed", MetricValue::Counter(store.snapshot_failures)),
         (
             "snapshot_last_timestamp_seconds",
             "When the newest was made, 0 before",
-            Value::Gauge(snapshot_time),
+            MetricValue::Gauge(snapshot_time),
         ),
-        ("snapshot_last_duration_seconds", "How long it took", Value::GaugeFloat(snapshot_seconds)),
+        ("snapshot_last_duration_seconds", "How long it took", MetricValue::GaugeFloat(snapshot_seconds)),
         (
             "ingest_refused",
             "1 while events are refused",
@@ -111,23 +115,23 @@ fn figures(services: &Services) -> Vec<Figure> {
             "1 while snapshots fail",
             flag(services.store_status.snapshot_failing().is_some()),
         ),
-        ("counted_series", "Series that have a counter", Value::Gauge(counters.series)),
-        ("buckets", "Cells: hours of a series with a count", Value::Gauge(counters.cells)),
-        ("counters_bytes", "Memory of the counters", Value::Gauge(counters.bytes)),
+        ("counted_series", "Series that have a counter", MetricValue::Gauge(counters.series)),
+        ("buckets", "Cells: hours of a series with a count", MetricValue::Gauge(counters.cells)),
+        ("counters_bytes", "Memory of the counters", MetricValue::Gauge(counters.bytes)),
         (
             "catalogue_bytes",
             "Memory of stories, names and index",
-            Value::Gauge(services.catalogue.memory_bytes()),
+            MetricValue::Gauge(services.catalogue.memory_bytes()),
         ),
         (
             "memory_limit_bytes",
             "Most memory of counters and catalogue",
-            Value::Gauge(services.memory.bytes()),
+            MetricValue::Gauge(services.memory.bytes()),
         ),
         (
             "memory_limit_refused",
             "Lines and requests refused since the limit of memory was reached",
-            Value::Counter(services.memory.refused()),
+            MetricValue::Counter(services.memory.refused()),
         ),
         ("stories", "Stories that are known", size(services.catalogue.story_count())),
         ("series", "Series that are known", size(services.catalogue.series_count())),
@@ -140,8 +144,8 @@ fn figures(services: &Services) -> Vec<Figure> {
         (
             "uptime_seconds",
             "Time since the start",
-            Value::GaugeFloat(services.clock.monotonic().as_secs_f64()),
+            MetricValue::GaugeFloat(services.clock.monotonic().as_secs_f64()),
         ),
     ];
-    rows.map(|(name, help, value)| Figure { name, help, value }).to_vec()
+    rows.map(|(name, help, value)| MetricReading { name, help, value }).to_vec()
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hyper::{HeaderMap, header};
 
 use super::body_error::BodyError;
-use super::{Shared, workers};
+use super::{HttpShared, workers};
 use crate::limits::{BODY_INLINE_BYTES_MAX, ZSTD_WINDOW_LOG_MAX};
 use crate::net::byte_budget::ReservedBytes;
 
@@ -34,7 +34,7 @@ impl Encoding {
 
 /// Inflates here what turns out short, on a worker thread what does not, so that no task holds up the others.
 pub(super) async fn inflate_somewhere(
-    shared: &Shared,
+    shared: &HttpShared,
     encoding: Encoding,
     sent: Bytes,
     bytes_max: usize,

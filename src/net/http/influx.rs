@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::response::{self, HttpResponse};
 use super::routes::Route;
-use super::{Shared, body};
+use super::{HttpShared, body};
 use crate::limits::STATEMENTS_MAX;
 
 /// A version that the clients of `InfluxDB` 1 take for one that they know.
@@ -66,7 +66,7 @@ pub(super) fn statements(query: &str) -> Result<HttpResponse, Failure> {
 
 /// `POST /query`: the statements are in the query string or in a form.
 pub(super) async fn statements_in_body(
-    shared: &Shared,
+    shared: &HttpShared,
     route: &Route,
     head: &Parts,
     body: &mut Incoming,

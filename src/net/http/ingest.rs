@@ -11,7 +11,7 @@ use super::body_error::BodyError;
 use super::failure::{Counts, Detail, Failure};
 use super::response::{self, HttpResponse};
 use super::routes::{Dialect, Route};
-use super::{Shared, workers};
+use super::{HttpShared, workers};
 use crate::intake::batching::{BodyPrecision, Parsed, Parser, Tally};
 use crate::intake::wire::{Arrival, Precision};
 use crate::model::batch::Batch;
@@ -24,14 +24,14 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// Takes the events of a body.
 pub(super) async fn write(
-    shared: &Shared,
+    shared: &HttpShared,
     route: &Route,
     head: &Parts,
     body: &mut Incoming,
 ) -> Result<HttpResponse, Failure> {
     let (services, dialect) = (&shared.services, route.dialect);
     if head.headers.contains_key(IDEMPOTENCY_KEY) {
-        // A key that were taken without being kept would promise what is not done.
+        // To take a key without keeping it would promise a protection that is not there.
         return Err(Failure::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "idempotency keys are not supported by this version; send the batch without one",
@@ -51,7 +51,7 @@ pub(super) async fn write(
 }
 
 async fn parse(
-    shared: &Shared,
+    shared: &HttpShared,
     route: &Route,
     lines: Held,
     precision: BodyPrecision,
@@ -69,7 +69,7 @@ async fn parse(
 /// # Errors
 /// 503 where the store refuses it or too many requests wait for it: nothing of it is counted. 500 where it is not
 /// known whether it is counted.
-pub(super) async fn submit(shared: &Shared, batch: Batch, tally: Tally) -> Result<(), Failure> {
+pub(super) async fn submit(shared: &HttpShared, batch: Batch, tally: Tally) -> Result<(), Failure> {
     let _waiting = shared
         .writes_waiting
         .try_acquire()
@@ -89,7 +89,7 @@ fn refused(refusal: &Refusal) -> Failure {
     Failure::unavailable(refusal_text(refusal))
 }
 
-/// What a client is told; the cause, which may name files, is the log's and the health page's.
+/// The message to the client. The cause may name files, so it is only in the log.
 fn refusal_text(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::AppendRefused(_) => {

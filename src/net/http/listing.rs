@@ -16,14 +16,14 @@ use crate::report::QueryWork;
 
 /// The place of a story in the list.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct Place {
+pub(super) struct ListPlace {
     /// The last hour in which anything of the story was counted. First in the order, so that a derived comparison
     /// is the list's.
     last: Reverse<Option<Hour>>,
     story: StoryId,
 }
 
-impl Place {
+impl ListPlace {
     /// The place as an opaque text.
     pub(super) fn to_cursor(self) -> String {
         let mut bytes = [0_u8; 5 + ObjectId::LEN];
@@ -61,7 +61,7 @@ pub(super) struct Row {
 pub(super) struct Selection {
     pub(super) search: Option<Search>,
     /// The page begins after this place.
-    pub(super) after: Option<Place>,
+    pub(super) after: Option<ListPlace>,
     pub(super) limit: usize,
 }
 
@@ -102,7 +102,7 @@ pub(super) fn list(
             return;
         }
         let last = span(story, counters, &mut series).map(|(_, last)| last);
-        let place = Place { last: Reverse(last), story: story.id() };
+        let place = ListPlace { last: Reverse(last), story: story.id() };
         if selection.after.is_none_or(|after| place > after) {
             found.push(place);
         }
@@ -117,7 +117,7 @@ pub(super) fn list(
 }
 
 /// Orders what was found and cuts the page out of it.
-fn page(mut found: Vec<Place>, limit: usize) -> (Vec<Place>, Option<String>) {
+fn page(mut found: Vec<ListPlace>, limit: usize) -> (Vec<ListPlace>, Option<String>) {
     let is_last = found.len() <= limit;
     found.sort_unstable();
     found.truncate(limit);
@@ -176,8 +176,8 @@ mod tests {
         StoryId(ObjectId::parse(format!("{number:024}").as_bytes()).unwrap())
     }
 
-    fn place(last: Option<u32>, number: u32) -> Place {
-        Place { last: Reverse(last.map(Hour::new)), story: story(number) }
+    fn place(last: Option<u32>, number: u32) -> ListPlace {
+        ListPlace { last: Reverse(last.map(Hour::new)), story: story(number) }
     }
 
     #[test]
@@ -192,25 +192,25 @@ mod tests {
                 assert!(places.len() <= limit);
                 walked.extend(places);
                 let Some(cursor) = next else { break };
-                after = Some(Place::from_cursor(&cursor).unwrap());
+                after = Some(ListPlace::from_cursor(&cursor).unwrap());
             }
             assert_eq!(walked, [3, 0, 1, 2, 4].map(|number| found_of(number, &found)), "limit {limit}");
         }
     }
 
-    fn found_of(number: u32, found: &[Place]) -> Place {
+    fn found_of(number: u32, found: &[ListPlace]) -> ListPlace {
         found.iter().copied().find(|place| place.story == story(number)).unwrap()
     }
 
     #[test]
     fn cursor_round_trips_and_refuses_what_is_not_one() {
         for place in [place(None, 7), place(Some(0), 7), place(Some(u32::MAX), 7)] {
-            assert_eq!(Place::from_cursor(&place.to_cursor()), Some(place));
+            assert_eq!(ListPlace::from_cursor(&place.to_cursor()), Some(place));
         }
         for text in
             ["", "x", "%%%", "AAAA", &"A".repeat(39), place(None, 7).to_cursor().trim_start_matches('A')]
         {
-            assert_eq!(Place::from_cursor(text), None, "{text}");
+            assert_eq!(ListPlace::from_cursor(text), None, "{text}");
         }
     }
 

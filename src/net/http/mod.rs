@@ -1,7 +1,8 @@
 //! The HTTP port: events in, reports out, catalogue, health, metrics. A thin shell: it reads requests, asks the
 //! other rooms and writes their answers; `routes` is the list of what it serves. Must not know the journal, the snapshot
 //! or the disk.
-//! INVARIANT: everything that waits for a client has a deadline, everything that holds memory for one has a bound.
+//!
+//! INVARIANT: every wait for a client has a deadline, and all memory for one has a bound.
 
 mod access;
 mod body;
@@ -49,7 +50,7 @@ pub async fn serve(socket: TcpListener, services: Services, limits: Limits, shut
         drain_timeout: limits.drain_timeout,
     };
     let metrics = Arc::clone(&services.metrics);
-    let shared = Arc::new(Shared::new(services, limits));
+    let shared = Arc::new(HttpShared::new(services, limits));
     listener::serve(socket, (Listener::Http, metrics), capacity, shared, shutdown).await;
 }
 
@@ -58,7 +59,7 @@ pub async fn serve(socket: TcpListener, services: Services, limits: Limits, shut
 pub struct Limits {
     /// Connections at a time.
     pub connections: usize,
-    /// How many of them are kept for requests that do not write, so that a daemon whose writes hang can be asked.
+    /// How many of them are kept for requests that do not write, so that `/health` answers while writes hang.
     pub connections_reserved: usize,
     /// Requests that wait for the store at a time.
     pub writes_waiting: usize,
@@ -97,7 +98,7 @@ impl Default for Limits {
 
 /// The other rooms, and what all connections share beside them.
 #[derive(Debug)]
-struct Shared {
+struct HttpShared {
     services: Services,
     limits: Limits,
     /// One permit per request that waits for the store.
@@ -114,7 +115,7 @@ struct Shared {
     large_answers: Arc<Semaphore>,
 }
 
-impl Shared {
+impl HttpShared {
     fn new(services: Services, limits: Limits) -> Self {
         Self {
             writes_waiting: Arc::new(Semaphore::new(limits.writes_waiting)),

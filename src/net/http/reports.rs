@@ -7,7 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::failure::{Detail, Failure};
 use super::response::{self, HttpResponse};
 use super::response_body::ResponseBody;
-use super::{Shared, workers};
+use super::{HttpShared, workers};
 use crate::limits::FAULTS_SHOWN_MAX;
 use crate::net::metrics::Bound;
 use crate::report::{self, Query, ReportFormat, ReportName, Weight};
@@ -17,7 +17,7 @@ const PAIRS_EXPECTED: usize = 4;
 
 /// `GET /reports/{name}`.
 pub(super) async fn report(
-    shared: &Arc<Shared>,
+    shared: &Arc<HttpShared>,
     name: ReportName,
     query: &str,
 ) -> Result<HttpResponse, Failure> {
@@ -53,7 +53,7 @@ pub(super) async fn report(
 }
 
 fn roll_up(
-    shared: &Shared,
+    shared: &HttpShared,
     query: &Query,
     permit: Option<OwnedSemaphorePermit>,
 ) -> Result<ResponseBody, Failure> {

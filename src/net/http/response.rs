@@ -16,7 +16,7 @@ pub(super) type HttpResponse = Response<ResponseBody>;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// `200` with JSON that nobody may store.
+/// `200` with JSON that no cache may store.
 pub(super) fn json(body: impl Into<ResponseBody>) -> HttpResponse {
     with_json(StatusCode::OK, body)
 }

@@ -189,33 +189,33 @@ impl Method {
     }
 }
 
-/// What a request's method and path come to.
+/// The route for a request's method and path.
 #[derive(Debug)]
-pub(super) enum Found<'p> {
+pub(super) enum RouteMatch<'p> {
     /// A route, and the segment that the client chose.
     Route(&'static Route, &'p str),
     /// A known path, one of its routes, and the methods that it takes, as `Allow` has them.
     OtherMethods(&'static Route, String),
-    Nothing,
+    NoRoute,
 }
 
 /// Looks a request up.
-pub(super) fn find<'p>(method: &hyper::Method, path: &'p str) -> Found<'p> {
+pub(super) fn find<'p>(method: &hyper::Method, path: &'p str) -> RouteMatch<'p> {
     let mut others: Option<&'static Route> = None;
     for route in &ROUTES {
         match route.matched(path) {
-            Some(segment) if route.method.takes(method) => return Found::Route(route, segment),
+            Some(segment) if route.method.takes(method) => return RouteMatch::Route(route, segment),
             Some(_) => others = others.or(Some(route)),
             None => {}
         }
     }
-    let Some(route) = others else { return Found::Nothing };
+    let Some(route) = others else { return RouteMatch::NoRoute };
     let of_path = ROUTES.iter().filter(|route| route.matched(path).is_some());
     let methods = of_path.map(|route| match route.method {
         Method::Get => "GET, HEAD",
         other => other.as_str(),
     });
-    Found::OtherMethods(route, methods.collect::<Vec<_>>().join(", "))
+    RouteMatch::OtherMethods(route, methods.collect::<Vec<_>>().join(", "))
 }
 
 /// What `GET /` says.
@@ -236,8 +236,8 @@ mod tests {
 
     fn check(method: &hyper::Method, path: &str, expected: Option<Endpoint>) {
         let found = match find(method, path) {
-            Found::Route(route, _) => Some(route.endpoint),
-            Found::OtherMethods(..) | Found::Nothing => None,
+            RouteMatch::Route(route, _) => Some(route.endpoint),
+            RouteMatch::OtherMethods(..) | RouteMatch::NoRoute => None,
         };
         assert_eq!(found, expected, "{method} {path}");
     }
@@ -286,11 +286,11 @@ mod tests {
         ] {
             let found = find(&hyper::Method::PATCH, path);
             assert!(
-                matches!(&found, Found::OtherMethods(_, allow) if allow == expected),
+                matches!(&found, RouteMatch::OtherMethods(_, allow) if allow == expected),
                 "{path}: {found:?}"
             );
         }
-        assert!(matches!(find(&hyper::Method::PATCH, "/reports/nonsense"), Found::Nothing));
+        assert!(matches!(find(&hyper::Method::PATCH, "/reports/nonsense"), RouteMatch::NoRoute));
     }
 
     /// The rows of the README's table.

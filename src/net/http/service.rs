@@ -9,18 +9,18 @@ use hyper::{Request, StatusCode, Version};
 
 use super::failure::Failure;
 use super::response::{self, HttpResponse};
-use super::routes::{self, Dialect, Endpoint, Found, Route};
-use super::{Shared, access, body, health, influx, ingest, reports, stories};
+use super::routes::{self, Dialect, Endpoint, Route, RouteMatch};
+use super::{HttpShared, access, body, health, influx, ingest, reports, stories};
 use crate::limits::HTTP_HEADERS_MAX;
-use crate::net::listener::Slot;
+use crate::net::listener::ConnectionSlot;
 use crate::net::metrics::Bound;
 use crate::report::ReportName;
 
-/// Responds to a request, whatever it is. `framed` is what its framing has against it.
+/// Responds to any request. `framed` is an error where its framing is in doubt.
 pub(super) async fn respond(
-    shared: &Arc<Shared>,
+    shared: &Arc<HttpShared>,
     request: Request<Incoming>,
-    slot: &Slot,
+    slot: &ConnectionSlot,
     framed: Result<(), Failure>,
 ) -> HttpResponse {
     let services = &shared.services;
@@ -28,24 +28,26 @@ pub(super) async fn respond(
     let is_framed = framed.is_ok();
     let found = routes::find(&head.method, head.uri.path());
     let dialect = match &found {
-        Found::Route(route, _) | Found::OtherMethods(route, _) => route.dialect,
-        Found::Nothing => Dialect::Own,
+        RouteMatch::Route(route, _) | RouteMatch::OtherMethods(route, _) => route.dialect,
+        RouteMatch::NoRoute => Dialect::Own,
     };
     let outcome = match (framed.and_then(|()| check_head(&head)), found) {
         (Err(failure), _) => Err(failure),
-        (Ok(()), Found::Route(route, _)) if slot.is_reserved() && route.is_write() => {
+        (Ok(()), RouteMatch::Route(route, _)) if slot.is_reserved() && route.is_write() => {
             Err(Failure::overloaded(Bound::ReservedConnections))
         }
-        (Ok(()), Found::Route(route, segment)) => handle(shared, (route, segment), &head, &mut body).await,
-        (Ok(()), Found::OtherMethods(_, methods)) => Err(Failure::method_not_allowed(methods)),
-        (Ok(()), Found::Nothing) => {
+        (Ok(()), RouteMatch::Route(route, segment)) => {
+            handle(shared, (route, segment), &head, &mut body).await
+        }
+        (Ok(()), RouteMatch::OtherMethods(_, methods)) => Err(Failure::method_not_allowed(methods)),
+        (Ok(()), RouteMatch::NoRoute) => {
             Err(Failure::not_found("there is nothing at this path; GET / lists what there is"))
         }
     };
     let response = match outcome {
         Ok(response) => response,
         Err(failure) => {
-            // The rest of a body that came too slowly, or broke off, is not worth waiting for.
+            // The body came too slowly or broke off, so the rest of it is not awaited.
             if !is_framed || !failure.closes() {
                 body::discard(&head, &mut body).await;
             }
@@ -73,7 +75,7 @@ fn check_head(head: &Parts) -> Result<(), Failure> {
 }
 
 async fn handle(
-    shared: &Arc<Shared>,
+    shared: &Arc<HttpShared>,
     (route, segment): (&'static Route, &str),
     head: &Parts,
     body: &mut Incoming,

@@ -10,10 +10,10 @@ use serde::Serialize;
 use super::body_error::BodyError;
 use super::failure::{Detail, Failure};
 use super::ingest::submit;
-use super::listing::{self, Place, Row, Search, Selection};
+use super::listing::{self, ListPlace, Row, Search, Selection};
 use super::response::{self, HttpResponse};
 use super::routes::Route;
-use super::{Shared, body, upsert, workers};
+use super::{HttpShared, body, upsert, workers};
 use crate::intake::batching::Tally;
 use crate::limits::{FAULTS_SHOWN_MAX, STORIES_LISTED_DEFAULT, STORIES_LISTED_MAX};
 use crate::model::batch::{Batch, Change};
@@ -55,7 +55,7 @@ impl<'a> From<&'a Row> for Shown<'a> {
 }
 
 /// `GET /stories`.
-pub(super) async fn list(shared: &Arc<Shared>, query: &str) -> Result<HttpResponse, Failure> {
+pub(super) async fn list(shared: &Arc<HttpShared>, query: &str) -> Result<HttpResponse, Failure> {
     let selection = selection(query)?;
     let worker = Arc::clone(shared);
     let work = move || {
@@ -77,7 +77,7 @@ fn selection(query: &str) -> Result<Selection, Failure> {
     for (key, value) in form_urlencoded::parse(query.as_bytes()) {
         let parsed = match key.as_ref() {
             "search" => put_once(&mut search, Some(Search::new(&value))),
-            "cursor" => put_once(&mut after, Place::from_cursor(&value)),
+            "cursor" => put_once(&mut after, ListPlace::from_cursor(&value)),
             "limit" => put_once(&mut limit, parse_limit(&value)),
             _ => Parameter::Unknown,
         };
@@ -127,7 +127,7 @@ fn parse_limit(text: &str) -> Option<usize> {
 }
 
 /// `GET /stories/{storyId}`.
-pub(super) async fn one(shared: &Arc<Shared>, id: &str) -> Result<HttpResponse, Failure> {
+pub(super) async fn one(shared: &Arc<HttpShared>, id: &str) -> Result<HttpResponse, Failure> {
     let (weight, work) = shown(&shared.services, parse_id(id)?)?;
     Ok(response::json(match weight {
         Weight::Light => work(),
@@ -155,7 +155,7 @@ fn parse_id(text: &str) -> Result<StoryId, Failure> {
 
 /// `PUT /stories/{storyId}`: responds with the story as it is listed.
 pub(super) async fn put(
-    shared: &Arc<Shared>,
+    shared: &Arc<HttpShared>,
     (route, id): (&Route, &str),
     head: &Parts,
     body: &mut Incoming,
@@ -192,7 +192,7 @@ pub(super) async fn put(
 }
 
 /// `DELETE /stories/{storyId}`.
-pub(super) async fn delete(shared: &Shared, id: &str) -> Result<HttpResponse, Failure> {
+pub(super) async fn delete(shared: &HttpShared, id: &str) -> Result<HttpResponse, Failure> {
     let story = parse_id(id)?;
     let catalogue = &shared.services.catalogue;
     if catalogue.story(story).is_none() {

@@ -1,5 +1,5 @@
 //! The body of `PUT /stories/{storyId}`: JSON to catalogue changes. Pure; every fault is found in one run.
-//! INVARIANT: no tree of the JSON is built: what is kept of a body is at most its names and [`NODES_PER_STORY_MAX`] ids.
+//! INVARIANT: the parser builds no tree of the JSON. It keeps the names of a body and at most [`NODES_PER_STORY_MAX`] ids.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -12,7 +12,7 @@ use crate::model::batch::Change;
 use crate::model::event::{InteractionId, Node, ObjectId, StoryId};
 use crate::model::excerpt::Excerpt;
 
-/// What is to be known of a story. Names are checked; an id occurs once.
+/// The wanted state of a story. INVARIANT: names are checked, and no id occurs twice.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Upsert {
     name: Option<Box<str>>,
@@ -40,8 +40,8 @@ pub(super) fn parse(body: &[u8]) -> Result<Upsert, Vec<Detail>> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let parsed = Seed { faults: &mut faults, what: What::Story }.deserialize(&mut json);
     let error = match parsed.and_then(|value| json.end().map(|()| value)) {
-        Ok(Value::Story(upsert)) if faults.0.is_empty() => return Ok(upsert),
-        Ok(Value::Story(_)) => return Err(faults.0),
+        Ok(UpsertValue::Story(upsert)) if faults.0.is_empty() => return Ok(upsert),
+        Ok(UpsertValue::Story(_)) => return Err(faults.0),
         Ok(_) => "the body must be an object with `name` and `interactions`".to_owned(),
         Err(error) => format!("the body must be JSON: {error}"),
     };
@@ -63,10 +63,10 @@ impl Faults {
         self.push(&key, || format!("`{key}` is not known; {known}"));
     }
 
-    fn name(&mut self, field: &str, value: Value) -> Option<Box<str>> {
+    fn name(&mut self, field: &str, value: UpsertValue) -> Option<Box<str>> {
         let name = match value {
-            Value::Null => return None,
-            Value::Text(name) => name,
+            UpsertValue::Null => return None,
+            UpsertValue::Text(name) => name,
             _ => {
                 self.push(field, || format!("`{field}` must be a string"));
                 return None;
@@ -82,7 +82,7 @@ impl Faults {
     }
 }
 
-/// What is expected at a place of the body, and so what an object or array there is read as.
+/// The kind of value that the body has at a place, and so how an object or array there is read.
 #[derive(Clone, Copy)]
 enum What<'a> {
     Story,
@@ -94,13 +94,13 @@ enum What<'a> {
 }
 
 /// What was found there.
-enum Value {
+enum UpsertValue {
     Null,
     Text(Box<str>),
     Story(Upsert),
     Interactions(Vec<(InteractionId, Option<Box<str>>)>),
     Interaction(Option<(InteractionId, Option<Box<str>>)>),
-    /// Anything else, which was passed over.
+    /// Anything else; its content was skipped.
     Other,
 }
 
@@ -111,48 +111,48 @@ struct Seed<'a> {
 }
 
 impl<'de> DeserializeSeed<'de> for Seed<'_> {
-    type Value = Value;
+    type Value = UpsertValue;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<UpsertValue, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Seed<'_> {
-    type Value = Value;
+    type Value = UpsertValue;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<UpsertValue, E> {
+        Ok(UpsertValue::Null)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Value, E> {
-        Ok(Value::Other)
+    fn visit_bool<E>(self, _: bool) -> Result<UpsertValue, E> {
+        Ok(UpsertValue::Other)
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Value, E> {
-        Ok(Value::Other)
+    fn visit_i64<E>(self, _: i64) -> Result<UpsertValue, E> {
+        Ok(UpsertValue::Other)
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Value, E> {
-        Ok(Value::Other)
+    fn visit_u64<E>(self, _: u64) -> Result<UpsertValue, E> {
+        Ok(UpsertValue::Other)
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
-        Ok(Value::Other)
+    fn visit_f64<E>(self, _: f64) -> Result<UpsertValue, E> {
+        Ok(UpsertValue::Other)
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::Text(text.into()))
+    fn visit_str<E>(self, text: &str) -> Result<UpsertValue, E> {
+        Ok(UpsertValue::Text(text.into()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<UpsertValue, A::Error> {
         if !matches!(self.what, What::Interactions) {
             while items.next_element::<IgnoredAny>()?.is_some() {}
-            return Ok(Value::Other);
+            return Ok(UpsertValue::Other);
         }
         let mut ids = HashSet::new();
         let mut interactions = Vec::new();
@@ -160,9 +160,9 @@ impl<'de> Visitor<'de> for Seed<'_> {
             let field = format!("interactions[{index}]");
             let seed = Seed { faults: self.faults, what: What::Interaction(&field) };
             match items.next_element_seed(seed)? {
-                None => return Ok(Value::Interactions(interactions)),
-                Some(Value::Interaction(None)) => {}
-                Some(Value::Interaction(Some((id, name)))) => {
+                None => return Ok(UpsertValue::Interactions(interactions)),
+                Some(UpsertValue::Interaction(None)) => {}
+                Some(UpsertValue::Interaction(Some((id, name)))) => {
                     if !ids.insert(id) {
                         let id = format!("{field}.id");
                         self.faults.push(&id, || format!("`{id}` names one that came before it"));
@@ -177,49 +177,49 @@ impl<'de> Visitor<'de> for Seed<'_> {
         }
         let is_over = items.next_element::<IgnoredAny>()?.is_some();
         while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(if is_over { Value::Other } else { Value::Interactions(interactions) })
+        Ok(if is_over { UpsertValue::Other } else { UpsertValue::Interactions(interactions) })
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<UpsertValue, A::Error> {
         match self.what {
             What::Story => story(self.faults, members),
             What::Interaction(field) => interaction(self.faults, field, members),
             What::Interactions | What::Text => {
                 while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Value::Other)
+                Ok(UpsertValue::Other)
             }
         }
     }
 }
 
-fn story<'de, A: MapAccess<'de>>(faults: &mut Faults, mut members: A) -> Result<Value, A::Error> {
+fn story<'de, A: MapAccess<'de>>(faults: &mut Faults, mut members: A) -> Result<UpsertValue, A::Error> {
     let mut upsert = Upsert::default();
     while let Some(key) = members.next_key::<String>()? {
         let what = if key == "interactions" { What::Interactions } else { What::Text };
         let value = members.next_value_seed(Seed { faults, what })?;
         match (key.as_str(), value) {
             ("name", value) => upsert.name = faults.name("name", value),
-            ("interactions", Value::Interactions(interactions)) => upsert.interactions = interactions,
-            ("interactions", Value::Null) => upsert.interactions = Vec::new(),
+            ("interactions", UpsertValue::Interactions(interactions)) => upsert.interactions = interactions,
+            ("interactions", UpsertValue::Null) => upsert.interactions = Vec::new(),
             ("interactions", _) => faults.push("interactions", || {
                 format!("`interactions` must be an array of at most {NODES_PER_STORY_MAX} objects")
             }),
             (other, _) => faults.unknown(other, "a story has `name` and `interactions`"),
         }
     }
-    Ok(Value::Story(upsert))
+    Ok(UpsertValue::Story(upsert))
 }
 
 fn interaction<'de, A: MapAccess<'de>>(
     faults: &mut Faults,
     field: &str,
     mut members: A,
-) -> Result<Value, A::Error> {
+) -> Result<UpsertValue, A::Error> {
     let (mut id, mut name) = (None, None);
     while let Some(key) = members.next_key::<String>()? {
         let value = members.next_value_seed(Seed { faults, what: What::Text })?;
         match (key.as_str(), value) {
-            ("id", Value::Text(text)) => id = ObjectId::parse(text.as_bytes()),
+            ("id", UpsertValue::Text(text)) => id = ObjectId::parse(text.as_bytes()),
             ("id", _) => id = None,
             ("name", value) => name = faults.name(&format!("{field}.name"), value),
             (other, _) => faults.unknown(&format!("{field}.{other}"), "an interaction has `id` and `name`"),
@@ -229,7 +229,7 @@ fn interaction<'de, A: MapAccess<'de>>(
         let id = format!("{field}.id");
         faults.push(&id, || format!("`{id}` must be 24 ASCII letters and digits"));
     }
-    Ok(Value::Interaction(id.map(|id| (InteractionId(id), name))))
+    Ok(UpsertValue::Interaction(id.map(|id| (InteractionId(id), name))))
 }
 
 #[cfg(test)]

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Shared;
+use super::HttpShared;
 use super::failure::Failure;
 use crate::limits::HEAVY_QUERY_WAIT_MAX;
 use crate::net::metrics::Bound;
 
 /// Runs work on a body. It waits for its turn; the budget of bytes bounds how many wait. `None` if it panicked.
 pub(super) async fn run_body<T: Send + 'static>(
-    shared: &Shared,
+    shared: &HttpShared,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
     let permit = Arc::clone(&shared.body_workers).acquire_owned().await.ok()?;
@@ -23,7 +23,7 @@ pub(super) async fn run_body<T: Send + 'static>(
 /// # Errors
 /// 503 where its turn does not come soon.
 pub(super) async fn run_query<T: Send + 'static>(
-    shared: &Shared,
+    shared: &HttpShared,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Failure> {
     let permit = soon(&shared.heavy_queries, Bound::HeavyQueries).await?;

@@ -1,5 +1,5 @@
-//! `OpenMetrics` text to the classic Prometheus text format, whose parsers want a family and its samples to have the
-//! same name: `# TYPE x counter` with samples `x_total` would be a family without samples and samples without a type.
+//! Converts `OpenMetrics` text to the classic Prometheus text format, whose parsers expect a family and its samples to
+//! have the same name: `# TYPE x counter` with samples `x_total` would be a family without samples and samples without a type.
 
 /// The same metrics in the classic format.
 pub(super) fn from_openmetrics(text: &str) -> String {

@@ -5,8 +5,8 @@
 
 mod bound;
 mod classic;
-mod figure;
 mod process;
+mod reading;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +22,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 pub(crate) use bound::Bound;
-pub use figure::{Figure, Value};
+pub use reading::{MetricReading, MetricValue};
 
 use crate::intake::batching::Tally;
 use crate::model::calendar::ZoneDatabase;
@@ -182,7 +182,7 @@ impl Metrics {
         }
     }
 
-    /// Counts lines that were good but whose batch the store refused.
+    /// Counts good lines of a batch that the store refused.
     pub fn events_refused(&self, listener: Listener, lines: u64) {
         self.listener(listener).refused.inc_by(lines);
     }
@@ -248,12 +248,12 @@ impl Metrics {
 
     /// Everything as Prometheus text ([`CONTENT_TYPE`]): the counters here, the process's memory, and `figures`.
     /// Reads `/proc/self`, which does not block on a disk.
-    pub fn render(&self, figures: Vec<Figure>) -> String {
+    pub fn render(&self, figures: Vec<MetricReading>) -> String {
         let mut text = String::with_capacity(16 * 1024);
         let mut others = Registry::default();
-        figure::register(&mut others, process::figures());
+        reading::register(&mut others, process::figures());
         let mut named = Registry::with_prefix("tallyd");
-        figure::register(&mut named, figures);
+        reading::register(&mut named, figures);
         let written = encode_registry(&mut text, &self.registry)
             .and_then(|()| encode_registry(&mut text, &named))
             .and_then(|()| encode_registry(&mut text, &others));

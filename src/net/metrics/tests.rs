@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Figure, Listener, Metrics, Value};
+use super::{Listener, MetricReading, MetricValue, Metrics};
 use crate::intake::batching::Tally;
 use crate::report::ReportName;
 
@@ -21,9 +21,9 @@ fn render_shows_what_was_counted() {
     metrics.http_answered(418);
     metrics.report_answered(ReportName::ALL[0], Duration::from_micros(30));
     let text = metrics.render(vec![
-        Figure { name: "journal_bytes", help: "Bytes", value: Value::Counter(12) },
-        Figure { name: "series", help: "Series", value: Value::Gauge(9) },
-        Figure { name: "uptime_seconds", help: "Uptime", value: Value::GaugeFloat(1.5) },
+        MetricReading { name: "journal_bytes", help: "Bytes", value: MetricValue::Counter(12) },
+        MetricReading { name: "series", help: "Series", value: MetricValue::Gauge(9) },
+        MetricReading { name: "uptime_seconds", help: "Uptime", value: MetricValue::GaugeFloat(1.5) },
     ]);
     for line in [
         r#"tallyd_events_total{listener="http",kind="conversation",outcome="accepted"} 3"#,

@@ -1,7 +1,7 @@
 //! Answers that wait for their client to read them. Bounded: an `ERR` that does not fit is dropped and counted,
 //! an `OK` always fits since its sender waits until it is written.
 //!
-//! INVARIANT: an answer is there whole or not at all, and in the order in which the answers were given.
+//! INVARIANT: an answer is queued whole or not at all, in the order in which the answers were given.
 
 use std::fmt::Display;
 use std::io::Write as _;
@@ -74,11 +74,11 @@ impl Answers {
     fn append(&mut self, answer: std::fmt::Arguments<'_>) {
         let start = self.bytes.len();
         if self.bytes.write_fmt(answer).is_err() {
-            // Writing to memory cannot fail; what is wrong with the line is then not known, but that it is, is.
+            // Writing to memory cannot fail. If it did, the client would still learn that there was an answer.
             self.bytes.truncate(start);
             self.bytes.extend_from_slice(b"ERR 0 an answer could not be written");
         }
-        // What is echoed of a client's line must not look like an answer of its own.
+        // An echoed piece of the client's line must not look like another answer.
         for byte in self.bytes.iter_mut().skip(start).filter(|byte| byte.is_ascii_control()) {
             *byte = b'?';
         }

@@ -22,7 +22,7 @@ pub(super) struct ReadBuffer {
 
 /// Whether there is room for another read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Room {
+pub(super) enum ReadRoom {
     Some,
     /// [`BLOCK_BYTES_MAX`] bytes wait to be taken.
     Full,
@@ -47,21 +47,25 @@ impl ReadBuffer {
     }
 
     /// Makes room for the next read: moves what waits to the front, and grows where reads fill the buffer.
-    pub(super) fn make_room(&mut self) -> Room {
+    pub(super) fn make_room(&mut self) -> ReadRoom {
         if self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);
             self.end = self.end.saturating_sub(self.start);
             self.start = 0;
         }
         if self.end >= BLOCK_BYTES_MAX {
-            return Room::Full;
+            return ReadRoom::Full;
         }
         if !self.bytes.is_empty() && (self.filled || self.end == self.bytes.len()) {
             self.grow();
         }
         self.filled = false;
         // A quiet connection's first bytes are read elsewhere.
-        if self.end < self.bytes.len() || self.bytes.is_empty() { Room::Some } else { Room::BudgetSpent }
+        if self.end < self.bytes.len() || self.bytes.is_empty() {
+            ReadRoom::Some
+        } else {
+            ReadRoom::BudgetSpent
+        }
     }
 
     /// Doubles the buffer, if it may and the budget has the bytes.
@@ -125,7 +129,7 @@ mod tests {
         if buffer.is_unallocated() {
             return buffer.append(text);
         }
-        assert_eq!(buffer.make_room(), Room::Some);
+        assert_eq!(buffer.make_room(), ReadRoom::Some);
         let room = buffer.room();
         room[..text.len()].copy_from_slice(text);
         buffer.read(text.len());
@@ -150,12 +154,12 @@ mod tests {
         let mut sizes = Vec::new();
         put(&mut buffer, &[b'x'; TCP_READ_BYTES_MIN]);
         sizes.push(buffer.waiting().len());
-        while buffer.make_room() == Room::Some {
+        while buffer.make_room() == ReadRoom::Some {
             let room = buffer.room().len();
             buffer.read(room);
             sizes.push(buffer.waiting().len());
         }
-        assert_eq!(buffer.make_room(), Room::Full);
+        assert_eq!(buffer.make_room(), ReadRoom::Full);
         assert_eq!(sizes.first(), Some(&TCP_READ_BYTES_MIN));
         assert_eq!(sizes.last(), Some(&BLOCK_BYTES_MAX));
         buffer.consume(BLOCK_BYTES_MAX - 2);
@@ -170,14 +174,14 @@ mod tests {
     fn buffer_does_not_grow_past_the_budget_and_gives_back_what_it_had() {
         let budget = ByteBudget::new(2 * TCP_READ_BYTES_MIN);
         let mut buffers = [ReadBuffer::new(&budget), ReadBuffer::new(&budget)];
-        for (buffer, expected) in buffers.iter_mut().zip([Room::Some, Room::BudgetSpent]) {
+        for (buffer, expected) in buffers.iter_mut().zip([ReadRoom::Some, ReadRoom::BudgetSpent]) {
             put(buffer, &[b'x'; TCP_READ_BYTES_MIN]);
             assert_eq!(buffer.make_room(), expected);
         }
         assert_eq!(budget.left(), 0);
         buffers[0].shrink();
         assert_eq!(budget.left(), 2 * TCP_READ_BYTES_MIN);
-        assert_eq!(buffers[1].make_room(), Room::Some);
+        assert_eq!(buffers[1].make_room(), ReadRoom::Some);
         drop(buffers);
         assert_eq!(budget.left(), 2 * TCP_READ_BYTES_MIN);
     }

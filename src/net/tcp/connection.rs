@@ -16,9 +16,9 @@ use tokio::task::yield_now;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tracing::debug;
 
-use super::Shared;
+use super::TcpShared;
 use super::answers::Answers;
-use super::buffer::{ReadBuffer, Room};
+use super::buffer::{ReadBuffer, ReadRoom};
 use super::session::{BatchLines, FinishedBatch, Session, Then};
 use crate::intake::batching::{Parser, Tally};
 use crate::intake::wire::Arrival;
@@ -34,7 +34,7 @@ use crate::platform::shutdown::Watch;
 use crate::store::{CommitAck, WriteError};
 
 /// Serves one connection until it ends.
-pub(super) async fn run<S: Stream>(stream: S, shared: &Shared, shutdown: Watch) {
+pub(super) async fn run<S: Stream>(stream: S, shared: &TcpShared, shutdown: Watch) {
     let services = &shared.services;
     let parser = Parser::new(Arc::clone(&services.catalogue)).below(Arc::clone(&services.memory));
     let session = Session::new(parser, Arc::clone(&services.auth), Answers::new(&shared.memory));
@@ -45,7 +45,7 @@ pub(super) async fn run<S: Stream>(stream: S, shared: &Shared, shutdown: Watch) 
     connection.end(end).await;
 }
 
-type Outcome = Pin<Box<dyn Future<Output = Result<CommitAck, WriteError>> + Send>>;
+type CommitFuture = Pin<Box<dyn Future<Output = Result<CommitAck, WriteError>> + Send>>;
 
 struct Connection<'a, S> {
     stream: S,
@@ -53,7 +53,7 @@ struct Connection<'a, S> {
     session: Session,
     buffer: ReadBuffer,
     /// In the order in which they were submitted.
-    under_way: VecDeque<(BatchLines, Outcome)>,
+    under_way: VecDeque<(BatchLines, CommitFuture)>,
     /// The peer can still be written to. Where it cannot, it may yet be read from.
     writable: bool,
 }
@@ -76,7 +76,7 @@ enum End {
     Stopping,
 }
 
-/// What a wait came to.
+/// What ended a wait.
 enum Woken {
     Stop,
     Settled(Result<CommitAck, WriteError>),
@@ -95,10 +95,10 @@ impl<S: Stream> Connection<'_, S> {
             let may_read = self.under_way.len() < TCP_BATCHES_UNDER_WAY_MAX;
             if may_read {
                 match self.buffer.make_room() {
-                    Room::Some => {}
+                    ReadRoom::Some => {}
                     // A whole block without a line: the parser would have skipped it.
-                    Room::Full => return End::Lost,
-                    Room::BudgetSpent => return End::Overloaded,
+                    ReadRoom::Full => return End::Lost,
+                    ReadRoom::BudgetSpent => return End::Overloaded,
                 }
             }
             let Self { stream, session, buffer, under_way, writable, .. } = self;
@@ -280,7 +280,7 @@ impl<S: Stream> Connection<'_, S> {
     }
 
     /// Ends the answers and lets the peer read them: closing a socket with unread bytes in it would throw away
-    /// what is on its way to the peer. What comes now was reported as not counted.
+    /// the answers on their way to the peer. The last answer said that lines after it are not counted.
     async fn linger(&mut self) {
         let unread = timeout(TCP_LINGER, async {
             let mut unread = [0; TCP_READ_BYTES_MIN];
@@ -299,7 +299,7 @@ impl<S: Stream> Connection<'_, S> {
 }
 
 /// Waits for the outcome of the oldest batch under way, and leaves it in its place. For ever where there is none.
-async fn oldest(under_way: &mut VecDeque<(BatchLines, Outcome)>) -> Result<CommitAck, WriteError> {
+async fn oldest(under_way: &mut VecDeque<(BatchLines, CommitFuture)>) -> Result<CommitAck, WriteError> {
     match under_way.front_mut() {
         Some((_, outcome)) => outcome.as_mut().await,
         None => std::future::pending().await,

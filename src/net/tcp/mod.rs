@@ -1,7 +1,7 @@
 //! The line port: a thin shell of sockets around [`session`], which decides. Knows nothing of the journal, snapshots or
 //! HTTP.
 //!
-//! INVARIANT: a connection can hold up nobody but itself.
+//! INVARIANT: a connection can delay no other connection.
 
 mod answers;
 mod buffer;
@@ -16,14 +16,14 @@ use tokio::net::TcpListener;
 
 use super::Services;
 use super::byte_budget::ByteBudget;
-use super::listener::{self, Capacity, Protocol, Slot, Stream};
+use super::listener::{self, Capacity, ConnectionSlot, Protocol, Stream};
 use super::metrics::Listener;
 use crate::limits::{LINE_MEMORY_BYTES_MAX, TCP_DRAIN};
 use crate::platform::shutdown::Watch;
 
 /// What all connections of the port share.
 #[derive(Debug)]
-struct Shared {
+struct TcpShared {
     services: Services,
     /// For long lines and unread answers.
     memory: ByteBudget,
@@ -34,12 +34,12 @@ struct Shared {
 pub async fn serve(socket: TcpListener, services: Services, connections: usize, shutdown: Watch) {
     let metrics = Arc::clone(&services.metrics);
     let capacity = Capacity { connections, reserved: 0, drain_timeout: TCP_DRAIN };
-    let shared = Arc::new(Shared { services, memory: ByteBudget::new(LINE_MEMORY_BYTES_MAX) });
+    let shared = Arc::new(TcpShared { services, memory: ByteBudget::new(LINE_MEMORY_BYTES_MAX) });
     listener::serve(socket, (Listener::Tcp, metrics), capacity, shared, shutdown).await;
 }
 
-impl Protocol for Shared {
-    async fn serve<S: Stream>(self: Arc<Self>, stream: S, slot: Slot, shutdown: Watch) {
+impl Protocol for TcpShared {
+    async fn serve<S: Stream>(self: Arc<Self>, stream: S, slot: ConnectionSlot, shutdown: Watch) {
         connection::run(stream, &self, shutdown).await;
         drop(slot);
     }

@@ -1,4 +1,4 @@
-//! What a disk operation is called, why it failed, and how a test makes it fail.
+//! Disk operations by name, their errors, and the faults that tests plan.
 
 use std::fmt;
 use std::io;
@@ -63,7 +63,7 @@ pub struct DiskError {
     pub operation: Operation,
     /// The file or directory.
     pub path: PathBuf,
-    /// The machine's reason.
+    /// The system's reason.
     #[source]
     pub source: io::Error,
 }

@@ -1,5 +1,5 @@
 //! The only place that opens, writes, syncs, renames and removes files of the data directory.
-//! Knows nothing of what is in them or of who calls.
+//! Knows nothing of their content.
 //!
 //! A [`Disk`] is the machine's, or a [`MemoryDisk`], which a test crashes at will; the steps above single system calls
 //! are the same code for both. Every call blocks, and every error names the operation and the path. A plan of faults
@@ -46,9 +46,9 @@ enum Backend {
     Memory(MemoryDisk),
 }
 
-/// How a file is opened.
+/// The way a file is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Access {
+enum OpenMode {
     Read,
     /// To append to it and to read it.
     Append,
@@ -56,7 +56,7 @@ enum Access {
     CreateNew,
 }
 
-/// What making a directory came to.
+/// Whether a directory was made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Made {
     New,
@@ -102,7 +102,7 @@ impl Disk {
     }
 
     /// Makes the directory and the parents that it lacks, mode 0700, and makes their entries durable. The entry of the
-    /// first one that is there is synced too: whoever made it may have died before that.
+    /// first parent that exists is synced too: the process that made it may have died before that.
     ///
     /// # Errors
     /// [`DiskError`] where the machine refuses.
@@ -146,7 +146,7 @@ impl Disk {
     /// # Errors
     /// [`DiskError`] where the machine refuses, also where the file is there already.
     pub fn create_new(&self, path: &Path) -> Result<DiskFile, DiskError> {
-        self.open(Operation::Create, path, Access::CreateNew)
+        self.open(Operation::Create, path, OpenMode::CreateNew)
     }
 
     /// Opens a file that is there, to append to it.
@@ -154,7 +154,7 @@ impl Disk {
     /// # Errors
     /// [`DiskError`] where the machine refuses.
     pub fn open_append(&self, path: &Path) -> Result<DiskFile, DiskError> {
-        self.open(Operation::Open, path, Access::Append)
+        self.open(Operation::Open, path, OpenMode::Append)
     }
 
     /// Opens a file that is there, to read it.
@@ -162,10 +162,10 @@ impl Disk {
     /// # Errors
     /// [`DiskError`] where the machine refuses.
     pub fn open_read(&self, path: &Path) -> Result<DiskFile, DiskError> {
-        self.open(Operation::Open, path, Access::Read)
+        self.open(Operation::Open, path, OpenMode::Read)
     }
 
-    /// The whole content of a file. The caller knows that it is of bearable length.
+    /// The whole content of a file, which the caller knows to be short.
     ///
     /// # Errors
     /// [`DiskError`] where the machine refuses.
@@ -283,7 +283,7 @@ impl Disk {
         Ok(is_ours.then_some(Lock { file }))
     }
 
-    /// Makes a file of `bytes` bytes whose room on the disk is really taken.
+    /// Makes a file of `bytes` bytes and allocates its blocks.
     ///
     /// # Errors
     /// [`DiskError`] where the machine refuses; no file is then left.
@@ -299,7 +299,7 @@ impl Disk {
         reserved
     }
 
-    fn open(&self, operation: Operation, path: &Path, access: Access) -> Result<DiskFile, DiskError> {
+    fn open(&self, operation: Operation, path: &Path, access: OpenMode) -> Result<DiskFile, DiskError> {
         let content = self.attempt(operation, path, || match &self.backend {
             Backend::Real => real::open(path, access).map(Content::Real),
             Backend::Memory(memory) => memory.open(path, access).map(Content::Memory),
@@ -346,7 +346,7 @@ impl DiskFile {
         &self.path
     }
 
-    /// Writes all of `bytes` at the end; interrupted and short writes are gone on with.
+    /// Appends all of `bytes`, and goes on after interrupted and short writes.
     ///
     /// # Errors
     /// [`DiskError`] where the machine refuses; any part of `bytes` may then be in the file.
@@ -382,8 +382,8 @@ impl DiskFile {
     /// Makes the content durable (`fdatasync`).
     ///
     /// # Errors
-    /// [`DiskError`] where the machine refuses. NOTE: nobody knows then what was lost, and a second call may
-    /// succeed without having saved it.
+    /// [`DiskError`] where the machine refuses. NOTE: any of the unsynced bytes may be lost then, and a second call may
+    /// succeed without having written them.
     pub fn sync(&self) -> Result<(), DiskError> {
         let outcome = self.disk.attempt(Operation::Sync, &self.path, || match &self.content {
             Content::Real(file) => file.sync_data(),
@@ -395,8 +395,8 @@ impl DiskFile {
         outcome
     }
 
-    /// Has the system forget what it holds of the file in memory, but for what was never handed to the disk, so that the
-    /// next read is of the disk. After a failed sync the two may differ.
+    /// Drops the clean pages of the file from the page cache, so that the next read is from the disk. After a failed sync the
+    /// two may differ.
     ///
     /// # Errors
     /// [`DiskError`] where the machine refuses.

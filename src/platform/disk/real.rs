@@ -1,4 +1,4 @@
-//! The machine's own files, one system call a function. Knows nothing of when which one is due.
+//! The files of the operating system, one system call a function. Knows nothing of the order of calls.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{Advice, FallocateFlags};
 
-use super::{Access, FileEntry, Made};
+use super::{FileEntry, Made, OpenMode};
 
 const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
@@ -19,23 +19,23 @@ pub(super) fn make_directory(path: &Path) -> io::Result<Made> {
     }
 }
 
-pub(super) fn open(path: &Path, access: Access) -> io::Result<File> {
+pub(super) fn open(path: &Path, access: OpenMode) -> io::Result<File> {
     let mut options = OpenOptions::new();
     match access {
-        Access::Read => options.read(true),
-        Access::Append => options.read(true).append(true),
-        Access::CreateNew => options.append(true).create_new(true),
+        OpenMode::Read => options.read(true),
+        OpenMode::Append => options.read(true).append(true),
+        OpenMode::CreateNew => options.append(true).create_new(true),
     };
     options.mode(FILE_MODE).open(path)
 }
 
 pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
-    open(path, Access::Read)?.sync_all()
+    open(path, OpenMode::Read)?.sync_all()
 }
 
 /// Makes everything durable that was written to the file system which holds `path`.
 pub(super) fn sync_file_system(path: &Path) -> io::Result<()> {
-    Ok(rustix::fs::syncfs(open(path, Access::Read)?)?)
+    Ok(rustix::fs::syncfs(open(path, OpenMode::Read)?)?)
 }
 
 pub(super) fn list(path: &Path) -> io::Result<Vec<FileEntry>> {

@@ -12,7 +12,7 @@ use crate::report::groups::Group;
 use crate::report::popularity::PopularityRow;
 use crate::report::series::SeriesReport;
 
-/// Points after which it is looked whether a part of the text is full.
+/// Points that are written at a time; between them a part may end.
 const POINTS_AT_A_TIME: usize = 1_024;
 
 pub(super) fn write(part: ReportPart<'_>, out: &mut TextOutput) {

@@ -1,4 +1,4 @@
-//! The numbers of a report as text: whole, or with up to two decimals. Put into room that is there, or appended.
+//! The numbers of a report as text: whole, or with up to two decimals. `put_` writes into a buffer, `write_` appends.
 
 use crate::model::calendar::two_digits;
 use crate::report::summary::{Figure, Scale};

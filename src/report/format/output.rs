@@ -1,5 +1,5 @@
 //! Where formats write: one text, or parts of about [`PART_BYTES`] that are taken away while the rest is written.
-//! Knows nothing of what the text says.
+//! Knows nothing of the text.
 
 use std::collections::VecDeque;
 
@@ -38,7 +38,7 @@ impl TextOutput {
         &mut self.writing
     }
 
-    /// Appends a text that exists already.
+    /// Appends a text that several places share.
     pub(super) fn share(&mut self, text: Bytes) {
         if self.part_bytes == usize::MAX || text.len() < SHARED_FROM_BYTES {
             self.text().extend_from_slice(&text);

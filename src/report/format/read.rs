@@ -1,4 +1,4 @@
-//! Reports out of the JSON that [`super::json`] writes, for who asked a daemon. Exact: no number is rounded on the way.
+//! Reads a report from the JSON that [`super::json`] writes, for the command line. Exact: rounds no number.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};

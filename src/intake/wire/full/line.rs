@@ -19,7 +19,7 @@ use crate::model::event::EventKind;
 /// One part of a lexed line, in the order of the line: the measurement, the tags, the fields, the timestamp.
 /// `offset` is where its text begins, in bytes from the start of the line.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Part<'a> {
+pub enum LinePart<'a> {
     /// The measurement, unescaped.
     Measurement {
         /// Its name.
@@ -54,7 +54,7 @@ pub enum Part<'a> {
     },
 }
 
-/// Lexes one line part by part. The line is good if [`Lexer::next_part`] comes to `Ok(None)`.
+/// Lexes one line part by part. The line is good if [`Lexer::next_part`] ends with `Ok(None)`.
 /// A tag that is given twice is not its concern.
 #[derive(Clone, Debug)]
 pub struct Lexer<'a> {
@@ -107,7 +107,7 @@ impl<'a> Lexer<'a> {
     ///
     /// # Errors
     /// Any of the kinds of the grammar; the lexer must not be asked again after one.
-    pub fn next_part(&mut self) -> Result<Option<Part<'a>>, LineError> {
+    pub fn next_part(&mut self) -> Result<Option<LinePart<'a>>, LineError> {
         match self.expect {
             Expect::Measurement => self.measurement().map(Some),
             Expect::TagOrFields => match self.peek() {
@@ -130,16 +130,16 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn measurement(&mut self) -> Result<Part<'a>, LineError> {
+    fn measurement(&mut self) -> Result<LinePart<'a>, LineError> {
         let token = self.token(Escapable::Measurement, |byte| matches!(byte, b',' | b' '))?;
         if token.start == token.end {
             return Err(self.error(LineErrorKind::NoMeasurement));
         }
         self.expect = Expect::TagOrFields;
-        Ok(Part::Measurement { name: self.unescaped(token, Escapable::Measurement), offset: token.start })
+        Ok(LinePart::Measurement { name: self.unescaped(token, Escapable::Measurement), offset: token.start })
     }
 
-    fn tag(&mut self) -> Result<Part<'a>, LineError> {
+    fn tag(&mut self) -> Result<LinePart<'a>, LineError> {
         self.step();
         let token = self.token(Escapable::Key, |byte| matches!(byte, b',' | b' ' | b'='))?;
         let key = self.unescaped(token, Escapable::Key);
@@ -160,10 +160,10 @@ impl<'a> Lexer<'a> {
         if token.start == token.end {
             return Err(self.error(LineErrorKind::TagValueEmpty { key: Excerpt::new(&key) }));
         }
-        Ok(Part::Tag { key, value: self.unescaped(token, Escapable::Key), offset: token.start })
+        Ok(LinePart::Tag { key, value: self.unescaped(token, Escapable::Key), offset: token.start })
     }
 
-    fn field(&mut self, spot: Spot) -> Result<Part<'a>, LineError> {
+    fn field(&mut self, spot: Spot) -> Result<LinePart<'a>, LineError> {
         let token = self.token(Escapable::Key, |byte| matches!(byte, b',' | b' ' | b'='))?;
         let key = self.unescaped(token, Escapable::Key);
         let has_value = self.peek() == Some(b'=');
@@ -196,7 +196,7 @@ impl<'a> Lexer<'a> {
             }
             _ => Expect::FieldsEnd,
         };
-        Ok(Part::Field { key, value, offset })
+        Ok(LinePart::Field { key, value, offset })
     }
 
     /// A number or boolean.
@@ -240,7 +240,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn timestamp(&mut self) -> Result<Part<'a>, LineError> {
+    fn timestamp(&mut self) -> Result<LinePart<'a>, LineError> {
         let offset = self.position;
         let rest = self.rest();
         let token = rest.split(' ').next().unwrap_or_default();
@@ -255,7 +255,7 @@ impl<'a> Lexer<'a> {
             return Err(self.error(LineErrorKind::AfterTimestamp { got: Excerpt::new(self.rest()) }));
         }
         self.expect = Expect::Nothing;
-        Ok(Part::Timestamp { units, offset })
+        Ok(LinePart::Timestamp { units, offset })
     }
 
     /// The text up to the first unescaped byte of `stops`, or to the end of the line.
@@ -418,22 +418,22 @@ fn line_event<'a>(mut parts: Lexer<'a>, times: &TimeRules) -> Result<Reading<'a>
     let mut tags = TagKeys::default();
     while let Some(part) = parts.next_part().map_err(|error| rules::in_our_words(error, kind))? {
         match part {
-            Part::Measurement { name, offset } => {
+            LinePart::Measurement { name, offset } => {
                 // The rest of the line is lexed first, so that a malformed line is called that.
                 kind = EventKind::parse(&name);
                 raw.kind = Some(RawValue { value: FieldValue::Text(name), offset: Some(offset) });
             }
-            Part::Tag { key, value, offset } => {
+            LinePart::Tag { key, value, offset } => {
                 if !tags.add(&key) {
                     return Err(LineError::at(offset, LineErrorKind::TagTwice { key: Excerpt::new(&key) }));
                 }
                 raw.put_tag(&key, RawValue { value: FieldValue::Text(value), offset: Some(offset) });
                 tags.keep(key);
             }
-            Part::Field { key, value, offset } => {
+            LinePart::Field { key, value, offset } => {
                 raw.put_field(&key, kind, RawValue { value, offset: Some(offset) })?;
             }
-            Part::Timestamp { units, offset } => {
+            LinePart::Timestamp { units, offset } => {
                 raw.timestamp = Some(RawValue { value: FieldValue::Int(units), offset: Some(offset) });
             }
         }

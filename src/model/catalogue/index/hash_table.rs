@@ -31,7 +31,7 @@ fn unpack(slot: u64) -> (u32, u32) {
 }
 
 impl HashTable {
-    /// A table of so many slots, a power of two, all of them free.
+    /// A table of that many free slots, a power of two.
     pub(super) fn new(slots: usize) -> Self {
         let free = (0..slots).map(|_| AtomicU64::new(FREE));
         Self { words: free.collect(), taken: AtomicUsize::new(0), filled: AtomicUsize::new(0) }

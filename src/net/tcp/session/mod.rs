@@ -37,7 +37,7 @@ pub(super) struct Session {
     increments_expected: usize,
     accepted: u64,
     rejected: u64,
-    /// Lines rejected before authentication that the metrics have not been told of.
+    /// Lines rejected before authentication that are not in the metrics yet.
     rejected_by_access: u64,
     answers: Answers,
 }
@@ -46,14 +46,14 @@ pub(super) struct Session {
 enum Access {
     Granted(Permit),
     Needed {
-        /// A client is told once that its lines are not counted, not for each.
+        /// The client was told that its lines are not counted, which is said once and not per line.
         told: bool,
         /// The rest of a line that was too long is being skipped.
         skipping: bool,
     },
 }
 
-/// What is to be done after some bytes were taken.
+/// The next step after some bytes were processed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Then {
     /// There is no whole line left: read more.
@@ -84,7 +84,7 @@ pub(super) struct BatchLines {
     pub(super) accepted: u64,
 }
 
-/// What the lines since the last one come to.
+/// The lines since the last batch: their tally and the batch that they make.
 pub(super) struct FinishedBatch {
     /// For the metrics.
     pub(super) tally: Tally,
@@ -134,7 +134,7 @@ impl Session {
         turn
     }
 
-    /// The peer has sent all it had: what is left without a line feed is a line too, or a command.
+    /// The peer closed its side: a rest without a line feed is a line or a command too.
     pub(super) fn finish(&mut self, rest: &[u8], arrival: Arrival) -> Then {
         if !rest.is_empty() && self.is_withdrawn() {
             return Then::Close;

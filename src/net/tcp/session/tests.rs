@@ -16,7 +16,7 @@ const TOKEN: &str = "0123456789abcdefghij";
 
 /// What the store does with every batch.
 #[derive(Clone, Copy)]
-enum Store {
+enum StoreAnswer {
     Takes,
     Refuses,
 }
@@ -24,14 +24,14 @@ enum Store {
 /// A session driven as a connection does it, without a socket.
 struct Driven {
     session: Session,
-    store: Store,
+    store: StoreAnswer,
     waiting: Vec<u8>,
     out: String,
     closed: bool,
 }
 
 impl Driven {
-    fn new(auth: Auth, store: Store) -> Self {
+    fn new(auth: Auth, store: StoreAnswer) -> Self {
         let catalogue = Arc::new(Catalogue::new(CatalogueLimits::default()));
         let answers = Answers::new(&ByteBudget::new(TCP_ANSWERS_BYTES_MAX));
         let session = Session::new(Parser::new(catalogue), Arc::new(auth), answers);
@@ -81,8 +81,8 @@ impl Driven {
     fn settle(&mut self) {
         if let Some((_, lines)) = self.session.finish_batch().batch {
             match self.store {
-                Store::Takes => self.session.counted(&lines),
-                Store::Refuses => {
+                StoreAnswer::Takes => self.session.counted(&lines),
+                StoreAnswer::Refuses => {
                     let full = Refusal::AppendRefused("the disk is full".to_owned());
                     self.session.not_acknowledged(&lines, &full.into());
                 }
@@ -94,7 +94,7 @@ impl Driven {
     }
 }
 
-fn answers(auth: Auth, store: Store, pieces: &[&str]) -> String {
+fn answers(auth: Auth, store: StoreAnswer, pieces: &[&str]) -> String {
     let mut driven = Driven::new(auth, store);
     for piece in pieces {
         driven.give(piece.as_bytes());
@@ -104,7 +104,7 @@ fn answers(auth: Auth, store: Store, pieces: &[&str]) -> String {
 
 /// Each answer must begin with what is expected at its place.
 #[track_caller]
-fn check_with(auth: Auth, store: Store, pieces: &[&str], expected: &[&str]) {
+fn check_with(auth: Auth, store: StoreAnswer, pieces: &[&str], expected: &[&str]) {
     let out = answers(auth, store, pieces);
     let lines: Vec<&str> = out.lines().collect();
     let fits = lines.len() == expected.len()
@@ -114,7 +114,7 @@ fn check_with(auth: Auth, store: Store, pieces: &[&str], expected: &[&str]) {
 
 #[track_caller]
 fn check(pieces: &[&str], expected: &[&str]) {
-    check_with(Auth::default(), Store::Takes, pieces, expected);
+    check_with(Auth::default(), StoreAnswer::Takes, pieces, expected);
 }
 
 fn tokens() -> Auth {
@@ -180,7 +180,7 @@ fn a_line_that_is_too_long_is_one_bad_line_however_long() {
 #[test]
 fn every_bad_line_is_answered_by_its_number_however_many_come_at_once() {
     let many = "bogus\n".repeat(3 * LINE_ERRORS_SHOWN_MAX + 5);
-    let out = answers(Auth::default(), Store::Takes, &[&many, "!sync\n"]);
+    let out = answers(Auth::default(), StoreAnswer::Takes, &[&many, "!sync\n"]);
     let numbers = out.lines().filter_map(|line| line.strip_prefix("ERR ")?.split(' ').next()?.parse().ok());
     assert_eq!(numbers.collect::<Vec<u64>>(), (1..=305).collect::<Vec<u64>>(), "{out}");
     assert!(out.ends_with("OK 0 305\n"), "{out}");
@@ -188,8 +188,9 @@ fn every_bad_line_is_answered_by_its_number_however_many_come_at_once() {
 
 #[test]
 fn a_refused_batch_is_told_by_its_lines_and_counts_as_rejected() {
-    let refuses =
-        |pieces: &[&str], expected: &[&str]| check_with(Auth::default(), Store::Refuses, pieces, expected);
+    let refuses = |pieces: &[&str], expected: &[&str]| {
+        check_with(Auth::default(), StoreAnswer::Refuses, pieces, expected);
+    };
     refuses(&[LINE, "!sync\n"], &["ERR 1 the line was not counted: the disk is full", "OK 0 1"]);
     let two = LINE.repeat(2);
     refuses(&[LINE, &two, "!sync\n"], &["ERR 1 the line", "ERR 2 lines 2 to 3 ", "OK 0 3"]);
@@ -197,7 +198,8 @@ fn a_refused_batch_is_told_by_its_lines_and_counts_as_rejected() {
 
 #[test]
 fn without_a_token_nothing_counts_and_that_is_said_once() {
-    let check = |pieces: &[&str], expected: &[&str]| check_with(tokens(), Store::Takes, pieces, expected);
+    let check =
+        |pieces: &[&str], expected: &[&str]| check_with(tokens(), StoreAnswer::Takes, pieces, expected);
     check(&[LINE, LINE, LINE], &["ERR 1 authentication required"]);
     check(&["# hello\n\n", LINE], &["ERR 3 authentication required"]);
     check(&["!sync\n"], &["ERR 1 authentication required"]);
@@ -213,11 +215,12 @@ fn without_a_token_nothing_counts_and_that_is_said_once() {
 
 #[test]
 fn a_token_that_may_not_write_ends_the_connection() {
-    let check = |pieces: &[&str], expected: &[&str]| check_with(tokens(), Store::Takes, pieces, expected);
+    let check =
+        |pieces: &[&str], expected: &[&str]| check_with(tokens(), StoreAnswer::Takes, pieces, expected);
     check(&["!auth wrong\n", LINE, "!sync\n"], &["ERR 1 the token is not known"]);
     check(&[&format!("!auth {TOKEN}-read\n"), LINE], &["ERR 1 the token is not known"]);
     check(&["!auth\n", "!auth a b\n"], &["ERR 1 !auth takes one", "ERR 2 !auth takes one"]);
-    let out = answers(tokens(), Store::Takes, &["!auth secret-and-wrong\n"]);
+    let out = answers(tokens(), StoreAnswer::Takes, &["!auth secret-and-wrong\n"]);
     assert!(!out.contains("secret"), "{out}");
 }
 
@@ -228,7 +231,7 @@ fn a_token_where_none_are_needed_is_taken() {
 
 #[test]
 fn the_last_words_name_the_first_line_that_is_not_counted() {
-    let mut driven = Driven::new(Auth::default(), Store::Takes);
+    let mut driven = Driven::new(Auth::default(), StoreAnswer::Takes);
     driven.give(LINE.as_bytes());
     driven.give(b"conversation,sto");
     driven.session.closing("tallyd is stopping");
@@ -260,7 +263,7 @@ proptest! {
         stream in stream(),
         cuts in proptest::collection::vec(0_usize..2_000, 0..20),
     ) {
-        let whole = answers(Auth::default(), Store::Takes, &[&stream]);
+        let whole = answers(Auth::default(), StoreAnswer::Takes, &[&stream]);
         let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(stream.len())).collect();
         cuts.sort_unstable();
         let mut pieces = Vec::new();
@@ -269,13 +272,13 @@ proptest! {
             pieces.push(&stream[start..cut]);
             start = cut;
         }
-        prop_assert_eq!(answers(Auth::default(), Store::Takes, &pieces), whole);
+        prop_assert_eq!(answers(Auth::default(), StoreAnswer::Takes, &pieces), whole);
     }
 
     /// Whatever the bytes are: no panic, and every answer is one line that begins as an answer does.
     #[test]
     fn any_bytes_give_only_answers(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-        let mut driven = Driven::new(Auth::default(), Store::Takes);
+        let mut driven = Driven::new(Auth::default(), StoreAnswer::Takes);
         driven.give(&bytes);
         let out = driven.finish();
         prop_assert!(out.lines().all(|line| line.starts_with("ERR ") || line.starts_with("OK ")), "{}", out);

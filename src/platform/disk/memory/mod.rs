@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 
-use super::{Access, Backend, Disk, DiskError, FileEntry, Made};
+use super::{Backend, Disk, DiskError, FileEntry, Made, OpenMode};
 use image::Image;
 use inode::Number;
 
@@ -116,11 +116,11 @@ impl MemoryDisk {
         self.image().change()?.make_directory(path)
     }
 
-    pub(super) fn open(&self, path: &Path, access: Access) -> io::Result<MemoryFile> {
+    pub(super) fn open(&self, path: &Path, access: OpenMode) -> io::Result<MemoryFile> {
         let mut image = self.image();
         let number = match access {
-            Access::Read | Access::Append => image.look()?.file_at(path)?,
-            Access::CreateNew => image.change()?.create(path)?,
+            OpenMode::Read | OpenMode::Append => image.look()?.file_at(path)?,
+            OpenMode::CreateNew => image.change()?.create(path)?,
         };
         Ok(MemoryFile { memory: self.clone(), number, life: image.life, handle: image.next_handle() })
     }

@@ -1,4 +1,4 @@
-//! Figures that others keep and hand in at the moment of rendering.
+//! Readings: metrics that other rooms keep, and pass in when the text is rendered.
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -6,20 +6,20 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-/// One figure of somebody else, as it is now.
+/// The present value of a metric that another room keeps.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Figure {
+pub struct MetricReading {
     /// The name, without the prefix `tallyd_` and without the suffix `_total`; unit last (`_bytes`, `_seconds`).
     pub name: &'static str,
-    /// What it says, in a sentence without a full stop.
+    /// The help text: a sentence without a full stop.
     pub help: &'static str,
     /// How much.
-    pub value: Value,
+    pub value: MetricValue,
 }
 
-/// The value of a figure, and whether it can fall.
+/// The value of a reading, and whether it can fall.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Value {
+pub enum MetricValue {
     /// Only rises while the daemon runs; the name gets the suffix `_total`.
     Counter(u64),
     /// Rises and falls.
@@ -29,19 +29,19 @@ pub enum Value {
 }
 
 #[derive(Debug)]
-struct Figures(Vec<Figure>);
+struct MetricReadings(Vec<MetricReading>);
 
-pub(super) fn register(registry: &mut Registry, figures: Vec<Figure>) {
-    registry.register_collector(Box::new(Figures(figures)));
+pub(super) fn register(registry: &mut Registry, figures: Vec<MetricReading>) {
+    registry.register_collector(Box::new(MetricReadings(figures)));
 }
 
-impl Collector for Figures {
+impl Collector for MetricReadings {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         for figure in &self.0 {
             match figure.value {
-                Value::Counter(value) => encode(&mut encoder, figure, &ConstCounter::new(value))?,
-                Value::Gauge(value) => encode(&mut encoder, figure, &ConstGauge::new(value))?,
-                Value::GaugeFloat(value) => encode(&mut encoder, figure, &ConstGauge::new(value))?,
+                MetricValue::Counter(value) => encode(&mut encoder, figure, &ConstCounter::new(value))?,
+                MetricValue::Gauge(value) => encode(&mut encoder, figure, &ConstGauge::new(value))?,
+                MetricValue::GaugeFloat(value) => encode(&mut encoder, figure, &ConstGauge::new(value))?,
             }
         }
         Ok(())
@@ -50,7 +50,7 @@ impl Collector for Figures {
 
 fn encode(
     encoder: &mut DescriptorEncoder<'_>,
-    figure: &Figure,
+    figure: &MetricReading,
     metric: &impl EncodeMetric,
 ) -> Result<(), std::fmt::Error> {
     let encoder = encoder.encode_descriptor(figure.name, figure.help, None, metric.metric_type())?;

@@ -1,4 +1,4 @@
-//! Rolling up: which series a query adds up, and the adding. The one inner loop of all reports.
+//! Rolling up: finds the series of a query and adds up their counts. The inner loop of all reports.
 //! Knows nothing of names, groups or output.
 
 use std::ops::Range;
@@ -17,14 +17,10 @@ pub(super) fn series_of(catalogue: &Catalogue, query: &Query, metric: Metric) ->
         (None, Some(sources)) => {
             sources.iter().filter_map(|source| total_series(metric, Some(*source))).collect()
         }
-        (Some(stories), sources) => stories
+        (Some(stories), _) => stories
             .iter()
             .filter_map(|id| catalogue.story(*id))
-            .flat_map(|story| {
-                let by_source = story.series_by_source(metric);
-                let chosen = sources.unwrap_or(&Source::ALL).iter();
-                chosen.filter_map(move |source| by_source.get(source.index()).copied().flatten())
-            })
+            .flat_map(|story| series_of_story(&story, query, metric))
             .collect(),
     }
 }
@@ -62,7 +58,7 @@ pub(super) fn add_series(
     touched
 }
 
-/// The least range that has both in it.
+/// The smallest range that contains both.
 pub(super) fn hull(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
     match (a.is_empty(), b.is_empty()) {
         (_, true) => a.clone(),
@@ -83,7 +79,7 @@ fn add_hours((first, counts): (Hour, HourlyCounts<'_>), bounds: &[Hour], column:
         let (from, first_unit) = (at, unit);
         let places =
             values.get_mut(unit..).unwrap_or_default().iter_mut().zip(ends.get(unit..).unwrap_or_default());
-        // Nearly all units of nearly all reports are whole days of UTC.
+        // The common case: the units are whole days of UTC.
         for ((value, end), sum) in places.zip(rest.days()) {
             if end.get().wrapping_sub(at) != DAY_HOURS {
                 break;
@@ -129,7 +125,7 @@ pub(super) fn add_cells(cells: &[Cell], bounds: &[Hour], column: &mut [u64]) -> 
             };
             (end, value) = (next_end, next_value);
         }
-        // Of all cells but the first this is known already.
+        // Only the first cell sets it.
         first = first.or(units.checked_sub(values.len().saturating_add(1)));
         // A count has 32 bits: this can not overflow within any slice that memory can hold.
         sum = sum.wrapping_add(u64::from(cell.count));
@@ -138,7 +134,7 @@ pub(super) fn add_cells(cells: &[Cell], bounds: &[Hour], column: &mut [u64]) -> 
     first.map_or(0..0, |first| first..units.saturating_sub(values.len()))
 }
 
-/// How many of the units with these ends are over before the hour: a few steps where it is near, else a search.
+/// How many of the units with these ends are over before the hour. Tries the next few, then searches.
 #[inline]
 fn units_passed(ends: &[Hour], hour: Hour) -> usize {
     for (passed, end) in ends.iter().enumerate().take(8) {
