@@ -1,4 +1,4 @@
-//! Everything that a catalogue and its counters hold, as events: counted again from nothing, they give the same.
+//! The content of a catalogue and its counters as events: counted from nothing, they give the same again.
 //! Pure. Knows nothing of how events are written.
 //!
 //! INVARIANT: stories come in the order of their ids, nodes in the order of `Node`, sources in that of
@@ -37,25 +37,19 @@ struct Walk<'a, E> {
 impl<E> Walk<'_, E> {
     fn story(&mut self, story: &Story) -> Result<(), E> {
         // An event that counts nothing makes the story known, with its name, on a source that it has anyway.
-        let metrics = [Metric::Conversations, Metric::PaidConversations, Metric::Messages];
+        let kinds = [
+            (Metric::Conversations, EventDetails::Conversation { paid: false }),
+            (Metric::PaidConversations, EventDetails::Conversation { paid: false }),
+            (Metric::Messages, EventDetails::Message),
+        ];
         let (what, source) = Source::ALL
             .into_iter()
-            .flat_map(|source| metrics.map(|metric| (metric, source)))
-            .find(|(metric, source)| story.series(*metric, *source).is_some())
-            .map_or((EventDetails::Message, Source::Messenger), |(metric, source)| {
-                let is_message = metric == Metric::Messages;
-                (
-                    if is_message {
-                        EventDetails::Message
-                    } else {
-                        EventDetails::Conversation { paid: false }
-                    },
-                    source,
-                )
-            });
+            .flat_map(|source| kinds.iter().map(move |kind| (kind, source)))
+            .find(|((metric, _), source)| story.series(*metric, *source).is_some())
+            .map_or((&EventDetails::Message, Source::Messenger), |((_, what), source)| (what, source));
         let name = story.name();
         let story_name = name.as_deref().map(Cow::Borrowed);
-        self.give(&Event { story: story.id(), source, what, count: 0, hour: Hour::MIN, story_name })?;
+        self.give(&Event { story_name, ..event(story, source, what, Hour::MIN) })?;
         for source in Source::ALL {
             self.conversations(story, source)?;
             let messages = self.cells(story.series(Metric::Messages, source));
@@ -72,23 +66,14 @@ impl<E> Walk<'_, E> {
         for (hour, count) in self.cells(story.series(Metric::PaidConversations, source)) {
             hours.entry(hour).or_default().1 = count;
         }
-        let (paid_what, unpaid_what) =
-            (EventDetails::Conversation { paid: true }, EventDetails::Conversation { paid: false });
+        let [paid_what, unpaid_what] = [true, false].map(|paid| EventDetails::Conversation { paid });
         for (hour, (total, paid)) in hours {
             let both = total.min(paid);
-            self.counts(story, source, &paid_what, BTreeMap::from([(hour, both)]))?;
-            self.counts(story, source, &unpaid_what, BTreeMap::from([(hour, total.saturating_sub(both))]))?;
+            self.counts(story, source, &paid_what, [(hour, both)])?;
+            self.counts(story, source, &unpaid_what, [(hour, total.saturating_sub(both))])?;
             // Paid ones whose conversations counted in another hour: each moves the paid counter by one.
-            let event = Event {
-                story: story.id(),
-                source,
-                what: paid_what.clone(),
-                count: 0,
-                hour,
-                story_name: None,
-            };
             for _ in both..paid {
-                self.give(&event)?;
+                self.give(&event(story, source, &paid_what, hour))?;
             }
         }
         Ok(())
@@ -102,14 +87,8 @@ impl<E> Walk<'_, E> {
             let what = |name| EventDetails::Interaction { node: entry.node, name };
             let with_source = |source: &Source| entry.series.get(source.index()).copied().flatten();
             let source = Source::ALL.into_iter().find(|source| with_source(source).is_some());
-            self.give(&Event {
-                story: story.id(),
-                source: source.unwrap_or(Source::Messenger),
-                what: what(entry.name.as_deref().map(Cow::Borrowed)),
-                count: 0,
-                hour: Hour::MIN,
-                story_name: None,
-            })?;
+            let named = what(entry.name.as_deref().map(Cow::Borrowed));
+            self.give(&event(story, source.unwrap_or(Source::Messenger), &named, Hour::MIN))?;
             for source in Source::ALL {
                 let cells = self.cells(with_source(&source));
                 self.counts(story, source, &what(None), cells)?;
@@ -124,20 +103,13 @@ impl<E> Walk<'_, E> {
         story: &Story,
         source: Source,
         what: &EventDetails<'_>,
-        cells: BTreeMap<Hour, u64>,
+        cells: impl IntoIterator<Item = (Hour, u64)>,
     ) -> Result<(), E> {
         for (hour, mut left) in cells {
             while left > 0 {
                 let count = u32::try_from(left).unwrap_or(u32::MAX);
                 left = left.saturating_sub(u64::from(count));
-                self.give(&Event {
-                    story: story.id(),
-                    source,
-                    what: what.clone(),
-                    count,
-                    hour,
-                    story_name: None,
-                })?;
+                self.give(&Event { count, ..event(story, source, what, hour) })?;
             }
         }
         Ok(())
@@ -161,4 +133,9 @@ impl<E> Walk<'_, E> {
         self.events = self.events.saturating_add(1);
         (self.f)(event)
     }
+}
+
+/// An event that counts nothing.
+fn event<'a>(story: &Story, source: Source, what: &EventDetails<'a>, hour: Hour) -> Event<'a> {
+    Event { story: story.id(), source, what: what.clone(), count: 0, hour, story_name: None }
 }
