@@ -207,11 +207,8 @@ impl<'p> BatchBuilder<'p> {
     }
 
     fn intern(&self, key: &SeriesKey) -> Result<Interned, LineError> {
-        if let Some(series) = self.catalogue.index().series(self.view, key) {
-            return Ok(series);
-        }
         self.catalogue
-            .intern_with_mark(key)
+            .intern_with_mark(self.view, key)
             .map_err(|full| LineError::whole(LineErrorKind::CatalogueFull { what: full.to_string().into() }))
     }
 
@@ -251,8 +248,7 @@ impl<'p> BatchBuilder<'p> {
 
     /// The same for a series whose key is at hand.
     fn define_as(&mut self, series: Interned, key: &SeriesKey) {
-        if self.lacks_definition(series) {
-            self.parsed.defined.insert(series.id);
+        if (!series.is_durable || self.is_outdated) && self.parsed.defined.insert(series.id) {
             self.parsed.batch.definitions.push(Definition { id: series.id, key: *key });
         }
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use super::index::{Interned, Link, StoryCounter};
+use super::index::{Interned, Link, StoryCounter, Tenant};
 use super::story::{Story, StoryState};
 use super::word::{Counter, LinkPlace};
 use super::{Catalogue, CatalogueFull, CatalogueLimits};
@@ -36,7 +36,7 @@ impl Catalogue {
         key: &SeriesKey,
         limits: CatalogueLimits,
     ) -> Result<Interned, CatalogueFull> {
-        let (story, place) = self.place_or_add(interning, key, limits)?;
+        let (tenant, place) = self.place_or_add(interning, key, limits)?;
         // Another thread may have been here before.
         if let Some(series) = self.link(place).and_then(Link::get) {
             return Ok(series);
@@ -44,7 +44,9 @@ impl Catalogue {
         let next = self.next_id.load(Ordering::Relaxed);
         let id = SeriesId::new(next);
         if id.index() >= TOTALS + limits.series {
-            interning.release_if_empty(&story, &mut story.write());
+            if let Some(story) = self.story_numbered(tenant.number) {
+                interning.release_if_empty(&story, &mut story.write());
+            }
             return Err(CatalogueFull::Series(limits.series));
         }
         self.next_id.store(next + 1, Ordering::Release);
@@ -52,30 +54,30 @@ impl Catalogue {
         Ok(Interned { id, is_durable: false })
     }
 
-    /// The story of a key, and where its series stands, both added where need be.
+    /// The row of a key's story, and where its series stands, both added where need be.
     pub(super) fn place_or_add(
         &self,
         interning: &mut Interning,
         key: &SeriesKey,
         limits: CatalogueLimits,
-    ) -> Result<(Arc<Story>, LinkPlace), CatalogueFull> {
-        let story = self.story_or_add(interning, key.story, limits)?;
+    ) -> Result<(Tenant, LinkPlace), CatalogueFull> {
+        let tenant = self.story_or_add(interning, key.story, limits)?;
         let counter = match StoryCounter::of(key.metric) {
-            Ok(counter) => Counter::OfStory(story.number(), counter),
-            Err(node) => Counter::OfNode(self.node_or_add(interning, &story, node, limits)?),
+            Ok(counter) => Counter::OfStory(tenant.number, counter),
+            Err(node) => Counter::OfNode(self.node_or_add(interning, tenant, node, limits)?),
         };
-        Ok((story, LinkPlace { counter, source: key.source }))
+        Ok((tenant, LinkPlace { counter, source: key.source }))
     }
 
-    /// The story of an id, added where need be.
+    /// The row of a story, added where need be.
     pub(super) fn story_or_add(
         &self,
         interning: &mut Interning,
         id: StoryId,
         limits: CatalogueLimits,
-    ) -> Result<Arc<Story>, CatalogueFull> {
-        if let Some(story) = self.interned_story(id) {
-            return Ok(story);
+    ) -> Result<Tenant, CatalogueFull> {
+        if let Some(tenant) = self.index.story(id) {
+            return Ok(tenant);
         }
         let full = CatalogueFull::Stories(limits.stories);
         let end = self.story_numbers_end();
@@ -91,29 +93,31 @@ impl Catalogue {
         let place =
             usize::try_from(number).ok().and_then(|number| self.stories.ensure(number)).ok_or(full)?;
         interning.tenancies = interning.tenancies.wrapping_add(1).max(1);
-        let story = Arc::new(Story::new(&self.index, id, (number, interning.tenancies)));
-        *place.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&story));
-        self.index.add_story(number, id, interning.tenancies).ok_or(full)?;
+        let tenant = Tenant { story: id, number, tenancy: interning.tenancies };
+        let story = Arc::new(Story::new(&self.index, tenant));
+        *place.write().unwrap_or_else(PoisonError::into_inner) = Some(story);
+        self.index.add_story(tenant).ok_or(full)?;
         self.stories_end.fetch_max(number + 1, Ordering::AcqRel);
-        Ok(story)
+        Ok(tenant)
     }
 
     /// The row of a node of a story, added where need be.
     pub(super) fn node_or_add(
         &self,
         interning: &mut Interning,
-        story: &Story,
+        tenant: Tenant,
         node: Node,
         limits: CatalogueLimits,
     ) -> Result<u32, CatalogueFull> {
-        if let Some((row, _)) = self.index.node(story.id_and_tenancy(), node) {
+        if let Some((row, _)) = self.index.node(tenant, node) {
             return Ok(row);
         }
+        let story = self.story_numbered(tenant.number).ok_or(CatalogueFull::Stories(limits.stories))?;
         let mut inner = story.write();
         let place = u32::try_from(inner.nodes.len()).unwrap_or(u32::MAX);
         let added = if inner.nodes.len() < limits.nodes_per_story {
             let row = interning.nodes_free.pop().unwrap_or_else(|| self.nodes_end.load(Ordering::Relaxed));
-            let added = self.index.add_node(row, story.id_and_tenancy(), node, (story.number(), place));
+            let added = self.index.add_node(row, tenant, node, place);
             added.map(|()| row).ok_or(CatalogueFull::AllNodes(NODES_MAX))
         } else {
             Err(CatalogueFull::Nodes { story: story.id(), max: limits.nodes_per_story })
@@ -123,7 +127,7 @@ impl Catalogue {
                 self.nodes_end.fetch_max(row + 1, Ordering::Relaxed);
                 inner.add_node(node, row);
             }
-            Err(_) => interning.release_if_empty(story, &mut inner),
+            Err(_) => interning.release_if_empty(&story, &mut inner),
         }
         added
     }
@@ -134,7 +138,7 @@ impl Catalogue {
             let Some(story) = self.story_numbered(number) else { continue };
             let mut inner = story.write();
             inner.is_released = false;
-            if inner.is_known {
+            if story.is_known() {
                 continue;
             }
             inner.is_evicted = true;
@@ -178,8 +182,8 @@ impl Catalogue {
 impl Interning {
     /// Lets the story be evicted, if it is not known.
     pub(super) fn release(&mut self, story: &Story, inner: &mut StoryState) {
-        if !inner.is_known && !inner.is_evicted && !std::mem::replace(&mut inner.is_released, true) {
-            self.released.push_back(story.number());
+        if !story.is_known() && !inner.is_evicted && !std::mem::replace(&mut inner.is_released, true) {
+            self.released.push_back(story.tenant().number);
         }
     }
 

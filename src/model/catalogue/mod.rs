@@ -29,9 +29,9 @@ use crate::limits::{NODES_MAX, NODES_PER_STORY_MAX, SERIES_MAX, STORIES_MAX, TOT
 use crate::model::batch::{Batch, Change, Definition, SeriesId};
 use crate::model::event::{Metric, Node, SeriesKey, Source, StoryId};
 use crate::model::table::Table;
-use index::{Index, Interned, Link, NodeRow, StoryCounter};
+use index::{Index, Interned, Link, StoryCounter, StoryRow, View};
 use interning::Interning;
-use story::{NODE_BYTES, STORY_BYTES, StoryState};
+use story::{NODE_BYTES, STORY_BYTES};
 pub use story::{NodeEntry, Story};
 use word::{Counter, LinkPlace};
 
@@ -167,12 +167,12 @@ impl Catalogue {
     /// # Errors
     /// Which bound does not allow a new story, interaction or series.
     pub fn intern(&self, key: &SeriesKey) -> Result<SeriesId, CatalogueFull> {
-        self.intern_with_mark(key).map(|series| series.id)
+        self.intern_with_mark(&self.index.view(), key).map(|series| series.id)
     }
 
     /// As [`Self::intern`], with whether the series is durable.
-    pub(crate) fn intern_with_mark(&self, key: &SeriesKey) -> Result<Interned, CatalogueFull> {
-        match self.index.series(&self.index.view(), key) {
+    pub(crate) fn intern_with_mark(&self, view: &View, key: &SeriesKey) -> Result<Interned, CatalogueFull> {
+        match self.index.series(view, key) {
             Some(series) => Ok(series),
             None => self.intern_in(&mut self.lock(), key, self.limits),
         }
@@ -211,7 +211,7 @@ impl Catalogue {
             Change::Story { story, .. } => self.story_or_add(&mut interning, *story, self.limits).map(drop),
             Change::Node { story, node, .. } => {
                 let story = self.story_or_add(&mut interning, *story, self.limits)?;
-                self.node_or_add(&mut interning, &story, *node, self.limits).map(drop)
+                self.node_or_add(&mut interning, story, *node, self.limits).map(drop)
             }
         }
     }
@@ -291,23 +291,28 @@ impl Catalogue {
         match change {
             Change::Story { story, name } => {
                 let mut interning = self.lock();
-                if let Ok(story) = self.story_or_add(&mut interning, *story, CatalogueLimits::UNBOUNDED) {
-                    let mut inner = story.write();
-                    self.know(&mut inner);
-                    self.grow_names(inner.name.show(name.as_deref()));
+                if let Ok(tenant) = self.story_or_add(&mut interning, *story, CatalogueLimits::UNBOUNDED)
+                    && let Some(row) = self.index.story_row(tenant.number)
+                    && let Some(story) = self.story_numbered(tenant.number)
+                {
+                    self.know(row);
+                    self.grow_names(story.write().name.show(name.as_deref()));
                 }
                 Vec::new()
             }
             Change::Node { story, node, name } => {
                 let mut interning = self.lock();
                 let unbounded = CatalogueLimits::UNBOUNDED;
-                if let Ok(story) = self.story_or_add(&mut interning, *story, unbounded)
-                    && let Ok(row) = self.node_or_add(&mut interning, &story, *node, unbounded)
-                    && let Some((_, place)) = self.index.node_row(row).map(NodeRow::story_and_place)
+                if let Ok(tenant) = self.story_or_add(&mut interning, *story, unbounded)
+                    && let Ok(node) = self.node_or_add(&mut interning, tenant, *node, unbounded)
+                    && let Some(row) = self.index.story_row(tenant.number)
+                    && let Some(node) = self.index.node_row(node)
+                    && let Some(story) = self.story_numbered(tenant.number)
                 {
-                    let mut inner = story.write();
-                    self.know(&mut inner);
-                    self.grow_names(inner.know_node(place, name.as_deref()));
+                    self.know(row);
+                    row.know_node(node);
+                    let (_, place) = node.story_and_place();
+                    self.grow_names(story.write().name_node(place, name.as_deref()));
                 }
                 Vec::new()
             }
@@ -319,26 +324,21 @@ impl Catalogue {
 
     /// The story, if it is known.
     pub fn story(&self, id: StoryId) -> Option<Arc<Story>> {
-        self.interned_story(id).filter(|story| story.read().is_known)
+        self.interned_story(id).filter(|story| story.is_known())
     }
 
     /// Every known story, in the order of their numbers.
     pub fn stories(&self) -> Vec<Arc<Story>> {
         (0..self.story_numbers_end())
             .filter_map(|number| self.story_numbered(number))
-            .filter(|story| story.read().is_known)
+            .filter(|story| story.is_known())
             .collect()
     }
 
     /// Calls `f` for every known story, in the order of their numbers. No lock is held meanwhile.
     pub fn for_each_story(&self, f: &mut dyn FnMut(&Story)) {
-        for number in 0..self.story_numbers_end() {
-            if let Some(story) = self.story_numbered(number)
-                && story.read().is_known
-            {
-                f(&story);
-            }
-        }
+        let stories = (0..self.story_numbers_end()).filter_map(|number| self.story_numbered(number));
+        stories.filter(|story| story.is_known()).for_each(|story| f(&story));
     }
 
     /// One more than the greatest number of a story. Stories are numbered in the order in which they were first seen, but
@@ -426,19 +426,25 @@ impl Catalogue {
         let Some(place) = self.place(*id) else { return false };
         let (number, node) = match place.counter {
             Counter::OfStory(story, _) => (Some(story), None),
-            Counter::OfNode(row) => self.index.node_row(row).map(NodeRow::story_and_place).unzip(),
+            Counter::OfNode(row) => {
+                let row = self.index.node_row(row);
+                (row.map(|row| row.story_and_place().0), row)
+            }
         };
-        let story = number.and_then(|number| self.story_numbered(number));
-        let Some(story) = story.filter(|story| story.id() == key.story) else { return false };
-        let mut inner = story.write();
+        let Some(number) = number else { return false };
+        // A known story is not evicted, and nobody else makes it unknown. Another one is held until it is known.
+        let is_known = self.index.row_of(key.story, number).is_some_and(StoryRow::is_known);
+        let story = if is_known { None } else { self.story_numbered(number) };
+        let _held = story.as_ref().map(|story| story.write());
+        let Some(row) = self.index.row_of(key.story, number) else { return false };
         let link = self.link(place).filter(|link| link.get().is_some_and(|series| series.id == *id));
-        let Some(link) = link.filter(|_| !inner.is_evicted) else { return false };
+        let Some(link) = link else { return false };
         if link.mark_durable() {
             self.series_durable.fetch_add(1, Ordering::Relaxed);
         }
-        self.know(&mut inner);
+        self.know(row);
         if let Some(node) = node {
-            self.grow_names(inner.know_node(node, None));
+            row.know_node(node);
         }
         true
     }
@@ -447,8 +453,9 @@ impl Catalogue {
         self.names_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    fn know(&self, inner: &mut StoryState) {
-        if !std::mem::replace(&mut inner.is_known, true) {
+    fn know(&self, row: &StoryRow) {
+        if !row.is_known() {
+            row.set_known();
             self.stories_known.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -458,11 +465,11 @@ impl Catalogue {
         let mut interning = self.lock();
         let Some(story) = self.interned_story(story) else { return cleared };
         let mut inner = story.write();
-        if !inner.is_known {
+        if !story.is_known() {
             return cleared;
         }
         story.for_each_link(&inner, &mut |link| cleared.extend(link.unmark()));
-        self.grow_names(inner.forget());
+        self.grow_names(story.forget(&mut inner));
         interning.release(&story, &mut inner);
         self.stories_known.fetch_sub(1, Ordering::Relaxed);
         self.series_durable.fetch_sub(cleared.len(), Ordering::Relaxed);
@@ -472,7 +479,7 @@ impl Catalogue {
     }
 
     fn interned_story(&self, id: StoryId) -> Option<Arc<Story>> {
-        let story = self.story_numbered(self.index.story(id)?)?;
+        let story = self.story_numbered(self.index.story(id)?.number)?;
         // The number may have gone to another story meanwhile.
         (story.id() == id).then_some(story)
     }

@@ -1,11 +1,12 @@
 //! One story: its name, its nodes and theirs, and by way of the index its series. Knows nothing of other stories.
 //!
-//! A deleted story keeps its place and its nodes until another story needs the place. Readers see what is *known*.
+//! A deleted story keeps its place and its nodes until another story needs the place. Readers see what is *known*, which
+//! stands in the rows of the index.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::index::{Index, Link, NodeRow, StoryCounter};
+use super::index::{Index, Link, NodeRow, StoryCounter, StoryRow, Tenant};
 use crate::model::event::{Metric, Node, SeriesId, Source, StoryId};
 
 const SOURCES: usize = Source::ALL.len();
@@ -13,10 +14,7 @@ const SOURCES: usize = Source::ALL.len();
 /// A story: its name, its series, its nodes. Stays readable after the story is deleted, and is empty then.
 #[derive(Debug)]
 pub struct Story {
-    id: StoryId,
-    number: u32,
-    /// See [`super::index::StoryRow`].
-    tenancy: u32,
+    tenant: Tenant,
     index: Arc<Index>,
     inner: RwLock<StoryState>,
 }
@@ -34,14 +32,12 @@ pub struct NodeEntry {
 
 #[derive(Debug, Default)]
 pub(super) struct StoryState {
-    pub(super) is_known: bool,
     /// The story stands in the list of those whose place may be given to another.
     pub(super) is_released: bool,
     /// The rows belong to another story now. Then there are no nodes.
     pub(super) is_evicted: bool,
     pub(super) name: Name,
     pub(super) nodes: Vec<StoryNode>,
-    known_nodes: usize,
 }
 
 /// A node of a story, at its place.
@@ -50,7 +46,6 @@ pub(super) struct StoryNode {
     pub(super) node: Node,
     /// The number of its row.
     pub(super) row: u32,
-    is_known: bool,
     name: Name,
 }
 
@@ -98,7 +93,7 @@ impl Name {
 impl Story {
     /// The story's id.
     pub fn id(&self) -> StoryId {
-        self.id
+        self.tenant.story
     }
 
     /// The display name, where one was given.
@@ -119,7 +114,7 @@ impl Story {
             return [None; SOURCES];
         }
         let links = match StoryCounter::of(metric) {
-            Ok(counter) => self.index.story_row(self.number).map(|row| row.links(counter)),
+            Ok(counter) => self.row().map(|row| row.links(counter)),
             Err(node) => self.node_row(node).map(NodeRow::links),
         };
         links.map_or([None; SOURCES], |links| links.each_ref().map(durable))
@@ -128,10 +123,11 @@ impl Story {
     /// Calls `f` for every known node of the story, in the order in which they were first seen. The story's read
     /// lock is held meanwhile: `f` must not call the catalogue.
     pub fn for_each_node(&self, f: &mut dyn FnMut(&NodeEntry)) {
-        for StoryNode { node, row, name, .. } in self.read().nodes.iter().filter(|node| node.is_known) {
-            let links = self.index.node_row(*row).map(NodeRow::links);
-            let series = links.map_or([None; SOURCES], |links| links.each_ref().map(durable));
-            f(&NodeEntry { node: *node, name: name.shown.clone(), series });
+        for StoryNode { node, row, name } in &self.read().nodes {
+            if let Some(row) = self.index.node_row(*row).filter(|row| row.is_known()) {
+                let series = row.links().each_ref().map(durable);
+                f(&NodeEntry { node: *node, name: name.shown.clone(), series });
+            }
         }
     }
 
@@ -143,7 +139,8 @@ impl Story {
 
     /// How many nodes are known.
     pub fn node_count(&self) -> usize {
-        self.read().known_nodes
+        let row = self.row().filter(|_| self.is_known());
+        row.map_or(0, |row| usize::try_from(row.known_nodes()).unwrap_or(usize::MAX))
     }
 
     /// The display name of a node, where one was given.
@@ -154,21 +151,21 @@ impl Story {
 
     /// Whether the node is known.
     pub fn knows_node(&self, node: Node) -> bool {
-        let inner = self.read();
-        self.place(node).and_then(|place| inner.nodes.get(place)).is_some_and(|node| node.is_known)
+        self.node_row(node).is_some_and(NodeRow::is_known)
     }
 
-    pub(super) fn new(index: &Arc<Index>, id: StoryId, (number, tenancy): (u32, u32)) -> Self {
-        Self { id, number, tenancy, index: Arc::clone(index), inner: RwLock::default() }
+    pub(super) fn new(index: &Arc<Index>, tenant: Tenant) -> Self {
+        Self { tenant, index: Arc::clone(index), inner: RwLock::default() }
     }
 
-    pub(super) fn number(&self) -> u32 {
-        self.number
+    /// Which row the story has, or had before it was evicted.
+    pub(super) fn tenant(&self) -> Tenant {
+        self.tenant
     }
 
-    /// The key by which the index finds the story's nodes.
-    pub(super) fn id_and_tenancy(&self) -> (StoryId, u32) {
-        (self.id, self.tenancy)
+    /// Whether readers see the story.
+    pub(super) fn is_known(&self) -> bool {
+        self.index.is_known(self.tenant)
     }
 
     /// Notes a name that a parser has come upon; whether it must become a change.
@@ -186,7 +183,7 @@ impl Story {
         if inner.is_evicted {
             return;
         }
-        self.index.story_row(self.number).iter().flat_map(|row| row.all_links()).for_each(&mut *f);
+        self.row().iter().flat_map(|row| row.all_links()).for_each(&mut *f);
         let rows = inner.nodes.iter().filter_map(|node| self.index.node_row(node.row));
         rows.flat_map(NodeRow::links).for_each(f);
     }
@@ -199,8 +196,21 @@ impl Story {
         self.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Makes the story and its nodes unknown and nameless. By how many bytes the names have grown, which is not above 0.
+    pub(super) fn forget(&self, inner: &mut StoryState) -> i64 {
+        if let Some(row) = self.row() {
+            row.forget(inner.nodes.iter().filter_map(|node| self.index.node_row(node.row)));
+        }
+        let names = inner.nodes.iter_mut().map(|node| &mut node.name).chain([&mut inner.name]);
+        -names.map(|name| std::mem::take(name).memory_bytes()).sum::<i64>()
+    }
+
+    fn row(&self) -> Option<&StoryRow> {
+        self.index.story_row(self.tenant.number)
+    }
+
     fn node_row(&self, node: Node) -> Option<&NodeRow> {
-        self.index.node(self.id_and_tenancy(), node).map(|(_, row)| row)
+        self.index.node(self.tenant, node).map(|(_, row)| row)
     }
 
     fn place(&self, node: Node) -> Option<usize> {
@@ -215,30 +225,14 @@ fn durable(link: &Link) -> Option<SeriesId> {
 }
 
 impl StoryState {
-    /// Adds a node, which is not known yet.
+    /// Adds a node.
     pub(super) fn add_node(&mut self, node: Node, row: u32) {
-        self.nodes.push(StoryNode { node, row, is_known: false, name: Name::default() });
+        self.nodes.push(StoryNode { node, row, name: Name::default() });
     }
 
-    /// Makes the node at the place known, with a new name if one is given. By how many bytes the names have grown.
-    pub(super) fn know_node(&mut self, place: u32, name: Option<&str>) -> i64 {
-        let Some(node) = usize::try_from(place).ok().and_then(|place| self.nodes.get_mut(place)) else {
-            return 0;
-        };
-        self.known_nodes += usize::from(!node.is_known);
-        node.is_known = true;
-        node.name.show(name)
-    }
-
-    /// Forgets all names, and that the story and its nodes are known. By how many bytes the names have grown, which is not above 0.
-    pub(super) fn forget(&mut self) -> i64 {
-        self.is_known = false;
-        self.known_nodes = 0;
-        let mut grown = -std::mem::take(&mut self.name).memory_bytes();
-        for node in &mut self.nodes {
-            node.is_known = false;
-            grown -= std::mem::take(&mut node.name).memory_bytes();
-        }
-        grown
+    /// Shows a name of the node at the place, if there is one to show. By how many bytes the names have grown.
+    pub(super) fn name_node(&mut self, place: u32, name: Option<&str>) -> i64 {
+        let node = usize::try_from(place).ok().and_then(|place| self.nodes.get_mut(place));
+        node.map_or(0, |node| node.name.show(name))
     }
 }

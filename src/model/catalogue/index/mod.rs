@@ -66,6 +66,16 @@ impl View {
     }
 }
 
+/// Which story has which row.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Tenant {
+    pub(super) story: StoryId,
+    /// The number of the row.
+    pub(super) number: u32,
+    /// See [`StoryRow`].
+    pub(super) tenancy: u32,
+}
+
 /// The rows that have those hashes, whose ids have not been compared.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Candidates<'r> {
@@ -156,20 +166,33 @@ impl Index {
         }
     }
 
-    /// The number of a story.
-    pub(super) fn story(&self, id: StoryId) -> Option<u32> {
-        let text = id.0.as_bytes();
+    /// The row of a story.
+    pub(super) fn story(&self, story: StoryId) -> Option<Tenant> {
+        let text = story.0.as_bytes();
         let tables = self.newest.read().unwrap_or_else(PoisonError::into_inner);
-        self.find_story(&tables, self.hash_ids(text, None), &Words::of(text)).map(|(number, _)| number)
+        let (number, found) = self.find_story(&tables, self.hash_ids(text, None), &Words::of(text))?;
+        Some(Tenant { story, number, tenancy: found.tenancy })
     }
 
-    /// The row of a node of the story with that tenancy.
-    pub(super) fn node(&self, (story, tenancy): (StoryId, u32), node: Node) -> Option<(u32, &NodeRow)> {
+    /// The row of a node of a story.
+    pub(super) fn node(&self, story: Tenant, node: Node) -> Option<(u32, &NodeRow)> {
         let text = node.as_text();
         let tables = self.newest.read().unwrap_or_else(PoisonError::into_inner);
-        let hashes = self.hash_ids(story.0.as_bytes(), Some(text));
-        self.find_node(&tables, hashes, tenancy, &Words::of_node(text))
+        let hashes = self.hash_ids(story.story.0.as_bytes(), Some(text));
+        self.find_node(&tables, hashes, story.tenancy, &Words::of_node(text))
             .map(|(number, found)| (number, found.row))
+    }
+
+    /// The row of that number, if it is the story's.
+    #[inline]
+    pub(super) fn row_of(&self, story: StoryId, number: u32) -> Option<&StoryRow> {
+        self.story_row(number)?.found(&Words::of(story.0.as_bytes())).map(|found| found.row)
+    }
+
+    /// Whether readers see the story.
+    pub(super) fn is_known(&self, story: Tenant) -> bool {
+        // The tenancy last: it shows whether the row was still the story's.
+        self.story_row(story.number).is_some_and(|row| row.is_known() && row.tenancy() == story.tenancy)
     }
 
     /// Bytes of rows and hash tables, with as much again for tables that were replaced and are still in use.
@@ -182,9 +205,9 @@ impl Index {
 
     // ---- one thread at a time: the catalogue's lock for interning is held ----
 
-    /// Gives the free row of that number to a story.
-    pub(super) fn add_story(&self, number: u32, id: StoryId, tenancy: u32) -> Option<()> {
-        let text = id.0.as_bytes();
+    /// Gives a story its row, which is free.
+    pub(super) fn add_story(&self, Tenant { story, number, tenancy }: Tenant) -> Option<()> {
+        let text = story.0.as_bytes();
         let row = usize::try_from(number).ok().and_then(|number| self.stories.ensure(number))?;
         row.occupy(&Words::of(text), tenancy);
         self.with_room().stories.insert(self.hash_ids(text, None).story, number);
@@ -192,17 +215,11 @@ impl Index {
     }
 
     /// Gives the free row of that number to a node of a story, which is at that place in it.
-    pub(super) fn add_node(
-        &self,
-        number: u32,
-        (story, tenancy): (StoryId, u32),
-        node: Node,
-        story_and_place: (u32, u32),
-    ) -> Option<()> {
+    pub(super) fn add_node(&self, number: u32, story: Tenant, node: Node, place: u32) -> Option<()> {
         let text = node.as_text();
         let row = usize::try_from(number).ok().and_then(|number| self.nodes.ensure(number))?;
-        row.occupy(&Words::of_node(text), tenancy, story_and_place);
-        self.with_room().nodes.insert(self.hash_ids(story.0.as_bytes(), Some(text)).node, number);
+        row.occupy(&Words::of_node(text), story.tenancy, (story.number, place));
+        self.with_room().nodes.insert(self.hash_ids(story.story.0.as_bytes(), Some(text)).node, number);
         Some(())
     }
 

@@ -1,7 +1,7 @@
 //! The rows of the index: the id of a story or node, and its series. A row never moves and is read
 //! without a lock. Only [`super::Index`] writes rows.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use crate::limits::SERIES_MAX;
 use crate::model::event::{IdText, Node, ObjectId, SeriesId, Source};
@@ -19,8 +19,12 @@ pub(crate) struct StoryRow {
     tenancy: AtomicU32,
     messages: BySource,
     id: Id,
+    /// Readers see the story.
+    is_known: AtomicBool,
     conversations: BySource,
     paid: BySource,
+    /// How many of its nodes readers see.
+    known_nodes: AtomicU32,
 }
 
 /// The row of a node of a story.
@@ -33,7 +37,7 @@ pub(crate) struct NodeRow {
     story: AtomicU32,
     id: Id,
     uses: BySource,
-    /// Where the node stands in its story.
+    /// Where the node stands in its story, and the flag `KNOWN`.
     place: AtomicU32,
 }
 
@@ -185,6 +189,37 @@ impl StoryRow {
         (tenancy != 0 && id.are(&self.id)).then_some(FoundRow { row: self, tenancy })
     }
 
+    /// Whether readers see the story.
+    #[inline]
+    pub(in crate::model::catalogue) fn is_known(&self) -> bool {
+        self.is_known.load(Ordering::Acquire)
+    }
+
+    /// How many of the story's nodes readers see.
+    pub(in crate::model::catalogue) fn known_nodes(&self) -> u32 {
+        self.known_nodes.load(Ordering::Relaxed)
+    }
+
+    /// Makes the story known.
+    pub(in crate::model::catalogue) fn set_known(&self) {
+        self.is_known.store(true, Ordering::Release);
+    }
+
+    /// Makes the story unknown, and with it the nodes in these rows.
+    pub(in crate::model::catalogue) fn forget<'r>(&self, nodes: impl Iterator<Item = &'r NodeRow>) {
+        self.is_known.store(false, Ordering::Release);
+        nodes.for_each(|node| _ = node.place.fetch_and(!NodeRow::KNOWN, Ordering::AcqRel));
+        self.known_nodes.store(0, Ordering::Relaxed);
+    }
+
+    /// Makes a node of the story known.
+    pub(in crate::model::catalogue) fn know_node(&self, node: &NodeRow) {
+        if !node.is_known() {
+            node.place.fetch_or(NodeRow::KNOWN, Ordering::AcqRel);
+            self.known_nodes.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Gives the free row to a story.
     pub(super) fn occupy(&self, id: &Words, tenancy: u32) {
         id.write(&self.id);
@@ -199,6 +234,14 @@ impl StoryRow {
 }
 
 impl NodeRow {
+    const KNOWN: u32 = 1 << 31;
+
+    /// Whether readers see the node.
+    #[inline]
+    pub(in crate::model::catalogue) fn is_known(&self) -> bool {
+        self.place.load(Ordering::Acquire) & Self::KNOWN != 0
+    }
+
     /// The link of a source.
     #[inline]
     pub(in crate::model::catalogue) fn link(&self, source: Source) -> Option<&Link> {
@@ -212,7 +255,7 @@ impl NodeRow {
 
     /// The number of the story, and where the node stands in it.
     pub(in crate::model::catalogue) fn story_and_place(&self) -> (u32, u32) {
-        (self.story.load(Ordering::Relaxed), self.place.load(Ordering::Relaxed))
+        (self.story.load(Ordering::Relaxed), self.place.load(Ordering::Relaxed) & !Self::KNOWN)
     }
 
     /// The row, if it is that of the id in the story of that tenancy.
