@@ -9,9 +9,11 @@ use crate::model::event::EventKind;
 /// The event of an object and its line feed.
 #[inline]
 pub(super) fn first_event<'a>(bytes: &'a [u8], times: &TimeRules) -> Option<(FastEvent<'a>, &'a [u8])> {
-    let mut parts = HeadParts::default();
     let (mut count, mut is_paid, mut units) = (None, None, None);
-    let mut rest = bytes.strip_prefix(b"{")?;
+    let (mut parts, mut rest) = match head_in_usual_order(bytes) {
+        Some(found) => found,
+        None => (HeadParts::default(), bytes.strip_prefix(b"{")?),
+    };
     let rest = loop {
         rest = match rest {
             [b'"', b's', b't', ..] => text(rest.strip_prefix(b"\"storyId")?, head::id, &mut parts.story)?,
@@ -57,6 +59,21 @@ pub(super) fn first_event<'a>(bytes: &'a [u8], times: &TimeRules) -> Option<(Fas
     let tail = EventTail { count: count.unwrap_or(1), paid: is_paid.unwrap_or(Paid::No), hour, stamp };
     let line = bytes.get(..bytes.len() - rest.len())?;
     Some((FastEvent { head, tail, line }, after))
+}
+
+/// The head, if its keys come first and in the order in which the contract writes them, and what follows its comma.
+#[inline]
+fn head_in_usual_order(bytes: &[u8]) -> Option<(HeadParts<'_>, &[u8])> {
+    let (kind, rest) = head::kind(bytes.strip_prefix(b"{\"event\":\"")?)?;
+    let (story, rest) = head::id(rest.strip_prefix(b"\",\"storyId\":\"")?)?;
+    let (source, rest) = head::source(rest.strip_prefix(b"\",\"source\":\"")?)?;
+    let (id, rest) = match rest.strip_prefix(b"\",\"id\":\"") {
+        Some(rest) => head::id(rest).map(|(id, rest)| (Some(id), rest))?,
+        None => (None, rest),
+    };
+    let parts =
+        HeadParts { kind: Some(kind), story: Some(story), source: Some(source), id, ..HeadParts::default() };
+    Some((parts, rest.strip_prefix(b"\",")?))
 }
 
 /// Reads the text at the front, after a key without its last quote, into a place where there is none yet; what follows.
