@@ -128,6 +128,9 @@ fn roll_up_within(
                     entries.push(entry.clone());
                 }
             });
+            for series in entries.iter().flat_map(|entry| entry.series).flatten() {
+                counters.prefetch(series);
+            }
             for NodeEntry { node, name, series } in entries.drain(..) {
                 let value = sum(counters, query, &series);
                 match node {
