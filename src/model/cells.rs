@@ -217,16 +217,6 @@ impl<'a> FrameRef<'a> {
         steps.saturating_add(u64::from(self.first.get()))
     }
 
-    /// Whether there is a cell of the hour.
-    pub(crate) fn has_hour(&self, hour: Hour) -> bool {
-        match self.step_width {
-            Width::Ones => self.first <= hour && u64::from(hour.get()) <= self.last(),
-            Width::One => has_hour(self.first, ones(self.steps), hour),
-            Width::Two => has_hour(self.first, twos(self.steps), hour),
-            Width::Four => has_hour(self.first, fours(self.steps), hour),
-        }
-    }
-
     /// Sum of all counts.
     pub(crate) fn total(&self) -> u64 {
         match self.count_width {
@@ -347,18 +337,6 @@ impl Width {
             Self::Four => out.extend(numbers.flat_map(u32::to_le_bytes)),
         }
     }
-}
-
-/// Whether the steps lead from the first hour to this one.
-fn has_hour(first: Hour, steps: impl Iterator<Item = u32>, hour: Hour) -> bool {
-    let mut left = hour.get().checked_sub(first.get());
-    for step in steps {
-        match left {
-            None | Some(0) => break,
-            Some(hours) => left = hours.checked_sub(step),
-        }
-    }
-    left == Some(0)
 }
 
 fn ones(bytes: &[u8]) -> impl Iterator<Item = u32> {

@@ -138,7 +138,7 @@ impl Counters {
     }
 
     /// Whether the series has a cell of that hour, so that a count for it takes no more memory. Blocks as
-    /// [`Self::visit`] does where the hour is not the latest; allocates nothing.
+    /// [`Self::visit`] does where the hour is not the latest.
     pub fn has_cell(&self, series: SeriesId, hour: Hour) -> bool {
         match self.total(series) {
             Some(total) => total.sum(HourRange { start: hour, end: hour.next() }) > 0,

@@ -35,15 +35,6 @@ impl Packed {
         allocated(size_of::<Self>()) + allocated(self.bytes.capacity())
     }
 
-    /// Whether there is a cell of the hour.
-    pub(super) fn has_cell(&self, hour: Hour) -> bool {
-        let mut has_cell = false;
-        self.frames_touching(HourRange { start: hour, end: hour.next() }, &mut |frame| {
-            has_cell |= frame.has_hour(hour);
-        });
-        has_cell
-    }
-
     /// Bytes of the frames.
     pub(super) fn len(&self) -> usize {
         self.bytes.len()

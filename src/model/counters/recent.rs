@@ -47,12 +47,6 @@ impl Recent {
         allocated(self.words.capacity() * size_of::<AtomicU64>())
     }
 
-    /// Whether there is a cell of the hour.
-    pub(super) fn has_cell(&self, hour: Hour) -> bool {
-        let before = self.end_of(hour).checked_sub(1).and_then(|index| self.words.get(index));
-        before.is_some_and(|word| cell(word).hour == hour)
-    }
-
     /// The first and the last hour.
     pub(super) fn span(&self) -> Option<(Hour, Hour)> {
         Some((cell(self.words.first()?).hour, cell(self.words.last()?).hour))

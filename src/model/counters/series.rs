@@ -113,18 +113,9 @@ impl SeriesEntry {
 
     /// Whether there is a cell of the hour.
     pub(super) fn has_cell(&self, hour: Hour) -> bool {
-        let is_tail = || {
-            let tail = self.tail();
-            tail.hour == hour && tail.count > 0
-        };
-        if is_tail() {
-            return true;
-        }
-        let run = self.read();
-        // Again, since the writer may have moved cells in the meantime.
-        is_tail()
-            || run.recent.has_cell(hour)
-            || run.packed.as_ref().is_some_and(|packed| packed.has_cell(hour))
+        let tail = self.tail();
+        let is_tail = tail.hour == hour && tail.count > 0;
+        is_tail || self.sum(HourRange { start: hour, end: hour.next() }) > 0
     }
 
     /// How many cells there are.
