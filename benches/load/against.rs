@@ -8,7 +8,7 @@ use super::daemon::Tallyd;
 use super::http::{self, Connection};
 use super::ingest;
 use super::placement::Placement;
-use super::reports;
+use super::reports::{self, Target};
 use super::table::{Table, median, percentile};
 use super::workload::Workload;
 
@@ -44,6 +44,22 @@ impl Sides {
 fn middle_ratio([this, other]: &[Vec<f64>; 2]) -> f64 {
     let mut ratios: Vec<f64> = this.iter().zip(other).map(|(this, other)| other / this).collect();
     median(&mut ratios)
+}
+
+/// Asks both daemons for a report, some requests in turn.
+fn take_report(target: &Target, daemons: &[Tallyd; 2], sides: &mut Sides) {
+    let request = http::get(&target.path);
+    let mut connections = daemons.each_ref().map(|daemon| Connection::open(daemon.http));
+    for turn in 0..=target.requests / REQUESTS_IN_A_ROW {
+        for side in in_turn(turn) {
+            let before = daemons[side].server.cpu_nanoseconds();
+            let taken = (0..REQUESTS_IN_A_ROW.min(target.requests))
+                .map(|_| reports::timed_exchange(&mut connections[side], &request))
+                .collect();
+            let cpu = daemons[side].server.cpu_nanoseconds() - before;
+            sides.add(side, percentile(&reports::sorted(taken), 0.5), cpu);
+        }
+    }
 }
 
 fn least(taken: &[f64]) -> f64 {
@@ -120,35 +136,28 @@ impl Against<'_> {
         }
     }
 
-    /// The median latency of each report, over one connection to each build, all on one core.
+    /// The median latency of each report, over one connection to each build, all on one core. Each run is of fresh
+    /// daemons, since where its memory lies decides more about a daemon than most changes do.
     fn reports(&mut self) {
-        let wanted: Vec<_> = reports::targets(self.workload)
-            .into_iter()
-            .filter(|target| target.what.contains(self.only))
+        let only = self.only;
+        let targets = reports::targets(self.workload);
+        let mut wanted: Vec<_> = targets
+            .iter()
+            .filter(|target| target.what.contains(only))
+            .map(|target| (target, Sides::default()))
             .collect();
-        if wanted.is_empty() {
-            return;
-        }
-        let daemons = self.filled();
-        for target in wanted {
-            let request = http::get(&target.path);
-            let mut connections = daemons.each_ref().map(|daemon| Connection::open(daemon.http));
-            let mut sides = Sides::default();
-            let in_a_row = REQUESTS_IN_A_ROW.min(target.requests);
-            Placement::OneCore.with(&daemons.each_ref().map(|daemon| &daemon.server), || {
-                for turn in 0..=target.requests * self.runs / REQUESTS_IN_A_ROW {
-                    for side in in_turn(turn) {
-                        let before = daemons[side].server.cpu_nanoseconds();
-                        let taken = (0..in_a_row)
-                            .map(|_| reports::timed_exchange(&mut connections[side], &request))
-                            .collect();
-                        let cpu = daemons[side].server.cpu_nanoseconds() - before;
-                        sides.add(side, percentile(&reports::sorted(taken), 0.5), cpu);
-                    }
+        for _ in 0..if wanted.is_empty() { 0 } else { self.runs } {
+            let daemons = self.filled();
+            let servers = daemons.each_ref().map(|daemon| &daemon.server);
+            Placement::OneCore.with(&servers, || {
+                for (target, sides) in &mut wanted {
+                    take_report(target, &daemons, sides);
                 }
             });
+        }
+        for (target, sides) in &wanted {
             let [this, other] = sides.time.each_ref().map(|taken| median(&mut taken.clone()));
-            self.row(target.what, &sides, &format!("{this:.4} ms p50, {other:.4} of the other"));
+            self.row(target.what, sides, &format!("{this:.4} ms p50, {other:.4} of the other"));
         }
     }
 
