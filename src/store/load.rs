@@ -22,7 +22,7 @@ use crate::store::snapshot::dictionary::{self, Cleared};
 use crate::store::snapshot::entry::Entry;
 use crate::store::snapshot::manifest::Manifest;
 use crate::store::snapshot::part::PartReader;
-use crate::store::snapshot::{FileRef, Frames};
+use crate::store::snapshot::{FileRef, Frames, Generation};
 
 /// Records between two reports of progress.
 const RECORDS_PER_PROGRESS: u64 = 1024;
@@ -61,7 +61,7 @@ pub(crate) fn load(
     let catalogue = Arc::new(Catalogue::new(limits));
     let replayed = Replayed { segments: 0, records: 0, next_sequence: manifest.position.next() };
     let loaded = Loaded { catalogue, counters, writer, cleared: Cleared::default(), replayed };
-    let mut loading = Loading { loaded, defined: Vec::new() };
+    let mut loading = Loading { loaded, defined: Vec::new(), past_parts: manifest.generation.next() };
     for piece in &manifest.dictionary {
         dictionary::read(disk, &folder, (manifest.store_id, piece), |entries| {
             progress();
@@ -119,10 +119,11 @@ pub(crate) fn apply(
     writer.add(&batch.increments);
 }
 
-fn define(catalogue: &Catalogue, writer: &mut counters::Writer, definition: &Definition) {
+/// The id that the series had before, if it had another one.
+fn define(catalogue: &Catalogue, writer: &mut counters::Writer, definition: &Definition) -> Option<SeriesId> {
     // The counters first: once it is durable in the catalogue, reports may look for it.
     writer.define(definition.id, &definition.key);
-    catalogue.mark_durable(definition);
+    catalogue.mark_durable(definition)
 }
 
 /// A snapshot being loaded.
@@ -130,6 +131,8 @@ struct Loading {
     loaded: Loaded,
     /// By series: whether the dictionary has defined it.
     defined: Vec<bool>,
+    /// Past the generation of every part.
+    past_parts: Generation,
 }
 
 impl Loading {
@@ -147,7 +150,11 @@ impl Loading {
                 if let Some(defined) = self.defined.get_mut(index) {
                     *defined = true;
                 }
-                define(catalogue, writer, definition);
+                if let Some(before) = define(catalogue, writer, definition) {
+                    // Its story was deleted and evicted. A later deletion stands for that one in the dictionary, and
+                    // finds the new id alone.
+                    cleared.clear(before, self.past_parts);
+                }
             }
             Entry::Story { story, name } => {
                 catalogue.apply(&Change::Story { story: *story, name: name.clone() });

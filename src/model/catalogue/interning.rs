@@ -169,13 +169,14 @@ impl Catalogue {
         }
     }
 
-    /// Binds an id to a place.
-    pub(super) fn bind(&self, id: SeriesId, place: LinkPlace) {
-        let (Some(word), Some(link)) = (self.places.ensure(id.index()), self.link(place)) else { return };
+    /// Binds an id to a place. The other id that the place had, if it had one: that names nothing any more.
+    pub(super) fn bind(&self, id: SeriesId, place: LinkPlace) -> Option<SeriesId> {
+        let (word, link) = (self.places.ensure(id.index())?, self.link(place)?);
         word.store(place.pack(), Ordering::Release);
-        let Some(before) = link.bind(id).filter(|before| before.id != id) else { return };
+        let before = link.bind(id).filter(|before| before.id != id)?;
         self.unbind(before.id);
         self.series_durable.fetch_sub(usize::from(before.is_durable), Ordering::Relaxed);
+        Some(before.id)
     }
 }
 

@@ -269,19 +269,18 @@ impl Catalogue {
 
     /// Marks the series as durable, and makes its story (and node) known. Idempotent; what has been journalled is not
     /// subject to the bounds. On recovery the id may not have been interned yet; if the key has had another id,
-    /// this one replaces it. An id that no series can have (reserved, or [`SERIES_ID_END`] and over) is ignored.
-    pub fn mark_durable(&self, definition: &Definition) {
+    /// this one replaces it, and the other is returned. An id that no series can have (reserved, or [`SERIES_ID_END`] and over) is ignored.
+    pub fn mark_durable(&self, definition: &Definition) -> Option<SeriesId> {
         let Definition { id, key } = definition;
         if *id < FIRST_STORY_SERIES || *id >= SERIES_ID_END || self.mark_bound(definition) {
-            return;
+            return None;
         }
         let mut interning = self.lock();
-        let Ok((_, place)) = self.place_or_add(&mut interning, key, CatalogueLimits::UNBOUNDED) else {
-            return;
-        };
+        let (_, place) = self.place_or_add(&mut interning, key, CatalogueLimits::UNBOUNDED).ok()?;
         self.next_id.fetch_max(id.get() + 1, Ordering::AcqRel);
-        self.bind(*id, place);
+        let before = self.bind(*id, place);
         self.mark_bound(definition);
+        before
     }
 
     /// Applies a change of names or of what is known; what has been journalled is not subject to the bounds.

@@ -391,3 +391,40 @@ fn story_that_is_evicted_while_its_first_batch_is_written_loses_no_count() {
         assert_eq!(State::of(store.catalogue(), store.counters()), state, "{interned}");
     }
 }
+
+/// The dictionary keeps only the last deletion of a story, whose series may have other ids by then.
+#[test]
+fn story_that_was_deleted_evicted_and_deleted_again_stays_out_of_the_totals_after_a_restart() {
+    let unkind = Unkind::new(1, Fsync::Always);
+    let limits = CatalogueLimits { stories: 1, ..CatalogueLimits::default() };
+    let options = StoreOptions { limits, ..options(Path::new("/data"), Fsync::Always, &unkind.clock) };
+    let open = || Stepped::open(&unkind.memory.disk(), &options, StoreId::new(7), &mut || ()).unwrap().0;
+    let mut store = open();
+    let delete =
+        || Batch { changes: vec![Change::DeleteStory { story: key(b'a').story }], ..Batch::default() };
+    let snapshot = |store: &mut Stepped| {
+        let before = store.status().figures().snapshots;
+        store.request_snapshot();
+        while Part::ALL.into_iter().any(|part| store.step(part)) {}
+        assert_eq!(store.status().figures().snapshots, before + 1);
+    };
+    let first = one(&store, b'a');
+    let first_id = first.increments[0].series;
+    assert_eq!(unkind.submit(&mut store, first), Ok(()));
+    snapshot(&mut store);
+    assert_eq!(unkind.submit(&mut store, delete()), Ok(()));
+    let evicting = one(&store, b'b');
+    store.catalogue().release(&evicting);
+    let mut anew = one(&store, b'a');
+    assert_ne!(anew.increments[0].series, first_id);
+    // Of another month, so that no fold touches the part with the first counts.
+    anew.increments[0].hour = Hour::new(440_000);
+    assert_eq!(unkind.submit(&mut store, anew), Ok(()));
+    snapshot(&mut store);
+    assert_eq!(unkind.submit(&mut store, delete()), Ok(()));
+    snapshot(&mut store);
+    drop(store);
+    let store = open();
+    // Which also asserts that the totals are the sums of the series.
+    assert_eq!(State::of(store.catalogue(), store.counters()), State::default());
+}
