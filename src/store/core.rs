@@ -92,7 +92,6 @@ impl Core {
             reserve,
             closing: write_handle.closing(),
             refusals_logged: OncePerMinute::new(clock.clone()),
-            cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             defining: HashSet::default(),
         };
         let core = Self {

@@ -42,8 +42,6 @@ pub(super) struct Sequencer {
     /// The store is being closed: what is in the queue is the last.
     pub(super) closing: Arc<AtomicBool>,
     pub(super) refusals_logged: OncePerMinute,
-    /// Cores that the daemon may use.
-    pub(super) cores: usize,
     /// Series whose definition is staged in this group.
     pub(super) defining: HashSet<SeriesId, foldhash::fast::RandomState>,
 }
@@ -62,7 +60,8 @@ impl Sequencer {
     /// Works until the store is being closed, or every write handle is gone; then seals. Returns the last record sealed, or in
     /// words why the journal is not sealed.
     pub(super) fn run(mut self) -> Sealed {
-        while let Some(message) = self.next() {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        while let Some(message) = self.next(cores) {
             self.handle(message);
             if self.closing.load(Ordering::Acquire) {
                 self.queue.close();
@@ -73,11 +72,11 @@ impl Sequencer {
 
     /// The next message. Where none waits, a thread that is about to send one has the core first: so the next group is
     /// likely larger, and nobody has to wake this thread up. On a single core that only makes everybody wait longer.
-    fn next(&mut self) -> Option<Message> {
+    fn next(&mut self, cores: usize) -> Option<Message> {
         if let Ok(message) = self.queue.try_recv() {
             return Some(message);
         }
-        if self.cores > 1 {
+        if cores > 1 {
             std::thread::yield_now();
         }
         self.queue.blocking_recv()

@@ -39,7 +39,7 @@ const SEED: u64 = 1;
 
 /// Rounds that once failed, and why. A seed stands for another round once the workload changes, so each fault has a test
 /// of its own, too, in `src/store/recover/power_tests.rs` or beside the code that was mended.
-const FOUND: [(u64, &str); 7] = [
+const FOUND: [(u64, &str); 8] = [
     (15_897_925_802_583_272_582, "a start after a failed sync believed the page cache"),
     (8_918_304_299_997_121_426, "a refused batch came back: its undoing was not synced"),
     (
@@ -49,6 +49,10 @@ const FOUND: [(u64, &str); 7] = [
     (1_398_114_882_862_688_953, "a hole that began within a sector refused the start"),
     (11_877_382_311_623_396_833, "a start relied on a manifest whose name was not durable"),
     (12_297_473_015_843_030_252, "verify reported a gap among segments that nothing needs"),
+    (
+        17_169_398_424_326_936_320,
+        "a write was undone, the sync of that failed, and it came back to refuse the start",
+    ),
     (
         5_897_904_395_890_798_592,
         "a start put a story into the totals that was deleted, evicted and deleted again",

@@ -22,13 +22,16 @@ use std::sync::Arc;
 
 pub use error::{DiskError, DiskFault, Operation};
 pub use memory::MemoryDisk;
-use memory::MemoryFile;
+use memory::{MemoryFile, MemoryWriter};
 
 /// A file has this behind its name while it is being written. Leftovers of a crash may be removed.
 pub const TEMPORARY_SUFFIX: &str = ".tmp";
 
 /// A disk writes a stretch of so many bytes whole or not at all, so that many zeros on end were never written.
 pub const SECTOR_BYTES: usize = 512;
+
+/// Bytes that are written anew at a time.
+const REWRITE_BYTES: usize = 1024 * 1024;
 
 type FaultPlan = dyn Fn(Operation, &Path) -> Option<DiskFault> + Send + Sync;
 
@@ -54,6 +57,8 @@ enum OpenMode {
     Append,
     /// As `Append`; fails where the name is taken.
     CreateNew,
+    /// To write over what is in it.
+    Overwrite,
 }
 
 /// Whether a directory was made.
@@ -213,6 +218,24 @@ impl Disk {
         Ok(DiskFile { path: path.to_owned(), ..file })
     }
 
+    /// Writes anew, in place and durably, what is read of a file from byte `from` on. After a failed sync the page cache has
+    /// what the disk does not, as clean pages that no later sync writes; and no system call reads the disk for certain.
+    ///
+    /// # Errors
+    /// [`DiskError`] where the machine refuses; what is read of the file is then still the same.
+    pub fn write_anew(&self, path: &Path, from: u64) -> Result<(), DiskError> {
+        let file = self.open(Operation::Open, path, OpenMode::Overwrite)?;
+        let (mut buffer, mut offset) = (vec![0; REWRITE_BYTES], from);
+        loop {
+            let read = file.read_at(&mut buffer, offset)?;
+            if read == 0 {
+                return file.sync();
+            }
+            file.put(buffer.get(..read).unwrap_or_default(), Some(offset))?;
+            offset = offset.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+        }
+    }
+
     /// Gives a file another name, replacing a file of that name. Durable only after [`Disk::sync_directory`].
     ///
     /// # Errors
@@ -351,20 +374,26 @@ impl DiskFile {
     /// # Errors
     /// [`DiskError`] where the machine refuses; any part of `bytes` may then be in the file.
     pub fn append(&self, bytes: &[u8]) -> Result<(), DiskError> {
+        self.put(bytes, None)
+    }
+
+    /// Writes at the end, or over what is there from an offset on.
+    fn put(&self, bytes: &[u8], at: Option<u64>) -> Result<(), DiskError> {
         let outcome = match self.disk.fault(Operation::Write, &self.path) {
-            None => self.write_all(bytes),
+            None => self.write_all(bytes, at),
             Some(DiskFault::Fail(errno)) => Err(errno.into()),
             Some(DiskFault::Short { bytes: written, errno }) => {
-                self.write_all(bytes.get(..written).unwrap_or(bytes)).and(Err(errno.into()))
+                self.write_all(bytes.get(..written).unwrap_or(bytes), at).and(Err(errno.into()))
             }
         };
         outcome.map_err(|source| DiskError { operation: Operation::Write, path: self.path.clone(), source })
     }
 
-    fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
-        match &self.content {
-            Content::Real(file) => (&*file).write_all(bytes),
-            Content::Memory(file) => (&*file).write_all(bytes),
+    fn write_all(&self, bytes: &[u8], at: Option<u64>) -> io::Result<()> {
+        match (&self.content, at) {
+            (Content::Real(file), None) => (&*file).write_all(bytes),
+            (Content::Real(file), Some(at)) => file.write_all_at(bytes, at),
+            (Content::Memory(file), at) => MemoryWriter { file, at }.write_all(bytes),
         }
     }
 
@@ -393,18 +422,6 @@ impl DiskFile {
             file.fail_sync();
         }
         outcome
-    }
-
-    /// Drops the clean pages of the file from the page cache, so that the next read is from the disk. After a failed sync the
-    /// two may differ.
-    ///
-    /// # Errors
-    /// [`DiskError`] where the machine refuses.
-    pub fn drop_cache(&self) -> Result<(), DiskError> {
-        self.disk.attempt(Operation::Read, &self.path, || match &self.content {
-            Content::Real(file) => real::drop_cache(file),
-            Content::Memory(file) => file.drop_cache(),
-        })
     }
 
     /// Length in bytes.

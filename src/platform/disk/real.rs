@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::{Advice, FallocateFlags};
+use rustix::fs::FallocateFlags;
 
 use super::{FileEntry, Made, OpenMode};
 
@@ -23,6 +23,7 @@ pub(super) fn open(path: &Path, access: OpenMode) -> io::Result<File> {
     let mut options = OpenOptions::new();
     match access {
         OpenMode::Read => options.read(true),
+        OpenMode::Overwrite => options.read(true).write(true),
         OpenMode::Append => options.read(true).append(true),
         OpenMode::CreateNew => options.append(true).create_new(true),
     };
@@ -61,8 +62,4 @@ pub(super) fn try_lock(file: &File) -> io::Result<bool> {
 
 pub(super) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
     Ok(rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes)?)
-}
-
-pub(super) fn drop_cache(file: &File) -> io::Result<()> {
-    Ok(rustix::fs::fadvise(file, 0, None, Advice::DontNeed)?)
 }

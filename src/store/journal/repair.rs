@@ -9,8 +9,12 @@
 //! | a good record of a later number right here | records are missing | refused |
 //! | a good record that cannot be decoded | damage | refused, by the reader |
 //!
+//! A record knows what was synced when it was staged, so records of the last commit groups may be synced although none behind
+//! them says so: where the disk loses a sector of those, and gives zeros for it, that is taken for the hole of a power cut.
+//!
 //! Segments that are not the newest were synced whole, so nothing of this is for them.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use memchr::memmem;
@@ -37,8 +41,7 @@ pub struct TornTail {
     pub what: &'static str,
 }
 
-/// Looks for a torn tail of the newest segment and changes nothing. Blocks; reads that segment, from the disk: after a
-/// failed sync the page cache has what the disk does not, and would have it until a power cut.
+/// Looks for a torn tail of the newest segment and changes nothing. Blocks; reads that segment.
 ///
 /// # Errors
 /// Where the segment holds what no crash can have left.
@@ -48,34 +51,41 @@ pub fn find_torn_tail(
     store_id: StoreId,
 ) -> Result<Option<TornTail>, FileError> {
     match segment::segments(disk, directory)?.pop() {
-        Some(newest) => {
-            disk.open_read(&newest.path)?.drop_cache()?;
-            examine(disk, &newest, store_id)
-        }
+        Some(newest) => examine(disk, &newest, store_id).map(|(torn, _)| torn),
         None => Ok(None),
     }
 }
 
-/// Cuts the torn tail of the newest segment, durably, and says what was cut. Blocks.
+/// Cuts the torn tail of the newest segment, durably, and says what was cut. Blocks. What is not known to be synced of the
+/// rest is written anew: after a failed sync it may be in the page cache alone, and would be lost in a power cut.
 ///
 /// # Errors
-/// As [`find_torn_tail`]; nothing is then changed.
+/// As [`find_torn_tail`]; nothing is then changed. Where the disk refuses, no record is lost.
 pub fn repair_tail(disk: &Disk, directory: &Path, store_id: StoreId) -> Result<Option<TornTail>, FileError> {
-    let found = find_torn_tail(disk, directory, store_id)?;
-    if let Some(torn) = &found {
-        if torn.offset < HEADER_END {
+    let Some(newest) = segment::segments(disk, directory)?.pop() else { return Ok(None) };
+    let (found, unsynced) = examine(disk, &newest, store_id)?;
+    match &found {
+        Some(torn) if torn.offset < HEADER_END => {
             // Made anew rather than removed: the segment before may say that this one follows.
             drop(segment::create(disk, &torn.segment, store_id, torn.first_sequence)?);
-        } else {
-            let file = disk.open_append(&torn.segment)?;
-            file.truncate(torn.offset)?;
-            file.sync()?;
+            return Ok(found);
+        }
+        // Also where nothing is cut: a failed sync may have lost that the file was cut before.
+        _ => {
+            let end = found.as_ref().map_or(newest.bytes, |torn| torn.offset);
+            disk.open_append(&newest.path)?.truncate(end)?;
         }
     }
+    disk.write_anew(&newest.path, unsynced)?;
     Ok(found)
 }
 
-fn examine(disk: &Disk, newest: &SegmentInfo, store_id: StoreId) -> Result<Option<TornTail>, FileError> {
+/// The torn tail, and where the records begin that none knows to be synced, or before that.
+fn examine(
+    disk: &Disk,
+    newest: &SegmentInfo,
+    store_id: StoreId,
+) -> Result<(Option<TornTail>, u64), FileError> {
     let torn = |offset: u64, what: &'static str| TornTail {
         segment: newest.path.clone(),
         first_sequence: newest.first_sequence,
@@ -84,22 +94,31 @@ fn examine(disk: &Disk, newest: &SegmentInfo, store_id: StoreId) -> Result<Optio
         what,
     };
     if segment::is_unfinished(disk, newest)? {
-        return Ok(Some(torn(0, "the segment was being made")));
+        return Ok((Some(torn(0, "the segment was being made")), 0));
     }
     let mut reader = SegmentReader::open(disk, newest, store_id)?;
-    loop {
+    // The first record with each mark of what is synced, and its place; those in front are synced.
+    let mut marks = VecDeque::from([(newest.first_sequence, HEADER_END)]);
+    let mut synced = Sequence::START;
+    let found = loop {
         match reader.look()? {
-            Found::Record { bytes, .. } => reader.advance(bytes),
-            Found::End if reader.is_sealed() || reader.offset() >= newest.bytes => return Ok(None),
-            Found::End => return Ok(Some(torn(reader.offset(), "less than a record is left"))),
-            Found::Later(found) => {
-                return Err(reader.gap(found));
+            Found::Record { header, bytes } => {
+                if header.synced > synced {
+                    synced = header.synced;
+                    marks.push_back((header.sequence, reader.offset()));
+                    while marks.get(1).is_some_and(|(first, _)| *first <= synced.next()) {
+                        marks.pop_front();
+                    }
+                }
+                reader.advance(bytes);
             }
-            Found::Bad(what) => {
-                return judge(&mut reader, what).map(|what| Some(torn(reader.offset(), what)));
-            }
+            Found::End if reader.is_sealed() || reader.offset() >= newest.bytes => break None,
+            Found::End => break Some(torn(reader.offset(), "less than a record is left")),
+            Found::Later(found) => return Err(reader.gap(found)),
+            Found::Bad(what) => break Some(torn(reader.offset(), judge(&mut reader, what)?)),
         }
-    }
+    };
+    Ok((found, marks.front().map_or(HEADER_END, |(_, offset)| *offset)))
 }
 
 /// What the bad place that the reader stands at is: the words for a torn tail, or an error.

@@ -181,7 +181,7 @@ fn refused_batch_does_not_come_back_with_a_power_cut() {
 }
 
 #[test]
-fn restart_after_a_failed_sync_reads_the_disk_and_never_refuses_to_start() {
+fn what_a_restart_finds_after_a_failed_sync_is_found_after_a_power_cut() {
     for seed in 0..60 {
         let unkind = Unkind::new(seed, Fsync::Always);
         let armed = Arc::new(AtomicBool::new(false));
@@ -214,6 +214,33 @@ fn restart_after_a_failed_sync_reads_the_disk_and_never_refuses_to_start() {
             after.cells, before.cells,
             "seed {seed}: the restart had read what the disk does not have"
         );
+    }
+}
+
+/// What was undone may be back on the disk, and what was there not: a start must not go on from what it reads.
+#[test]
+fn restart_after_a_failed_sync_of_an_undone_write_never_refuses_to_start() {
+    for seed in 0..200 {
+        let unkind = Unkind::new(seed, Fsync::Always);
+        let armed = Arc::new(AtomicBool::new(false));
+        let mut store = unkind.open_failing(Some((Operation::Sync, &armed)));
+        unkind.write(&mut store, b'a').unwrap();
+        unkind.memory.limit_room(Some(unkind.memory.used() + 150));
+        armed.store(true, Ordering::Relaxed);
+        let mut staged = [b'b', b'c'].map(|letter| store.submit(one(&store, letter)).unwrap());
+        assert!(store.step(Part::Sequencer));
+        for pending in &mut staged {
+            assert!(matches!(pending.try_outcome(), Some(Err(WriteError::Unknown(_)))), "seed {seed}");
+        }
+        drop(store);
+        unkind.memory.kill();
+        unkind.memory.limit_room(None);
+        let store = unkind.open();
+        let before = State::of(store.catalogue(), store.counters());
+        drop(store);
+        unkind.memory.cut_power();
+        let store = unkind.open();
+        assert_eq!(State::of(store.catalogue(), store.counters()), before, "seed {seed}");
     }
 }
 

@@ -53,6 +53,14 @@ impl FileInode {
         self.cached.extend_from_slice(bytes);
     }
 
+    /// Writes over bytes that the file has.
+    pub(super) fn overwrite(&mut self, bytes: &[u8], at: usize) {
+        self.dirty_from = self.dirty_from.min(at);
+        if let Some(place) = self.cached.get_mut(at..at.saturating_add(bytes.len())) {
+            place.copy_from_slice(bytes);
+        }
+    }
+
     pub(super) fn truncate(&mut self, bytes: usize) {
         if self.cut.len() < CUT_CONTENTS_KEPT {
             self.cut.push(self.cached.clone());
@@ -78,12 +86,6 @@ impl FileInode {
     pub(super) fn fail_sync(&mut self, random: &mut Random, note: &mut dyn FnMut(&'static str)) {
         self.write_some(random, note);
         self.mark_clean();
-    }
-
-    pub(super) fn drop_cache(&mut self) {
-        for (at, byte) in self.cached.iter_mut().enumerate().take(self.dirty_from) {
-            *byte = self.durable.get(at).copied().unwrap_or(0);
-        }
     }
 
     pub(super) fn cut_power(&mut self, random: &mut Random, note: &mut dyn FnMut(&'static str)) {
@@ -127,6 +129,10 @@ impl FileInode {
                 let from = self.dirty_from.min(before.len());
                 let kept = from.saturating_add(random.below(self.durable.len().saturating_sub(from) + 1));
                 self.durable.truncate(kept);
+                // What was not cut off is as it was before.
+                if self.cut.is_empty() {
+                    self.durable.extend_from_slice(before.get(kept..).unwrap_or_default());
+                }
             }
             3 if !self.cut.is_empty() => {
                 note("truncation undone");

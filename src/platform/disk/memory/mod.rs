@@ -4,7 +4,7 @@
 //! - Content is durable once its file is synced, a name once its directory is. [`MemoryDisk::cut_power`] keeps, of
 //!   everything else, what the seed says: all, nothing, a first part torn at any byte, or any set of sectors and names.
 //! - A sync of a file that fails writes some sectors and loses the rest: they are still read, count as clean for the next
-//!   sync, and a power cut (or [`super::DiskFile::drop_cache`]) shows what the disk has instead.
+//!   sync, and a power cut shows what the disk has instead.
 //! - Reads and writes are short or interrupted now and then.
 //!
 //! INVARIANT: once the power is off, nothing changes any more until [`MemoryDisk::cut_power`] has turned it on.
@@ -119,7 +119,7 @@ impl MemoryDisk {
     pub(super) fn open(&self, path: &Path, access: OpenMode) -> io::Result<MemoryFile> {
         let mut image = self.image();
         let number = match access {
-            OpenMode::Read | OpenMode::Append => image.look()?.file_at(path)?,
+            OpenMode::Read | OpenMode::Append | OpenMode::Overwrite => image.look()?.file_at(path)?,
             OpenMode::CreateNew => image.change()?.create(path)?,
         };
         Ok(MemoryFile { memory: self.clone(), number, life: image.life, handle: image.next_handle() })
@@ -196,12 +196,6 @@ impl MemoryFile {
         }
     }
 
-    pub(super) fn drop_cache(&self) -> io::Result<()> {
-        let mut image = self.image()?;
-        image.look()?.file(self.number)?.drop_cache();
-        Ok(())
-    }
-
     pub(super) fn length(&self) -> io::Result<u64> {
         let mut image = self.image()?;
         Ok(image.look()?.file(self.number)?.length())
@@ -234,16 +228,29 @@ impl MemoryFile {
     }
 }
 
-impl Write for &MemoryFile {
+/// Writes to a file: at its end, or over what is there from an offset on.
+#[derive(Debug)]
+pub(super) struct MemoryWriter<'a> {
+    pub(super) file: &'a MemoryFile,
+    pub(super) at: Option<u64>,
+}
+
+impl Write for MemoryWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut image = self.image()?;
+        let mut image = self.file.image()?;
         let wanted = image.change()?.cut_short(bytes.len())?;
+        if let Some(at) = &mut self.at {
+            let written = bytes.get(..wanted).unwrap_or(bytes);
+            image.file(self.file.number)?.overwrite(written, usize::try_from(*at).unwrap_or(usize::MAX));
+            *at = at.saturating_add(u64::try_from(wanted).unwrap_or(u64::MAX));
+            return Ok(wanted);
+        }
         let room = usize::try_from(image.room_left()).unwrap_or(usize::MAX);
         if room == 0 && wanted > 0 {
             return Err(Errno::NOSPC.into());
         }
         let taken = bytes.get(..wanted.min(room)).unwrap_or(bytes);
-        image.file(self.number)?.append(taken);
+        image.file(self.file.number)?.append(taken);
         Ok(taken.len())
     }
 
