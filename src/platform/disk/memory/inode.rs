@@ -28,6 +28,8 @@ pub(super) struct FileInode {
     dirty_from: usize,
     /// The contents before truncations that were not synced: one of those may be what a power cut leaves.
     cut: Vec<Vec<u8>>,
+    /// The shortest length since then: what the disk had below that, it keeps, or has newer bytes.
+    shortest: usize,
     /// Bytes allocated behind the content.
     allocated: u64,
 }
@@ -35,7 +37,7 @@ pub(super) struct FileInode {
 impl Default for FileInode {
     fn default() -> Self {
         let (cached, durable, cut) = (Vec::new(), Vec::new(), Vec::new());
-        Self { cached, durable, dirty_from: usize::MAX, cut, allocated: 0 }
+        Self { cached, durable, dirty_from: usize::MAX, cut, shortest: usize::MAX, allocated: 0 }
     }
 }
 
@@ -65,6 +67,7 @@ impl FileInode {
         if self.cut.len() < CUT_CONTENTS_KEPT {
             self.cut.push(self.cached.clone());
         }
+        self.shortest = self.shortest.min(bytes);
         self.dirty_from = self.dirty_from.min(self.cached.len()).min(bytes);
         self.cached.resize(bytes, 0);
     }
@@ -107,6 +110,7 @@ impl FileInode {
 
     fn mark_clean(&mut self) {
         self.dirty_from = usize::MAX;
+        self.shortest = usize::MAX;
         self.cut.clear();
     }
 
@@ -129,10 +133,8 @@ impl FileInode {
                 let from = self.dirty_from.min(before.len());
                 let kept = from.saturating_add(random.below(self.durable.len().saturating_sub(from) + 1));
                 self.durable.truncate(kept);
-                // What was not cut off is as it was before.
-                if self.cut.is_empty() {
-                    self.durable.extend_from_slice(before.get(kept..).unwrap_or_default());
-                }
+                let old = before.get(..self.shortest).unwrap_or(&before);
+                self.durable.extend_from_slice(old.get(kept..).unwrap_or_default());
             }
             3 if !self.cut.is_empty() => {
                 note("truncation undone");
