@@ -29,7 +29,7 @@ impl Intake {
     }
 
     pub(super) fn is_full(&self, cells_max: usize) -> bool {
-        self.gather.spilled() >= cells_max || self.entries.len() >= FOLD_ENTRIES_MAX
+        self.gather.others() >= cells_max || self.entries.len() >= FOLD_ENTRIES_MAX
     }
 
     /// Takes a batch as the counters would: definitions, changes in order, increments.
