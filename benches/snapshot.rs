@@ -11,7 +11,7 @@ use tallyd::model::catalogue::CatalogueLimits;
 use tallyd::model::event::{Metric, ObjectId, SeriesKey, Source, StoryId};
 use tallyd::platform::disk::Disk;
 use tallyd::store::journal::{self, Sequence, StoreId, record};
-use tallyd::store::recover::{Recovered, recover};
+use tallyd::store::recover::{self, Mode, Recovered};
 use tempfile::TempDir;
 
 const SERIES: u32 = 80_000;
@@ -29,7 +29,8 @@ fn key(number: u32) -> SeriesKey {
 }
 
 fn open(dir: &Path) -> Recovered {
-    recover(&Disk::new(), dir, (StoreId::new(1), CatalogueLimits::default()), &mut || {}).expect("it opens")
+    let mode = Mode::Repair { new_store_id: StoreId::new(1) };
+    recover::open(&Disk::new(), dir, (mode, CatalogueLimits::default()), &mut || {}).expect("it opens")
 }
 
 /// Writes batches of a thousand increments, with the definitions first; gives the last record.

@@ -48,7 +48,8 @@ impl Core {
         let lock = disk
             .try_lock(&data_dir.join(layout::LOCK_FILE))?
             .ok_or_else(|| OpenError::Locked { directory: data_dir.clone() })?;
-        let recovered = recover::recover(disk, data_dir, (store_id, options.limits), progress)?;
+        let mode = recover::Mode::Repair { new_store_id: store_id };
+        let recovered = recover::open(disk, data_dir, (mode, options.limits), progress)?;
         let reserve = Arc::new(Reserve::new(disk, data_dir));
         reserve.keep();
         let next = recovered.next_sequence;

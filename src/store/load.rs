@@ -1,5 +1,5 @@
-//! Loads what is on disk: a snapshot into a new catalogue and new counters, then journal records on top, with the same
-//! steps in which the sequencer applies them. Recovery, `verify` and `export` all load this way, so that they agree.
+//! Loads a snapshot into a new catalogue and new counters, and applies batches to them: recovery those of the journal,
+//! the sequencer new ones, in the same steps.
 //!
 //! Must not know: which snapshot to load, how damage is handled, the sequencer.
 
@@ -9,14 +9,13 @@ use std::thread;
 
 use crossbeam::channel;
 
-use super::layout::JOURNAL_FOLDER;
 use crate::limits::{LOAD_BLOCKS_AHEAD, LOAD_INLINE_BYTES_MAX, SERIES_MAX};
 use crate::model::batch::{Batch, Change, Definition, SeriesId};
 use crate::model::catalogue::{Catalogue, CatalogueLimits, FIRST_STORY_SERIES};
 use crate::model::counters::{self, CheckedFrames, Counters};
 use crate::platform::disk::{Disk, DiskError, Operation};
 use crate::store::damage::FileError;
-use crate::store::journal::{Record, Replay, Sequence, StoreId};
+use crate::store::journal::StoreId;
 use crate::store::layout;
 use crate::store::snapshot::dictionary::{self, Cleared};
 use crate::store::snapshot::entry::Entry;
@@ -24,26 +23,13 @@ use crate::store::snapshot::manifest::Manifest;
 use crate::store::snapshot::part::PartReader;
 use crate::store::snapshot::{FileRef, Frames, Generation};
 
-/// Records between two reports of progress.
-const RECORDS_PER_PROGRESS: u64 = 1024;
-
-/// The state that a snapshot, and records after it, give.
+/// What a snapshot holds.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) writer: counters::Writer,
     pub(crate) cleared: Cleared,
-    pub(crate) replayed: Replayed,
-}
-
-/// What was replayed on top of a snapshot so far.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Replayed {
-    pub(crate) segments: u64,
-    pub(crate) records: u64,
-    /// The number that the next record gets.
-    pub(crate) next_sequence: Sequence,
 }
 
 /// Loads the snapshot that the manifest lists; every byte of its files is checked.
@@ -59,8 +45,7 @@ pub(crate) fn load(
     let folder = data_dir.join(layout::SNAPSHOT_FOLDER);
     let (counters, writer) = Counters::with_room(limits.series);
     let catalogue = Arc::new(Catalogue::new(limits));
-    let replayed = Replayed { segments: 0, records: 0, next_sequence: manifest.position.next() };
-    let loaded = Loaded { catalogue, counters, writer, cleared: Cleared::default(), replayed };
+    let loaded = Loaded { catalogue, counters, writer, cleared: Cleared::default() };
     let mut loading = Loading { loaded, defined: Vec::new(), past_parts: manifest.generation.next() };
     for piece in &manifest.dictionary {
         dictionary::read(disk, &folder, (manifest.store_id, piece), |entries| {
@@ -70,35 +55,6 @@ pub(crate) fn load(
     }
     loading.load_parts(disk, &folder, manifest, progress)?;
     Ok(loading.loaded)
-}
-
-/// Replays the journal's records after the snapshot on top; `loaded.replayed` says how far it came.
-///
-/// # Errors
-/// Where the journal is damaged, lacks records, or cannot be read; what came before is then applied.
-pub(crate) fn replay(
-    disk: &Disk,
-    data_dir: &Path,
-    manifest: &Manifest,
-    loaded: &mut Loaded,
-    progress: &mut dyn FnMut(),
-) -> Result<(), FileError> {
-    let journal = data_dir.join(JOURNAL_FOLDER);
-    let mut replay = Replay::open(disk, &journal, manifest.store_id, manifest.position)?;
-    let mut record = Record::default();
-    while replay.next_into(&mut record)? {
-        apply(&loaded.catalogue, &mut loaded.writer, &record.batch.definitions, &record.batch);
-        if loaded.replayed.records.is_multiple_of(RECORDS_PER_PROGRESS) {
-            progress();
-        }
-        loaded.replayed = Replayed {
-            segments: replay.segments_read(),
-            records: loaded.replayed.records.saturating_add(1),
-            next_sequence: record.sequence.next(),
-        };
-    }
-    loaded.replayed.segments = replay.segments_read();
-    Ok(())
 }
 
 /// Applies a journalled batch: the definitions of its record, then its changes in order, then its increments.

@@ -13,9 +13,10 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::{Exit, input, output};
-use crate::model::catalogue::CatalogueLimits;
+use crate::model::catalogue::{Catalogue, CatalogueLimits};
+use crate::model::counters::Counters;
 use crate::platform::disk::Disk;
-use crate::store::recover::{Contents, load_read_only};
+use crate::store::recover::load_read_only;
 use line::Format;
 
 /// Write all counters of a data directory as events, which `tallyd import` and `tallyd push` can send.
@@ -42,15 +43,17 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     let loaded =
         load_read_only(&Disk::new(), &args.data_dir, CatalogueLimits::default(), &mut || spinner.tick());
     spinner.finish_and_clear();
-    let contents = loaded?;
+    let loaded = loaded?;
+    let (catalogue, counters) = (&*loaded.catalogue, &*loaded.counters);
     let format = if args.format == "ndjson" { Format::Json } else { Format::Line };
     let written = match args.file.as_deref().filter(|file| *file != Path::new("-")) {
         Some(file) => {
             let out = input::create_file(file)?;
-            let written = write(&contents, format, &out).and_then(|events| out.sync_all().map(|()| events));
+            let written =
+                write((catalogue, counters), format, &out).and_then(|events| out.sync_all().map(|()| events));
             written.with_context(|| format!("cannot write {}", file.display()))?
         }
-        None => match write(&contents, format, io::stdout().lock()) {
+        None => match write((catalogue, counters), format, io::stdout().lock()) {
             // The reader (`| head`) closed the pipe on purpose.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Done.into()),
             other => other.context("cannot write to standard output")?,
@@ -61,10 +64,14 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Writes all events. Returns how many.
-fn write(contents: &Contents, format: Format, out: impl io::Write) -> io::Result<u64> {
+fn write(
+    (catalogue, counters): (&Catalogue, &Counters),
+    format: Format,
+    out: impl io::Write,
+) -> io::Result<u64> {
     let mut out = BufWriter::with_capacity(256 * 1024, out);
     let mut text = Vec::new();
-    let events = events::each(&contents.catalogue, &contents.counters, &mut |event| {
+    let events = events::each(catalogue, counters, &mut |event| {
         text.clear();
         line::write(format, event, &mut text);
         out.write_all(&text)

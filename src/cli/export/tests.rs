@@ -14,7 +14,8 @@ use crate::model::counters::{Counters, Writer};
 
 /// A daemon's memory without the daemon.
 struct Memory {
-    contents: Contents,
+    catalogue: Arc<Catalogue>,
+    counters: Arc<Counters>,
     writer: Writer,
 }
 
@@ -22,12 +23,12 @@ impl Memory {
     fn new() -> Self {
         let (counters, writer) = Counters::new();
         let catalogue = Arc::new(Catalogue::new(CatalogueLimits::default()));
-        Self { contents: Contents { catalogue, counters }, writer }
+        Self { catalogue, counters, writer }
     }
 
     /// Counts a text; every line of it must be good.
     fn count(&mut self, text: &[u8]) {
-        let mut parser = Parser::new(Arc::clone(&self.contents.catalogue));
+        let mut parser = Parser::new(Arc::clone(&self.catalogue));
         let arrival = Arrival { unix_nanos: 1_793_954_970_000_000_000, max_future: Duration::from_hours(1) };
         let parsed = parser.parse_body(text, arrival, None);
         assert_eq!(parsed.rejections, [], "{}", String::from_utf8_lossy(text));
@@ -36,18 +37,18 @@ impl Memory {
 
     fn apply(&mut self, batch: &Batch) {
         for definition in &batch.definitions {
-            self.contents.catalogue.mark_durable(definition);
+            self.catalogue.mark_durable(definition);
             self.writer.define(definition.id, &definition.key);
         }
         for change in &batch.changes {
-            assert!(self.contents.catalogue.apply(change).is_empty());
+            assert!(self.catalogue.apply(change).is_empty());
         }
         self.writer.add(&batch.increments);
     }
 
     fn export(&self, format: Format) -> String {
         let mut out = Vec::new();
-        write(&self.contents, format, &mut out).expect("written");
+        write((&self.catalogue, &self.counters), format, &mut out).expect("written");
         String::from_utf8(out).expect("text")
     }
 }

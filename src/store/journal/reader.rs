@@ -65,19 +65,6 @@ impl SegmentReader {
         })
     }
 
-    /// The next record; `None` at the end of the segment.
-    ///
-    /// # Errors
-    /// As [`SegmentReader::next_into`].
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "an iterator of results would not stop at the first error"
-    )]
-    pub fn next(&mut self) -> Result<Option<Record>, FileError> {
-        let mut record = Record::default();
-        Ok(self.next_into(&mut record)?.then_some(record))
-    }
-
     /// Reads the next record into `record`, whose allocations are used again; `false` at the end of the segment.
     ///
     /// # Errors
@@ -275,25 +262,13 @@ impl Replay {
         if replay.waiting.is_empty() && after != Sequence::START {
             return Err(replay.ends());
         }
+        let mut record = Record::default();
         while replay.expected < due {
-            if !replay.skip()? {
+            if !replay.next_into(&mut record)? {
                 return Err(replay.ends());
             }
         }
         Ok(replay)
-    }
-
-    /// The next record; `None` at the end of the journal.
-    ///
-    /// # Errors
-    /// As [`Replay::next_into`].
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "an iterator of results would not stop at the first error"
-    )]
-    pub fn next(&mut self) -> Result<Option<Record>, FileError> {
-        let mut record = Record::default();
-        Ok(self.next_into(&mut record)?.then_some(record))
     }
 
     /// Reads the next record into `record`, whose allocations are used again; `false` at the end of the journal.
@@ -313,36 +288,9 @@ impl Replay {
         Ok(false)
     }
 
-    /// The number that the next record must have.
-    pub fn next_sequence(&self) -> Sequence {
-        self.expected
-    }
-
     /// Segments begun so far.
     pub fn segments_read(&self) -> u64 {
         self.segments_read
-    }
-
-    /// Goes past a record, checking all but its content; `false` at the end of the journal.
-    fn skip(&mut self) -> Result<bool, FileError> {
-        while self.enter()? {
-            if let Some(reader) = &mut self.reader {
-                match reader.look()? {
-                    Found::Record { bytes, .. } => {
-                        reader.advance(bytes);
-                        self.expected = reader.next_sequence();
-                        return Ok(true);
-                    }
-                    Found::End => {}
-                    // The same refusal as a reader's, in one place.
-                    Found::Later(_) | Found::Bad(_) => {
-                        reader.next_into(&mut Record::default())?;
-                    }
-                }
-            }
-            self.leave()?;
-        }
-        Ok(false)
     }
 
     /// Opens the next segment unless one is open; `false` where there is none.

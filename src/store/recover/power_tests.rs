@@ -3,11 +3,9 @@
 use std::path::Path;
 
 use super::super::verify;
-use super::recover;
-use super::testing::{House, State, messages};
+use super::testing::{House, State, messages, repair};
 use crate::model::catalogue::CatalogueLimits;
 use crate::platform::disk::{Disk, DiskFault, MemoryDisk, Operation};
-use crate::store::journal::StoreId;
 
 const HOUR: u32 = 431_000;
 const SEEDS: u64 = 100;
@@ -17,8 +15,7 @@ fn dir() -> &'static Path {
 }
 
 fn start(disk: &Disk) -> State {
-    let recovered = recover(disk, dir(), (StoreId::new(1), CatalogueLimits::default()), &mut || {})
-        .expect("nothing is damaged");
+    let recovered = repair(disk, dir()).expect("nothing is damaged");
     State::of(&recovered.catalogue, &recovered.counters)
 }
 
@@ -56,8 +53,7 @@ fn manifest_whose_name_was_not_synced_is_made_durable_by_the_next_start() {
             let is_last = operation == Operation::SyncDirectory && path.ends_with("snapshot");
             is_last.then_some(DiskFault::Fail(rustix::io::Errno::IO))
         });
-        recover(&dying, dir(), (StoreId::new(1), CatalogueLimits::default()), &mut || {})
-            .expect_err("the manifest's name is not synced");
+        repair(&dying, dir()).expect_err("the manifest's name is not synced");
         let mut house = House::open(&memory.disk(), dir(), State::default()).expect("it opens");
         house.write(&messages(1, HOUR, 5));
         house.seal();

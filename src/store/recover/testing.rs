@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::super::fold::FoldDone;
 use super::super::layout::JOURNAL_FOLDER;
 use super::super::{OpenError, load};
-use super::{Recovered, recover};
+use super::{Mode, Recovered, open};
 use crate::model::batch::{Batch, Change, Definition, Increment};
 use crate::model::calendar::{Hour, HourRange};
 use crate::model::catalogue::{Catalogue, CatalogueLimits, total_series};
@@ -65,6 +65,12 @@ pub(crate) enum Write {
     Change(Change),
 }
 
+/// Opens a data directory as a start does.
+pub(crate) fn repair(disk: &Disk, data_dir: &Path) -> Result<Recovered, OpenError> {
+    let mode = Mode::Repair { new_store_id: StoreId::new(1) };
+    open(disk, data_dir, (mode, CatalogueLimits::default()), &mut || {})
+}
+
 /// A data directory in use.
 pub(crate) struct House {
     pub(crate) recovered: Recovered,
@@ -76,7 +82,7 @@ pub(crate) struct House {
 impl House {
     /// Opens the directory; the model is what is expected to be in it.
     pub(crate) fn open(disk: &Disk, data_dir: &Path, model: State) -> Result<Self, OpenError> {
-        let recovered = recover(disk, data_dir, (StoreId::new(1), CatalogueLimits::default()), &mut || {})?;
+        let recovered = repair(disk, data_dir)?;
         let journal = journal::Writer::create(
             disk,
             &data_dir.join(JOURNAL_FOLDER),

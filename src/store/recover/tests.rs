@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::super::{Damage, DamageKind, OpenError, verify};
-use super::StoreId;
-use super::recover;
-use super::testing::{House, State, Write, copy, delete, key, messages, node, story};
+use super::testing::{House, State, Write, copy, delete, key, messages, node, repair, story};
 use crate::model::batch::Change;
 use crate::model::calendar::Hour;
 use crate::model::catalogue::CatalogueLimits;
@@ -24,8 +22,7 @@ fn open(dir: &Path, model: &State) -> House {
 
 /// What a restart would load, without one.
 fn assert_restart(dir: &Path, model: &State) {
-    let recovered = recover(&Disk::new(), dir, (StoreId::new(1), CatalogueLimits::default()), &mut || {})
-        .expect("it opens");
+    let recovered = repair(&Disk::new(), dir).expect("it opens");
     assert_eq!(State::of(&recovered.catalogue, &recovered.counters), *model);
 }
 
@@ -61,11 +58,9 @@ fn snapshot_files(dir: &Path) -> Vec<PathBuf> {
 fn recover_makes_a_new_directory_that_opens_again() {
     let scratch = tempfile::tempdir().expect("there is room");
     let dir = scratch.path().join("a/b");
-    let first = recover(&Disk::new(), &dir, (StoreId::new(1), CatalogueLimits::default()), &mut || {})
-        .expect("it opens");
+    let first = repair(&Disk::new(), &dir).expect("it opens");
     assert_eq!(first.next_sequence.get(), 1);
-    let again = recover(&Disk::new(), &dir, (StoreId::new(1), CatalogueLimits::default()), &mut || {})
-        .expect("it opens");
+    let again = repair(&Disk::new(), &dir).expect("it opens");
     assert_eq!((again.store_id, again.next_sequence), (first.store_id, first.next_sequence));
     let mode =
         std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&dir).expect("it is there").permissions());
@@ -81,9 +76,7 @@ fn recover_gives_what_was_written_with_and_without_snapshots() {
     let mut house = open(scratch.path(), &model);
     house.snapshot();
     let model = house.model;
-    let recovered =
-        recover(&Disk::new(), scratch.path(), (StoreId::new(1), CatalogueLimits::default()), &mut || {})
-            .expect("it opens");
+    let recovered = repair(&Disk::new(), scratch.path()).expect("it opens");
     assert_eq!(recovered.report.journal_records, 0);
     assert_eq!(recovered.report.warnings, Vec::<String>::new());
     drop(open(scratch.path(), &model));
@@ -103,12 +96,7 @@ fn recover_with_a_flipped_bit_falls_back_or_refuses() {
             let mut flipped = sound.clone();
             flipped[byte] ^= 1 << (bit % 8);
             fs::write(&file, &flipped).expect("it can be written");
-            match recover(
-                &Disk::new(),
-                scratch.path(),
-                (StoreId::new(1), CatalogueLimits::default()),
-                &mut || {},
-            ) {
+            match repair(&Disk::new(), scratch.path()) {
                 Ok(recovered) => {
                     let state = State::of(&recovered.catalogue, &recovered.counters);
                     assert_eq!(state, model, "bit {bit} of {}", file.display());
@@ -141,12 +129,7 @@ fn recover_with_a_missing_or_cut_snapshot_file_falls_back_or_refuses() {
             let mut cut = sound.clone();
             cut.resize(kept, 0);
             fs::write(&file, &cut).expect("it can be written");
-            if let Ok(recovered) = recover(
-                &Disk::new(),
-                scratch.path(),
-                (StoreId::new(1), CatalogueLimits::default()),
-                &mut || {},
-            ) {
+            if let Ok(recovered) = repair(&Disk::new(), scratch.path()) {
                 let state = State::of(&recovered.catalogue, &recovered.counters);
                 assert_eq!(state, model, "{} cut to {kept}", file.display());
             }
@@ -155,8 +138,7 @@ fn recover_with_a_missing_or_cut_snapshot_file_falls_back_or_refuses() {
             assert!(!report.is_sound(), "{} cut to {kept}: {report}", file.display());
         }
         fs::remove_file(&file).expect("it can be removed");
-        match recover(&Disk::new(), scratch.path(), (StoreId::new(1), CatalogueLimits::default()), &mut || {})
-        {
+        match repair(&Disk::new(), scratch.path()) {
             Ok(recovered) => {
                 let state = State::of(&recovered.catalogue, &recovered.counters);
                 assert_eq!(state, model, "without {}", file.display());
@@ -177,8 +159,7 @@ fn recover_refuses_when_no_manifest_is_left() {
             fs::remove_file(file).expect("it can be removed");
         }
     }
-    let refused =
-        recover(&Disk::new(), scratch.path(), (StoreId::new(1), CatalogueLimits::default()), &mut || {});
+    let refused = repair(&Disk::new(), scratch.path());
     let missing = matches!(&refused, Err(OpenError::Damaged(it)) if it.kind == DamageKind::Missing);
     assert!(missing, "{refused:?}");
 }
@@ -194,9 +175,7 @@ fn recover_refuses_a_newer_snapshot_and_changes_nothing() {
         let crc = crc32fast::hash(&newer[..32]).to_le_bytes();
         newer[32..36].copy_from_slice(&crc);
         fs::write(&file, &newer).expect("it can be written");
-        if let Err(error) =
-            recover(&Disk::new(), scratch.path(), (StoreId::new(1), CatalogueLimits::default()), &mut || {})
-        {
+        if let Err(error) = repair(&Disk::new(), scratch.path()) {
             assert!(matches!(&error, OpenError::Damaged(it) if it.kind == DamageKind::Newer), "{error}");
             assert!(error.to_string().contains("format 3"), "{error}");
         }
@@ -216,9 +195,7 @@ fn fold_after_falling_back_makes_the_directory_sound_again() {
     house.snapshot();
     assert!(!newest.exists());
     assert_sound(scratch.path());
-    let recovered =
-        recover(&Disk::new(), scratch.path(), (StoreId::new(1), CatalogueLimits::default()), &mut || {})
-            .expect("it opens");
+    let recovered = repair(&Disk::new(), scratch.path()).expect("it opens");
     assert_eq!(recovered.report.warnings, Vec::<String>::new());
     drop(open(scratch.path(), &model));
 }
@@ -240,15 +217,10 @@ fn recover_refuses_a_lost_segment_unless_the_snapshot_has_it() {
     segments.sort_by_key(fs::DirEntry::path);
     // The older one only serves to fall back.
     fs::remove_file(segments[0].path()).expect("it can be removed");
-    let recovered =
-        recover(&Disk::new(), damaged.path(), (StoreId::new(1), CatalogueLimits::default()), &mut || {})
-            .expect("it opens");
+    let recovered = repair(&Disk::new(), damaged.path()).expect("it opens");
     assert_eq!(State::of(&recovered.catalogue, &recovered.counters), model);
     fs::remove_file(segments[segments.len() - 1].path()).expect("it can be removed");
-    assert!(
-        recover(&Disk::new(), damaged.path(), (StoreId::new(1), CatalogueLimits::default()), &mut || {})
-            .is_err()
-    );
+    assert!(repair(&Disk::new(), damaged.path()).is_err());
 }
 
 #[test]
@@ -286,8 +258,7 @@ fn recover_refuses_a_section_that_it_does_not_know() {
     let crc = crc32fast::hash(&[&content[block..block + 4], &content[block + 8..]].concat());
     content[block + 4..block + 8].copy_from_slice(&crc.to_le_bytes());
     fs::write(&newest, &content).expect("it can be written");
-    let refused =
-        recover(&Disk::new(), scratch.path(), (StoreId::new(1), CatalogueLimits::default()), &mut || {});
+    let refused = repair(&Disk::new(), scratch.path());
     let Err(OpenError::Damaged(Damage { kind: DamageKind::Newer, file, what, .. })) = refused else {
         panic!()
     };

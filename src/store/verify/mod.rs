@@ -14,27 +14,27 @@ pub use report::{Fault, Totals, VerifyReport};
 
 use super::OpenError;
 use super::layout::JOURNAL_FOLDER;
-use super::load::{self, Loaded};
-use super::recover::{self, Chosen, Snapshots};
+use super::recover::{self, Mode, Recovered};
 use crate::model::calendar::HourRange;
-use crate::model::catalogue::CatalogueLimits;
-use crate::model::catalogue::total_series;
+use crate::model::catalogue::{CatalogueLimits, total_series};
 use crate::model::event::Metric;
 use crate::platform::disk::Disk;
-use crate::store::damage::{Damage, DamageKind, FileError};
+use crate::store::damage::FileError;
 use crate::store::journal::{self, Record, SegmentReader, Sequence, StoreId};
 use crate::store::layout::{self, FileName};
 use crate::store::snapshot::manifest::Manifest;
 use crate::store::snapshot::part::PartReader;
-use crate::store::snapshot::{Frames, dictionary};
+use crate::store::snapshot::{FileRef, Frames, Generation, dictionary};
 
 const SNAPSHOT_HELP: &str =
     "a restart takes the snapshot before it, if that one and the journal are whole; else restore a backup";
+const JOURNAL_HELP: &str =
+    "put the file back from a backup; a restart is refused while it needs these records";
 
 /// Checks the data directory, which no daemon may be using. Blocks; `progress` is called now and then.
 ///
 /// # Errors
-/// `Locked` where a daemon has it, `Missing` where it is no data directory, `Disk` where a directory cannot be listed.
+/// `Locked` where a daemon has it, `Damaged` where it is no data directory, `Disk` where a directory cannot be listed.
 /// Whatever is wrong with a file is in the report instead.
 pub fn verify(
     disk: &Disk,
@@ -42,20 +42,28 @@ pub fn verify(
     limits: CatalogueLimits,
     progress: &mut dyn FnMut(),
 ) -> Result<VerifyReport, OpenError> {
-    let (held, found) = recover::find_for_reading(disk, data_dir)?;
+    let _held = recover::lock_for_reading(disk, data_dir)?;
+    let generations = recover::manifests(disk, data_dir)?;
+    if generations.is_empty() {
+        return Err(OpenError::Damaged(recover::no_data_directory(data_dir)));
+    }
     let mut report = VerifyReport::default();
-    let manifests = check_snapshots(disk, data_dir, &found, &mut report)?;
+    let manifests = check_snapshots(disk, data_dir, &generations, &mut report)?;
     if let (Some(newest), Some(oldest)) = (manifests.first(), manifests.last()) {
         let needed = oldest.position.next();
         check_journal(disk, &data_dir.join(JOURNAL_FOLDER), (newest.store_id, needed), &mut report)?;
     }
-    match recover::choose(disk, data_dir, (&found, limits), progress) {
-        Ok(chosen) => load_as_restart(disk, data_dir, chosen, &mut report),
-        // Checksums may be right and the content not; any other reason is in the report already, file by file.
-        Err(error) if report.is_sound() => report.faults.push(fault(error, SNAPSHOT_HELP)),
-        Err(_) => {}
+    match recover::open(disk, data_dir, (Mode::ReadOnly, limits), progress) {
+        Ok(recovered) => {
+            report.restart_snapshot = Some(recovered.report.snapshot_generation);
+            report.restart_records = recovered.report.journal_records;
+            report.totals = totals(&recovered);
+        }
+        // Checksums may be right and the content not; any other reason is in the report already.
+        Err(OpenError::Damaged(damage)) => report.add(damage, SNAPSHOT_HELP),
+        Err(OpenError::Disk(error)) => report.add(FileError::Disk(error).into(), SNAPSHOT_HELP),
+        Err(error) => return Err(error),
     }
-    drop(held);
     Ok(report)
 }
 
@@ -63,18 +71,18 @@ pub fn verify(
 fn check_snapshots(
     disk: &Disk,
     data_dir: &Path,
-    found: &Snapshots,
+    generations: &[Generation],
     report: &mut VerifyReport,
 ) -> Result<Vec<Manifest>, OpenError> {
     let folder = data_dir.join(layout::SNAPSHOT_FOLDER);
     let mut manifests = Vec::new();
     let mut checked: HashSet<FileName> = HashSet::new();
-    for generation in &found.manifests {
+    for generation in generations {
         checked.insert(FileName::Manifest(*generation));
         let manifest = match Manifest::read(disk, &folder, *generation) {
             Ok(manifest) => manifest,
             Err(error) => {
-                report.faults.push(snapshot_fault(error));
+                report.add(error.into(), SNAPSHOT_HELP);
                 continue;
             }
         };
@@ -82,7 +90,7 @@ fn check_snapshots(
         for file in manifest.files() {
             checked.insert(file.name);
             if let Err(error) = check_file(disk, &folder, &manifest, file) {
-                report.faults.push(snapshot_fault(error));
+                report.add(error.into(), SNAPSHOT_HELP);
             }
         }
         if report.faults.len() == faults_before {
@@ -97,12 +105,7 @@ fn check_snapshots(
     Ok(manifests)
 }
 
-fn check_file(
-    disk: &Disk,
-    folder: &Path,
-    manifest: &Manifest,
-    file: &crate::store::snapshot::FileRef,
-) -> Result<(), FileError> {
+fn check_file(disk: &Disk, folder: &Path, manifest: &Manifest, file: &FileRef) -> Result<(), FileError> {
     if file.name.month().is_none() {
         return dictionary::read(disk, folder, (manifest.store_id, file), |_| Ok(()));
     }
@@ -122,7 +125,7 @@ fn check_journal(
 ) -> Result<(), OpenError> {
     match journal::find_torn_tail(disk, folder, store_id) {
         Ok(torn) => report.torn = torn,
-        Err(error) => report.faults.push(journal_fault(error)),
+        Err(error) => report.add(error.into(), JOURNAL_HELP),
     }
     let mut expected = None;
     for segment in journal::segments(disk, folder)? {
@@ -130,7 +133,7 @@ fn check_journal(
         let is_due = |due: &Sequence| *due == segment.first_sequence || segment.first_sequence <= needed;
         if let Some(missing) = expected.filter(|due| !is_due(due)) {
             let gap = journal::gap(&segment.path, missing, segment.first_sequence);
-            report.faults.push(journal_fault(gap.into()));
+            report.add(gap, JOURNAL_HELP);
         }
         let read = SegmentReader::open(disk, &segment, store_id).and_then(|mut reader| {
             let mut record = Record::default();
@@ -143,11 +146,7 @@ fn check_journal(
             Ok(next) => Some(next),
             Err(error) if recover::is_at_torn_tail(&error, report.torn.as_ref()) => None,
             Err(error) => {
-                let fault = journal_fault(error);
-                // The search for a torn tail may have reported it already.
-                if !report.faults.contains(&fault) {
-                    report.faults.push(fault);
-                }
+                report.add(error.into(), JOURNAL_HELP);
                 None
             }
         };
@@ -155,28 +154,8 @@ fn check_journal(
     Ok(())
 }
 
-/// Replays the journal on top of the snapshot, as far as a restart would, and sums up.
-fn load_as_restart(disk: &Disk, data_dir: &Path, mut chosen: Chosen, report: &mut VerifyReport) {
-    let Chosen { manifest, loaded, .. } = &mut chosen;
-    let replayed = load::replay(disk, data_dir, manifest, loaded, &mut || {});
-    let is_refused = match replayed {
-        Ok(()) => false,
-        Err(error) if recover::is_at_torn_tail(&error, report.torn.as_ref()) => false,
-        Err(error) => {
-            let fault = journal_fault(error);
-            if !report.faults.contains(&fault) {
-                report.faults.push(fault);
-            }
-            true
-        }
-    };
-    report.restart_snapshot = (!is_refused).then_some(manifest.generation.get());
-    report.restart_records = loaded.replayed.records;
-    report.totals = totals(loaded);
-}
-
-fn totals(loaded: &Loaded) -> Totals {
-    let Loaded { catalogue, counters, .. } = loaded;
+fn totals(recovered: &Recovered) -> Totals {
+    let Recovered { catalogue, counters, .. } = recovered;
     let total = |metric| total_series(metric, None).map_or(0, |series| counters.sum(series, HourRange::ALL));
     let mut interactions = 0_u64;
     catalogue.for_each_series(&mut |series, key| {
@@ -193,24 +172,6 @@ fn totals(loaded: &Loaded) -> Totals {
         messages: total(Metric::Messages),
         interactions,
     }
-}
-
-fn snapshot_fault(error: FileError) -> Fault {
-    fault(error, SNAPSHOT_HELP)
-}
-
-fn journal_fault(error: FileError) -> Fault {
-    fault(error, "put the file back from a backup; a restart is refused while it needs these records")
-}
-
-fn fault(error: FileError, help: &'static str) -> Fault {
-    let damage = Damage::from(error);
-    let help = match damage.kind {
-        DamageKind::Damaged | DamageKind::Missing => help,
-        DamageKind::Newer => "use the newer tallyd that wrote it",
-        DamageKind::Unreadable => "see what the machine says about the disk",
-    };
-    Fault { damage, help }
 }
 
 fn length(count: usize) -> u64 {

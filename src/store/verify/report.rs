@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::store::damage::Damage;
+use crate::store::damage::{Damage, DamageKind};
 use crate::store::journal::TornTail;
 
 /// Something that is wrong.
@@ -58,13 +58,25 @@ pub struct VerifyReport {
     pub restart_snapshot: Option<u64>,
     /// Records that a restart would replay on top.
     pub restart_records: u64,
-    /// What would then be counted.
+    /// What would then be counted; zeros where it would refuse to start.
     pub totals: Totals,
     /// All that is wrong. A torn end is not.
     pub faults: Vec<Fault>,
 }
 
 impl VerifyReport {
+    /// Adds what is wrong, unless it is there already; `help` is for a file that is damaged or missing.
+    pub(super) fn add(&mut self, damage: Damage, help: &'static str) {
+        let help = match damage.kind {
+            DamageKind::Damaged | DamageKind::Missing => help,
+            DamageKind::Newer => "use the newer tallyd that wrote it",
+            DamageKind::Unreadable => "see what the machine says about the disk",
+        };
+        if self.faults.iter().all(|fault| fault.damage != damage) {
+            self.faults.push(Fault { damage, help });
+        }
+    }
+
     /// Whether nothing is wrong.
     pub fn is_sound(&self) -> bool {
         self.faults.is_empty()
@@ -83,19 +95,18 @@ impl fmt::Display for VerifyReport {
         if self.unlisted_files > 0 {
             writeln!(f, "files not needed:     {}", self.unlisted_files)?;
         }
-        match self.restart_snapshot {
-            Some(generation) => {
-                let records = self.restart_records;
-                writeln!(f, "a restart loads:      snapshot {generation} and {records} records after it")?;
-            }
-            None => writeln!(f, "a restart:            would be refused")?,
+        if let Some(generation) = self.restart_snapshot {
+            let records = self.restart_records;
+            writeln!(f, "a restart loads:      snapshot {generation} and {records} records after it")?;
+            let t = &self.totals;
+            writeln!(f, "stories:              {}", t.stories)?;
+            writeln!(f, "series, cells:        {}, {}", t.series, t.cells)?;
+            writeln!(f, "conversations (paid): {} ({})", t.conversations, t.paid_conversations)?;
+            writeln!(f, "messages:             {}", t.messages)?;
+            writeln!(f, "interactions:         {}", t.interactions)?;
+        } else {
+            writeln!(f, "a restart:            would be refused")?;
         }
-        let t = &self.totals;
-        writeln!(f, "stories:              {}", t.stories)?;
-        writeln!(f, "series, cells:        {}, {}", t.series, t.cells)?;
-        writeln!(f, "conversations (paid): {} ({})", t.conversations, t.paid_conversations)?;
-        writeln!(f, "messages:             {}", t.messages)?;
-        writeln!(f, "interactions:         {}", t.interactions)?;
         for fault in &self.faults {
             writeln!(f, "fault: {fault}")?;
         }
