@@ -234,8 +234,7 @@ impl Sequencer {
         match self.journal.commit() {
             Ok(0) => Ok(()),
             Ok(bytes) => {
-                self.status.add_journal_bytes(bytes);
-                self.status.take_appends();
+                self.status.note_append(bytes);
                 Ok(())
             }
             Err(AppendError::Refused(error)) => {

@@ -1,7 +1,7 @@
 //! What the store says of itself: live figures, and why it refuses if it does. Written by the store's threads,
 //! read by anybody. Knows nothing of who reads it.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,27 +41,17 @@ pub struct StoreFigures {
 /// Live figures and reasons. Every call is quick and none waits for the disk.
 #[derive(Debug, Default)]
 pub struct Status {
-    batches: AtomicU64,
-    increments: AtomicU64,
-    journal_bytes: AtomicU64,
-    journal_segments: AtomicU64,
-    journal_syncs: AtomicU64,
-    journal_sync_failures: AtomicU64,
-    append_failures: AtomicU64,
-    snapshots: AtomicU64,
-    snapshot_failures: AtomicU64,
-    last_snapshot_unix_seconds: AtomicI64,
-    last_snapshot_ms: AtomicU64,
     /// Records up to this one are written.
     written: AtomicU64,
     /// Records up to this one are synced.
     synced: AtomicU64,
-    reasons: Mutex<Reasons>,
+    state: Mutex<State>,
     poison: Poison,
 }
 
 #[derive(Debug, Default)]
-struct Reasons {
+struct State {
+    figures: StoreFigures,
     append_refused: Option<String>,
     snapshot_failing: Option<String>,
 }
@@ -70,33 +60,17 @@ impl Status {
     /// Why batches are being refused, in words for health and clients; `None` while they are taken. NOTE: not a
     /// reason to keep a batch back: it is the next batch that finds out whether there is room again.
     pub fn ingest_refused(&self) -> Option<String> {
-        self.poison
-            .cause()
-            .map_or_else(|| self.reasons().append_refused.clone(), |cause| Some(cause.to_string()))
+        self.poison.cause().map_or_else(|| self.state().append_refused.clone(), |cause| Some(cause.to_string()))
     }
 
     /// Why the last snapshot failed; `None` once one has succeeded since.
     pub fn snapshot_failing(&self) -> Option<String> {
-        self.reasons().snapshot_failing.clone()
+        self.state().snapshot_failing.clone()
     }
 
-    /// The figures as they are now; each by itself, not all of one instant.
+    /// The figures as they are now.
     pub fn figures(&self) -> StoreFigures {
-        let load = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
-        StoreFigures {
-            batches: load(&self.batches),
-            increments: load(&self.increments),
-            journal_bytes: load(&self.journal_bytes),
-            journal_segments: load(&self.journal_segments),
-            journal_syncs: load(&self.journal_syncs),
-            journal_sync_failures: load(&self.journal_sync_failures),
-            append_failures: load(&self.append_failures),
-            snapshots: load(&self.snapshots),
-            snapshot_failures: load(&self.snapshot_failures),
-            last_snapshot_unix_seconds: self.last_snapshot_unix_seconds.load(Ordering::Relaxed),
-            last_snapshot_ms: load(&self.last_snapshot_ms),
-            last_sequence: load(&self.written),
-        }
+        StoreFigures { last_sequence: self.written().get(), ..self.state().figures }
     }
 
     /// Whether the store is poisoned.
@@ -106,55 +80,58 @@ impl Status {
 
     /// A sync of the journal failed, which poisons the store.
     pub(super) fn fail_sync(&self) {
-        self.journal_sync_failures.fetch_add(1, Ordering::Relaxed);
+        add(&mut self.state().figures.journal_sync_failures, 1);
         self.poison.set(PoisonCause::SyncFailed);
     }
 
     /// A write to the journal failed and could not be undone, which poisons the store.
     pub(super) fn fail_append(&self) {
-        self.append_failures.fetch_add(1, Ordering::Relaxed);
+        add(&mut self.state().figures.append_failures, 1);
         self.poison.set(PoisonCause::WriteFailed);
     }
 
     pub(super) fn refuse_appends(&self, reason: &str) {
-        self.append_failures.fetch_add(1, Ordering::Relaxed);
-        self.reasons().append_refused = Some(reason.to_owned());
-    }
-
-    pub(super) fn take_appends(&self) {
-        self.reasons().append_refused = None;
+        let mut state = self.state();
+        add(&mut state.figures.append_failures, 1);
+        state.append_refused = Some(reason.to_owned());
     }
 
     pub(super) fn snapshot_made(&self, unix_seconds: i64, took: Duration) {
-        self.snapshots.fetch_add(1, Ordering::Relaxed);
-        self.last_snapshot_unix_seconds.store(unix_seconds, Ordering::Relaxed);
-        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        self.last_snapshot_ms.store(took_ms, Ordering::Relaxed);
-        self.reasons().snapshot_failing = None;
+        let mut state = self.state();
+        add(&mut state.figures.snapshots, 1);
+        state.figures.last_snapshot_unix_seconds = unix_seconds;
+        state.figures.last_snapshot_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        state.snapshot_failing = None;
     }
 
     pub(super) fn snapshot_failed(&self, reason: &str) {
-        self.snapshot_failures.fetch_add(1, Ordering::Relaxed);
-        self.reasons().snapshot_failing = Some(reason.to_owned());
+        let mut state = self.state();
+        add(&mut state.figures.snapshot_failures, 1);
+        state.snapshot_failing = Some(reason.to_owned());
+    }
+
+    /// A group of records was written.
+    pub(super) fn note_append(&self, bytes: usize) {
+        let mut state = self.state();
+        add(&mut state.figures.journal_bytes, bytes);
+        state.append_refused = None;
     }
 
     /// A batch of that many increments is journalled and counted.
     pub(super) fn note_batch(&self, sequence: Sequence, increments: usize) {
-        self.batches.fetch_add(1, Ordering::Relaxed);
-        self.increments.fetch_add(u64::try_from(increments).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let mut state = self.state();
+        add(&mut state.figures.batches, 1);
+        add(&mut state.figures.increments, increments);
+        drop(state);
         self.note_written(sequence);
     }
 
-    pub(super) fn add_journal_bytes(&self, bytes: usize) {
-        self.journal_bytes.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-
     pub(super) fn note_segment(&self) {
-        self.journal_segments.fetch_add(1, Ordering::Relaxed);
+        add(&mut self.state().figures.journal_segments, 1);
     }
 
     pub(super) fn note_sync(&self) {
-        self.journal_syncs.fetch_add(1, Ordering::Relaxed);
+        add(&mut self.state().figures.journal_syncs, 1);
     }
 
     /// Records up to this one are written.
@@ -175,10 +152,14 @@ impl Status {
         self.synced.fetch_max(through.get(), Ordering::Release);
     }
 
-    fn reasons(&self) -> MutexGuard<'_, Reasons> {
-        // A panic cannot leave the reasons half written: each is set by one assignment.
-        self.reasons.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic cannot leave it half written: nothing in it belongs together.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn add(figure: &mut u64, more: usize) {
+    *figure = figure.saturating_add(u64::try_from(more).unwrap_or(u64::MAX));
 }
 
 /// Says a repeated thing once a minute, with how often it happened.

@@ -1,13 +1,13 @@
 //! What the records of one snapshot add, taken in the order in which the counters took them. Asks the folder for the
 //! series of a story that is deleted; otherwise knows no files.
 
-use super::Folder;
+use super::{Folder, SeriesOfStories};
 use super::gather::Gather;
 use crate::limits::FOLD_ENTRIES_MAX;
 use crate::model::batch::{Batch, Change};
 use crate::store::damage::FileError;
 use crate::store::snapshot::Generation;
-use crate::store::snapshot::dictionary::{Cleared, SeriesOfStories};
+use crate::store::snapshot::dictionary::Cleared;
 use crate::store::snapshot::entry::Entry;
 
 /// What the records of one snapshot add.
@@ -37,35 +37,24 @@ impl Intake {
         for definition in &batch.definitions {
             self.entries.push(Entry::Series(*definition));
             if let Some(index) = &mut self.series_of_stories {
-                index.define(definition);
+                index.entry(definition.key.story).or_default().push(definition.id);
             }
         }
         for change in &batch.changes {
             self.entries.push(Entry::of_change(change, self.generation));
             if let Change::DeleteStory { story } = change {
-                let index = match self.series_of_stories.take() {
+                let index = match &mut self.series_of_stories {
                     Some(index) => index,
-                    None => self.index(folder)?,
+                    None => self.series_of_stories.insert(folder.series_of_stories(&self.entries)?),
                 };
                 let cleared = self.cleared.get_or_insert_with(|| folder.cleared.clone());
-                for series in index.of(*story) {
+                for series in index.get(story).into_iter().flatten() {
                     self.gather.forget(*series);
                     cleared.clear(*series, self.generation);
                 }
-                self.series_of_stories = Some(index);
             }
         }
         self.gather.add(&batch.increments);
         Ok(())
-    }
-
-    fn index(&self, folder: &Folder) -> Result<SeriesOfStories, FileError> {
-        let mut index = folder.series_of_stories()?;
-        for entry in &self.entries {
-            if let Entry::Series(definition) = entry {
-                index.define(definition);
-            }
-        }
-        Ok(index)
     }
 }

@@ -14,40 +14,34 @@ mod intake;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use intake::Intake;
 
 use crate::limits::FOLD_CELLS_MAX;
-use crate::model::batch::Increment;
+use crate::model::batch::{Increment, SeriesId};
 use crate::model::cells::Month;
+use crate::model::event::StoryId;
 use crate::platform::disk::{self, Disk, Operation};
 use crate::store::damage::{Damage, FileError};
 use crate::store::journal::{self, Record, Replay, Sequence};
 use crate::store::layout::{self, FileName};
 use crate::store::snapshot::block::Header;
-use crate::store::snapshot::dictionary::{self, Cleared, SeriesOfStories};
+use crate::store::snapshot::dictionary::{self, Cleared};
 use crate::store::snapshot::entry::Entry;
 use crate::store::snapshot::manifest::Manifest;
 use crate::store::snapshot::merge::{self, Sources};
 use crate::store::snapshot::{FileRef, Generation};
 
+/// The series of each story.
+type SeriesOfStories = HashMap<StoryId, Vec<SeriesId>>;
+
 /// What a fold did.
 #[derive(Debug, Default)]
 pub struct FoldDone {
-    /// The last record that is in the snapshot now.
-    pub through: Sequence,
-    /// The snapshot's generation.
-    pub generation: Generation,
-    /// Records folded.
-    pub records: u64,
-    /// Increments folded.
-    pub increments: u64,
     /// Snapshot files written, manifests left out.
-    pub files_written: u64,
-    /// Bytes of those.
-    pub bytes_written: u64,
+    pub files_written: usize,
     /// Why files that nothing needs any more could not be removed; the next fold tries again.
     pub leftovers: Option<FileError>,
 }
@@ -111,8 +105,6 @@ impl Folder {
                 self.step(&mut replay, through, &mut done)?;
             }
         }
-        done.through = self.current.position;
-        done.generation = self.current.generation;
         Ok(done)
     }
 
@@ -130,8 +122,6 @@ impl Folder {
             }
             intake.take(self, &record.batch)?;
             position = record.sequence;
-            done.records = done.records.saturating_add(1);
-            done.increments = done.increments.saturating_add(length(record.batch.increments.len()));
         }
         let cleared = intake.cleared.take();
         let gathered = (intake, cleared.as_ref().unwrap_or(&self.cleared));
@@ -170,7 +160,8 @@ impl Folder {
         let Intake { generation, gather, entries, .. } = intake;
         let mut next = Manifest { generation, position, ..self.current.clone() };
         if !entries.is_empty() {
-            next.dictionary = self.extend_dictionary(generation, entries, done)?;
+            next.dictionary = self.extend_dictionary(generation, entries)?;
+            done.files_written = done.files_written.saturating_add(1);
         }
         let mut months: BTreeMap<Month, Vec<FileRef>> = BTreeMap::new();
         for part in &self.current.parts {
@@ -184,7 +175,8 @@ impl Folder {
             let merged = parts.split_off(kept);
             let header = Header { store_id: next.store_id, name: FileName::Part(month, generation) };
             let sources = Sources { parts: &merged, fresh: &fresh, cleared };
-            parts.push(done.note(merge::merge_parts(&self.disk, &self.snapshots, header, &sources)?));
+            parts.push(merge::merge_parts(&self.disk, &self.snapshots, header, &sources)?);
+            done.files_written = done.files_written.saturating_add(1);
         }
         next.parts = months.into_values().flatten().collect();
         // The manifest must not outlast the names of its files.
@@ -197,7 +189,6 @@ impl Folder {
         &self,
         generation: Generation,
         entries: Vec<Entry>,
-        done: &mut FoldDone,
     ) -> Result<Vec<FileRef>, FileError> {
         let mut pieces = self.current.dictionary.clone();
         let fresh = dictionary::compact(entries);
@@ -213,23 +204,29 @@ impl Folder {
         all.extend(fresh);
         let header = Header { store_id: self.current.store_id, name: FileName::Dictionary(generation) };
         let compacted = dictionary::compact(all);
-        pieces.push(done.note(dictionary::write(&self.disk, &self.snapshots, header, &compacted)?));
+        pieces.push(dictionary::write(&self.disk, &self.snapshots, header, &compacted)?);
         Ok(pieces)
     }
 
-    /// The series of each story in the newest snapshot. Reads the whole dictionary; deletions are rare.
-    fn series_of_stories(&self) -> Result<SeriesOfStories, FileError> {
+    /// The series of each story in the newest snapshot and the entries after it. Reads the whole dictionary; deletions
+    /// are rare.
+    fn series_of_stories(&self, after: &[Entry]) -> Result<SeriesOfStories, FileError> {
         let mut index = SeriesOfStories::default();
+        let mut add = |entries: &[Entry]| {
+            for entry in entries {
+                if let Entry::Series(definition) = entry {
+                    // A repeated one is noted once more, which does no harm.
+                    index.entry(definition.key.story).or_default().push(definition.id);
+                }
+            }
+        };
         for piece in &self.current.dictionary {
             dictionary::read(&self.disk, &self.snapshots, (self.current.store_id, piece), |block| {
-                for entry in &block {
-                    if let Entry::Series(definition) = entry {
-                        index.define(definition);
-                    }
-                }
+                add(&block);
                 Ok(())
             })?;
         }
+        add(after);
         Ok(index)
     }
 
@@ -285,14 +282,6 @@ impl Folder {
         if let Err(error) = removed {
             tracing::warn!(%error, "files of an unfinished snapshot stay until the next one");
         }
-    }
-}
-
-impl FoldDone {
-    fn note(&mut self, file: FileRef) -> FileRef {
-        self.files_written = self.files_written.saturating_add(1);
-        self.bytes_written = self.bytes_written.saturating_add(file.sum.bytes);
-        file
     }
 }
 

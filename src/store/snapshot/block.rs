@@ -74,13 +74,10 @@ impl BlockWriter {
     /// # Errors
     /// `Disk`, also for a block past `SNAPSHOT_BLOCK_BYTES_MAX`.
     pub(crate) fn block(&mut self, payload: &[u8]) -> Result<(), FileError> {
-        let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
         if payload.len() > SNAPSHOT_BLOCK_BYTES_MAX {
             return Err(self.unwritable(format!("a block of {} bytes", payload.len())));
         }
-        self.buffer.extend_from_slice(&length.to_le_bytes());
-        self.buffer.extend_from_slice(&block_crc(length, payload).to_le_bytes());
-        self.buffer.extend_from_slice(payload);
+        put_block(payload, &mut self.buffer);
         self.put_buffer()
     }
 
@@ -112,28 +109,24 @@ pub(super) fn unwritable(file: &Path, what: String) -> FileError {
 
 /// The bytes of a file of one block, for files that are replaced as a whole.
 pub(crate) fn single(header: Header, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
     let mut bytes = header.encode();
-    bytes.extend_from_slice(&length.to_le_bytes());
-    bytes.extend_from_slice(&block_crc(length, payload).to_le_bytes());
-    bytes.extend_from_slice(payload);
+    put_block(payload, &mut bytes);
     bytes
 }
 
-/// What a reader knows about the length and checksum of its file.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Expected {
-    /// As a manifest says.
-    Sum(FileSum),
-    /// Nothing: the file is the manifest itself.
-    Unknown,
+fn put_block(payload: &[u8], out: &mut Vec<u8>) {
+    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(&block_crc(length, payload).to_le_bytes());
+    out.extend_from_slice(payload);
 }
 
 /// Reads one file, block by block.
 #[derive(Debug)]
 pub(crate) struct BlockReader {
     input: DiskFile,
-    expected: Expected,
+    /// As the manifest says; `None` where the file is the manifest itself.
+    expected: Option<FileSum>,
     store_id: StoreId,
     offset: u64,
     sum: crc32fast::Hasher,
@@ -148,7 +141,7 @@ impl BlockReader {
         input: DiskFile,
         name: FileName,
         store_id: Option<StoreId>,
-        expected: Expected,
+        expected: Option<FileSum>,
     ) -> Result<Self, FileError> {
         let sum = crc32fast::Hasher::new();
         let mut reader =
@@ -202,10 +195,7 @@ impl BlockReader {
 
     /// Bytes that must still come, where that is known.
     fn left(&self) -> Option<u64> {
-        match self.expected {
-            Expected::Sum(sum) => Some(sum.bytes.saturating_sub(self.offset)),
-            Expected::Unknown => None,
-        }
+        self.expected.map(|sum| sum.bytes.saturating_sub(self.offset))
     }
 
     fn check_header(&self, bytes: &[u8; HEADER_BYTES], header: Header) -> Result<(), FileError> {
@@ -233,7 +223,7 @@ impl BlockReader {
     }
 
     fn check_end(&self) -> Result<(), FileError> {
-        let Expected::Sum(expected) = self.expected else { return Ok(()) };
+        let Some(expected) = self.expected else { return Ok(()) };
         if self.offset != expected.bytes {
             return Err(self.damaged(format!("the file ends here, it had {} bytes", expected.bytes)));
         }

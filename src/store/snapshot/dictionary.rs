@@ -7,11 +7,11 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use super::block::{BlockReader, BlockWriter, Expected, Header};
+use super::block::{BlockReader, BlockWriter, Header};
 use super::entry::Entry;
 use super::{FileRef, Generation, codec};
 use crate::limits::SNAPSHOT_BLOCK_BYTES;
-use crate::model::batch::{Definition, SeriesId};
+use crate::model::batch::SeriesId;
 use crate::model::event::{Node, StoryId};
 use crate::platform::disk::Disk;
 use crate::store::damage::FileError;
@@ -58,7 +58,7 @@ pub(crate) fn read(
     mut take: impl FnMut(Vec<Entry>) -> Result<(), String>,
 ) -> Result<(), FileError> {
     let opened = super::open(disk, folder, file.name)?;
-    let mut reader = BlockReader::new(opened, file.name, Some(store_id), Expected::Sum(file.sum))?;
+    let mut reader = BlockReader::new(opened, file.name, Some(store_id), Some(file.sum))?;
     let mut payload = Vec::new();
     while reader.next(&mut payload)? {
         let mut entries = Vec::new();
@@ -138,21 +138,5 @@ impl Cleared {
             Some(oldest) => self.0.retain(|_, cleared| oldest < *cleared),
             None => self.0.clear(),
         }
-    }
-}
-
-/// The series of each story, in the definitions seen so far.
-#[derive(Debug, Default)]
-pub(crate) struct SeriesOfStories(HashMap<StoryId, Vec<SeriesId>, foldhash::fast::RandomState>);
-
-impl SeriesOfStories {
-    /// Notes a definition; a repeated one is noted once more, which does no harm.
-    pub(crate) fn define(&mut self, definition: &Definition) {
-        self.0.entry(definition.key.story).or_default().push(definition.id);
-    }
-
-    /// The series of the story.
-    pub(crate) fn of(&self, story: StoryId) -> &[SeriesId] {
-        self.0.get(&story).map_or(&[], Vec::as_slice)
     }
 }

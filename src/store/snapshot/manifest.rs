@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::block::{BlockReader, Expected, Header};
+use super::block::{BlockReader, Header};
 use super::{FileRef, Generation, block, codec};
 use crate::platform::disk::Disk;
 use crate::store::damage::{Damage, FileError};
@@ -65,7 +65,7 @@ impl Manifest {
     pub(crate) fn read(disk: &Disk, folder: &Path, generation: Generation) -> Result<Self, FileError> {
         let name = FileName::Manifest(generation);
         let opened = super::open(disk, folder, name)?;
-        let mut reader = BlockReader::new(opened, name, None, Expected::Unknown)?;
+        let mut reader = BlockReader::new(opened, name, None, None)?;
         let store_id = reader.store_id();
         let mut payload = Vec::new();
         if !reader.next(&mut payload)? {

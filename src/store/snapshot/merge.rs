@@ -61,14 +61,17 @@ pub(crate) fn merge_parts(
     }
     let mut out = PartWriter::create(disk, folder, header.store_id, header.name)?;
     let mut fresh = sources.fresh;
-    let mut pile = Pile::default();
+    let mut cells = Vec::new();
     while let Some(series) = next_series(&cursors, fresh) {
         for cursor in &mut cursors {
-            take_frames(cursor, series, sources.cleared, &mut pile)?;
+            unpack_frames(cursor, series, sources.cleared, &mut cells)?;
         }
         let (now, rest) = fresh.split_at(fresh.iter().take_while(|i| i.series == series).count());
         fresh = rest;
-        pile.write(series, now, &mut out)?;
+        cells.extend(now.iter().map(|increment| Cell { hour: increment.hour, count: increment.count }));
+        cells.sort_unstable_by_key(|cell| cell.hour);
+        out.cells(series, &sum_cells(&cells))?;
+        cells.clear();
     }
     out.finish()
 }
@@ -81,76 +84,21 @@ fn next_series(cursors: &[PartCursor], fresh: &[Increment]) -> Option<SeriesId> 
     }
 }
 
-/// Moves the frames of the series from the cursor onto the pile.
-fn take_frames(
+/// Unpacks the frames of the series that the cursor comes to.
+fn unpack_frames(
     cursor: &mut PartCursor,
     series: SeriesId,
     cleared: &Cleared,
-    pile: &mut Pile,
+    cells: &mut Vec<Cell>,
 ) -> Result<(), FileError> {
     let counts = cleared.counts(series, cursor.generation());
     while let Some((_, frame)) = cursor.peek().filter(|(found, _)| *found == series) {
-        if counts && pile.push(frame).is_err() {
+        if counts && unpack(frame, cells).is_err() {
             return Err(cursor.damaged(format!("a frame of series {} is not one", series.get())));
         }
         cursor.advance()?;
     }
     Ok(())
-}
-
-/// What has come together of one series. A frame that stays alone is passed on without unpacking it.
-#[derive(Debug, Default)]
-struct Pile {
-    alone: Option<Vec<u8>>,
-    spare: Vec<u8>,
-    cells: Vec<Cell>,
-}
-
-impl Pile {
-    fn push(&mut self, frame: &[u8]) -> Result<(), cells::FrameError> {
-        if self.alone.is_none() && self.cells.is_empty() {
-            let mut alone = std::mem::take(&mut self.spare);
-            alone.clear();
-            alone.extend_from_slice(frame);
-            self.alone = Some(alone);
-            return Ok(());
-        }
-        self.unpack_alone()?;
-        unpack(frame, &mut self.cells)
-    }
-
-    fn unpack_alone(&mut self) -> Result<(), cells::FrameError> {
-        if let Some(alone) = self.alone.take() {
-            unpack(&alone, &mut self.cells)?;
-            self.spare = alone;
-        }
-        Ok(())
-    }
-
-    /// Writes the pile and the increments as the series' frames, and empties it.
-    fn write(
-        &mut self,
-        series: SeriesId,
-        fresh: &[Increment],
-        out: &mut PartWriter,
-    ) -> Result<(), FileError> {
-        if fresh.is_empty()
-            && let Some(alone) = self.alone.take()
-        {
-            out.frame(series, &alone)?;
-            self.spare = alone;
-            return Ok(());
-        }
-        if self.unpack_alone().is_err() {
-            return Err(out.unwritable(format!("a frame of series {} is not one", series.get())));
-        }
-        let fresh_cells = fresh.iter().map(|increment| Cell { hour: increment.hour, count: increment.count });
-        self.cells.extend(fresh_cells);
-        self.cells.sort_unstable_by_key(|cell| cell.hour);
-        let summed = sum_cells(&self.cells);
-        self.cells.clear();
-        out.cells(series, &summed)
-    }
 }
 
 fn unpack(frame: &[u8], cells: &mut Vec<Cell>) -> Result<(), cells::FrameError> {

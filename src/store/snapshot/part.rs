@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::block::{BlockReader, BlockWriter, Expected, Header};
+use super::block::{BlockReader, BlockWriter, Header};
 use super::codec::{self, Frames};
 use super::{FileRef, Generation};
 use crate::limits::{FRAME_CELLS_MAX, SNAPSHOT_BLOCK_BYTES};
@@ -37,12 +37,6 @@ impl PartWriter {
         Ok(Self { out, frames: Frames::default(), payload: Vec::new() })
     }
 
-    /// Takes a frame as it is.
-    pub(crate) fn frame(&mut self, series: SeriesId, frame: &[u8]) -> Result<(), FileError> {
-        self.frames.push_with(series, |bytes| bytes.extend_from_slice(frame));
-        self.flush_if(SNAPSHOT_BLOCK_BYTES)
-    }
-
     /// Packs cells, ascending by hour and of the part's month.
     pub(crate) fn cells(&mut self, series: SeriesId, cells: &[Cell]) -> Result<(), FileError> {
         for chunk in cells.chunks(FRAME_CELLS_MAX) {
@@ -56,11 +50,6 @@ impl PartWriter {
     pub(crate) fn finish(mut self) -> Result<FileRef, FileError> {
         self.flush_if(0)?;
         self.out.finish()
-    }
-
-    /// An error about content that cannot be part of the file.
-    pub(crate) fn unwritable(&self, what: String) -> FileError {
-        self.out.unwritable(what)
     }
 
     fn flush_if(&mut self, bytes_min: usize) -> Result<(), FileError> {
@@ -92,7 +81,7 @@ impl PartReader {
         file: &FileRef,
     ) -> Result<Self, FileError> {
         let opened = super::open(disk, folder, file.name)?;
-        let input = BlockReader::new(opened, file.name, Some(store_id), Expected::Sum(file.sum))?;
+        let input = BlockReader::new(opened, file.name, Some(store_id), Some(file.sum))?;
         Ok(Self { input, payload: Vec::new(), last: None })
     }
 
