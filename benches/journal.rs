@@ -9,7 +9,7 @@ use tallyd::model::catalogue::{Catalogue, CatalogueLimits};
 use tallyd::model::event::{Metric, ObjectId, SeriesKey, Source, StoryId};
 use tallyd::platform::clock::Clock;
 use tallyd::platform::disk::Disk;
-use tallyd::store::journal::{Record, Replay, Sequence, Staged, StoreId, Writer, record};
+use tallyd::store::journal::{JournalWriter, Record, Replay, Sequence, Staged, StoreId, record};
 use tallyd::store::{Fsync, Store, StoreOptions};
 
 fn main() {
@@ -58,7 +58,7 @@ fn encode_increments(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn append_32_records(bencher: Bencher<'_, '_>) {
     let folder = tempfile::tempdir().unwrap();
-    let mut writer = Writer::create(&Disk::new(), folder.path(), STORE_ID, Sequence::FIRST).unwrap();
+    let mut writer = JournalWriter::create(&Disk::new(), folder.path(), STORE_ID, Sequence::FIRST).unwrap();
     let encoded = encoded();
     bencher.counter(BytesCount::new(32 * encoded.len())).bench_local(|| {
         for _ in 0..32 {
@@ -126,7 +126,7 @@ fn define(catalogue: &Catalogue) -> Batch {
 #[divan::bench]
 fn replay_1000_records(bencher: Bencher<'_, '_>) {
     let folder = tempfile::tempdir().unwrap();
-    let mut writer = Writer::create(&Disk::new(), folder.path(), STORE_ID, Sequence::FIRST).unwrap();
+    let mut writer = JournalWriter::create(&Disk::new(), folder.path(), STORE_ID, Sequence::FIRST).unwrap();
     let encoded = encoded();
     for _ in 0..1000 {
         writer.stage(parts(&encoded)).unwrap();

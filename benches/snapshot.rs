@@ -37,7 +37,8 @@ fn open(dir: &Path) -> Recovered {
 fn write(dir: &Path, recovered: &Recovered, increments: impl Iterator<Item = Increment>) -> Sequence {
     let folder = dir.join("journal");
     let (store_id, next) = (recovered.store_id, recovered.next_sequence);
-    let mut writer = journal::Writer::create(&Disk::new(), &folder, store_id, next).expect("it is made");
+    let mut writer =
+        journal::JournalWriter::create(&Disk::new(), &folder, store_id, next).expect("it is made");
     let definitions: Vec<Definition> = (0..SERIES)
         .map(key)
         .map(|key| Definition { id: recovered.catalogue.intern(&key).expect("there is room"), key })

@@ -15,7 +15,7 @@ use tallyd::model::batch::{Batch, Increment, SeriesId};
 use tallyd::model::calendar::Hour;
 use tallyd::platform::disk::Disk;
 use tallyd::store::journal::{
-    Record, Replay, Sequence, Staged, StoreId, TornTail, Writer, find_torn_tail, record, repair_tail,
+    JournalWriter, Record, Replay, Sequence, Staged, StoreId, TornTail, find_torn_tail, record, repair_tail,
 };
 use tallyd::store::{Damage, DamageKind, FileError};
 
@@ -45,7 +45,7 @@ fn batch(number: u64) -> Batch {
     Batch { increments, ..Batch::default() }
 }
 
-fn write(writer: &mut Writer, number: u64) {
+fn write(writer: &mut JournalWriter, number: u64) {
     let mut increments = Vec::new();
     record::encode_increments(&batch(number).increments, &mut increments);
     let parts = Staged { definitions: &[], changes: &[], increments: &increments };
@@ -57,7 +57,8 @@ impl Journal {
     /// Segments with so many records each, the last one open.
     fn of(segments: &[u64]) -> Self {
         let journal = Self { folder: tempfile::tempdir().unwrap() };
-        let mut writer = Writer::create(&Disk::new(), journal.path(), STORE_ID, Sequence::FIRST).unwrap();
+        let mut writer =
+            JournalWriter::create(&Disk::new(), journal.path(), STORE_ID, Sequence::FIRST).unwrap();
         let mut number = 0;
         for (index, records) in segments.iter().enumerate() {
             if index > 0 {
@@ -164,7 +165,7 @@ fn start_cuts_the_newest_segment_wherever_it_was_torn() {
         }
         assert_eq!(journal.start().unwrap(), (None, last), "the second start differs at {length} bytes");
         let mut writer =
-            Writer::create(&Disk::new(), journal.path(), STORE_ID, Sequence::new(last + 1)).unwrap();
+            JournalWriter::create(&Disk::new(), journal.path(), STORE_ID, Sequence::new(last + 1)).unwrap();
         write(&mut writer, last + 1);
         assert_eq!(journal.start().unwrap(), (None, last + 1), "going on differs at {length} bytes");
     }
@@ -248,7 +249,7 @@ fn start_cuts_a_hole_that_a_power_cut_left_in_what_was_not_synced() {
     let folder = tempfile::tempdir().unwrap();
     let disk = Disk::new();
     for synced in [0, 1, 2] {
-        let mut writer = Writer::create(&disk, folder.path(), STORE_ID, Sequence::FIRST).unwrap();
+        let mut writer = JournalWriter::create(&disk, folder.path(), STORE_ID, Sequence::FIRST).unwrap();
         let mut increments = Vec::new();
         record::encode_increments(&vec![batch(1).increments[0]; 1000], &mut increments);
         let mut ends = vec![];

@@ -54,7 +54,7 @@ impl Core {
         reserve.keep();
         let next = recovered.next_sequence;
         let directory = data_dir.join(layout::JOURNAL_FOLDER);
-        let begin = || journal::Writer::create(disk, &directory, recovered.store_id, next);
+        let begin = || journal::JournalWriter::create(disk, &directory, recovered.store_id, next);
         let journal = begin_journal(begin, &reserve)?;
 
         let status = Arc::new(Status::default());
@@ -113,9 +113,9 @@ impl Core {
 /// Begins the journal; where the disk is so full that even an empty segment finds no room, in the reserve's. A full
 /// disk must not keep reports from going on.
 fn begin_journal(
-    begin: impl Fn() -> Result<journal::Writer, FileError>,
+    begin: impl Fn() -> Result<journal::JournalWriter, FileError>,
     reserve: &Reserve,
-) -> Result<journal::Writer, OpenError> {
+) -> Result<journal::JournalWriter, OpenError> {
     match begin() {
         Err(FileError::Disk(error)) if error.is_no_space() && reserve.give_up()? => {
             tracing::warn!(%error, "the disk is full: the journal takes the reserve");

@@ -33,7 +33,7 @@ pub(super) struct Sequencer {
     pub(super) queue: mpsc::Receiver<Message>,
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) counters: counters::Writer,
-    pub(super) journal: journal::Writer,
+    pub(super) journal: journal::JournalWriter,
     pub(super) status: Arc<Status>,
     pub(super) gate: Arc<SyncGate>,
     pub(super) fsync: Fsync,

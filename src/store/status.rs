@@ -60,7 +60,9 @@ impl Status {
     /// Why batches are being refused, in words for health and clients; `None` while they are taken. NOTE: not a
     /// reason to keep a batch back: it is the next batch that finds out whether there is room again.
     pub fn ingest_refused(&self) -> Option<String> {
-        self.poison.cause().map_or_else(|| self.state().append_refused.clone(), |cause| Some(cause.to_string()))
+        self.poison
+            .cause()
+            .map_or_else(|| self.state().append_refused.clone(), |cause| Some(cause.to_string()))
     }
 
     /// Why the last snapshot failed; `None` once one has succeeded since.

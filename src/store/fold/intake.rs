@@ -1,8 +1,8 @@
 //! What the records of one snapshot add, taken in the order in which the counters took them. Asks the folder for the
 //! series of a story that is deleted; otherwise knows no files.
 
-use super::{Folder, SeriesOfStories};
 use super::gather::Gather;
+use super::{Folder, SeriesOfStories};
 use crate::limits::FOLD_ENTRIES_MAX;
 use crate::model::batch::{Batch, Change};
 use crate::store::damage::FileError;

@@ -1,7 +1,7 @@
 //! The journal: every batch that was taken, one record each, in files called segments, in the order of their
 //! sequence numbers. Knows files only through `disk`; must not know live counters, HTTP, parsing or async.
 //!
-//! The way in is [`Writer`], the way out is [`Replay`] (or [`SegmentReader`], one segment), and
+//! The way in is [`JournalWriter`], the way out is [`Replay`] (or [`SegmentReader`], one segment), and
 //! [`repair_tail`] makes a journal readable again after a crash, or says why it must not.
 //!
 //! INVARIANT: sequence numbers start at 1 and go up by one from record to record, across segments.
@@ -19,4 +19,4 @@ pub use reader::{Replay, SegmentReader, gap};
 pub use record::{Record, Staged};
 pub use repair::{TornTail, find_torn_tail, repair_tail};
 pub use segment::{SEGMENT_VERSION, SegmentInfo, segments};
-pub use writer::{AppendError, RecordTooLarge, SealError, Writer};
+pub use writer::{AppendError, JournalWriter, RecordTooLarge, SealError};

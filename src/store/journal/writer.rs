@@ -18,7 +18,7 @@ const BUFFER_BYTES_KEPT: usize = 16 * 1024 * 1024;
 
 /// Appends records to the newest segment. There is one per journal.
 #[derive(Debug)]
-pub struct Writer {
+pub struct JournalWriter {
     disk: Disk,
     directory: PathBuf,
     store_id: StoreId,
@@ -63,7 +63,7 @@ pub enum AppendError {
     },
 }
 
-impl Writer {
+impl JournalWriter {
     /// Begins a new segment with record `next`; a segment that is there is synced and ended. Blocks.
     ///
     /// # Errors

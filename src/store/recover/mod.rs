@@ -1,4 +1,4 @@
-//! Opens a data directory: loads the newest sound snapshot, cuts a torn end of the journal, replays what is after the
+//! Opens a data directory: loads the newest sound snapshot, cuts a torn tail of the journal, replays what is after the
 //! snapshot. The only place that does: a start, `verify` and `export` all go through [`open`].
 //!
 //! | found | so |
@@ -11,7 +11,7 @@
 //! | the journal damaged, or lacking records | refuse |
 //!
 //! Must not know: the sequencer, HTTP, the time.
-//! INVARIANT: a refusal has changed nothing on the disk, but for a torn end that was cut.
+//! INVARIANT: a refusal has changed nothing on the disk, but for a torn tail that was cut.
 
 #[cfg(test)]
 mod power_tests;
@@ -53,7 +53,7 @@ pub struct Recovered {
     pub store_id: StoreId,
     /// Makes the next snapshots.
     pub folder: Folder,
-    /// The torn end of the journal, cut or left out.
+    /// The torn tail of the journal, cut or left out.
     pub torn: Option<TornTail>,
     /// What was found.
     pub report: Recovery,
@@ -62,12 +62,12 @@ pub struct Recovered {
 /// Whether the directory may be changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mode {
-    /// A torn end is cut. Where there is no data directory, one is made.
+    /// A torn tail is cut. Where there is no data directory, one is made.
     Repair {
         /// The id of a new directory.
         new_store_id: StoreId,
     },
-    /// A torn end is left out, and nothing is written.
+    /// A torn tail is left out, and nothing is written.
     ReadOnly,
 }
 
@@ -201,7 +201,7 @@ fn load_snapshot(
 }
 
 impl Recovered {
-    /// Cuts a torn end of the journal, or leaves it out, and replays what is after the snapshot.
+    /// Cuts a torn tail of the journal, or leaves it out, and replays what is after the snapshot.
     fn read_journal(
         &mut self,
         disk: &Disk,
@@ -232,7 +232,7 @@ impl Recovered {
             self.report.torn_bytes = *bytes;
             let done = if mode == Mode::ReadOnly { "left out" } else { "cut" };
             self.report.warnings.push(format!(
-                "{}: {done} a torn end of {bytes} bytes at byte {offset} ({what}); under fsync `always` nothing of it \
+                "{}: {done} a torn tail of {bytes} bytes at byte {offset} ({what}); under fsync `always` nothing of it \
                  was acknowledged",
                 segment.display(),
             ));

@@ -27,7 +27,7 @@ fn verified(disk: &Disk) {
 
 /// Records that begin within sectors, seal marks that cross them, and any of those sectors not written.
 #[test]
-fn sectors_that_were_not_written_are_a_torn_end_and_no_damage() {
+fn sectors_that_were_not_written_are_a_torn_tail_and_no_damage() {
     for seed in 0..SEEDS {
         let memory = MemoryDisk::new(seed);
         let mut house = House::open(&memory.disk(), dir(), State::default()).expect("it opens");

@@ -74,7 +74,7 @@ pub(crate) fn repair(disk: &Disk, data_dir: &Path) -> Result<Recovered, OpenErro
 /// A data directory in use.
 pub(crate) struct House {
     pub(crate) recovered: Recovered,
-    journal: journal::Writer,
+    journal: journal::JournalWriter,
     data_dir: PathBuf,
     pub(crate) model: State,
 }
@@ -83,7 +83,7 @@ impl House {
     /// Opens the directory; the model is what is expected to be in it.
     pub(crate) fn open(disk: &Disk, data_dir: &Path, model: State) -> Result<Self, OpenError> {
         let recovered = repair(disk, data_dir)?;
-        let journal = journal::Writer::create(
+        let journal = journal::JournalWriter::create(
             disk,
             &data_dir.join(JOURNAL_FOLDER),
             recovered.store_id,

@@ -52,7 +52,7 @@ pub struct VerifyReport {
     pub segments: u64,
     /// Records in them.
     pub records: u64,
-    /// The torn end that a restart would cut off.
+    /// The torn tail that a restart would cut off.
     pub torn: Option<TornTail>,
     /// The snapshot that a restart would load; `None` where it would refuse to start.
     pub restart_snapshot: Option<u64>,
@@ -60,7 +60,7 @@ pub struct VerifyReport {
     pub restart_records: u64,
     /// What would then be counted; zeros where it would refuse to start.
     pub totals: Totals,
-    /// All that is wrong. A torn end is not.
+    /// All that is wrong. A torn tail is not.
     pub faults: Vec<Fault>,
 }
 
@@ -90,7 +90,7 @@ impl fmt::Display for VerifyReport {
         writeln!(f, "journal:              {} segments, {} records", self.segments, self.records)?;
         if let Some(torn) = &self.torn {
             let (file, TornTail { bytes, offset, what, .. }) = (torn.segment.display(), torn);
-            writeln!(f, "torn end:             {file}: {bytes} bytes at byte {offset} ({what})")?;
+            writeln!(f, "torn tail:            {file}: {bytes} bytes at byte {offset} ({what})")?;
         }
         if self.unlisted_files > 0 {
             writeln!(f, "files not needed:     {}", self.unlisted_files)?;

@@ -79,7 +79,7 @@ fn verify_counts_what_a_restart_loads() {
 }
 
 #[test]
-fn verify_tells_a_torn_end_that_is_no_fault() {
+fn verify_reports_a_torn_tail_that_is_no_fault() {
     let scratch = tempfile::tempdir().expect("there is room");
     written(scratch.path());
     let newest = content(scratch.path().join("journal").parent().expect("it has one"))

@@ -106,7 +106,7 @@ fn decode_refuses_any_flipped_bit_and_any_cut() {
 }
 
 #[test]
-fn decode_refuses_another_epoch() {
+fn decode_refuses_another_store_id() {
     let bytes = encoded(&example());
     let header = Header::parse(&bytes).unwrap();
     assert!(header.matches(STORE_ID, &bytes));
