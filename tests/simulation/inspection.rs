@@ -78,7 +78,7 @@ impl Node {
             Err(OpenError::Damaged(error)) if error.kind != DamageKind::Newer => {
                 let name = path.file_name().unwrap().to_string_lossy();
                 self.counts.note("bits inverted: start refused, file and offset named");
-                let is_named = report.faults.iter().any(|fault| fault.damage.file == *path);
+                let is_named = report.faults.iter().any(|fault| fault.file == *path);
                 if is_named { Ok(()) } else { Err(format!("{place}: {name} is not named: {report} {error}")) }
             }
             Err(error) => Err(format!("{place}: {error}")),

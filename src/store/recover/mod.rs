@@ -158,7 +158,7 @@ pub(super) fn manifests(disk: &Disk, data_dir: &Path) -> Result<Vec<Generation>,
     let has_files = names.iter().any(|name| layout::generation_of(name).is_some())
         || segments.iter().any(|name| layout::first_of_segment(name).is_some());
     if found.is_empty() && has_files {
-        return Err(OpenError::Damaged(Damage::missing(folder, "every manifest")));
+        return Err(OpenError::Damaged(Damage::missing(folder, "a manifest")));
     }
     Ok(found)
 }

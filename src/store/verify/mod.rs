@@ -10,7 +10,7 @@ mod tests;
 use std::collections::HashSet;
 use std::path::Path;
 
-pub use report::{Fault, Totals, VerifyReport};
+pub use report::{Totals, VerifyReport};
 
 use super::OpenError;
 use super::layout::JOURNAL_FOLDER;
@@ -25,11 +25,6 @@ use crate::store::layout::{self, FileName};
 use crate::store::snapshot::manifest::Manifest;
 use crate::store::snapshot::part::PartReader;
 use crate::store::snapshot::{FileRef, Frames, Generation, dictionary};
-
-const SNAPSHOT_HELP: &str =
-    "a restart takes the snapshot before it, if that one and the journal are whole; else restore a backup";
-const JOURNAL_HELP: &str =
-    "put the file back from a backup; a restart is refused while it needs these records";
 
 /// Checks the data directory, which no daemon may be using. Blocks; `progress` is called now and then.
 ///
@@ -60,8 +55,8 @@ pub fn verify(
             report.totals = totals(&recovered);
         }
         // Checksums may be right and the content not; any other reason is in the report already.
-        Err(OpenError::Damaged(damage)) => report.add(damage, SNAPSHOT_HELP),
-        Err(OpenError::Disk(error)) => report.add(FileError::Disk(error).into(), SNAPSHOT_HELP),
+        Err(OpenError::Damaged(damage)) => report.add(damage),
+        Err(OpenError::Disk(error)) => report.add(FileError::Disk(error)),
         Err(error) => return Err(error),
     }
     Ok(report)
@@ -82,7 +77,7 @@ fn check_snapshots(
         let manifest = match Manifest::read(disk, &folder, *generation) {
             Ok(manifest) => manifest,
             Err(error) => {
-                report.add(error.into(), SNAPSHOT_HELP);
+                report.add(error);
                 continue;
             }
         };
@@ -90,7 +85,7 @@ fn check_snapshots(
         for file in manifest.files() {
             checked.insert(file.name);
             if let Err(error) = check_file(disk, &folder, &manifest, file) {
-                report.add(error.into(), SNAPSHOT_HELP);
+                report.add(error);
             }
         }
         if report.faults.len() == faults_before {
@@ -125,7 +120,7 @@ fn check_journal(
 ) -> Result<(), OpenError> {
     match journal::find_torn_tail(disk, folder, store_id) {
         Ok(torn) => report.torn = torn,
-        Err(error) => report.add(error.into(), JOURNAL_HELP),
+        Err(error) => report.add(error),
     }
     let mut expected = None;
     for segment in journal::segments(disk, folder)? {
@@ -133,7 +128,7 @@ fn check_journal(
         let is_due = |due: &Sequence| *due == segment.first_sequence || segment.first_sequence <= needed;
         if let Some(missing) = expected.filter(|due| !is_due(due)) {
             let gap = journal::gap(&segment.path, missing, segment.first_sequence);
-            report.add(gap, JOURNAL_HELP);
+            report.add(gap);
         }
         let read = SegmentReader::open(disk, &segment, store_id).and_then(|mut reader| {
             let mut record = Record::default();
@@ -146,7 +141,7 @@ fn check_journal(
             Ok(next) => Some(next),
             Err(error) if recover::is_at_torn_tail(&error, report.torn.as_ref()) => None,
             Err(error) => {
-                report.add(error.into(), JOURNAL_HELP);
+                report.add(error);
                 None
             }
         };

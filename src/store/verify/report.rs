@@ -4,21 +4,7 @@ use std::fmt;
 
 use crate::store::damage::{Damage, DamageKind};
 use crate::store::journal::TornTail;
-
-/// Something that is wrong.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Fault {
-    /// What, and where.
-    pub damage: Damage,
-    /// What helps.
-    pub help: &'static str,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {}", self.damage, self.help)
-    }
-}
+use crate::store::layout::SNAPSHOT_FOLDER;
 
 /// Sums over everything that a restart would load.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -61,19 +47,15 @@ pub struct VerifyReport {
     /// What would then be counted; zeros where it would refuse to start.
     pub totals: Totals,
     /// All that is wrong. A torn tail is not.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<Damage>,
 }
 
 impl VerifyReport {
-    /// Adds what is wrong, unless it is there already; `help` is for a file that is damaged or missing.
-    pub(super) fn add(&mut self, damage: Damage, help: &'static str) {
-        let help = match damage.kind {
-            DamageKind::Damaged | DamageKind::Missing => help,
-            DamageKind::Newer => "use the newer tallyd that wrote it",
-            DamageKind::Unreadable => "see what the machine says about the disk",
-        };
-        if self.faults.iter().all(|fault| fault.damage != damage) {
-            self.faults.push(Fault { damage, help });
+    /// Adds what is wrong, unless it is there already.
+    pub(super) fn add(&mut self, damage: impl Into<Damage>) {
+        let damage = damage.into();
+        if !self.faults.contains(&damage) {
+            self.faults.push(damage);
         }
     }
 
@@ -108,8 +90,24 @@ impl fmt::Display for VerifyReport {
             writeln!(f, "a restart:            would be refused")?;
         }
         for fault in &self.faults {
-            writeln!(f, "fault: {fault}")?;
+            writeln!(f, "fault: {fault}; {}", help(fault))?;
         }
         Ok(())
+    }
+}
+
+/// What helps.
+fn help(damage: &Damage) -> &'static str {
+    match damage.kind {
+        DamageKind::Newer => "use the newer tallyd that wrote it",
+        DamageKind::Unreadable => "see what the machine says about the disk",
+        DamageKind::Damaged | DamageKind::Missing => {
+            // A file of the folder, or the folder that lacks one.
+            if damage.file.ancestors().take(2).any(|place| place.ends_with(SNAPSHOT_FOLDER)) {
+                "a restart takes the snapshot before it, if that one and the journal are whole; else restore a backup"
+            } else {
+                "put the file back from a backup; a restart is refused while it needs these records"
+            }
+        }
     }
 }

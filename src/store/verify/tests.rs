@@ -104,7 +104,7 @@ fn verify_names_every_damaged_file() {
         fs::write(&path, &damaged).expect("it can be written");
         let report = check(scratch.path());
         assert!(!report.is_sound(), "{}: {report}", path.display());
-        assert!(report.faults.iter().any(|fault| fault.damage.file == path), "{}: {report}", path.display());
+        assert!(report.faults.iter().any(|fault| fault.file == path), "{}: {report}", path.display());
         assert!(report.to_string().contains("fault: "), "{report}");
         fs::write(&path, &sound).expect("it can be written");
     }
