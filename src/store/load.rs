@@ -139,7 +139,7 @@ impl Loading {
         let Some(first) = manifest.parts.first() else { return Ok(()) };
         let Loaded { counters, writer, cleared, .. } = &mut self.loaded;
         let checking = Checking { disk, folder, counters, cleared, defined: &self.defined };
-        let bytes = manifest.parts.iter().fold(0_u64, |sum, part| sum.saturating_add(part.sum.bytes));
+        let bytes = manifest.parts.iter().fold(0_u64, |sum, part| sum.saturating_add(part.bytes));
         if bytes <= LOAD_INLINE_BYTES_MAX {
             return manifest.parts.iter().try_for_each(|part| {
                 progress();

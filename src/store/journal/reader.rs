@@ -276,45 +276,34 @@ impl Replay {
     /// # Errors
     /// What a segment's reader may give, and where a segment is missing between two or at the end.
     pub fn next_into(&mut self, record: &mut Record) -> Result<bool, FileError> {
-        while self.enter()? {
-            if let Some(reader) = &mut self.reader
-                && reader.next_into(record)?
-            {
-                self.expected = reader.next_sequence();
-                return Ok(true);
+        loop {
+            if let Some(reader) = &mut self.reader {
+                if reader.next_into(record)? {
+                    self.expected = reader.next_sequence();
+                    return Ok(true);
+                }
+                if reader.is_sealed() && self.waiting.is_empty() {
+                    return Err(self.ends());
+                }
             }
-            self.leave()?;
+            let Some(info) = self.waiting.pop() else { return Ok(false) };
+            let reader = SegmentReader::open(&self.disk, &info, self.store_id)?;
+            if info.first_sequence > self.expected {
+                return Err(gap(&info.path, self.expected, info.first_sequence).into());
+            }
+            if info.first_sequence < self.expected {
+                return Err(
+                    reader.damaged("the segment begins with a record that the one before it has, too")
+                );
+            }
+            self.reader = Some(reader);
+            self.segments_read = self.segments_read.saturating_add(1);
         }
-        Ok(false)
     }
 
     /// Segments begun so far.
     pub fn segments_read(&self) -> u64 {
         self.segments_read
-    }
-
-    /// Opens the next segment unless one is open; `false` where there is none.
-    fn enter(&mut self) -> Result<bool, FileError> {
-        if self.reader.is_some() {
-            return Ok(true);
-        }
-        let Some(info) = self.waiting.pop() else { return Ok(false) };
-        let reader = SegmentReader::open(&self.disk, &info, self.store_id)?;
-        if info.first_sequence > self.expected {
-            return Err(gap(&info.path, self.expected, info.first_sequence).into());
-        }
-        if info.first_sequence < self.expected {
-            return Err(reader.damaged("the segment begins with a record that the one before it has, too"));
-        }
-        self.reader = Some(reader);
-        self.segments_read = self.segments_read.saturating_add(1);
-        Ok(true)
-    }
-
-    /// Closes the segment that was read to its end; another must follow where it says so.
-    fn leave(&mut self) -> Result<(), FileError> {
-        let sealed = self.reader.take().is_some_and(|reader| reader.is_sealed());
-        if sealed && self.waiting.is_empty() { Err(self.ends()) } else { Ok(()) }
     }
 
     fn ends(&self) -> FileError {

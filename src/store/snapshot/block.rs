@@ -10,7 +10,7 @@
 use std::io;
 use std::path::Path;
 
-use super::{FORMAT_VERSION, FileRef, FileSum};
+use super::{FORMAT_VERSION, FileRef};
 use crate::limits::SNAPSHOT_BLOCK_BYTES_MAX;
 use crate::platform::disk::{DiskError, DiskFile, Operation};
 use crate::store::damage::{Damage, FileError};
@@ -89,7 +89,7 @@ impl BlockWriter {
     /// Syncs the file. Returns what a manifest must say of it.
     pub(crate) fn finish(self) -> Result<FileRef, FileError> {
         self.out.sync()?;
-        Ok(FileRef { name: self.name, sum: FileSum { bytes: self.bytes, crc32: self.sum.finalize() } })
+        Ok(FileRef { name: self.name, bytes: self.bytes, crc32: self.sum.finalize() })
     }
 
     fn put_buffer(&mut self) -> Result<(), FileError> {
@@ -126,7 +126,7 @@ fn put_block(payload: &[u8], out: &mut Vec<u8>) {
 pub(crate) struct BlockReader {
     input: DiskFile,
     /// As the manifest says; `None` where the file is the manifest itself.
-    expected: Option<FileSum>,
+    listed: Option<FileRef>,
     store_id: StoreId,
     offset: u64,
     sum: crc32fast::Hasher,
@@ -141,11 +141,11 @@ impl BlockReader {
         input: DiskFile,
         name: FileName,
         store_id: Option<StoreId>,
-        expected: Option<FileSum>,
+        listed: Option<FileRef>,
     ) -> Result<Self, FileError> {
         let sum = crc32fast::Hasher::new();
         let mut reader =
-            Self { input, expected, store_id: store_id.unwrap_or(StoreId::new(0)), offset: 0, sum };
+            Self { input, listed, store_id: store_id.unwrap_or(StoreId::new(0)), offset: 0, sum };
         let mut bytes = [0; HEADER_BYTES];
         reader.take(&mut bytes)?;
         let found = bytes.get(16..24).and_then(|e| e.try_into().ok()).map_or(0, u64::from_le_bytes);
@@ -195,7 +195,7 @@ impl BlockReader {
 
     /// Bytes that must still come, where that is known.
     fn left(&self) -> Option<u64> {
-        self.expected.map(|sum| sum.bytes.saturating_sub(self.offset))
+        self.listed.map(|file| file.bytes.saturating_sub(self.offset))
     }
 
     fn check_header(&self, bytes: &[u8; HEADER_BYTES], header: Header) -> Result<(), FileError> {
@@ -223,7 +223,7 @@ impl BlockReader {
     }
 
     fn check_end(&self) -> Result<(), FileError> {
-        let Some(expected) = self.expected else { return Ok(()) };
+        let Some(expected) = self.listed else { return Ok(()) };
         if self.offset != expected.bytes {
             return Err(self.damaged(format!("the file ends here, it had {} bytes", expected.bytes)));
         }

@@ -6,7 +6,7 @@ use bincode::Options;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::entry::Entry;
-use super::{FileRef, FileSum, Generation};
+use super::{FileRef, Generation};
 use crate::limits::SNAPSHOT_BLOCK_BYTES_MAX;
 use crate::model::batch::{Definition, SeriesId};
 use crate::model::cells::Month;
@@ -185,8 +185,8 @@ pub(crate) fn has_unknown_section(payload: &[u8]) -> bool {
 pub(crate) fn decode_manifest(payload: &[u8]) -> Result<Listed, CodecFault> {
     let stored: StoredManifest = options().deserialize(payload).map_err(|error| fault(&error))?;
     let load = |files: &[StoredFile], name: fn(&StoredFile) -> FileName| {
-        let sum = |file: &StoredFile| FileSum { bytes: file.bytes, crc32: file.crc32 };
-        files.iter().map(|file| FileRef { name: name(file), sum: sum(file) }).collect()
+        let load = |file: &StoredFile| FileRef { name: name(file), bytes: file.bytes, crc32: file.crc32 };
+        files.iter().map(load).collect()
     };
     let dictionary = load(&stored.dictionary, |file| FileName::Dictionary(Generation::new(file.generation)));
     let parts =
@@ -198,8 +198,8 @@ fn store_file(file: &FileRef) -> StoredFile {
     StoredFile {
         month: file.name.month().map_or(0, Month::get),
         generation: file.name.generation().get(),
-        bytes: file.sum.bytes,
-        crc32: file.sum.crc32,
+        bytes: file.bytes,
+        crc32: file.crc32,
     }
 }
 

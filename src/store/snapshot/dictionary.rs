@@ -58,7 +58,7 @@ pub(crate) fn read(
     mut take: impl FnMut(Vec<Entry>) -> Result<(), String>,
 ) -> Result<(), FileError> {
     let opened = super::open(disk, folder, file.name)?;
-    let mut reader = BlockReader::new(opened, file.name, Some(store_id), Some(file.sum))?;
+    let mut reader = BlockReader::new(opened, file.name, Some(store_id), Some(*file))?;
     let mut payload = Vec::new();
     while reader.next(&mut payload)? {
         let mut entries = Vec::new();

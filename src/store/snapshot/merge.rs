@@ -3,10 +3,10 @@
 
 use std::path::Path;
 
+use super::FileRef;
 use super::block::Header;
 use super::dictionary::Cleared;
 use super::part::{PartCursor, PartWriter};
-use super::{FileRef, FileSum};
 use crate::limits::SNAPSHOT_MERGE_BYTES_MIN;
 use crate::model::batch::{Increment, SeriesId};
 use crate::model::calendar::Hour;
@@ -24,7 +24,7 @@ pub(crate) fn files_kept(files: &[FileRef], bytes_new: u64) -> usize {
     let size = |bytes: u64| bytes.max(SNAPSHOT_MERGE_BYTES_MIN);
     let mut gathered = bytes_new;
     let mut kept = files.len();
-    for FileRef { sum: FileSum { bytes, .. }, .. } in files.iter().rev() {
+    for FileRef { bytes, .. } in files.iter().rev() {
         if size(gathered).saturating_mul(2) < size(*bytes) {
             break;
         }

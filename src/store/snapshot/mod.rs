@@ -39,22 +39,15 @@ use crate::store::layout::FileName;
 /// The format of every file of a snapshot that this version reads and writes.
 pub const FORMAT_VERSION: u32 = 2;
 
-/// Length and checksum of a file as a whole, as a manifest holds them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct FileSum {
-    /// Length in bytes.
-    pub bytes: u64,
-    /// CRC-32 of all of them.
-    pub crc32: u32,
-}
-
 /// A file that a manifest lists.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FileRef {
     /// Its name within the snapshot folder.
     pub name: FileName,
-    /// What it must contain.
-    pub sum: FileSum,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// CRC-32 of all of them.
+    pub crc32: u32,
 }
 
 /// Opens a file that ought to be there.

@@ -81,7 +81,7 @@ impl PartReader {
         file: &FileRef,
     ) -> Result<Self, FileError> {
         let opened = super::open(disk, folder, file.name)?;
-        let input = BlockReader::new(opened, file.name, Some(store_id), Some(file.sum))?;
+        let input = BlockReader::new(opened, file.name, Some(store_id), Some(*file))?;
         Ok(Self { input, payload: Vec::new(), last: None })
     }
 

@@ -12,7 +12,7 @@ use super::entry::Entry;
 use super::manifest::Manifest;
 use super::merge::{Sources, files_kept, merge_parts};
 use super::part::PartReader;
-use super::{FileRef, FileSum, Frames, Generation};
+use super::{FileRef, Frames, Generation};
 use crate::model::batch::{Definition, Increment, SeriesId};
 use crate::model::calendar::Hour;
 use crate::model::cells::{self, Cell, Month};
@@ -212,10 +212,7 @@ fn names_of_other_files_are_not_ours() {
 #[test]
 fn files_kept_are_each_twice_as_large_as_the_next() {
     const KIB: u64 = 1024;
-    let file = |kib: u64| FileRef {
-        name: FileName::Dictionary(generation(1)),
-        sum: FileSum { bytes: kib * KIB, crc32: 0 },
-    };
+    let file = |kib: u64| FileRef { name: FileName::Dictionary(generation(1)), bytes: kib * KIB, crc32: 0 };
     let check = |files: &[u64], new: u64, expected: usize| {
         let files: Vec<FileRef> = files.iter().map(|kib| file(*kib)).collect();
         assert_eq!(files_kept(&files, new * KIB), expected, "{files:?} and {new} KiB");
