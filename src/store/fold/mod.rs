@@ -59,26 +59,19 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Goes on from a snapshot that has been loaded.
-    pub(super) fn new(
-        disk: &Disk,
-        data_dir: &Path,
-        current: Manifest,
-        mut cleared: Cleared,
-    ) -> Result<Self, disk::DiskError> {
-        let snapshots = data_dir.join(layout::SNAPSHOT_FOLDER);
-        let listed = disk.list(&snapshots)?;
-        let last = listed.iter().filter_map(|entry| layout::generation_of(&entry.name)).max();
+    /// Goes on from a snapshot that has been loaded. `last` is the highest generation in any file name.
+    pub(super) fn new(disk: &Disk, data_dir: &Path, loaded: (Manifest, Cleared), last: Generation) -> Self {
+        let (current, mut cleared) = loaded;
         cleared.forget_unneeded(&current.parts);
-        Ok(Self {
+        Self {
             disk: disk.clone(),
-            snapshots,
+            snapshots: data_dir.join(layout::SNAPSHOT_FOLDER),
             journal_dir: data_dir.join(layout::JOURNAL_FOLDER),
-            next_generation: last.unwrap_or_default().max(current.generation).next(),
+            next_generation: last.max(current.generation).next(),
             current,
             cleared,
             cells_max: FOLD_CELLS_MAX,
-        })
+        }
     }
 
     /// The last record that is in the newest snapshot.

@@ -81,10 +81,11 @@ pub fn open(
     (mode, limits): (Mode, CatalogueLimits),
     progress: &mut dyn FnMut(),
 ) -> Result<Recovered, OpenError> {
-    let mut generations = manifests(disk, data_dir)?;
+    let (mut generations, mut last) = manifests(disk, data_dir)?;
     if let Mode::Repair { new_store_id } = mode {
         if generations.is_empty() {
-            generations.push(create(disk, data_dir, new_store_id)?);
+            last = create(disk, data_dir, new_store_id)?;
+            generations.push(last);
         }
         // The process that made these names may have died before they were durable.
         disk.sync_directory(&data_dir.join(SNAPSHOT_FOLDER))?;
@@ -92,7 +93,7 @@ pub fn open(
     let mut warnings = Vec::new();
     let mut first_damage = None;
     for generation in generations {
-        match load_snapshot(disk, data_dir, (generation, limits), progress) {
+        match load_snapshot(disk, data_dir, (generation, last, limits), progress) {
             Ok(mut recovered) => {
                 recovered.report.warnings = warnings;
                 return match recovered.read_journal(disk, data_dir, mode, progress) {
@@ -144,23 +145,25 @@ pub(super) fn lock_for_reading(disk: &Disk, data_dir: &Path) -> Result<Option<Lo
     Ok(Some(lock))
 }
 
-/// Generations of the manifests there are, newest first; none where there is no file of a data directory.
+/// Generations of the manifests there are, newest first; none where there is no file of a data directory. And the
+/// highest generation in any name.
 ///
 /// # Errors
 /// `Damaged` where there are files of a data directory but no manifest.
-pub(super) fn manifests(disk: &Disk, data_dir: &Path) -> Result<Vec<Generation>, OpenError> {
+pub(super) fn manifests(disk: &Disk, data_dir: &Path) -> Result<(Vec<Generation>, Generation), OpenError> {
     let folder = data_dir.join(SNAPSHOT_FOLDER);
     let names = list_if_there(disk, &folder)?;
     let mut found: Vec<Generation> =
         names.iter().filter_map(|name| layout::manifest_generation(name)).collect();
     found.sort_unstable_by(|a, b| b.cmp(a));
-    let segments = list_if_there(disk, &data_dir.join(JOURNAL_FOLDER))?;
-    let has_files = names.iter().any(|name| layout::generation_of(name).is_some())
-        || segments.iter().any(|name| layout::first_of_segment(name).is_some());
-    if found.is_empty() && has_files {
+    let last = names.iter().filter_map(|name| layout::generation_of(name)).max();
+    let is_segment = |name: &String| layout::first_of_segment(name).is_some();
+    if found.is_empty()
+        && (last.is_some() || list_if_there(disk, &data_dir.join(JOURNAL_FOLDER))?.iter().any(is_segment))
+    {
         return Err(OpenError::Damaged(Damage::missing(folder, "a manifest")));
     }
-    Ok(found)
+    Ok((found, last.unwrap_or_default()))
 }
 
 /// Whether the error is about the torn tail, which a restart cuts off.
@@ -177,7 +180,7 @@ pub(super) fn is_at_torn_tail(error: &FileError, torn: Option<&TornTail>) -> boo
 fn load_snapshot(
     disk: &Disk,
     data_dir: &Path,
-    (generation, limits): (Generation, CatalogueLimits),
+    (generation, last, limits): (Generation, Generation, CatalogueLimits),
     progress: &mut dyn FnMut(),
 ) -> Result<Recovered, FileError> {
     let manifest = Manifest::read(disk, &data_dir.join(SNAPSHOT_FOLDER), generation)?;
@@ -194,7 +197,7 @@ fn load_snapshot(
         writer,
         next_sequence: manifest.position.next(),
         store_id: manifest.store_id,
-        folder: Folder::new(disk, data_dir, manifest, cleared)?,
+        folder: Folder::new(disk, data_dir, (manifest, cleared), last),
         torn: None,
         report,
     })

@@ -38,7 +38,7 @@ pub fn verify(
     progress: &mut dyn FnMut(),
 ) -> Result<VerifyReport, OpenError> {
     let _held = recover::lock_for_reading(disk, data_dir)?;
-    let generations = recover::manifests(disk, data_dir)?;
+    let (generations, _) = recover::manifests(disk, data_dir)?;
     if generations.is_empty() {
         return Err(OpenError::Damaged(recover::no_data_directory(data_dir)));
     }
