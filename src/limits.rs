@@ -268,6 +268,8 @@ pub const STATEMENTS_BYTES_MAX: usize = 64 * 1024;
 pub const STATEMENTS_MAX: usize = 100;
 /// Bodies that are inflated or parsed on worker threads at a time.
 pub const BODY_WORKERS_MAX: usize = 4;
+/// Bytes of a body that are read before others have their turn.
+pub const BODY_BYTES_PER_TURN: usize = 256 * 1024;
 /// Largest window of a zstd body, as a power of two of bytes: 8 MiB.
 pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 /// How long a client may pause within a body.

@@ -1,6 +1,6 @@
 //! The least HTTP client that can measure a server without costing much itself.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 /// One keep-alive connection.
@@ -18,10 +18,15 @@ impl Connection {
 
     /// Sends the request and reads the whole answer; gives its status and the length of its body.
     pub(crate) fn exchange(&mut self, request: &[u8]) -> (u16, usize) {
-        self.stream.write_all(request).unwrap();
+        self.try_exchange(request).expect("the server answers")
+    }
+
+    /// The same, where the server may close the connection.
+    pub(crate) fn try_exchange(&mut self, request: &[u8]) -> io::Result<(u16, usize)> {
+        self.stream.write_all(request)?;
         let mut filled = 0;
         let head = loop {
-            filled += self.read(filled);
+            filled += self.read(filled)?;
             if let Some(head) = parse_head(&self.buffer[..filled]) {
                 break head;
             }
@@ -30,29 +35,30 @@ impl Connection {
             Some(length) => {
                 let mut left = (head.length + length).saturating_sub(filled);
                 while left > 0 {
-                    left = left.saturating_sub(self.read(0));
+                    left = left.saturating_sub(self.read(0)?);
                 }
-                (head.status, length)
+                Ok((head.status, length))
             }
-            None => (head.status, self.read_chunks(head.length, filled)),
+            None => Ok((head.status, self.read_chunks(head.length, filled)?)),
         }
     }
 
     /// Reads a body in chunks to its end, of which `start..end` of the buffer is there; gives its length.
-    fn read_chunks(&mut self, start: usize, end: usize) -> usize {
+    fn read_chunks(&mut self, start: usize, end: usize) -> io::Result<usize> {
         let mut chunks = Chunks::default();
         let mut done = chunks.take(&self.buffer[start..end]);
         while !done {
-            let read = self.read(0);
+            let read = self.read(0)?;
             done = chunks.take(&self.buffer[..read]);
         }
-        chunks.length
+        Ok(chunks.length)
     }
 
-    fn read(&mut self, from: usize) -> usize {
-        let read = self.stream.read(&mut self.buffer[from..]).unwrap();
-        assert!(read > 0, "the server closed the connection");
-        read
+    fn read(&mut self, from: usize) -> io::Result<usize> {
+        match self.stream.read(&mut self.buffer[from..])? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            read => Ok(read),
+        }
     }
 }
 

@@ -22,6 +22,7 @@ mod against;
 mod ceilings;
 mod cells;
 mod daemon;
+mod dear;
 mod fold;
 mod http;
 mod ingest;
@@ -43,7 +44,7 @@ use workload::{Shape, Workload};
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Parts to run; all where none is named: ceilings, ingest, fsync, single, reports, busy, peers,
-    /// peer-reports, fold, cells.
+    /// peer-reports, fold, cells, dear.
     parts: Vec<String>,
     /// Events of the workload.
     #[arg(long, default_value_t = 2_000_000)]
@@ -60,7 +61,7 @@ struct Arguments {
     /// Measures nothing but this build beside the program of another one, in turn.
     #[arg(long)]
     against: Option<std::ffi::OsString>,
-    /// Of the parts `ingest` and `fsync`, and of `--against`, takes only the figures whose names contain this.
+    /// Of the parts `ingest`, `fsync` and `dear`, and of `--against`, takes only the figures whose names contain this.
     #[arg(long, default_value = "")]
     only: String,
     /// Given by cargo, ignored.
@@ -117,6 +118,9 @@ fn main() {
     }
     if wanted("cells") {
         cells::measure(arguments.cells, &mut table);
+    }
+    if wanted("dear") {
+        dear::measure(arguments.events, &arguments.only, &mut table);
     }
     println!("{}", table.render());
 }

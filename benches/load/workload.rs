@@ -44,7 +44,7 @@ pub(crate) struct Text {
 }
 
 impl Text {
-    fn push(&mut self, line: &str) {
+    pub(crate) fn push(&mut self, line: &str) {
         self.bytes.extend_from_slice(line.as_bytes());
         self.bytes.push(b'\n');
         self.ends.push(self.bytes.len());

@@ -7,12 +7,13 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use hyper::header;
 use hyper::http::request::Parts;
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::body_error::BodyError;
 use super::inflate::{Encoding, inflate_somewhere};
 use super::{HttpShared, Limits};
-use crate::limits::{HTTP_DISCARD_BYTES_MAX, HTTP_DISCARD_TIMEOUT};
+use crate::limits::{BODY_BYTES_PER_TURN, HTTP_DISCARD_BYTES_MAX, HTTP_DISCARD_TIMEOUT};
 use crate::net::byte_budget::ReservedBytes;
 
 /// Bytes, and the permits for holding them.
@@ -89,6 +90,10 @@ async fn collect(
             return Err(BodyError::TooLong(bytes_max));
         }
         budget.reserve(data.len())?;
+        // A fast client could keep the thread busy with megabytes.
+        if length / BODY_BYTES_PER_TURN > (length - data.len()) / BODY_BYTES_PER_TURN {
+            yield_now().await;
+        }
         // Most bodies come as one frame, which is then handed on as it is.
         if first.is_empty() && whole.is_empty() {
             first = data;
@@ -113,9 +118,13 @@ pub(super) async fn discard(head: &Parts, body: &mut Incoming) {
     let all = timeout(HTTP_DISCARD_TIMEOUT, async {
         let mut left = HTTP_DISCARD_BYTES_MAX;
         while let Some(Ok(frame)) = body.frame().await {
+            let before = left / BODY_BYTES_PER_TURN;
             left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
             if left == 0 {
                 break;
+            }
+            if left / BODY_BYTES_PER_TURN < before {
+                yield_now().await;
             }
         }
     });
