@@ -172,9 +172,24 @@ pub const MAX_FUTURE_MAX: Duration = Duration::from_hours(366 * 24);
 
 /// Least memory that counters, names and stories may be limited to, in bytes.
 pub const MEMORY_LIMIT_MIN: u64 = 64 * 1024 * 1024;
-/// Memory, in bytes, that is left to all but counters, names and stories where no limit is given: 720 MB for connections, 640
-/// for bodies, answers, lines and the queue, 256 for large answers, 100 for a fold.
+/// Memory, in bytes, that is left to all but counters, names and stories where no limit is given.
 pub const MEMORY_BESIDE_COUNTERS: u64 = 2 * 1024 * 1024 * 1024;
+/// Bytes that all with a bound of its own can take at most: connections, each with the longest head and an answer that is not
+/// counted or with the shortest buffers of a line connection; bodies, answers, lines, the queue and the record that is being
+/// written; large answers; a fold.
+const BOUNDED_BYTES: usize = HTTP_CONNECTIONS_MAX * (HTTP_HEAD_BYTES_MAX + ANSWER_BYTES_FREE)
+    + TCP_CONNECTIONS_MAX * 4 * TCP_READ_BYTES_MIN
+    + BODIES_HELD_BYTES_MAX
+    + ANSWERS_HELD_BYTES_MAX
+    + LINE_MEMORY_BYTES_MAX
+    + QUEUED_BYTES_MAX
+    + RECORD_BYTES_MAX
+    + LARGE_ANSWERS_MAX * 8 * GROUPED_POINTS_MAX
+    + 16 * FOLD_CELLS_MAX;
+
+#[expect(clippy::as_conversions, reason = "a constant cannot be converted otherwise; 64 bits hold it")]
+const _: () =
+    assert!(BOUNDED_BYTES as u64 <= MEMORY_BESIDE_COUNTERS, "what is bounded must fit beside the counters");
 
 // Both ports (`net/listener.rs`).
 

@@ -77,6 +77,11 @@ async fn a_client_that_does_not_read_is_closed_and_the_others_are_served() {
     // Several answers of megabytes, of which the kernels' buffers take only the first part.
     let request = format!("GET {target} HTTP/1.1\r\nhost: tallyd\r\n\r\n").repeat(8);
     deaf.send(request.as_bytes()).await;
+    wait_for_the_only_connection(&port).await;
+}
+
+/// Asks until the connection that asks is the only one.
+async fn wait_for_the_only_connection(port: &Port) {
     let mut other = port.client().await;
     let closed = async {
         loop {
@@ -86,8 +91,27 @@ async fn a_client_that_does_not_read_is_closed_and_the_others_are_served() {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), closed).await.expect("the deaf client is still there");
+    tokio::time::timeout(Duration::from_secs(30), closed).await.expect("the other client is still there");
     assert_eq!(other.ask("GET", "/ping", &[], b"").await.status, 204);
+}
+
+#[tokio::test]
+async fn a_large_answer_that_is_not_read_whole_in_time_is_ended_and_its_place_is_free() {
+    // Of the deadlines only that of the whole answer can pass.
+    let never = Duration::from_hours(1);
+    let port =
+        limited(Limits { large_answer_timeout: SHORT, write_timeout: never, ..Limits::default() }).await;
+    for source in ["messenger", "app", "widget", "slack", "livechat", "custom"] {
+        let line = LINE.replace("messenger", source);
+        assert_eq!(port.post("/events", &line).await.status, 200);
+    }
+    let target = "/reports/conversations?from=2010-01-01&to=2020-01-01&dimension=hour&group=source";
+    let request = format!("GET {target} HTTP/1.1\r\nhost: tallyd\r\n\r\n");
+    let mut slow = port.client().await;
+    slow.send(request.as_bytes()).await;
+    let head = slow.reply(true).await;
+    assert_eq!((head.status, head.header("transfer-encoding")), (200, Some("chunked")), "{head:?}");
+    wait_for_the_only_connection(&port).await;
 }
 
 #[tokio::test]

@@ -14,9 +14,7 @@ use super::client_stream::{ClientStream, Exchange};
 use super::deadline_timer::DeadlineTimer;
 use super::failure::Failure;
 use super::{HttpShared, service};
-use crate::limits::{
-    HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_PARSED_MAX, HTTP_RESERVED_HEAD_TIMEOUT, LARGE_ANSWER_TIMEOUT,
-};
+use crate::limits::{HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_PARSED_MAX, HTTP_RESERVED_HEAD_TIMEOUT};
 use crate::net::listener::{ConnectionSlot, Protocol, Stream};
 use crate::platform::shutdown::{WakeFiltered, Watch};
 
@@ -30,7 +28,7 @@ impl Protocol for HttpShared {
             exchange.set_deadline(None);
             let response = service::respond(&self, request, &slot, exchange.begin()).await;
             if response.body().is_streamed() {
-                exchange.set_deadline(Some(Instant::now() + LARGE_ANSWER_TIMEOUT));
+                exchange.set_deadline(Some(Instant::now() + limits.large_answer_timeout));
             }
             Ok::<_, Infallible>(response)
         });

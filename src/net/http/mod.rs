@@ -71,6 +71,8 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// Longest time that an answer may stay unread.
     pub write_timeout: Duration,
+    /// Time for the whole of a large answer to be read.
+    pub large_answer_timeout: Duration,
     /// Time for requests under way when the daemon stops.
     pub drain_timeout: Duration,
     /// Bytes of all bodies held at a time; at most `u32::MAX`.
@@ -89,6 +91,7 @@ impl Default for Limits {
             body_pause: limits::HTTP_BODY_PAUSE_MAX,
             body_timeout: limits::HTTP_BODY_TIMEOUT,
             write_timeout: limits::HTTP_WRITE_TIMEOUT,
+            large_answer_timeout: limits::LARGE_ANSWER_TIMEOUT,
             drain_timeout: limits::HTTP_DRAIN_TIMEOUT,
             bodies_held_bytes: limits::BODIES_HELD_BYTES_MAX,
             answers_held_bytes: limits::ANSWERS_HELD_BYTES_MAX,
