@@ -66,6 +66,10 @@ impl Group {
     pub fn points(&self) -> &Points {
         &self.points
     }
+
+    fn total(&self) -> u64 {
+        self.points.summary.total.value()
+    }
 }
 
 /// The story or source of a group.
@@ -189,24 +193,11 @@ const TOUCHED_AHEAD: usize = 16;
 
 /// The greatest groups so far.
 struct TopGroups {
-    kept: Vec<Candidate>,
+    kept: Vec<Group>,
     kept_max: usize,
     seen: usize,
     /// The last of the kept groups, once there are enough: a group that sorts behind it is not kept.
     last_kept: Option<(u64, GroupKey)>,
-}
-
-struct Candidate {
-    total: u64,
-    key: GroupKey,
-    story_name: Option<Arc<str>>,
-    points: Points,
-}
-
-impl Candidate {
-    fn order(&self) -> (Reverse<u64>, &str) {
-        (Reverse(self.total), self.key.text())
-    }
 }
 
 impl TopGroups {
@@ -224,35 +215,31 @@ impl TopGroups {
         if self.last_kept.is_some_and(|(last_total, _)| total < last_total) {
             return;
         }
-        let Some((key, story_name)) = identify() else { return };
+        let Some((key, name)) = identify() else { return };
         if let Some((last_total, last_key)) = &self.last_kept
             && (Reverse(total), key.text()) > (Reverse(*last_total), last_key.text())
         {
             return;
         }
-        self.kept.push(Candidate { total, key, story_name, points: columns.points() });
+        self.kept.push(Group { key, name, points: columns.points() });
         if self.kept.len() >= self.kept_max.saturating_mul(2) {
             self.cut();
         }
     }
 
     fn cut(&mut self) {
-        self.kept.sort_unstable_by(|a, b| a.order().cmp(&b.order()));
+        self.kept
+            .sort_unstable_by(|a, b| b.total().cmp(&a.total()).then_with(|| a.key.text().cmp(b.key.text())));
         self.kept.truncate(self.kept_max);
         if self.kept.len() == self.kept_max {
-            self.last_kept = self.kept.last().map(|last| (last.total, last.key));
+            self.last_kept = self.kept.last().map(|last| (last.total(), last.key));
         }
     }
 
     fn into_groups(mut self, by: GroupBy) -> Groups {
         self.cut();
         let omitted = self.seen.saturating_sub(self.kept.len());
-        let group = |candidate: Candidate| Group {
-            key: candidate.key,
-            name: candidate.story_name,
-            points: candidate.points,
-        };
-        Groups { by, list: self.kept.into_iter().map(group).collect(), omitted }
+        Groups { by, list: self.kept, omitted }
     }
 }
 

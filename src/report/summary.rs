@@ -31,10 +31,15 @@ impl Figure {
         }
     }
 
+    /// The number in its scale.
+    pub(super) const fn value(self) -> u64 {
+        let (Self::Whole(value) | Self::Hundredths(value)) = self;
+        value
+    }
+
     /// Digits of the number in its scale.
     pub(super) fn digits(self) -> u32 {
-        let (Self::Whole(value) | Self::Hundredths(value)) = self;
-        value.checked_ilog10().map_or(1, |tens| tens.saturating_add(1))
+        self.value().checked_ilog10().map_or(1, |tens| tens.saturating_add(1))
     }
 }
 
