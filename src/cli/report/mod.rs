@@ -16,16 +16,6 @@ use crate::model::excerpt::printable;
 use crate::platform::zoneinfo::DIRECTORY_VARIABLE;
 use crate::report::{GroupBy, Report, ReportFormat, ReportName};
 
-/// The reports, by their names in the URL.
-const NAMES: [&str; 6] = [
-    "conversations",
-    "conversations.paid",
-    "conversations.messages",
-    "conversations.average",
-    "busiest-period",
-    "interactions.popularity",
-];
-
 /// Show a report of a running daemon in the terminal.
 ///
 /// Without options: the last 30 days, every story and source, in UTC. An option that the report does not have is
@@ -33,7 +23,7 @@ const NAMES: [&str; 6] = [
 #[derive(Debug, clap::Args)]
 pub(crate) struct ReportArgs {
     /// Which report
-    #[arg(value_name = "NAME", value_parser = NAMES)]
+    #[arg(value_name = "NAME", value_parser = ReportName::ALL.map(ReportName::as_str))]
     pub(crate) name: String,
     /// What to ask for.
     #[command(flatten)]

@@ -162,6 +162,10 @@ fn answer_of_another_shape_is_refused() {
 }
 
 #[test]
-fn names_are_those_of_the_reports() {
-    assert_eq!(NAMES, ReportName::ALL.map(ReportName::as_str));
+fn command_takes_the_names_of_the_reports_and_no_other() {
+    let command = || <ReportArgs as clap::Args>::augment_args(clap::Command::new("report"));
+    for name in ReportName::ALL.map(ReportName::as_str) {
+        assert!(command().try_get_matches_from(["report", name]).is_ok(), "{name}");
+    }
+    assert!(command().try_get_matches_from(["report", "conversation"]).is_err());
 }
