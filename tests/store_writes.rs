@@ -150,8 +150,8 @@ fn accepted_batches_are_visible_at_once_and_there_after_a_restart() {
         let house = House::new(fsync);
         let store = house.open();
         for number in 1..=5 {
-            let receipt = house.write(&store, one(&store, 0, number)).unwrap();
-            assert_eq!(receipt.sequence, u64::from(number));
+            let ack = house.write(&store, one(&store, 0, number)).unwrap();
+            assert_eq!(ack.sequence, u64::from(number));
             assert_eq!(count(&store, 0), u64::from(number * (number + 1) / 2));
         }
         let figures = store.status().figures();
@@ -210,15 +210,15 @@ fn open_refuses_a_directory_in_use() {
 fn door_refuses_after_close_and_close_takes_what_was_handed_over() {
     let house = House::new(Fsync::Always);
     let store = house.open();
-    let door = store.write_handle();
+    let write_handle = store.write_handle();
     let pending: Vec<PendingCommit> =
-        (0..20).map(|_| house.submit(&door, one(&store, 0, 1)).unwrap()).collect();
+        (0..20).map(|_| house.submit(&write_handle, one(&store, 0, 1)).unwrap()).collect();
     let late = one(&store, 0, 1);
     store.close(DEADLINE).unwrap();
     for pending in pending {
         house.outcome(pending).unwrap();
     }
-    assert_eq!(house.submit(&door, late).unwrap_err(), Refusal::Closing);
+    assert_eq!(house.submit(&write_handle, late).unwrap_err(), Refusal::Closing);
     let store = house.open();
     assert_eq!(count(&store, 0), 20);
     store.close(DEADLINE).unwrap();
@@ -305,13 +305,14 @@ fn batches_that_wait_share_one_sync_and_none_is_answered_before_it() {
         }
         None
     });
-    let door = store.write_handle();
-    let first = house.submit(&door, one(&store, 0, 1)).unwrap();
+    let write_handle = store.write_handle();
+    let first = house.submit(&write_handle, one(&store, 0, 1)).unwrap();
     let mut first = Box::pin(first.outcome());
     syncing.recv().unwrap();
     // The plan is being asked under its lock: nothing can be written meanwhile, but handed over.
-    let rest: Vec<PendingCommit> = (0..50).map(|_| house.submit(&door, one(&store, 0, 1)).unwrap()).collect();
-    let barrier = house.submit(&door, Batch::default()).unwrap();
+    let rest: Vec<PendingCommit> =
+        (0..50).map(|_| house.submit(&write_handle, one(&store, 0, 1)).unwrap()).collect();
+    let barrier = house.submit(&write_handle, Batch::default()).unwrap();
     let waited = house.runtime.block_on(async {
         tokio::select! {
             biased;
@@ -403,8 +404,8 @@ fn batch_made_before_a_deletion_makes_its_story_known_again() {
         assert!(under_way.definitions.is_empty());
         let deletion = delete(store.catalogue(), 0);
         if together {
-            let door = store.write_handle();
-            let pending = [deletion, under_way].map(|batch| house.submit(&door, batch).unwrap());
+            let write_handle = store.write_handle();
+            let pending = [deletion, under_way].map(|batch| house.submit(&write_handle, batch).unwrap());
             for pending in pending {
                 house.outcome(pending).unwrap();
             }

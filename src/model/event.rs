@@ -1,4 +1,4 @@
-//! The vocabulary of what is counted: stories, sources, metrics, interaction nodes, series, events.
+//! The vocabulary of events: stories, sources, metrics, interaction nodes, series, events.
 //! Knows nothing of how events are written, stored or reported.
 
 use std::borrow::Cow;

@@ -1,4 +1,4 @@
-//! Text of clients, made fit for messages, terminals and sheets. Knows nothing of where the text stood.
+//! Text of clients, made safe for messages, terminals and sheets. Knows nothing of its source.
 
 use std::fmt;
 

@@ -80,7 +80,8 @@ fn rfc3339_ms(text: &str) -> Option<i64> {
 /// Writes moments as `2019-03-17T00:00:00.000Z`, one after the other: fast where each comes a day or an hour after the
 /// one before.
 ///
-/// The text is kept as three numbers, so that a step is an addition and what is written is not loaded again.
+/// The text is kept in three words. A step changes a word in a register; changing two bytes in memory would make the next
+/// load of the word wait for that store.
 #[derive(Debug)]
 pub struct Instants {
     at: UnixSeconds,
@@ -164,13 +165,13 @@ pub fn write_instant(at: UnixSeconds, out: &mut [u8; 24]) {
     ];
 }
 
-/// An instant, in milliseconds since 1970, as `2019-03-17T00:00:00.000Z`; 1970 for what no calendar has.
+/// An instant, in milliseconds since 1970, as `2019-03-17T00:00:00.000Z`; 1970 where it is outside chrono's range.
 pub fn rfc3339(unix_ms: i64) -> String {
     utc(unix_ms).format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
-/// An instant, in seconds since 1970, as HTTP writes dates: `Sun, 17 Mar 2019 09:00:03 GMT`; 1970 for what no calendar
-/// has.
+/// An instant, in seconds since 1970, as HTTP writes dates: `Sun, 17 Mar 2019 09:00:03 GMT`; 1970 where it is
+/// outside chrono's range.
 pub fn http_date(unix_seconds: i64) -> String {
     utc(unix_seconds.saturating_mul(1_000)).format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }

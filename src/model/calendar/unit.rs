@@ -1,5 +1,5 @@
 //! The units of a report (hour, day, month, year) and where they start within a range.
-//! Knows nothing of what is counted in them.
+//! Knows nothing of counters.
 
 use chrono::{Datelike, Months, NaiveDate};
 
@@ -90,7 +90,7 @@ pub struct Units {
 }
 
 impl Units {
-    /// The units of the range. The caller has seen to it that [`Unit::count_in`] is bearable. A day that the zone
+    /// The units of the range. The caller has checked that [`Unit::count_in`] is within its bound. A day that the zone
     /// leaves out has no unit.
     pub fn new(unit: Unit, range: &LocalRange) -> Self {
         let starts = match unit {
@@ -136,7 +136,7 @@ impl Units {
     }
 }
 
-/// The bounds of the units that start so.
+/// The bounds of the units with these starts.
 fn bounds_of(starts: &[UnixSeconds], range: HourRange) -> Vec<Hour> {
     let mut bounds = Vec::with_capacity(starts.len().saturating_add(1));
     bounds.push(range.start);
