@@ -61,13 +61,6 @@ enum OpenMode {
     Overwrite,
 }
 
-/// Whether a directory was made.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Made {
-    New,
-    Before,
-}
-
 impl fmt::Debug for Disk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Disk")
@@ -107,25 +100,29 @@ impl Disk {
     }
 
     /// Makes the directory and the parents that it lacks, mode 0700, and makes their entries durable. The entry of the
-    /// first parent that exists is synced too: the process that made it may have died before that.
+    /// parent that was there is synced too: the process that made it may have died, or been refused, before that.
     ///
     /// # Errors
     /// [`DiskError`] where the machine refuses.
     pub fn create_directory(&self, path: &Path) -> Result<(), DiskError> {
-        // The root has no parent, and the working directory is there.
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        match (self.make_directory(path), parent) {
-            (Err(error), Some(parent)) if error.is_not_found() => {
-                self.create_directory(parent)?;
-                self.make_directory(path)?;
-            }
-            (Ok(Made::New), Some(parent)) => self.sync_entry(parent)?,
-            (outcome, _) => drop(outcome?),
+        match path.parent() {
+            Some(parent) => match self.make_directory(path) {
+                Err(error) if error.is_not_found() => {
+                    self.create_directory(parent)?;
+                    self.make_directory(path)?;
+                }
+                made => {
+                    made?;
+                    self.sync_entry(parent)?;
+                }
+            },
+            None => self.make_directory(path)?,
         }
         self.sync_entry(path)
     }
 
-    fn make_directory(&self, path: &Path) -> Result<Made, DiskError> {
+    /// Makes the directory unless it is there.
+    fn make_directory(&self, path: &Path) -> Result<(), DiskError> {
         self.attempt(Operation::CreateDirectory, path, || match &self.backend {
             Backend::Real => real::make_directory(path),
             Backend::Memory(memory) => memory.make_directory(path),
@@ -134,6 +131,10 @@ impl Disk {
 
     /// Makes the entry of a directory in its parent durable.
     fn sync_entry(&self, path: &Path) -> Result<(), DiskError> {
+        if path.parent().is_none() {
+            // The root and the working directory are there before us.
+            return Ok(());
+        }
         match self.sync_directory(parent_of(path)) {
             // A parent that may be searched but not read (0711) cannot be opened to be synced.
             Err(error) if error.source.kind() == io::ErrorKind::PermissionDenied => {

@@ -7,15 +7,15 @@ use std::path::Path;
 
 use rustix::fs::FallocateFlags;
 
-use super::{FileEntry, Made, OpenMode};
+use super::{FileEntry, OpenMode};
 
 const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
 
-pub(super) fn make_directory(path: &Path) -> io::Result<Made> {
+pub(super) fn make_directory(path: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(Made::Before),
-        outcome => outcome.map(|()| Made::New),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        outcome => outcome,
     }
 }
 

@@ -180,6 +180,17 @@ fn created_directory_is_there_with_all_its_parents_after_a_power_cut() {
         memory.disk().create_directory(Path::new("/a/b")).expect("it can be made");
         memory.cut_power();
         memory.disk().list(Path::new("/a/b")).expect("it is still there");
+        // Or was refused twice, and had made both names by then.
+        let memory = MemoryDisk::new(seed);
+        let refusing = memory.disk().failing(|operation, _: &Path| {
+            (operation == Operation::SyncDirectory).then_some(DiskFault::Fail(Errno::IO))
+        });
+        for _ in 0..2 {
+            refusing.create_directory(Path::new("/a/b")).expect_err("nothing can be synced");
+        }
+        memory.disk().create_directory(Path::new("/a/b")).expect("it can be made");
+        memory.cut_power();
+        memory.disk().list(Path::new("/a/b")).expect("it is still there");
     }
 }
 

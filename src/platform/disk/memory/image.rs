@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::io::Errno;
 
-use super::super::{FileEntry, Made};
+use super::super::FileEntry;
 use super::inode::{DirectoryInode, FileInode, Inode, NameChange, Number};
 use super::random::Random;
 
@@ -200,11 +200,11 @@ impl Image {
         self.add(path, Inode::File(FileInode::default()))
     }
 
-    pub(super) fn make_directory(&mut self, path: &Path) -> io::Result<Made> {
+    pub(super) fn make_directory(&mut self, path: &Path) -> io::Result<()> {
         if self.find(path).and_then(|number| self.directory(number).map(drop)).is_ok() {
-            return Ok(Made::Before);
+            return Ok(());
         }
-        self.add(path, Inode::Directory(DirectoryInode::default())).map(|_| Made::New)
+        self.add(path, Inode::Directory(DirectoryInode::default())).map(drop)
     }
 
     pub(super) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 
-use super::{Backend, Disk, DiskError, FileEntry, Made, OpenMode};
+use super::{Backend, Disk, DiskError, FileEntry, OpenMode};
 use image::Image;
 use inode::Number;
 
@@ -112,7 +112,7 @@ impl MemoryDisk {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn make_directory(&self, path: &Path) -> io::Result<Made> {
+    pub(super) fn make_directory(&self, path: &Path) -> io::Result<()> {
         self.image().change()?.make_directory(path)
     }
 
