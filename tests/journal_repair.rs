@@ -25,6 +25,8 @@ fn damage<T: std::fmt::Debug>(outcome: Result<T, FileError>) -> Damage {
 }
 
 const STORE_ID: StoreId = StoreId::new(77);
+/// No snapshot has a record.
+const PLACE: (StoreId, Sequence) = (STORE_ID, Sequence::START);
 const HEADER: usize = 32;
 
 /// A journal in a directory of its own.
@@ -117,7 +119,7 @@ impl Journal {
 
     /// What a start makes of it: the torn tail that it cuts, and the numbers of the records that are left.
     fn start(&self) -> Result<(Option<TornTail>, u64), FileError> {
-        let torn = repair_tail(&Disk::new(), self.path(), STORE_ID)?;
+        let torn = repair_tail(&Disk::new(), self.path(), PLACE)?;
         Ok((torn, self.read(Sequence::START)?))
     }
 
@@ -266,7 +268,7 @@ fn start_cuts_a_hole_that_a_power_cut_left_in_what_was_not_synced() {
         let mut content = fs::read(&path).unwrap();
         content[ends[0] as usize..ends[1] as usize].fill(0);
         fs::write(&path, content).unwrap();
-        let found = find_torn_tail(&disk, folder.path(), STORE_ID);
+        let found = find_torn_tail(&disk, folder.path(), PLACE);
         if synced < 2 {
             assert_eq!(found.unwrap().unwrap().offset, ends[0], "record 2 was not known to be synced");
         } else {
@@ -286,7 +288,7 @@ fn start_refuses_missing_segments_with_the_missing_number() {
         for path in paths {
             fs::remove_file(path).unwrap();
         }
-        repair_tail(&Disk::new(), journal.path(), STORE_ID).unwrap();
+        repair_tail(&Disk::new(), journal.path(), PLACE).unwrap();
         let Damage { kind, what, .. } = damage(journal.read(Sequence::new(after)));
         assert_eq!(kind, DamageKind::Missing, "without {removed:?} after {after}: {what}");
         let named = what.strip_prefix("record ").and_then(|rest| rest.split_once(" of the journal"));
@@ -325,7 +327,7 @@ fn start_refuses_swapped_renamed_and_foreign_segments() {
     assert_eq!(damage(journal.start()).kind, DamageKind::Damaged);
 
     journal.restore(&whole);
-    let outcome = find_torn_tail(&Disk::new(), journal.path(), StoreId::new(78));
+    let outcome = find_torn_tail(&Disk::new(), journal.path(), (StoreId::new(78), Sequence::START));
     let Damage { kind, what, .. } = damage(outcome);
     assert!(kind == DamageKind::Damaged && what.contains("belongs to another data directory"), "{what}");
 }

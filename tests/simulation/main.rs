@@ -34,12 +34,12 @@ use random::Random;
 use world::World;
 
 /// Rounds of `cargo test`, and their seed.
-const ROUNDS: u64 = 1_500;
+const ROUNDS: u64 = 3_000;
 const SEED: u64 = 1;
 
 /// Rounds that once failed, and why. A seed stands for another round once the workload changes, so each fault has a test
 /// of its own, too, in `src/store/recover/power_tests.rs` or beside the code that was mended.
-const FOUND: [(u64, &str); 8] = [
+const FOUND: [(u64, &str); 10] = [
     (15_897_925_802_583_272_582, "a start after a failed sync believed the page cache"),
     (8_918_304_299_997_121_426, "a refused batch came back: its undoing was not synced"),
     (
@@ -49,6 +49,8 @@ const FOUND: [(u64, &str); 8] = [
     (1_398_114_882_862_688_953, "a hole that began within a sector refused the start"),
     (11_877_382_311_623_396_833, "a start relied on a manifest whose name was not durable"),
     (12_297_473_015_843_030_252, "verify reported a gap among segments that nothing needs"),
+    (17_130_845_986_160_858_921, "a parent directory that two refused starts made was never durable"),
+    (16_553_844_963_790_290_576, "a start cut a damaged record that the snapshot had, then lacked it"),
     (
         17_169_398_424_326_936_320,
         "a write was undone, the sync of that failed, and it came back to refuse the start",

@@ -6,6 +6,7 @@
 //! | no good record behind it: a part of one, zeros, old garbage, a flipped bit in the last record | torn tail | cut |
 //! | a good record behind it that was made before this place was synced, and a sector of zeros at this place | a power cut that took some pages and not others | cut |
 //! | any other good record behind it | damage | refused |
+//! | no good record behind it, but the snapshot has the record that is due here, so it was synced | damage | refused |
 //! | a good record of a later number right here | records are missing | refused |
 //! | a good record that cannot be decoded | damage | refused, by the reader |
 //!
@@ -24,7 +25,7 @@ use super::record::{self, HEADER_BYTES, Header};
 use super::segment::{self, HEADER_END};
 use super::{SegmentInfo, Sequence, StoreId};
 use crate::platform::disk::{Disk, SECTOR_BYTES};
-use crate::store::damage::FileError;
+use crate::store::damage::{Damage, FileError};
 
 /// The torn tail of the newest segment: what a crash left of records that were not synced.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,17 +42,18 @@ pub struct TornTail {
     pub what: &'static str,
 }
 
-/// Looks for a torn tail of the newest segment and changes nothing. Blocks; reads that segment.
+/// Looks for a torn tail of the newest segment and changes nothing. `folded` is the last record that the snapshot has.
+/// Blocks; reads that segment.
 ///
 /// # Errors
 /// Where the segment holds what no crash can have left.
 pub fn find_torn_tail(
     disk: &Disk,
     directory: &Path,
-    store_id: StoreId,
+    (store_id, folded): (StoreId, Sequence),
 ) -> Result<Option<TornTail>, FileError> {
     match segment::segments(disk, directory)?.pop() {
-        Some(newest) => examine(disk, &newest, store_id).map(|(torn, _)| torn),
+        Some(newest) => examine(disk, &newest, (store_id, folded)).map(|(torn, _)| torn),
         None => Ok(None),
     }
 }
@@ -61,9 +63,13 @@ pub fn find_torn_tail(
 ///
 /// # Errors
 /// As [`find_torn_tail`]; nothing is then changed. Where the disk refuses, no record is lost.
-pub fn repair_tail(disk: &Disk, directory: &Path, store_id: StoreId) -> Result<Option<TornTail>, FileError> {
+pub fn repair_tail(
+    disk: &Disk,
+    directory: &Path,
+    (store_id, folded): (StoreId, Sequence),
+) -> Result<Option<TornTail>, FileError> {
     let Some(newest) = segment::segments(disk, directory)?.pop() else { return Ok(None) };
-    let (found, unsynced) = examine(disk, &newest, store_id)?;
+    let (found, unsynced) = examine(disk, &newest, (store_id, folded))?;
     match &found {
         Some(torn) if torn.offset < HEADER_END => {
             // Made anew rather than removed: the segment before may say that this one follows.
@@ -84,7 +90,7 @@ pub fn repair_tail(disk: &Disk, directory: &Path, store_id: StoreId) -> Result<O
 fn examine(
     disk: &Disk,
     newest: &SegmentInfo,
-    store_id: StoreId,
+    (store_id, folded): (StoreId, Sequence),
 ) -> Result<(Option<TornTail>, u64), FileError> {
     let torn = |offset: u64, what: &'static str| TornTail {
         segment: newest.path.clone(),
@@ -93,7 +99,14 @@ fn examine(
         bytes: newest.bytes.saturating_sub(offset),
         what,
     };
+    // What a snapshot has was synced before, so no crash can have torn it.
+    let was_synced = |due: Sequence| {
+        (due <= folded).then(|| format!("record {due} is damaged, which was synced: the snapshot has it"))
+    };
     if segment::is_unfinished(disk, newest)? {
+        if let Some(what) = was_synced(newest.first_sequence) {
+            return Err(Damage::damaged(&newest.path, 0, what).into());
+        }
         return Ok((Some(torn(0, "the segment was being made")), 0));
     }
     let mut reader = SegmentReader::open(disk, newest, store_id)?;
@@ -118,6 +131,9 @@ fn examine(
             Found::Bad(what) => break Some(torn(reader.offset(), judge(&mut reader, what)?)),
         }
     };
+    if let (Some(_), Some(what)) = (&found, was_synced(reader.next_sequence())) {
+        return Err(reader.damaged(&what));
+    }
     Ok((found, marks.front().map_or(HEADER_END, |(_, offset)| *offset)))
 }
 

@@ -213,6 +213,7 @@ impl Recovered {
         progress: &mut dyn FnMut(),
     ) -> Result<(), FileError> {
         let journal = data_dir.join(JOURNAL_FOLDER);
+        let place = (self.store_id, self.folder.position());
         self.torn = match mode {
             Mode::Repair { .. } => {
                 // Nothing is cut where a newer tallyd wrote, or where a file belongs elsewhere. The newest is left to the
@@ -222,9 +223,9 @@ impl Recovered {
                         drop(SegmentReader::open(disk, segment, self.store_id)?);
                     }
                 }
-                journal::repair_tail(disk, &journal, self.store_id)?
+                journal::repair_tail(disk, &journal, place)?
             }
-            Mode::ReadOnly => journal::find_torn_tail(disk, &journal, self.store_id)?,
+            Mode::ReadOnly => journal::find_torn_tail(disk, &journal, place)?,
         };
         match self.replay(disk, &journal, progress) {
             // The records before a torn tail are loaded; there are none behind it.

@@ -20,7 +20,7 @@ use crate::model::catalogue::{CatalogueLimits, total_series};
 use crate::model::event::Metric;
 use crate::platform::disk::Disk;
 use crate::store::damage::FileError;
-use crate::store::journal::{self, Record, SegmentReader, Sequence, StoreId};
+use crate::store::journal::{self, Record, SegmentReader, Sequence};
 use crate::store::layout::{self, FileName};
 use crate::store::snapshot::manifest::Manifest;
 use crate::store::snapshot::part::PartReader;
@@ -46,7 +46,7 @@ pub fn verify(
     let manifests = check_snapshots(disk, data_dir, &generations, &mut report)?;
     if let (Some(newest), Some(oldest)) = (manifests.first(), manifests.last()) {
         let needed = oldest.position.next();
-        check_journal(disk, &data_dir.join(JOURNAL_FOLDER), (newest.store_id, needed), &mut report)?;
+        check_journal(disk, &data_dir.join(JOURNAL_FOLDER), (newest, needed), &mut report)?;
     }
     match recover::open(disk, data_dir, (Mode::ReadOnly, limits), progress) {
         Ok(recovered) => {
@@ -115,10 +115,11 @@ fn check_file(disk: &Disk, folder: &Path, manifest: &Manifest, file: &FileRef) -
 fn check_journal(
     disk: &Disk,
     folder: &Path,
-    (store_id, needed): (StoreId, Sequence),
+    (newest, needed): (&Manifest, Sequence),
     report: &mut VerifyReport,
 ) -> Result<(), OpenError> {
-    match journal::find_torn_tail(disk, folder, store_id) {
+    let store_id = newest.store_id;
+    match journal::find_torn_tail(disk, folder, (store_id, newest.position)) {
         Ok(torn) => report.torn = torn,
         Err(error) => report.add(error),
     }
