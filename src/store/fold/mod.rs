@@ -24,7 +24,7 @@ use crate::model::batch::{Increment, SeriesId};
 use crate::model::cells::Month;
 use crate::model::event::StoryId;
 use crate::platform::disk::{self, Disk, Operation};
-use crate::store::damage::{Damage, FileError};
+use crate::store::damage::FileError;
 use crate::store::journal::{self, Record, Replay, Sequence};
 use crate::store::layout::{self, FileName};
 use crate::store::snapshot::block::Header;
@@ -110,8 +110,7 @@ impl Folder {
         let mut record = Record::default();
         while position < through && !intake.is_full(self.cells_max) {
             if !replay.next_into(&mut record)? {
-                let what = format!("record {} of the journal and all after it", position.next());
-                return Err(Damage::missing(&self.journal_dir, what).into());
+                return Err(replay.ends());
             }
             intake.take(self, &record.batch)?;
             position = record.sequence;

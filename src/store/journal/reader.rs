@@ -306,7 +306,8 @@ impl Replay {
         self.segments_read
     }
 
-    fn ends(&self) -> FileError {
+    /// The error for a journal that ends before a record that it must have.
+    pub fn ends(&self) -> FileError {
         let what = format!("record {} of the journal and all after it", self.expected);
         Damage::missing(&self.directory, what).into()
     }

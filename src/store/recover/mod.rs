@@ -53,8 +53,6 @@ pub struct Recovered {
     pub store_id: StoreId,
     /// Makes the next snapshots.
     pub folder: Folder,
-    /// The torn tail of the journal, cut or left out.
-    pub torn: Option<TornTail>,
     /// What was found.
     pub report: Recovery,
 }
@@ -198,7 +196,6 @@ fn load_snapshot(
         next_sequence: manifest.position.next(),
         store_id: manifest.store_id,
         folder: Folder::new(disk, data_dir, (manifest, cleared), last),
-        torn: None,
         report,
     })
 }
@@ -214,7 +211,7 @@ impl Recovered {
     ) -> Result<(), FileError> {
         let journal = data_dir.join(JOURNAL_FOLDER);
         let place = (self.store_id, self.folder.position());
-        self.torn = match mode {
+        let torn = match mode {
             Mode::Repair { .. } => {
                 // Nothing is cut where a newer tallyd wrote, or where a file belongs elsewhere. The newest is left to the
                 // repair, as its header may be what is torn.
@@ -229,11 +226,11 @@ impl Recovered {
         };
         match self.replay(disk, &journal, progress) {
             // The records before a torn tail are loaded; there are none behind it.
-            Err(error) if mode == Mode::ReadOnly && is_at_torn_tail(&error, self.torn.as_ref()) => {}
+            Err(error) if mode == Mode::ReadOnly && is_at_torn_tail(&error, torn.as_ref()) => {}
             replayed => replayed?,
         }
-        if let Some(TornTail { segment, bytes, offset, what, .. }) = &self.torn {
-            self.report.torn_bytes = *bytes;
+        if let Some(TornTail { segment, bytes, offset, what, .. }) = torn {
+            self.report.torn_bytes = bytes;
             let done = if mode == Mode::ReadOnly { "left out" } else { "cut" };
             self.report.warnings.push(format!(
                 "{}: {done} a torn tail of {bytes} bytes at byte {offset} ({what}); under fsync `always` nothing of it \
