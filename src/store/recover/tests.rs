@@ -26,9 +26,12 @@ fn assert_restart(dir: &Path, model: &State) {
     assert_eq!(State::of(&recovered.catalogue, &recovered.counters), *model);
 }
 
+fn verified(dir: &Path) -> verify::VerifyReport {
+    verify::verify(&Disk::new(), dir, CatalogueLimits::default(), &mut || {}).expect("it can be verified")
+}
+
 fn assert_sound(dir: &Path) {
-    let report = verify::verify(&Disk::new(), dir, CatalogueLimits::default(), &mut || {})
-        .expect("it can be verified");
+    let report = verified(dir);
     assert!(report.is_sound() && report.restart_snapshot.is_some(), "{report}");
 }
 
@@ -48,7 +51,12 @@ fn two_snapshots(dir: &Path) -> State {
 }
 
 fn snapshot_files(dir: &Path) -> Vec<PathBuf> {
-    let listed = fs::read_dir(dir.join("snapshot")).expect("it is there");
+    files_of(dir, "snapshot")
+}
+
+/// The files of a folder of a data directory, in the order of their names.
+fn files_of(dir: &Path, folder: &str) -> Vec<PathBuf> {
+    let listed = fs::read_dir(dir.join(folder)).expect("it is there");
     let mut files: Vec<_> = listed.map(|entry| entry.expect("it is there").path()).collect();
     files.sort();
     files
@@ -133,8 +141,7 @@ fn recover_with_a_missing_or_cut_snapshot_file_falls_back_or_refuses() {
                 let state = State::of(&recovered.catalogue, &recovered.counters);
                 assert_eq!(state, model, "{} cut to {kept}", file.display());
             }
-            let report = verify::verify(&Disk::new(), scratch.path(), CatalogueLimits::default(), &mut || {})
-                .expect("it can be verified");
+            let report = verified(scratch.path());
             assert!(!report.is_sound(), "{} cut to {kept}: {report}", file.display());
         }
         fs::remove_file(&file).expect("it can be removed");
@@ -212,14 +219,12 @@ fn recover_refuses_a_lost_segment_unless_the_snapshot_has_it() {
     let model = house.model;
     let damaged = tempfile::tempdir().expect("there is room");
     copy(scratch.path(), damaged.path());
-    let mut segments: Vec<_> =
-        fs::read_dir(damaged.path().join("journal")).expect("it is there").flatten().collect();
-    segments.sort_by_key(fs::DirEntry::path);
+    let segments = files_of(damaged.path(), "journal");
     // The older one only serves to fall back.
-    fs::remove_file(segments[0].path()).expect("it can be removed");
+    fs::remove_file(&segments[0]).expect("it can be removed");
     let recovered = repair(&Disk::new(), damaged.path()).expect("it opens");
     assert_eq!(State::of(&recovered.catalogue, &recovered.counters), model);
-    fs::remove_file(segments[segments.len() - 1].path()).expect("it can be removed");
+    fs::remove_file(&segments[segments.len() - 1]).expect("it can be removed");
     assert!(repair(&Disk::new(), damaged.path()).is_err());
 }
 
@@ -231,9 +236,7 @@ fn recover_refuses_a_flipped_bit_in_the_last_record_where_the_snapshot_has_it_an
     house.write(&messages(1, HOUR, 1));
     house.snapshot();
     drop(house);
-    let listed = fs::read_dir(scratch.path().join("journal")).expect("it is there");
-    let mut segments: Vec<_> = listed.map(|entry| entry.expect("it is there").path()).collect();
-    segments.sort();
+    let mut segments = files_of(scratch.path(), "journal");
     let first = segments.remove(0);
     for later in segments {
         fs::remove_file(later).expect("it can be removed");
@@ -243,8 +246,7 @@ fn recover_refuses_a_flipped_bit_in_the_last_record_where_the_snapshot_has_it_an
     content.truncate(content.len() - 32);
     content[60] ^= 1;
     fs::write(&first, &content).expect("it can be written");
-    let report = verify::verify(&Disk::new(), scratch.path(), CatalogueLimits::default(), &mut || {})
-        .expect("it can be verified");
+    let report = verified(scratch.path());
     assert!(report.faults.iter().any(|fault| fault.file == first), "{report}");
     for _ in 0..2 {
         let refused = repair(&Disk::new(), scratch.path());
