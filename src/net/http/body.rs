@@ -90,10 +90,7 @@ async fn collect(
             return Err(BodyError::TooLong(bytes_max));
         }
         budget.reserve(data.len())?;
-        // A fast client could keep the thread busy with megabytes.
-        if length / BODY_BYTES_PER_TURN > (length - data.len()) / BODY_BYTES_PER_TURN {
-            yield_now().await;
-        }
+        end_turn(length - data.len(), length).await;
         // Most bodies come as one frame, which is then handed on as it is.
         if first.is_empty() && whole.is_empty() {
             first = data;
@@ -109,6 +106,14 @@ async fn collect(
     Ok(if whole.is_empty() { first } else { whole.freeze() })
 }
 
+/// Lets other tasks have the thread where a body has come past a multiple of [`BODY_BYTES_PER_TURN`]: a fast client
+/// could keep it busy with megabytes.
+async fn end_turn(bytes_before: usize, bytes_now: usize) {
+    if bytes_before / BODY_BYTES_PER_TURN != bytes_now / BODY_BYTES_PER_TURN {
+        yield_now().await;
+    }
+}
+
 /// Reads and throws away what a refused request still sends, within bounds: a close with unread bytes would make
 /// the client's kernel throw the answer away. A client that waits for `100 Continue` has sent nothing yet.
 pub(super) async fn discard(head: &Parts, body: &mut Incoming) {
@@ -118,14 +123,12 @@ pub(super) async fn discard(head: &Parts, body: &mut Incoming) {
     let all = timeout(HTTP_DISCARD_TIMEOUT, async {
         let mut left = HTTP_DISCARD_BYTES_MAX;
         while let Some(Ok(frame)) = body.frame().await {
-            let before = left / BODY_BYTES_PER_TURN;
+            let before = left;
             left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
             if left == 0 {
                 break;
             }
-            if left / BODY_BYTES_PER_TURN < before {
-                yield_now().await;
-            }
+            end_turn(before, left).await;
         }
     });
     if all.await.is_err() {
