@@ -4,10 +4,9 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 /// Where the time comes from: the machine, or a test's hand.
 #[derive(Clone)]
@@ -69,9 +68,7 @@ impl Clock {
             }
         }
     }
-}
 
-impl Clock {
     /// What the future comes to; `None` where that takes longer than `at_most`. By a manual clock a wait ends when it is
     /// polled after the clock was moved: nobody is woken up for it.
     pub async fn timeout<T>(&self, at_most: Duration, future: impl Future<Output = T>) -> Option<T> {

@@ -269,7 +269,8 @@ impl Catalogue {
 
     /// Marks the series as durable, and makes its story (and node) known. Idempotent; what has been journalled is not
     /// subject to the bounds. On recovery the id may not have been interned yet; if the key has had another id,
-    /// this one replaces it, and the other is returned. An id that no series can have (reserved, or [`SERIES_ID_END`] and over) is ignored.
+    /// this one replaces it, and the other is returned. An id that no series can have (reserved, or [`SERIES_ID_END`] and
+    /// over) is ignored.
     pub fn mark_durable(&self, definition: &Definition) -> Option<SeriesId> {
         let Definition { id, key } = definition;
         if *id < FIRST_STORY_SERIES || *id >= SERIES_ID_END || self.mark_bound(definition) {
