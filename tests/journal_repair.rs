@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use tallyd::model::batch::{Batch, Increment, SeriesId};
 use tallyd::model::calendar::Hour;
-use tallyd::platform::disk::Disk;
+use tallyd::platform::disk::{Disk, DiskFault, Operation};
 use tallyd::store::journal::{
     JournalWriter, Record, Replay, Sequence, Staged, StoreId, TornTail, find_torn_tail, record, repair_tail,
 };
@@ -195,6 +195,7 @@ fn start_never_takes_a_flipped_bit_for_anything_else() {
     let journal = Journal::of(&[2, 3]);
     let whole = journal.files();
     let last_record = journal.places(1)[2];
+    let end_mark = journal.places(0)[2];
     for (index, (path, content)) in whole.iter().enumerate() {
         for bit in 0..content.len() * 8 {
             journal.restore(&whole);
@@ -204,6 +205,9 @@ fn start_never_takes_a_flipped_bit_for_anything_else() {
             if index == 1 && bit / 8 >= last_record {
                 let (torn, last) = outcome.unwrap();
                 assert_eq!((torn.unwrap().offset, last), (last_record as u64, 4));
+            } else if index == 0 && bit / 8 >= end_mark {
+                // The segment ends where the next begins, whatever stands there.
+                assert_eq!(outcome.unwrap(), (None, 5));
             } else {
                 let error = outcome.expect_err("damage was not seen");
                 let FileError::Damage(Damage { kind: DamageKind::Damaged, file, offset, .. }) = &error else {
@@ -276,6 +280,51 @@ fn start_cuts_a_hole_that_a_power_cut_left_in_what_was_not_synced() {
         }
         fs::remove_file(path).unwrap();
     }
+}
+
+#[test]
+fn start_copies_what_no_record_knows_to_be_synced() {
+    let journal = Journal::of(&[0]);
+    let mut writer = JournalWriter::create(&Disk::new(), journal.path(), STORE_ID, Sequence::FIRST).unwrap();
+    for number in 1..=6 {
+        write(&mut writer, number);
+        writer.note_synced(Sequence::new(number - 1));
+    }
+    drop(writer);
+    let before = journal.files();
+    let places = journal.places(0);
+
+    // The copy cannot be synced: what was there stays as it was.
+    for operation in [Operation::Write, Operation::Sync, Operation::Rename] {
+        let failing = Disk::with_faults(move |asked, _: &Path| {
+            (asked == operation).then_some(DiskFault::Fail(rustix::io::Errno::IO))
+        });
+        repair_tail(&failing, journal.path(), PLACE).unwrap_err();
+        assert_eq!(before[&journal.segment(0)], fs::read(journal.segment(0)).unwrap(), "{operation:?}");
+    }
+
+    assert_eq!(journal.start().unwrap(), (None, 6));
+    assert_eq!(journal.segment(1), journal.path().join(format!("{:020}.journal", 5)));
+    // From now on the segment before ends there, whatever a power cut left of its own end.
+    for length in places[4]..=places[6] {
+        journal.edit(0, |content| {
+            content.resize(length, 0);
+            content[places[4]..].fill(0x55);
+        });
+        assert_eq!(journal.start().unwrap(), (None, 6), "{length} bytes");
+    }
+    for after in 0..=6 {
+        assert_eq!(journal.read(Sequence::new(after)).unwrap(), 6);
+    }
+
+    // On a full disk it is written anew in place.
+    journal.restore(&before);
+    let full = Disk::with_faults(|asked, path: &Path| {
+        let is_copy = asked == Operation::Write && path.extension().is_some_and(|end| end == "tmp");
+        is_copy.then_some(DiskFault::Short { bytes: 40, errno: rustix::io::Errno::NOSPC })
+    });
+    assert_eq!(repair_tail(&full, journal.path(), PLACE).unwrap(), None);
+    assert_eq!(journal.files(), before);
 }
 
 #[test]

@@ -14,7 +14,7 @@ work=${TALLYD_BREAKAGES_DIR:-$root/target/breakages}
 profile=${TALLYD_BREAKAGES_PROFILE:-release}
 export TALLYD_SIM_ROUNDS=${TALLYD_SIM_ROUNDS:-100000} TALLYD_SIM_SEED=${TALLYD_SIM_SEED:-1}
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$work/target} CARGO_INCREMENTAL=1 RUST_BACKTRACE=0
-# Built seventeen times over, so quickly rather than well.
+# Built anew for each, so quickly rather than well.
 export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 
 tree=$work/tree

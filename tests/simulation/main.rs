@@ -39,7 +39,7 @@ const SEED: u64 = 1;
 
 /// Rounds that once failed, and why. A seed stands for another round once the workload changes, so each fault has a test
 /// of its own, too, in `src/store/recover/power_tests.rs` or beside the code that was mended.
-const FOUND: [(u64, &str); 10] = [
+const FOUND: [(u64, &str); 13] = [
     (15_897_925_802_583_272_582, "a start after a failed sync believed the page cache"),
     (8_918_304_299_997_121_426, "a refused batch came back: its undoing was not synced"),
     (
@@ -58,6 +58,15 @@ const FOUND: [(u64, &str); 10] = [
     (
         5_897_904_395_890_798_592,
         "a start put a story into the totals that was deleted, evicted and deleted again",
+    ),
+    (
+        222_002_427_754_960_968,
+        "a start wrote over unsynced records in place, could not sync them, and the power cut left a part",
+    ),
+    (15_228_651_383_756_428_813, "verify found damage behind the end of a segment that nothing needs"),
+    (
+        17_575_417_609_082_374_187,
+        "a start asked for the header of a segment that nothing needs; verify did not",
     ),
 ];
 

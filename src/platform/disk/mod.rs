@@ -206,13 +206,25 @@ impl Disk {
     /// [`DiskError`] where the machine refuses; the old content is then still there, unless it was the last
     /// step, syncing the directory, that failed.
     pub fn replace(&self, path: &Path, content: &[u8]) -> Result<DiskFile, DiskError> {
+        self.replace_with(path, |file| file.append(content))
+    }
+
+    /// As [`Disk::replace`], with the content that `write` appends.
+    ///
+    /// # Errors
+    /// As [`Disk::replace`], and what `write` gives.
+    pub fn replace_with(
+        &self,
+        path: &Path,
+        write: impl FnOnce(&DiskFile) -> Result<(), DiskError>,
+    ) -> Result<DiskFile, DiskError> {
         let temporary = temporary_path(path);
         match self.remove(&temporary) {
             Err(error) if !error.is_not_found() => return Err(error),
             _ => {}
         }
         let file = self.create_new(&temporary)?;
-        file.append(content)?;
+        write(&file)?;
         file.sync()?;
         self.rename(&temporary, path)?;
         self.sync_directory(parent_of(path))?;

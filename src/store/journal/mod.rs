@@ -5,7 +5,7 @@
 //! [`repair_tail`] makes a journal readable again after a crash, or says why it must not.
 //!
 //! INVARIANT: sequence numbers start at 1 and go up by one from record to record, across segments.
-//! INVARIANT: every segment but the newest is sealed: complete, and synced before the next was made.
+//! INVARIANT: a segment ends where the next begins: it is complete up to there, and synced before the next gets its name.
 
 mod reader;
 pub mod record;

@@ -3,8 +3,8 @@
 //! | at the first place that holds no due record | it is | so |
 //! | --- | --- | --- |
 //! | fewer bytes than a segment's header, or one of zeros and no more | a segment that was being made | made anew |
-//! | no good record behind it: a part of one, zeros, old garbage, a flipped bit in the last record | torn tail | cut |
-//! | a good record behind it that was made before this place was synced, and a sector of zeros at this place | a power cut that took some pages and not others | cut |
+//! | no good record behind it: a part of one, zeros, old garbage, a flipped bit in the last record | torn tail | left out |
+//! | a good record behind it that was made before this place was synced, and a sector of zeros at this place | a power cut that took some pages and not others | left out |
 //! | any other good record behind it | damage | refused |
 //! | no good record behind it, but the snapshot has the record that is due here, so it was synced | damage | refused |
 //! | a good record of a later number right here | records are missing | refused |
@@ -16,6 +16,7 @@
 //! Segments that are not the newest were synced whole, so nothing of this is for them.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use memchr::memmem;
@@ -58,8 +59,10 @@ pub fn find_torn_tail(
     }
 }
 
-/// Cuts the torn tail of the newest segment, durably, and says what was cut. Blocks. What is not known to be synced of the
-/// rest is written anew: after a failed sync it may be in the page cache alone, and would be lost in a power cut.
+/// Leaves the torn tail of the newest segment out, durably, and says what was left out. Blocks. The records that are not
+/// known to be synced are copied to a segment of their own: after a failed sync they may be in the page cache alone, as
+/// clean pages that no later sync writes, and no system call reads the disk for certain. The copy takes their place
+/// in one step, and so a start that fails, or a power cut, leaves either them or what was there before.
 ///
 /// # Errors
 /// As [`find_torn_tail`]; nothing is then changed. Where the disk refuses, no record is lost.
@@ -70,28 +73,41 @@ pub fn repair_tail(
 ) -> Result<Option<TornTail>, FileError> {
     let Some(newest) = segment::segments(disk, directory)?.pop() else { return Ok(None) };
     let (found, unsynced) = examine(disk, &newest, (store_id, folded))?;
-    match &found {
-        Some(torn) if torn.offset < HEADER_END => {
-            // Made anew rather than removed: the segment before may say that this one follows.
-            drop(segment::create(disk, &torn.segment, store_id, torn.first_sequence)?);
-            return Ok(found);
-        }
-        // Also where nothing is cut: a failed sync may have lost that the file was cut before.
-        _ => {
-            let end = found.as_ref().map_or(newest.bytes, |torn| torn.offset);
-            disk.open_append(&newest.path)?.truncate(end)?;
-        }
+    if let Some(torn) = found.as_ref().filter(|torn| torn.offset < HEADER_END) {
+        // Made anew rather than removed: the segment before may say that this one follows.
+        drop(segment::create(disk, &torn.segment, store_id, torn.first_sequence)?);
+        return Ok(found);
     }
-    disk.write_anew(&newest.path, unsynced)?;
+    if found.is_none() && unsynced.bytes.is_empty() {
+        return Ok(found);
+    }
+    match segment::copy_records(disk, &newest, (store_id, unsynced.first), unsynced.bytes.clone()) {
+        // A full disk must not keep reports from going on. NOTE: where a sync failed before, and the one here fails as well,
+        // a power cut may leave what looks like damage.
+        Err(error) if error.is_no_space() => {
+            tracing::warn!(%error, "the disk is full: the journal's unsynced end is written anew in place");
+            segment::remove_leftovers(disk, directory)?;
+            disk.open_append(&newest.path)?.truncate(unsynced.bytes.end)?;
+            disk.write_anew(&newest.path, unsynced.bytes.start)?;
+        }
+        copied => copied?,
+    }
     Ok(found)
 }
 
-/// The torn tail, and where the records begin that none knows to be synced, or before that.
+/// The last records of a segment, from the first on that no record knows to be synced, or from before it.
+struct Unsynced {
+    first: Sequence,
+    /// Their bytes, without a torn tail.
+    bytes: Range<u64>,
+}
+
+/// The torn tail, and what is not known to be synced before it.
 fn examine(
     disk: &Disk,
     newest: &SegmentInfo,
     (store_id, folded): (StoreId, Sequence),
-) -> Result<(Option<TornTail>, u64), FileError> {
+) -> Result<(Option<TornTail>, Unsynced), FileError> {
     let torn = |offset: u64, what: &'static str| TornTail {
         segment: newest.path.clone(),
         first_sequence: newest.first_sequence,
@@ -107,7 +123,8 @@ fn examine(
         if let Some(what) = was_synced(newest.first_sequence) {
             return Err(Damage::damaged(&newest.path, 0, what).into());
         }
-        return Ok((Some(torn(0, "the segment was being made")), 0));
+        let nothing = Unsynced { first: newest.first_sequence, bytes: 0..0 };
+        return Ok((Some(torn(0, "the segment was being made")), nothing));
     }
     let mut reader = SegmentReader::open(disk, newest, store_id)?;
     // The first record with each mark of what is synced, and its place; those in front are synced.
@@ -134,7 +151,9 @@ fn examine(
     if let (Some(_), Some(what)) = (&found, was_synced(reader.next_sequence())) {
         return Err(reader.damaged(&what));
     }
-    Ok((found, marks.front().map_or(HEADER_END, |(_, offset)| *offset)))
+    let (first, offset) = marks.front().copied().unwrap_or((newest.first_sequence, HEADER_END));
+    let end = if reader.is_sealed() { offset } else { reader.offset() };
+    Ok((found, Unsynced { first, bytes: offset..end }))
 }
 
 /// What the bad place that the reader stands at is: the words for a torn tail, or an error.

@@ -1,5 +1,6 @@
 //! The files of a journal, and the header that each begins with.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::{Sequence, StoreId};
@@ -17,6 +18,9 @@ pub(super) const HEADER_END: u64 = 32;
 
 const MAGIC: [u8; 8] = *b"tallyjnl";
 
+/// Bytes that are copied at a time.
+const COPY_BYTES: usize = 1024 * 1024;
+
 /// One segment, as its name and the directory tell it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SegmentInfo {
@@ -24,6 +28,8 @@ pub struct SegmentInfo {
     pub path: PathBuf,
     /// The first record in it, or the one that would be.
     pub first_sequence: Sequence,
+    /// The first record of the next segment; `None` for the newest.
+    pub until: Option<Sequence>,
     /// Its length in bytes, header included.
     pub bytes: u64,
 }
@@ -38,10 +44,15 @@ pub fn segments(disk: &Disk, directory: &Path) -> Result<Vec<SegmentInfo>, DiskE
         .into_iter()
         .filter_map(|entry| {
             let first_sequence = first_of_segment(&entry.name)?;
-            Some(SegmentInfo { path: directory.join(&entry.name), first_sequence, bytes: entry.bytes })
+            let path = directory.join(&entry.name);
+            Some(SegmentInfo { path, first_sequence, until: None, bytes: entry.bytes })
         })
         .collect();
     found.sort_unstable_by_key(|segment| segment.first_sequence);
+    let next: Vec<Sequence> = found.iter().skip(1).map(|segment| segment.first_sequence).collect();
+    for (segment, next) in found.iter_mut().zip(next) {
+        segment.until = Some(next);
+    }
     Ok(found)
 }
 
@@ -61,6 +72,37 @@ pub(super) fn create(
     first: Sequence,
 ) -> Result<DiskFile, DiskError> {
     disk.replace(path, &Header { store_id, first_sequence: first }.encode())
+}
+
+/// Copies the bytes `records` of a segment, which begin with record `first`, to a segment of their own, durably. Where
+/// that is the segment's first record, the copy replaces it; otherwise the segment ends from now on where the copy begins.
+///
+/// # Errors
+/// As [`Disk::replace`].
+pub(super) fn copy_records(
+    disk: &Disk,
+    segment: &SegmentInfo,
+    (store_id, first): (StoreId, Sequence),
+    records: Range<u64>,
+) -> Result<(), DiskError> {
+    let source = disk.open_read(&segment.path)?;
+    let target = segment.path.with_file_name(segment_name(first));
+    let copied = disk.replace_with(&target, |file| {
+        file.append(&Header { store_id, first_sequence: first }.encode())?;
+        let (mut buffer, mut offset) = (vec![0; COPY_BYTES], records.start);
+        while offset < records.end {
+            let left = usize::try_from(records.end.saturating_sub(offset)).unwrap_or(usize::MAX);
+            let wanted = buffer.get_mut(..left.min(COPY_BYTES)).unwrap_or_default();
+            let read = source.read_at(wanted, offset)?;
+            if read == 0 {
+                break;
+            }
+            file.append(buffer.get(..read).unwrap_or_default())?;
+            offset = offset.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+        }
+        Ok(())
+    });
+    copied.map(drop)
 }
 
 /// Removes what a crash left of segments that were being made.

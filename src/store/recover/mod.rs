@@ -11,7 +11,7 @@
 //! | the journal damaged, or lacking records | refuse |
 //!
 //! Must not know: the sequencer, HTTP, the time.
-//! INVARIANT: a refusal has changed nothing on the disk, but for a torn tail that was cut.
+//! INVARIANT: a refusal has changed no record on the disk; a torn tail may be left out, its neighbours copied.
 
 #[cfg(test)]
 mod power_tests;
@@ -31,7 +31,7 @@ use super::{OpenError, Recovery};
 use crate::model::catalogue::{Catalogue, CatalogueLimits};
 use crate::model::counters::{self, Counters};
 use crate::platform::disk::{Disk, DiskError, Lock};
-use crate::store::journal::{self, Record, Replay, SegmentReader, Sequence, StoreId, TornTail};
+use crate::store::journal::{self, Record, Replay, SegmentInfo, SegmentReader, Sequence, StoreId, TornTail};
 use crate::store::snapshot::Generation;
 use crate::store::snapshot::manifest::Manifest;
 
@@ -213,12 +213,12 @@ impl Recovered {
         let place = (self.store_id, self.folder.position());
         let torn = match mode {
             Mode::Repair { .. } => {
-                // Nothing is cut where a newer tallyd wrote, or where a file belongs elsewhere. The newest is left to the
+                // Nothing is changed where a newer tallyd wrote, or where a file belongs elsewhere. The newest is left to the
                 // repair, as its header may be what is torn.
-                if let Some((_, sealed)) = journal::segments(disk, &journal)?.split_last() {
-                    for segment in sealed {
-                        drop(SegmentReader::open(disk, segment, self.store_id)?);
-                    }
+                let needed =
+                    |segment: &SegmentInfo| segment.until.is_some_and(|until| until > place.1.next());
+                for segment in journal::segments(disk, &journal)?.into_iter().filter(needed) {
+                    drop(SegmentReader::open(disk, &segment, self.store_id)?);
                 }
                 journal::repair_tail(disk, &journal, place)?
             }

@@ -110,8 +110,8 @@ fn check_file(disk: &Disk, folder: &Path, manifest: &Manifest, file: &FileRef) -
     Ok(())
 }
 
-/// Reads every record of every segment. Before the first record that a snapshot needs, any may be missing: segments are
-/// removed without a sync.
+/// Reads every record of every segment that a snapshot needs. Of those before, any may be there: segments are removed
+/// without a sync, and one may end in what was torn if the copy of its last records is removed and it is not.
 fn check_journal(
     disk: &Disk,
     folder: &Path,
@@ -124,10 +124,10 @@ fn check_journal(
         Err(error) => report.add(error),
     }
     let mut expected = None;
-    for segment in journal::segments(disk, folder)? {
+    let segments = journal::segments(disk, folder)?;
+    for segment in segments.into_iter().filter(|segment| segment.until.is_none_or(|until| until > needed)) {
         report.segments = report.segments.saturating_add(1);
-        let is_due = |due: &Sequence| *due == segment.first_sequence || segment.first_sequence <= needed;
-        if let Some(missing) = expected.filter(|due| !is_due(due)) {
+        if let Some(missing) = expected.filter(|due| *due != segment.first_sequence) {
             let gap = journal::gap(&segment.path, missing, segment.first_sequence);
             report.add(gap);
         }
