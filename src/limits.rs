@@ -187,9 +187,8 @@ const BOUNDED_BYTES: usize = HTTP_CONNECTIONS_MAX * (HTTP_HEAD_BYTES_MAX + ANSWE
     + LARGE_ANSWERS_MAX * 8 * GROUPED_POINTS_MAX
     + 16 * FOLD_CELLS_MAX;
 
-#[expect(clippy::as_conversions, reason = "a constant cannot be converted otherwise; 64 bits hold it")]
 const _: () =
-    assert!(BOUNDED_BYTES as u64 <= MEMORY_BESIDE_COUNTERS, "what is bounded must fit beside the counters");
+    assert!(wide(BOUNDED_BYTES) <= MEMORY_BESIDE_COUNTERS, "what is bounded must fit beside the counters");
 
 // Both ports (`net/listener.rs`).
 
@@ -394,3 +393,18 @@ pub const CLIENT_BACKOFF_MS_MAX: u64 = 60_000;
 pub const CLIENT_ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 const _: () = assert!(PUSH_BATCH_BYTES_MAX + LINE_BYTES_MAX < BODY_BYTES_MAX, "a batch must fit into a body");
+
+// Numbers that go between figures and sizes in memory.
+
+/// A size as a figure.
+#[inline]
+#[expect(clippy::as_conversions, reason = "no machine has sizes of more than 64 bits; try_from is not const")]
+pub const fn wide(size: usize) -> u64 {
+    size as u64
+}
+
+/// A figure as a size or an index; the greatest there is where it is more.
+#[inline]
+pub fn narrow(figure: impl Into<u64>) -> usize {
+    usize::try_from(figure.into()).unwrap_or(usize::MAX)
+}

@@ -60,8 +60,8 @@ impl World {
         let report = roll_up(&self.catalogue, &self.counters, &query);
         let [json, csv] = texts(&report);
         // Who asks a daemon reads the same report out of the answer.
-        let by = query.group().unwrap_or(GroupBy::Story);
-        let read = Report::from_json(query.report(), by, json.as_bytes()).unwrap();
+        let by = query.group.unwrap_or(GroupBy::Story);
+        let read = Report::from_json(query.report, by, json.as_bytes()).unwrap();
         assert!(texts(&read) == [json.clone(), csv], "{:?}", texts(&read));
         json
     }

@@ -188,6 +188,7 @@ fn every_limit_bounds_something() {
         files().into_iter().filter(|file| file.path.starts_with("src/")).map(|file| file.text).collect();
     let unused: Vec<String> = document("src/limits.rs")
         .lines()
+        .filter(|line| !line.contains(" fn "))
         .filter_map(|line| line.strip_prefix("pub const ")?.split_once(':'))
         .map(|(name, _)| name.to_owned())
         .filter(|name| {

@@ -23,7 +23,7 @@ pub(crate) struct TokenArgs {
 
 /// Makes and prints the token.
 pub(crate) fn run(args: &TokenArgs) -> anyhow::Result<ExitCode> {
-    let scopes: Vec<Scope> = args.scope.iter().filter_map(|name| Scope::parse(name)).collect();
+    let scopes: Vec<Scope> = args.scope.iter().filter_map(Scope::parse).collect();
     let (secret, entry) = auth::generate(&args.name, &scopes)?;
     output::note(&format!("the secret of {}, shown only now: {secret}", args.name));
     output::print(entry.as_bytes())?;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::model::calendar::Hour;
+use crate::model::named::named_enum;
 
 /// Exactly 24 characters of `[0-9A-Za-z]`, as platforms name their stories and interactions.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,56 +70,29 @@ impl fmt::Display for InteractionId {
     }
 }
 
-/// The channel that a conversation runs on.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[repr(u8)]
-pub enum Source {
-    /// Facebook Messenger.
-    Messenger = 0,
-    /// `LiveChat`, API version 2.
-    Livechat = 1,
-    /// `LiveChat`, API version 3.
-    Livechat3 = 2,
-    /// Slack.
-    Slack = 3,
-    /// The chat widget of a web page.
-    Widget = 4,
-    /// A mobile application.
-    App = 5,
-    /// Anything of the platform's own.
-    Custom = 6,
+named_enum! {
+    /// The channel that a conversation runs on, as events and reports name it.
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+    #[repr(u8)]
+    pub enum Source {
+        /// Facebook Messenger.
+        Messenger = "messenger",
+        /// `LiveChat`, API version 2.
+        Livechat = "livechat",
+        /// `LiveChat`, API version 3.
+        Livechat3 = "livechat3",
+        /// Slack.
+        Slack = "slack",
+        /// The chat widget of a web page.
+        Widget = "widget",
+        /// A mobile application.
+        App = "app",
+        /// Anything of the platform's own.
+        Custom = "custom",
+    }
 }
 
 impl Source {
-    /// Every source, in the order of its index.
-    pub const ALL: [Self; 7] = [
-        Self::Messenger,
-        Self::Livechat,
-        Self::Livechat3,
-        Self::Slack,
-        Self::Widget,
-        Self::App,
-        Self::Custom,
-    ];
-
-    /// The source that `text` names, exactly as the contract spells it.
-    pub fn parse(text: &[u8]) -> Option<Self> {
-        Self::ALL.into_iter().find(|source| source.as_str().as_bytes() == text)
-    }
-
-    /// The name in events and reports.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Messenger => "messenger",
-            Self::Livechat => "livechat",
-            Self::Livechat3 => "livechat3",
-            Self::Slack => "slack",
-            Self::Widget => "widget",
-            Self::App => "app",
-            Self::Custom => "custom",
-        }
-    }
-
     /// Position in [`Source::ALL`], 0 … 6.
     #[expect(clippy::as_conversions, reason = "a unit-only enum of u8 widens to usize without loss")]
     pub const fn index(self) -> usize {

@@ -10,4 +10,5 @@ pub mod event;
 pub mod excerpt;
 pub(crate) mod hash;
 pub mod memory;
+pub(crate) mod named;
 mod table;

@@ -3,6 +3,7 @@
 use super::query::Query;
 use super::roll_up::series_of;
 use super::summary::{Figure, percent_hundredths, sum};
+use crate::limits::narrow;
 use crate::model::calendar::{Hour, Span};
 use crate::model::catalogue::Catalogue;
 use crate::model::cells::Cell;
@@ -32,11 +33,6 @@ impl BusiestReport {
         self.slots.chunks(24)
     }
 
-    /// Everything together.
-    pub fn total(&self) -> u64 {
-        self.total
-    }
-
     /// The share that `value` is of the total, in percent.
     pub fn usage(&self, value: u64) -> Figure {
         Figure::Hundredths(percent_hundredths(value, self.total))
@@ -45,7 +41,7 @@ impl BusiestReport {
 
 pub(super) fn roll_up(catalogue: &Catalogue, counters: &Counters, query: &Query) -> BusiestReport {
     let mut slots = vec![0; 7 * 24];
-    let zone = query.range().zone();
+    let zone = query.range.zone();
     for series in series_of(catalogue, query, Metric::Conversations) {
         match counters.total(series) {
             Some(total) => total.visit(query.hours(), &mut |first, counts| {
@@ -69,9 +65,8 @@ fn add_hours((first, counts): (Hour, HourlyCounts<'_>), spans: &[Span], slots: &
             return;
         }
         let end = span.end.first_hour().get();
-        let (mut of_span, later) =
-            rest.split_at(usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX));
-        let mut slot = usize::try_from(at.wrapping_add(slot_shift(span)) % SLOTS).unwrap_or(0);
+        let (mut of_span, later) = rest.split_at(narrow(end.saturating_sub(at)));
+        let mut slot = narrow(at.wrapping_add(slot_shift(span)) % SLOTS);
         while !of_span.is_empty() {
             let slots = slots.get_mut(slot..).unwrap_or_default();
             let (of_week, next) = of_span.split_at(slots.len().max(1));
@@ -97,7 +92,7 @@ fn add_cells(cells: &[Cell], spans: &[Span], slots: &mut [u64]) {
         let end = span.end.first_hour();
         let (now, later) = rest.split_at(rest.partition_point(|cell| cell.hour < end));
         for cell in now {
-            let slot = usize::try_from(cell.hour.get().wrapping_add(shift) % SLOTS).unwrap_or(0);
+            let slot = narrow(cell.hour.get().wrapping_add(shift) % SLOTS);
             if let Some(value) = slots.get_mut(slot) {
                 *value = value.saturating_add(u64::from(cell.count));
             }

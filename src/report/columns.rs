@@ -15,21 +15,18 @@ use crate::model::event::{Metric, SeriesId};
 /// active in a small part of a long range.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Points {
+    /// Whether the values are whole numbers or hundredths.
     pub(super) scale: Scale,
     pub(super) units: usize,
     /// The unit that the first of `values` belongs to.
     pub(super) start: usize,
     pub(super) values: Vec<u64>,
-    pub(super) summary: Summary,
-    pub(super) overall: Option<Figure>,
+    pub(crate) summary: Summary,
+    /// Messages per conversation over the whole range; only in the averages.
+    pub(crate) overall: Option<Figure>,
 }
 
 impl Points {
-    /// Whether [`Points::values`] are whole numbers or hundredths.
-    pub fn scale(&self) -> Scale {
-        self.scale
-    }
-
     /// The values in their scale, one per unit.
     pub fn values(&self) -> impl Iterator<Item = u64> {
         let after = self.units.saturating_sub(self.start).saturating_sub(self.values.len());
@@ -39,16 +36,6 @@ impl Points {
     /// The values as numbers, one per unit.
     pub fn figures(&self) -> impl Iterator<Item = Figure> {
         self.values().map(|value| Figure::new(value, self.scale))
-    }
-
-    /// Sum, least, greatest and mean of the values.
-    pub fn summary(&self) -> &Summary {
-        &self.summary
-    }
-
-    /// Messages per conversation over the whole range; only in the averages.
-    pub fn overall(&self) -> Option<Figure> {
-        self.overall
     }
 }
 

@@ -17,56 +17,23 @@ use crate::model::event::{Metric, SeriesId, Source, StoryId};
 /// The groups that counted anything in the range, greatest total first, then by key.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Groups {
-    by: GroupBy,
-    list: Vec<Group>,
-    omitted: usize,
-}
-
-impl Groups {
-    pub(super) fn new(by: GroupBy, list: Vec<Group>, omitted: usize) -> Self {
-        Self { by, list, omitted }
-    }
-
-    /// What the series is split by.
-    pub fn by(&self) -> GroupBy {
-        self.by
-    }
-
-    /// The groups, as many as the limit allows.
-    pub fn list(&self) -> &[Group] {
-        &self.list
-    }
-
+    pub(crate) by: GroupBy,
+    /// As many as the limit allows.
+    pub(crate) list: Vec<Group>,
     /// How many more groups counted something.
-    pub fn omitted(&self) -> usize {
-        self.omitted
-    }
+    pub(crate) omitted: usize,
 }
 
 /// One group of a series.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Group {
-    pub(super) key: GroupKey,
-    pub(super) name: Option<Arc<str>>,
-    pub(super) points: Points,
+    pub(crate) key: GroupKey,
+    /// The display name of the story, where it has one.
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) points: Points,
 }
 
 impl Group {
-    /// The story or source of the group.
-    pub fn key(&self) -> GroupKey {
-        self.key
-    }
-
-    /// The display name of the story, where it has one.
-    pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
-    }
-
-    /// Its values.
-    pub fn points(&self) -> &Points {
-        &self.points
-    }
-
     fn total(&self) -> u64 {
         self.points.summary.total.value()
     }
@@ -98,10 +65,10 @@ pub(super) fn roll_up(
     units: &Units,
     whole: &mut Columns,
 ) -> Groups {
-    let mut top = TopGroups::new(query.rows_max());
+    let mut top = TopGroups::new(query.rows_max);
     let mut columns = whole.clone();
-    let stories = query.stories().unwrap_or_default().iter().filter_map(|id| catalogue.story(*id));
-    if by == GroupBy::Story && query.stories().is_none() {
+    let stories = query.stories.iter().flatten().filter_map(|id| catalogue.story(*id));
+    if by == GroupBy::Story && query.stories.is_none() {
         add_all_stories((catalogue, counters, query), units, whole, &mut top);
         return top.into_groups(by);
     }
@@ -115,9 +82,9 @@ pub(super) fn roll_up(
         return top.into_groups(by);
     }
     let stories: Vec<Arc<Story>> = stories.collect();
-    for source in query.sources().unwrap_or(&Source::ALL) {
+    for source in &query.sources {
         columns.clear();
-        if query.stories().is_none() {
+        if query.stories.is_none() {
             columns.add(counters, query, units, |metric| total_series(metric, Some(*source)));
         }
         for story in &stories {
@@ -139,13 +106,14 @@ fn add_all_stories(
 ) {
     let mut columns = whole.clone();
     let mut gathered: Vec<Gathered> = Vec::new();
+    let all_sources = query.sources.len() == Source::ALL.len();
     let mut start = 0;
     while start < catalogue.story_numbers_end() {
         let end = start.saturating_add(AT_A_TIME);
         gathered.clear();
         for metric in columns.measure.metrics() {
             catalogue.for_each_series_of(metric, &(start..end), &mut |story, source, series| {
-                if query.sources().is_none_or(|sources| sources.contains(&source)) {
+                if all_sources || query.sources.contains(&source) {
                     gathered.push(Gathered { story, metric: code(metric), series });
                 }
             });

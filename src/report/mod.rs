@@ -31,52 +31,28 @@ pub use weight::{QueryWork, Weight};
 use crate::limits::WHOLE_TEXT_POINTS_MAX;
 use crate::model::catalogue::Catalogue;
 use crate::model::counters::Counters;
+use crate::model::named::named_enum;
 
-/// The six reports.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum ReportName {
-    /// Conversations over time.
-    Conversations,
-    /// Paid conversations over time.
-    PaidConversations,
-    /// Messages over time.
-    Messages,
-    /// Messages per conversation over time.
-    Average,
-    /// Conversations by weekday and hour.
-    BusiestPeriod,
-    /// Interactions by use.
-    InteractionsPopularity,
+named_enum! {
+    /// The six reports, in the contract's order, with their names in the path of a request.
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+    pub enum ReportName {
+        /// Conversations over time.
+        Conversations = "conversations",
+        /// Paid conversations over time.
+        PaidConversations = "conversations.paid",
+        /// Messages over time.
+        Messages = "conversations.messages",
+        /// Messages per conversation over time.
+        Average = "conversations.average",
+        /// Conversations by weekday and hour.
+        BusiestPeriod = "busiest-period",
+        /// Interactions by use.
+        InteractionsPopularity = "interactions.popularity",
+    }
 }
 
 impl ReportName {
-    /// Every report, as the contract lists them.
-    pub const ALL: [Self; 6] = [
-        Self::Conversations,
-        Self::PaidConversations,
-        Self::Messages,
-        Self::Average,
-        Self::BusiestPeriod,
-        Self::InteractionsPopularity,
-    ];
-
-    /// The report of that name, exactly as the contract spells it.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|report| report.as_str() == name)
-    }
-
-    /// As in the path of a request.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Conversations => "conversations",
-            Self::PaidConversations => "conversations.paid",
-            Self::Messages => "conversations.messages",
-            Self::Average => "conversations.average",
-            Self::BusiestPeriod => "busiest-period",
-            Self::InteractionsPopularity => "interactions.popularity",
-        }
-    }
-
     /// Whether it is one of the four that have data points over time.
     pub const fn is_series(self) -> bool {
         !matches!(self, Self::BusiestPeriod | Self::InteractionsPopularity)
@@ -103,14 +79,11 @@ impl Report {
 
 /// Rolls the query up from the counters as they are now. Blocks for as long as that takes; see [`Query::weight`].
 pub fn roll_up(catalogue: &Catalogue, counters: &Counters, query: &Query) -> Report {
-    match query.report() {
+    match query.report {
         ReportName::BusiestPeriod => Report::Busiest(busiest::roll_up(catalogue, counters, query)),
         ReportName::InteractionsPopularity => {
             Report::Popularity(popularity::roll_up(catalogue, counters, query))
         }
-        ReportName::Conversations
-        | ReportName::PaidConversations
-        | ReportName::Messages
-        | ReportName::Average => Report::Series(series::roll_up(catalogue, counters, query)),
+        _ => Report::Series(series::roll_up(catalogue, counters, query)),
     }
 }

@@ -15,46 +15,32 @@ use foldhash::fast::RandomState;
 
 use super::query::Query;
 use super::summary::{Figure, percent_hundredths};
-use crate::limits::POPULARITY_NODES_MAX;
+use crate::limits::{POPULARITY_NODES_MAX, wide};
 use crate::model::catalogue::{Catalogue, NodeEntry, Story};
 use crate::model::counters::Counters;
-use crate::model::event::{Node, SeriesId, Source, StoryId};
+use crate::model::event::{Node, SeriesId, StoryId};
 
 /// Every known interaction, by use.
 #[derive(Clone, PartialEq, Debug)]
 pub struct PopularityReport {
-    rows: Vec<PopularityRow>,
-}
-
-impl PopularityReport {
-    pub(super) fn of(rows: Vec<PopularityRow>) -> Self {
-        Self { rows }
-    }
-
-    /// The rows, most used first, as many as the limit allows.
-    pub fn rows(&self) -> &[PopularityRow] {
-        &self.rows
-    }
+    /// Most used first, as many as the limit allows.
+    pub(crate) rows: Vec<PopularityRow>,
 }
 
 /// One interaction and how often it was used.
 #[derive(Clone, PartialEq, Debug)]
 pub struct PopularityRow {
-    pub(super) node: Node,
+    pub(crate) node: Node,
     pub(super) name: Option<Arc<str>>,
-    pub(super) value: u64,
+    /// How often it was used in the range.
+    pub(crate) value: u64,
     /// Hundredths of a percent; 0 until the total is known.
     pub(super) usage_hundredths: u64,
 }
 
 impl PopularityRow {
-    /// Which interaction.
-    pub fn node(&self) -> &Node {
-        &self.node
-    }
-
     /// The display name: that of an interaction, its id where it has none, and a fixed one for the other kinds.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         match &self.node {
             Node::Interaction(id) => self.name.as_deref().unwrap_or(id.0.as_str()),
             Node::ContextFallback(_) | Node::Fallback => "Fallback Interaction",
@@ -62,13 +48,8 @@ impl PopularityRow {
         }
     }
 
-    /// How often it was used in the range.
-    pub fn value(&self) -> u64 {
-        self.value
-    }
-
     /// The share of the total, in percent.
-    pub fn usage(&self) -> Figure {
+    pub(crate) fn usage(&self) -> Figure {
         Figure::Hundredths(self.usage_hundredths)
     }
 
@@ -107,19 +88,19 @@ fn roll_up_within(
     (catalogue, counters, query): (&Catalogue, &Counters, &Query),
 ) -> PopularityReport {
     let mut nodes = 0_usize;
-    let mut any_story = query.stories().is_some();
+    let mut any_story = query.stories.is_some();
     for_each_story(catalogue, query, &mut |story| {
         nodes = nodes.saturating_add(story.node_count());
         any_story = true;
     });
-    let parts = nodes.div_ceil(nodes_max).max(1);
+    let parts = wide(nodes.div_ceil(nodes_max).max(1));
     let hasher = RandomState::default();
-    let mut gathering = Gathering { rows: Vec::new(), total: 0, rows_max: query.rows_max() };
+    let mut gathering = Gathering { rows: Vec::new(), total: 0, rows_max: query.rows_max };
     let mut uses = Vec::new();
     let mut entries = Vec::new();
     let (mut fallbacks, mut welcomes) = (0_u64, 0_u64);
     for part in 0..parts {
-        let belongs = |node: &Node| parts == 1 || place_of(hasher.hash_one(node), parts) == part;
+        let belongs = |node: &Node| parts == 1 || hasher.hash_one(node).checked_rem(parts) == Some(part);
         for_each_story(catalogue, query, &mut |story| {
             // Copied out first: the story must not stay locked while its counters are added up.
             entries.clear();
@@ -150,19 +131,14 @@ fn roll_up_within(
 }
 
 fn for_each_story(catalogue: &Catalogue, query: &Query, f: &mut dyn FnMut(&Story)) {
-    match query.stories() {
+    match &query.stories {
         Some(ids) => ids.iter().filter_map(|id| catalogue.story(*id)).for_each(|story| f(&story)),
         None => catalogue.for_each_story(f),
     }
 }
 
-fn place_of(hash: u64, parts: usize) -> usize {
-    let parts = u64::try_from(parts).unwrap_or(u64::MAX);
-    usize::try_from(hash.checked_rem(parts).unwrap_or(0)).unwrap_or(0)
-}
-
 fn sum(counters: &Counters, query: &Query, series: &[Option<SeriesId>]) -> u64 {
-    let sources = query.sources().unwrap_or(&Source::ALL).iter();
+    let sources = query.sources.iter();
     sources
         .filter_map(|source| series.get(source.index()).copied().flatten())
         .fold(0_u64, |sum, series| sum.saturating_add(counters.sum(series, query.hours())))
@@ -200,7 +176,7 @@ impl Gathering {
         for row in &mut self.rows {
             row.usage_hundredths = percent_hundredths(row.value, self.total);
         }
-        PopularityReport::of(self.rows)
+        PopularityReport { rows: self.rows }
     }
 }
 
@@ -227,7 +203,7 @@ mod tests {
     use crate::model::batch::{Change, Definition, Increment};
     use crate::model::calendar::{Hour, ZoneDatabase};
     use crate::model::catalogue::CatalogueLimits;
-    use crate::model::event::{InteractionId, Metric, ObjectId, SeriesKey};
+    use crate::model::event::{InteractionId, Metric, ObjectId, SeriesKey, Source};
     use crate::report::ReportName;
 
     const HOUR: u32 = 430_000;
@@ -279,8 +255,8 @@ mod tests {
             .unwrap();
             let scope = (&catalogue, &*counters, &query);
             let whole = roll_up_within(usize::MAX, scope);
-            assert_eq!(whole.rows().len(), 56.min(limit.parse().unwrap()));
-            assert!(whole.rows()[0].value() > 0 && whole.rows().is_sorted_by(|a, b| a.order(b).is_lt()));
+            assert_eq!(whole.rows.len(), 56.min(limit.parse().unwrap()));
+            assert!(whole.rows[0].value > 0 && whole.rows.is_sorted_by(|a, b| a.order(b).is_lt()));
             for nodes_max in [1, 7, 64, 199, 200] {
                 assert_eq!(roll_up_within(nodes_max, scope), whole, "{nodes_max} nodes at a time");
             }

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::query::Query;
+use crate::limits::narrow;
 use crate::model::calendar::{Hour, HourRange, Units};
 use crate::model::catalogue::{Catalogue, Story, total_series};
 use crate::model::cells::Cell;
@@ -12,12 +13,10 @@ use crate::model::event::{Metric, SeriesId, Source};
 
 /// The series to add up for a metric (not an interaction) and the stories and sources of the query.
 pub(super) fn series_of(catalogue: &Catalogue, query: &Query, metric: Metric) -> Vec<SeriesId> {
-    match (query.stories(), query.sources()) {
-        (None, None) => total_series(metric, None).into_iter().collect(),
-        (None, Some(sources)) => {
-            sources.iter().filter_map(|source| total_series(metric, Some(*source))).collect()
-        }
-        (Some(stories), _) => stories
+    match &query.stories {
+        None if query.sources.len() == Source::ALL.len() => total_series(metric, None).into_iter().collect(),
+        None => query.sources.iter().filter_map(|source| total_series(metric, Some(*source))).collect(),
+        Some(stories) => stories
             .iter()
             .filter_map(|id| catalogue.story(*id))
             .flat_map(|story| series_of_story(&story, query, metric))
@@ -32,8 +31,7 @@ pub(super) fn series_of_story<'a>(
     metric: Metric,
 ) -> impl Iterator<Item = SeriesId> + use<'a> {
     let by_source = story.series_by_source(metric);
-    let chosen = query.sources().unwrap_or(&Source::ALL).iter();
-    chosen.filter_map(move |source| by_source.get(source.index()).copied().flatten())
+    query.sources.iter().filter_map(move |source| by_source.get(source.index()).copied().flatten())
 }
 
 /// Adds the counts of the series in the range to one value per unit. Returns the units between the first and the
@@ -101,7 +99,7 @@ fn add_hours((first, counts): (Hour, HourlyCounts<'_>), bounds: &[Hour], column:
 const DAY_HOURS: u32 = 24;
 
 fn hours_between(from: u32, to: u32) -> usize {
-    usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX)
+    narrow(to.saturating_sub(from))
 }
 
 /// Adds a slice of cells that ascends by hour to the values of the units between `bounds`. Returns the units between

@@ -1,47 +1,40 @@
 //! The four reports with data points over time. Knows nothing of output formats.
 
 use super::columns::{Columns, Measure, Points};
-use super::groups::{self, Groups};
+use super::groups::{self, Group, Groups};
 use super::query::Query;
 use super::roll_up::series_of;
 use crate::model::calendar::{Units, UnixSeconds};
 use crate::model::catalogue::Catalogue;
 use crate::model::counters::Counters;
 
-/// One of the four series: the starts of its units, their values, and groups where they were asked for.
+/// One of the four series.
 #[derive(Clone, PartialEq, Debug)]
 pub struct SeriesReport {
-    pub(super) starts: Vec<UnixSeconds>,
-    pub(super) points: Points,
-    pub(super) groups: Option<Groups>,
+    /// The start of each unit, in order.
+    pub(crate) starts: Vec<UnixSeconds>,
+    /// Everything together.
+    pub(crate) points: Points,
+    /// Where the query asked for them.
+    pub(crate) groups: Option<Groups>,
 }
 
 impl SeriesReport {
-    /// The start of each unit, in order.
-    pub fn dates(&self) -> &[UnixSeconds] {
-        &self.starts
-    }
-
-    /// Everything together.
-    pub fn points(&self) -> &Points {
-        &self.points
+    /// The groups; none where the query did not ask for some.
+    pub(crate) fn group_list(&self) -> &[Group] {
+        self.groups.as_ref().map_or(&[], |groups| &groups.list)
     }
 
     /// Data points of all groups together.
     pub(super) fn points_in_groups(&self) -> usize {
-        self.groups.as_ref().map_or(0, |groups| groups.list().len()).saturating_mul(self.starts.len())
-    }
-
-    /// The groups, where the query asked for some.
-    pub fn groups(&self) -> Option<&Groups> {
-        self.groups.as_ref()
+        self.group_list().len().saturating_mul(self.starts.len())
     }
 }
 
 pub(super) fn roll_up(catalogue: &Catalogue, counters: &Counters, query: &Query) -> SeriesReport {
-    let units = Units::new(query.unit(), query.range());
-    let mut columns = Columns::new(Measure::of(query.report()), &units);
-    let groups = match query.group() {
+    let units = Units::new(query.unit, &query.range);
+    let mut columns = Columns::new(Measure::of(query.report), &units);
+    let groups = match query.group {
         None => {
             columns.add(counters, query, &units, |metric| series_of(catalogue, query, metric));
             None

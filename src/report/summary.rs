@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::limits::wide;
+
 /// Whether numbers are kept as they are or as hundredths.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Scale {
@@ -78,7 +80,7 @@ impl Summary {
             total = total.saturating_add(*value);
             (min, max) = (min.min(*value), max.max(*value));
         }
-        let count = u64::try_from(count.max(values.len())).unwrap_or(u64::MAX);
+        let count = wide(count.max(values.len()));
         let avg = match scale {
             Scale::Whole => ratio_hundredths(total, count),
             Scale::Hundredths => rounded(u128::from(total), count),

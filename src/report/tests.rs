@@ -29,7 +29,7 @@ fn shown(at: UnixSeconds) -> String {
 #[track_caller]
 fn check_range(query: &str, from: &str, to: &str) {
     let query = parse(ReportName::Conversations, query, NOW).unwrap();
-    assert_eq!((shown(query.range().start()).as_str(), shown(query.range().end()).as_str()), (from, to));
+    assert_eq!((shown(query.range.start()).as_str(), shown(query.range.end()).as_str()), (from, to));
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn explicit_ends_win_over_the_period() {
 fn auto_chooses_the_unit_that_suits_the_range() {
     let check = |query: &str, unit: Unit| {
         let query = parse(ReportName::Messages, &format!("dimension=auto&{query}"), NOW).unwrap();
-        assert_eq!(query.unit(), unit);
+        assert_eq!(query.unit, unit);
     };
     check("from=2019-05-01&to=2019-05-02", Unit::Hour);
     check("from=2019-05-01&to=2019-05-03T00:00:01Z", Unit::Day);

@@ -5,10 +5,10 @@ use super::ReportName;
 use super::columns::Measure;
 use super::query::Query;
 use super::roll_up::series_of;
-use crate::limits::{LIGHT_QUERY_CELLS_MAX, LIGHT_QUERY_POINTS_MAX, LIGHT_QUERY_SERIES_MAX};
+use crate::limits::{LIGHT_QUERY_CELLS_MAX, LIGHT_QUERY_POINTS_MAX, LIGHT_QUERY_SERIES_MAX, wide};
 use crate::model::catalogue::{Catalogue, Story};
 use crate::model::counters::Counters;
-use crate::model::event::{Metric, SeriesId, Source};
+use crate::model::event::{Metric, SeriesId};
 
 /// Where a query may run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,10 +44,10 @@ impl Query {
     /// Whether a request thread may answer it. Takes little itself: cells are counted only where the range is long, and
     /// the series few.
     pub fn weight(&self, catalogue: &Catalogue, counters: &Counters) -> Weight {
-        let points = if self.report().is_series() { self.points(catalogue) } else { 0 };
+        let points = if self.report.is_series() { self.points(catalogue) } else { 0 };
         let (series, hours) = (series_at_most(self, catalogue), self.hours());
         let hours = u64::from(hours.end.get().saturating_sub(hours.start.get()));
-        let cells = u64::try_from(series).unwrap_or(u64::MAX).saturating_mul(hours);
+        let cells = wide(series).saturating_mul(hours);
         let work = QueryWork { series, cells, points };
         if cells <= LIGHT_QUERY_CELLS_MAX || series > LIGHT_QUERY_SERIES_MAX {
             return work.weight();
@@ -62,27 +62,26 @@ impl Query {
 
 /// The stories that the query names.
 fn named_stories(query: &Query, catalogue: &Catalogue) -> impl Iterator<Item = std::sync::Arc<Story>> {
-    query.stories().unwrap_or_default().iter().filter_map(|id| catalogue.story(*id))
+    query.stories.iter().flatten().filter_map(|id| catalogue.story(*id))
 }
 
 /// How many series the query looks at, at most.
 fn series_at_most(query: &Query, catalogue: &Catalogue) -> usize {
-    let sources = query.sources().map_or(Source::ALL.len(), <[Source]>::len);
-    let is_popularity = query.report() == ReportName::InteractionsPopularity;
-    let of_each = match query.stories() {
+    let is_popularity = query.report == ReportName::InteractionsPopularity;
+    let of_each = match &query.stories {
         // Every series there is, by way of its story or of the table of all.
-        None if is_popularity || query.group() == Some(super::GroupBy::Story) => {
+        None if is_popularity || query.group == Some(super::GroupBy::Story) => {
             return catalogue.series_count().saturating_add(catalogue.story_count());
         }
         Some(_) if is_popularity => named_stories(query, catalogue).map(|story| story.node_count()).sum(),
-        stories => stories.map_or(1, <[_]>::len).saturating_mul(metrics(query).count()),
+        stories => stories.as_ref().map_or(1, Vec::len).saturating_mul(metrics(query).count()),
     };
-    of_each.saturating_mul(sources)
+    of_each.saturating_mul(query.sources.len())
 }
 
 /// The series that the query looks at, where it names stories or reads totals.
 fn series_touched(query: &Query, catalogue: &Catalogue) -> Vec<SeriesId> {
-    if query.report() != ReportName::InteractionsPopularity {
+    if query.report != ReportName::InteractionsPopularity {
         return metrics(query).flat_map(|metric| series_of(catalogue, query, metric)).collect();
     }
     let mut touched = Vec::new();
@@ -93,5 +92,5 @@ fn series_touched(query: &Query, catalogue: &Catalogue) -> Vec<SeriesId> {
 }
 
 fn metrics(query: &Query) -> impl Iterator<Item = Metric> {
-    Measure::of(query.report()).metrics()
+    Measure::of(query.report).metrics()
 }

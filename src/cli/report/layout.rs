@@ -31,7 +31,7 @@ pub(crate) fn omitted(report: &Report) -> Option<String> {
 }
 
 fn groups_omitted(series: &SeriesReport) -> Option<String> {
-    match series.groups()?.omitted() {
+    match series.groups.as_ref()?.omitted {
         0 => None,
         1 => Some("1 more group was left out by the limit".to_owned()),
         more => Some(format!("{more} more groups were left out by the limit")),
@@ -39,11 +39,11 @@ fn groups_omitted(series: &SeriesReport) -> Option<String> {
 }
 
 fn series_table(series: &SeriesReport, zone: &Zone) -> String {
-    let groups = series.groups().map_or(&[][..], |groups| groups.list());
+    let groups = series.group_list();
     let is_wide = groups.len() > GROUP_COLUMNS;
     let mut text = if is_wide { group_rows(groups) } else { point_rows(series, groups, zone) };
     text.push('\n');
-    text.push_str(&summary_line(series.points()));
+    text.push_str(&summary_line(&series.points));
     text.push('\n');
     if let Some(omitted) = groups_omitted(series) {
         text.push_str(&omitted);
@@ -63,11 +63,11 @@ fn point_rows(series: &SeriesReport, groups: &[Group], zone: &Zone) -> String {
     header.extend(groups.iter().map(group_title));
     let columns = header.len();
     table.set_header(header);
-    let mut figures: Vec<_> = std::iter::once(series.points())
-        .chain(groups.iter().map(Group::points))
+    let mut figures: Vec<_> = std::iter::once(&series.points)
+        .chain(groups.iter().map(|group| &group.points))
         .map(Points::figures)
         .collect();
-    for date in local_dates(series.dates(), zone) {
+    for date in local_dates(&series.starts, zone) {
         let values = figures.iter_mut().filter_map(Iterator::next).map(|figure| figure.to_string());
         table.add_row(std::iter::once(date).chain(values));
     }
@@ -79,7 +79,7 @@ fn group_rows(groups: &[Group]) -> String {
     let mut table = new_table();
     table.set_header(["group", "total", "min", "max", "avg"]);
     for group in groups {
-        let summary = group.points().summary();
+        let summary = group.points.summary;
         let figures = [summary.total, summary.min, summary.max, summary.avg].map(|figure| figure.to_string());
         table.add_row(std::iter::once(group_title(group)).chain(figures));
     }
@@ -87,15 +87,14 @@ fn group_rows(groups: &[Group]) -> String {
 }
 
 fn group_title(group: &Group) -> String {
-    let key = group.key();
-    printable(group.name().unwrap_or_else(|| key.text()))
+    printable(group.name.as_deref().unwrap_or_else(|| group.key.text()))
 }
 
 fn summary_line(points: &Points) -> String {
-    let summary = points.summary();
+    let summary = points.summary;
     let (total, min, max, avg) = (summary.total, summary.min, summary.max, summary.avg);
     let line = format!("total {total}, min {min}, max {max}, avg {avg}");
-    match points.overall() {
+    match points.overall {
         Some(overall) => format!("{line}, overall {overall}"),
         None => line,
     }
@@ -148,14 +147,14 @@ fn busiest_hour(report: &BusiestReport) -> Option<String> {
 fn popularity_table(report: &PopularityReport) -> String {
     let mut table = new_table();
     table.set_header(["name", "kind", "id", "uses", "%"]);
-    for row in report.rows() {
-        let (kind, id) = match row.node() {
+    for row in &report.rows {
+        let (kind, id) = match &row.node {
             Node::Interaction(id) => ("interaction", id.0.as_str()),
             Node::ContextFallback(parent) => ("contextFallback", parent.0.as_str()),
             Node::Fallback => ("fallback", ""),
             Node::Welcome => ("welcome", ""),
         };
-        let (uses, usage) = (row.value().to_string(), row.usage().to_string());
+        let (uses, usage) = (row.value.to_string(), row.usage().to_string());
         table.add_row([&printable(row.name()), kind, id, &uses, &usage]);
     }
     let mut text = finished(table, 3..5);

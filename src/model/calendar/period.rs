@@ -3,59 +3,34 @@
 use chrono::{Datelike, Days, Months, NaiveDate};
 
 use super::{RangeEnd, UnixSeconds, Zone};
+use crate::model::named::named_enum;
 
-/// A named range of local dates, counted back from the present day.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Period {
-    /// From 00:00 today.
-    Today,
-    /// The day before today.
-    Yesterday,
-    /// Today and the 6 days before.
-    Last7Days,
-    /// Today and the 29 days before.
-    Last30Days,
-    /// From the first day of the month.
-    ThisMonth,
-    /// The whole month before this one.
-    LastMonth,
-    /// From the day after the date three months ago.
-    Last3Months,
-    /// From the first day of the year.
-    ThisYear,
-    /// The whole year before this one.
-    LastYear,
+named_enum! {
+    /// A named range of local dates, counted back from the present day, as in the parameter `period`.
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+    pub enum Period {
+        /// From 00:00 today.
+        Today = "today",
+        /// The day before today.
+        Yesterday = "yesterday",
+        /// Today and the 6 days before.
+        Last7Days = "last7days",
+        /// Today and the 29 days before.
+        Last30Days = "last30days",
+        /// From the first day of the month.
+        ThisMonth = "thisMonth",
+        /// The whole month before this one.
+        LastMonth = "lastMonth",
+        /// From the day after the date three months ago.
+        Last3Months = "last3Months",
+        /// From the first day of the year.
+        ThisYear = "thisYear",
+        /// The whole year before this one.
+        LastYear = "lastYear",
+    }
 }
 
 impl Period {
-    /// Every period, as the contract lists them.
-    pub const ALL: [Self; 9] = [
-        Self::Today,
-        Self::Yesterday,
-        Self::Last7Days,
-        Self::Last30Days,
-        Self::ThisMonth,
-        Self::LastMonth,
-        Self::Last3Months,
-        Self::ThisYear,
-        Self::LastYear,
-    ];
-
-    /// As in the parameter `period`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Today => "today",
-            Self::Yesterday => "yesterday",
-            Self::Last7Days => "last7days",
-            Self::Last30Days => "last30days",
-            Self::ThisMonth => "thisMonth",
-            Self::LastMonth => "lastMonth",
-            Self::Last3Months => "last3Months",
-            Self::ThisYear => "thisYear",
-            Self::LastYear => "lastYear",
-        }
-    }
-
     /// Start and end of the period in a zone, as seen from `now`.
     pub fn resolve(self, zone: &Zone, now: UnixSeconds) -> (UnixSeconds, RangeEnd) {
         let today = zone.date(now);

@@ -5,34 +5,24 @@ use chrono::{Datelike, Months, NaiveDate};
 
 use super::moment::{DayNumber, LocalSeconds};
 use super::{Hour, HourRange, LocalRange, UnixSeconds};
+use crate::model::named::named_enum;
 
-/// What one data point spans.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Unit {
-    /// A local hour; one that comes twice is two units.
-    Hour,
-    /// A calendar day, 23 or 25 hours long where clocks change.
-    Day,
-    /// A calendar month.
-    Month,
-    /// A calendar year.
-    Year,
+named_enum! {
+    /// What one data point spans, finest first, as in the parameter `dimension`.
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+    pub enum Unit {
+        /// A local hour; one that comes twice is two units.
+        Hour = "hour",
+        /// A calendar day, 23 or 25 hours long where clocks change.
+        Day = "day",
+        /// A calendar month.
+        Month = "month",
+        /// A calendar year.
+        Year = "year",
+    }
 }
 
 impl Unit {
-    /// Every unit, finest first.
-    pub const ALL: [Self; 4] = [Self::Hour, Self::Day, Self::Month, Self::Year];
-
-    /// As in the parameter `dimension`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Hour => "hour",
-            Self::Day => "day",
-            Self::Month => "month",
-            Self::Year => "year",
-        }
-    }
-
     /// The unit that suits a range which was asked for as `from` to `to`: hours up to 48 hours, days up to 93 days,
     /// months up to 3 years, else years. Days and years are counted on the local calendar.
     pub fn suiting(range: &LocalRange, from: UnixSeconds, to: UnixSeconds) -> Self {

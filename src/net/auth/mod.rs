@@ -13,35 +13,19 @@ use std::sync::{Arc, PoisonError, RwLock};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use crate::model::named::named_enum;
 pub use generate::{GenerateError, generate};
 
-/// What a token may be used for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Scope {
-    /// Reports, the list of stories, the metrics.
-    Read,
-    /// Events and the catalogue.
-    Write,
-    /// Everything.
-    Admin,
-}
-
-impl Scope {
-    /// Every scope.
-    pub const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Admin];
-
-    /// The scope of that name; `None` if there is none.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|scope| scope.as_str() == name)
-    }
-
-    /// The name, as token files spell it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::Admin => "admin",
-        }
+named_enum! {
+    /// What a token may be used for, as token files spell it.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub enum Scope {
+        /// Reports, the list of stories, the metrics.
+        Read = "read",
+        /// Events and the catalogue.
+        Write = "write",
+        /// Everything.
+        Admin = "admin",
     }
 }
 

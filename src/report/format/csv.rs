@@ -2,7 +2,7 @@
 //! formula of a sheet, and control characters are spelled out.
 
 use super::ReportPart;
-use super::number::{write_figure, write_whole};
+use super::number::write_figure;
 use super::output::TextOutput;
 use crate::model::calendar::Instants;
 use crate::model::event::Node;
@@ -24,7 +24,7 @@ pub(super) fn write(part: ReportPart<'_>, out: &mut TextOutput) {
             }
             // A sheet of groups has only the groups, so that its columns add up to the whole.
             Some(groups) => {
-                out.text().extend_from_slice(groups.by().as_str().as_bytes());
+                out.text().extend_from_slice(groups.by.as_str().as_bytes());
                 out.text().extend_from_slice(b",name,date,value\n");
             }
         },
@@ -34,15 +34,9 @@ pub(super) fn write(part: ReportPart<'_>, out: &mut TextOutput) {
             if day == 0 {
                 text.extend_from_slice(b"day,hour,value,usage\n");
             }
-            for (hour, value) in (0_u64..).zip(hours) {
-                write_whole(u64::try_from(day).unwrap_or(0), text);
-                text.push(b',');
-                write_whole(hour, text);
-                text.push(b',');
-                write_whole(*value, text);
-                text.push(b',');
-                write_figure(report.usage(*value), text);
-                text.push(b'\n');
+            for (hour, value) in hours.iter().enumerate() {
+                let usage = report.usage(*value);
+                text.extend_from_slice(format!("{day},{hour},{value},{usage}\n").as_bytes());
             }
         }
         ReportPart::Interaction(place, row) => {
@@ -52,7 +46,7 @@ pub(super) fn write(part: ReportPart<'_>, out: &mut TextOutput) {
             }
             write_interaction(row, text);
         }
-        ReportPart::End(super::Report::Popularity(report)) if report.rows().is_empty() => {
+        ReportPart::End(super::Report::Popularity(report)) if report.rows.is_empty() => {
             out.text().extend_from_slice(INTERACTIONS);
         }
         ReportPart::End(_) => {}
@@ -62,12 +56,8 @@ pub(super) fn write(part: ReportPart<'_>, out: &mut TextOutput) {
 const INTERACTIONS: &[u8] = b"type,id,parentId,name,value,usage\n";
 
 fn write_group(report: &SeriesReport, group: &Group, out: &mut TextOutput) {
-    let mut head = Vec::new();
-    head.extend_from_slice(group.key().text().as_bytes());
-    head.push(b',');
-    write_cell(group.name().unwrap_or_default(), &mut head);
-    head.push(b',');
-    write_points(&head, group.points(), report, out);
+    let head = format!("{},{},", group.key.text(), cell(group.name.as_deref().unwrap_or_default()));
+    write_points(head.as_bytes(), &group.points, report, out);
 }
 
 /// Writes a row for each point; every row begins with `head`.
@@ -75,7 +65,7 @@ fn write_points(head: &[u8], points: &Points, report: &SeriesReport, out: &mut T
     let mut instants = Instants::default();
     let mut date = [0; 24];
     let mut figures = points.figures();
-    for starts in report.dates().chunks(POINTS_AT_A_TIME) {
+    for starts in report.starts.chunks(POINTS_AT_A_TIME) {
         let text = out.text();
         for (start, figure) in starts.iter().zip(figures.by_ref()) {
             instants.write(*start, &mut date);
@@ -89,44 +79,35 @@ fn write_points(head: &[u8], points: &Points, report: &SeriesReport, out: &mut T
 }
 
 fn write_interaction(row: &PopularityRow, text: &mut Vec<u8>) {
-    let (kind, id, parent) = match row.node() {
+    let (kind, id, parent) = match &row.node {
         Node::Interaction(id) => ("interaction", id.0.as_str(), ""),
         Node::ContextFallback(parent) => ("contextFallback", "", parent.0.as_str()),
         Node::Fallback => ("fallback", "", ""),
         Node::Welcome => ("welcome", "", ""),
     };
-    for cell in [kind, id, parent] {
-        text.extend_from_slice(cell.as_bytes());
-        text.push(b',');
-    }
-    write_cell(row.name(), text);
-    text.push(b',');
-    write_whole(row.value(), text);
-    text.push(b',');
-    write_figure(row.usage(), text);
-    text.push(b'\n');
+    let (name, value, usage) = (cell(row.name()), row.value, row.usage());
+    text.extend_from_slice(format!("{kind},{id},{parent},{name},{value},{usage}\n").as_bytes());
 }
 
-/// Writes a text that came from outside.
-fn write_cell(text: &str, out: &mut Vec<u8>) {
+/// A text that came from outside, as a cell.
+fn cell(text: &str) -> String {
     let shown = printable(text);
     let guard = if shown.starts_with(['=', '+', '-', '@']) { "'" } else { "" };
     // No carriage return or line feed is left in it.
     if shown.contains([',', '"']) {
-        out.extend_from_slice(format!("\"{guard}{}\"", shown.replace('"', "\"\"")).as_bytes());
+        format!("\"{guard}{}\"", shown.replace('"', "\"\""))
     } else {
-        out.extend_from_slice(guard.as_bytes());
-        out.extend_from_slice(shown.as_bytes());
+        format!("{guard}{shown}")
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::write_cell;
+    use super::cell;
 
     #[test]
     fn cells_that_look_like_formulas_or_have_commas_are_quoted() {
-        for (text, cell) in [
+        for (text, expected) in [
             ("=1+1", "'=1+1"),
             ("+1", "'+1"),
             ("-1", "'-1"),
@@ -137,9 +118,7 @@ mod tests {
             ("@shop, \"main\"", "\"'@shop, \"\"main\"\"\""),
             ("a\nb\u{202e}", "a\\u{a}b\\u{202e}"),
         ] {
-            let mut out = Vec::new();
-            write_cell(text, &mut out);
-            assert_eq!(out, cell.as_bytes());
+            assert_eq!(cell(text), expected);
         }
     }
 }

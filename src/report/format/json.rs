@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::ReportPart;
 use super::number::{VALUE_ROOM, digit, put, put_value, put_whole, write_figure, write_whole};
 use super::output::TextOutput;
+use crate::limits::{narrow, wide};
 use crate::model::calendar::{Instants, UnixSeconds};
 use crate::model::event::Node;
 use crate::report::Report;
@@ -51,7 +52,7 @@ impl JsonWriter {
         match part {
             ReportPart::Whole(report) => {
                 out.text().push(b'{');
-                write_points(&report.points, report.dates(), &self.dates, out);
+                write_points(&report.points, &report.starts, &self.dates, out);
                 if report.groups.is_some() {
                     out.text().extend_from_slice(b",\"groups\":[");
                 }
@@ -59,7 +60,7 @@ impl JsonWriter {
             ReportPart::Group(report, place, group) => {
                 out.text().extend_from_slice(if place == 0 { b"{" } else { b",{" });
                 write_group_head(group, out.text());
-                write_points(group.points(), report.dates(), &self.dates, out);
+                write_points(&group.points, &report.starts, &self.dates, out);
                 out.text().push(b'}');
             }
             ReportPart::Weekday(report, day, hours) => write_weekday(report, day, hours, out.text()),
@@ -73,7 +74,7 @@ impl JsonWriter {
                 }
                 out.text().push(b'}');
             }
-            ReportPart::End(Report::Popularity(report)) if report.rows().is_empty() => {
+            ReportPart::End(Report::Popularity(report)) if report.rows.is_empty() => {
                 out.text().extend_from_slice(b"[]");
             }
             ReportPart::End(_) => out.text().push(b']'),
@@ -83,14 +84,14 @@ impl JsonWriter {
 
 fn write_groups_end(groups: &Groups, text: &mut Vec<u8>) {
     text.push(b']');
-    if groups.omitted() > 0 {
+    if groups.omitted > 0 {
         text.extend_from_slice(b",\"groupsOmitted\":");
-        write_whole(u64::try_from(groups.omitted()).unwrap_or(u64::MAX), text);
+        write_whole(wide(groups.omitted), text);
     }
 }
 
 fn write_weekday(report: &BusiestReport, day: usize, hours: &[u64], text: &mut Vec<u8>) {
-    let day = digit(u64::try_from(day).unwrap_or(0));
+    let day = digit(wide(day));
     text.extend_from_slice(if day == b'0' { b"[[" } else { b",[" });
     let begin = text.len();
     text.resize(begin.saturating_add(hours.len().saturating_mul(WEEKDAY_HOUR_ROOM)), 0);
@@ -129,26 +130,19 @@ fn put_weekday_hour(
 
 /// Writes an interaction and what closes it.
 fn write_interaction(row: &PopularityRow, out: &mut Vec<u8>) {
-    let id_after_name = match row.node() {
-        Node::Interaction(id) => Some(id),
+    match &row.node {
+        Node::Interaction(_) => {}
         Node::ContextFallback(parent) => {
             out.extend_from_slice(b"\"parentId\":\"");
             out.extend_from_slice(parent.0.as_bytes());
             out.extend_from_slice(b"\",\"type\":\"contextFallback\",");
-            None
         }
-        Node::Fallback => {
-            out.extend_from_slice(b"\"type\":\"fallback\",");
-            None
-        }
-        Node::Welcome => {
-            out.extend_from_slice(b"\"type\":\"welcome\",");
-            None
-        }
-    };
+        Node::Fallback => out.extend_from_slice(b"\"type\":\"fallback\","),
+        Node::Welcome => out.extend_from_slice(b"\"type\":\"welcome\","),
+    }
     out.extend_from_slice(b"\"name\":");
     write_text(row.name(), out);
-    if let Some(id) = id_after_name {
+    if let Node::Interaction(id) = &row.node {
         out.extend_from_slice(b",\"id\":\"");
         out.extend_from_slice(id.0.as_bytes());
         out.push(b'"');
@@ -156,7 +150,7 @@ fn write_interaction(row: &PopularityRow, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"usage\":");
     write_figure(row.usage(), out);
     out.extend_from_slice(b",\"value\":");
-    write_whole(row.value(), out);
+    write_whole(row.value, out);
     out.push(b'}');
 }
 
@@ -174,7 +168,7 @@ impl Dates {
             return Self::default();
         }
         let mut instants = Instants::default();
-        let starts = report.dates().iter();
+        let starts = report.starts.iter();
         let separators: Vec<Separator> = starts.map(|start| separator(&mut instants, *start)).collect();
         let mut zeros = Vec::with_capacity(separators.len().saturating_mul(ZERO_BYTES));
         for separator in &separators {
@@ -303,7 +297,7 @@ struct PointWriter {
 
 impl PointWriter {
     fn of(points: &Points) -> Self {
-        let digits = usize::try_from(points.summary.max.digits()).unwrap_or(VALUE_ROOM);
+        let digits = narrow(points.summary.max.digits());
         // Hundredths have a point, and a zero where there is nothing before it.
         Self { scale: points.scale, value_room: digits.saturating_add(3).min(VALUE_ROOM) }
     }

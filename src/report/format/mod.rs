@@ -51,16 +51,13 @@ impl Report {
             Self::Series(report) => match place.checked_sub(1) {
                 None => Some(ReportPart::Whole(report)),
                 Some(place) => {
-                    let groups = report.groups.as_ref().map_or(&[][..], |groups| groups.list());
-                    groups.get(place).map(|group| ReportPart::Group(report, place, group))
+                    report.group_list().get(place).map(|group| ReportPart::Group(report, place, group))
                 }
             },
             Self::Busiest(report) => {
                 report.days().nth(place).map(|hours| ReportPart::Weekday(report, place, hours))
             }
-            Self::Popularity(report) => {
-                report.rows().get(place).map(|row| ReportPart::Interaction(place, row))
-            }
+            Self::Popularity(report) => report.rows.get(place).map(|row| ReportPart::Interaction(place, row)),
         };
         part.unwrap_or(ReportPart::End(self))
     }
@@ -69,12 +66,12 @@ impl Report {
     fn text_bytes(&self) -> usize {
         match self {
             Self::Series(report) => {
-                let series = report.groups.as_ref().map_or(0, |groups| groups.list().len()).saturating_add(1);
-                let points = report.dates().len().saturating_mul(series);
+                let series = report.group_list().len().saturating_add(1);
+                let points = report.starts.len().saturating_mul(series);
                 points.saturating_mul(POINT_BYTES).saturating_add(series.saturating_mul(256))
             }
             Self::Busiest(_) => 8 * 1024,
-            Self::Popularity(report) => report.rows().len().saturating_mul(128),
+            Self::Popularity(report) => report.rows.len().saturating_mul(128),
         }
     }
 

@@ -28,12 +28,10 @@ impl Report {
             ReportName::InteractionsPopularity => {
                 let rows: Vec<RowJson> = serde_json::from_slice(text)?;
                 let rows: Result<Vec<_>, _> = rows.into_iter().map(row).collect();
-                Ok(Self::Popularity(PopularityReport::of(rows?)))
+                Ok(Self::Popularity(PopularityReport { rows: rows? }))
             }
             ReportName::Average => series(Scale::Hundredths, by, text),
-            ReportName::Conversations | ReportName::PaidConversations | ReportName::Messages => {
-                series(Scale::Whole, by, text)
-            }
+            _ => series(Scale::Whole, by, text),
         }
     }
 }
@@ -146,14 +144,8 @@ fn date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UnixSeconds, D::Er
 fn series(scale: Scale, by: GroupBy, text: &[u8]) -> serde_json::Result<Report> {
     let SeriesJson { points: whole, groups, groups_omitted } = serde_json::from_slice(text)?;
     let starts = whole.data.iter().map(|point| point.date).collect();
-    let groups = match groups {
-        None => None,
-        Some(groups) => {
-            let list: serde_json::Result<Vec<Group>> =
-                groups.into_iter().map(|group| self::group(group, scale)).collect();
-            Some(Groups::new(by, list?, groups_omitted))
-        }
-    };
+    let list = groups.map(|groups| groups.into_iter().map(|group| self::group(group, scale)).collect());
+    let groups = list.transpose()?.map(|list: Vec<Group>| Groups { by, list, omitted: groups_omitted });
     Ok(Report::Series(SeriesReport { starts, points: points(whole, scale)?, groups }))
 }
 
@@ -175,7 +167,7 @@ fn points(PointsJson { data, summary, overall }: PointsJson, scale: Scale) -> se
 }
 
 fn group(GroupJson { source, story_id, name, points }: GroupJson, scale: Scale) -> serde_json::Result<Group> {
-    let source = source.and_then(|text| Source::parse(text.as_bytes())).map(GroupKey::Source);
+    let source = source.and_then(Source::parse).map(GroupKey::Source);
     let story = story_id.and_then(|text| ObjectId::parse(text.as_bytes())).map(StoryId).map(GroupKey::Story);
     let key = source.or(story).ok_or_else(|| serde_json::Error::custom("a group has no key"))?;
     Ok(Group { key, name: name.map(Into::into), points: self::points(points, scale)? })

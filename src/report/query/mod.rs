@@ -8,53 +8,46 @@ mod window;
 use super::ReportName;
 use crate::limits::{
     DATA_POINTS_MAX, GROUPED_POINTS_MAX, QUERY_FAULTS_SHOWN_MAX, REPORT_ROWS_DEFAULT, REPORT_ROWS_MAX,
-    WHOLE_TEXT_POINTS_MAX,
+    WHOLE_TEXT_POINTS_MAX, wide,
 };
 use crate::model::calendar::{HourRange, LocalRange, Unit, ZoneDatabase};
 use crate::model::catalogue::Catalogue;
 use crate::model::event::{ObjectId, Source, StoryId};
+use crate::model::named::named_enum;
 use fault::nearest;
 pub use fault::{QueryError, QueryFault};
 use parameters::{GivenParameters, ReportParameter, Values};
 use window::Window;
 
-/// What a series is split by.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum GroupBy {
-    /// One group per story.
-    Story,
-    /// One group per source.
-    Source,
-}
-
-impl GroupBy {
-    const ALL: [Self; 2] = [Self::Story, Self::Source];
-
-    /// As in the parameter `group`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Story => "storyId",
-            Self::Source => "source",
-        }
-    }
-
-    /// The one that `text` names.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|by| by.as_str() == text)
+named_enum! {
+    /// What a series is split by, as in the parameter `group`.
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+    pub enum GroupBy {
+        /// One group per story.
+        Story = "storyId",
+        /// One group per source.
+        Source = "source",
     }
 }
 
 /// A checked query. INVARIANT: everything in it is in range, and the size of the answer is bounded.
 #[derive(Clone, Debug)]
 pub struct Query {
-    report: ReportName,
-    range: LocalRange,
-    unit: Unit,
-    group: Option<GroupBy>,
-    // A token that is limited to some stories will narrow this down; nothing else has to change then.
-    stories: Option<Vec<StoryId>>,
-    sources: Option<Vec<Source>>,
-    rows_max: usize,
+    /// Which report is asked for.
+    pub report: ReportName,
+    /// Widened to whole local hours.
+    pub(super) range: LocalRange,
+    /// What each data point spans; without meaning in the reports that have none.
+    pub(super) unit: Unit,
+    /// What the series is split by.
+    pub group: Option<GroupBy>,
+    /// The stories that it is about, in order of their ids; `None` for all. A token that is limited to some stories will
+    /// narrow this down; nothing else has to change then.
+    pub(super) stories: Option<Vec<StoryId>>,
+    /// The sources that it is about, in order.
+    pub(super) sources: Vec<Source>,
+    /// Most groups or rows of the answer.
+    pub(super) rows_max: usize,
 }
 
 const DIMENSION_TAKES: &str = "auto, year, month, day or hour";
@@ -84,20 +77,20 @@ impl Query {
         let window = window::window(&given, zone, now_unix_ms, &mut faults);
         let sources = given.several(
             ReportParameter::Source,
-            Values { parse: Source::parse, takes: SOURCE_TAKES },
+            Values { parse: |name| Source::parse(name), takes: SOURCE_TAKES },
             &mut faults,
         );
         let stories = stories(report, &given, &mut faults);
         let group = group(&given, &mut faults);
         let rows_max = limit(&given, &mut faults);
         let unit = unit(&given, window.as_ref(), &mut faults);
-        let sources = sources.filter(|sources| sources.len() < Source::ALL.len());
+        let sources = sources.unwrap_or_else(|| Source::ALL.to_vec());
         if let (Some(window), Some(unit), Some(rows_max)) = (&window, unit, rows_max)
             && report.is_series()
         {
             let groups = match group {
                 None => None,
-                Some(GroupBy::Source) => Some(sources.as_ref().map_or(Source::ALL.len(), Vec::len)),
+                Some(GroupBy::Source) => Some(sources.len()),
                 Some(GroupBy::Story) => Some(stories.as_ref().map_or(stories_known, Vec::len)),
             };
             faults.extend(check_points(unit, &window.range, groups.map(|groups| groups.min(rows_max))));
@@ -114,44 +107,9 @@ impl Query {
         }
     }
 
-    /// Which report is asked for.
-    pub fn report(&self) -> ReportName {
-        self.report
-    }
-
-    /// The range, widened to whole local hours.
-    pub fn range(&self) -> &LocalRange {
-        &self.range
-    }
-
     /// The buckets to add up.
-    pub fn hours(&self) -> HourRange {
+    pub(super) fn hours(&self) -> HourRange {
         self.range.hours()
-    }
-
-    /// What each data point spans; without meaning in the reports that have none.
-    pub fn unit(&self) -> Unit {
-        self.unit
-    }
-
-    /// What the series is split by.
-    pub fn group(&self) -> Option<GroupBy> {
-        self.group
-    }
-
-    /// The stories that it is about, in order of their ids; `None` for all.
-    pub fn stories(&self) -> Option<&[StoryId]> {
-        self.stories.as_deref()
-    }
-
-    /// The sources that it is about; `None` for all.
-    pub fn sources(&self) -> Option<&[Source]> {
-        self.sources.as_deref()
-    }
-
-    /// Most groups or rows of the answer.
-    pub fn rows_max(&self) -> usize {
-        self.rows_max
     }
 
     /// Whether the answer may be too large to hold its text in memory as a whole.
@@ -164,15 +122,11 @@ impl Query {
         let stories = self.stories.as_ref().map_or_else(|| catalogue.story_count(), Vec::len);
         let groups = match self.group {
             None => 0,
-            Some(GroupBy::Source) => self.sources.as_ref().map_or(Source::ALL.len(), Vec::len),
+            Some(GroupBy::Source) => self.sources.len(),
             Some(GroupBy::Story) => stories.min(self.rows_max),
         };
         self.unit.count_in(&self.range).saturating_mul(wide(groups).saturating_add(1))
     }
-}
-
-fn wide(number: usize) -> u64 {
-    u64::try_from(number).unwrap_or(u64::MAX)
 }
 
 fn stories(
@@ -217,7 +171,7 @@ fn unit(given: &GivenParameters<'_>, window: Option<&Window>, faults: &mut Vec<Q
         None => Some(Unit::Day),
         Some("auto") => window.map(|window| Unit::suiting(&window.range, window.asked_from, window.asked_to)),
         Some(text) => {
-            let unit = Unit::ALL.into_iter().find(|unit| unit.as_str() == text);
+            let unit = Unit::parse(text);
             if unit.is_none() {
                 let names = Unit::ALL.into_iter().map(Unit::as_str).chain(["auto"]);
                 let nearest = nearest(text, names);

@@ -6,51 +6,26 @@ use std::borrow::Cow;
 use super::super::ReportName;
 use super::fault::{QueryError, QueryFault, nearest};
 use crate::model::excerpt::Excerpt;
+use crate::model::named::named_enum;
 
-/// A parameter of a report.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum ReportParameter {
-    From,
-    To,
-    Period,
-    Dimension,
-    Group,
-    Source,
-    StoryId,
-    Offset,
-    Timezone,
-    Limit,
+named_enum! {
+    /// A parameter of a report.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub(super) enum ReportParameter {
+        From = "from",
+        To = "to",
+        Period = "period",
+        Dimension = "dimension",
+        Group = "group",
+        Source = "source",
+        StoryId = "storyId",
+        Offset = "offset",
+        Timezone = "timezone",
+        Limit = "limit",
+    }
 }
 
 impl ReportParameter {
-    const ALL: [Self; 10] = [
-        Self::From,
-        Self::To,
-        Self::Period,
-        Self::Dimension,
-        Self::Group,
-        Self::Source,
-        Self::StoryId,
-        Self::Offset,
-        Self::Timezone,
-        Self::Limit,
-    ];
-
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::From => "from",
-            Self::To => "to",
-            Self::Period => "period",
-            Self::Dimension => "dimension",
-            Self::Group => "group",
-            Self::Source => "source",
-            Self::StoryId => "storyId",
-            Self::Offset => "offset",
-            Self::Timezone => "timezone",
-            Self::Limit => "limit",
-        }
-    }
-
     const fn has_several_values(self) -> bool {
         matches!(self, Self::Source | Self::StoryId)
     }
@@ -64,11 +39,9 @@ impl ReportParameter {
     }
 
     /// The parameter of that name; those with several values are also written with `[]`.
-    fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|parameter| {
-            name == parameter.as_str()
-                || (parameter.has_several_values() && name.strip_suffix("[]") == Some(parameter.as_str()))
-        })
+    fn named(name: &str) -> Option<Self> {
+        let several = || Self::parse(name.strip_suffix("[]")?).filter(|one| one.has_several_values());
+        Self::parse(name).or_else(several)
     }
 
     /// The fault of a value that the parameter does not take.
@@ -114,7 +87,7 @@ impl<'a> GivenParameters<'a> {
         let mut given: Vec<(ReportParameter, &str)> = Vec::with_capacity(pairs.len());
         let takes = || ReportParameter::names_of(report).collect::<Vec<_>>().join(", ");
         for (name, value) in pairs.iter().map(|(name, value)| (name.as_ref(), value.as_ref())) {
-            let Some(parameter) = ReportParameter::parse(name) else {
+            let Some(parameter) = ReportParameter::named(name) else {
                 let bare = name.strip_suffix("[]").unwrap_or(name);
                 let nearest = nearest(bare, ReportParameter::names_of(report));
                 let fault = QueryFault::Unknown { got: Excerpt::quoted(value), nearest, takes: takes() };

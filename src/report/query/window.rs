@@ -138,7 +138,7 @@ fn date(parameter: ReportParameter, text: &str, faults: &mut Vec<QueryError>) ->
 }
 
 fn period(text: &str, faults: &mut Vec<QueryError>) -> Option<Period> {
-    let parsed = Period::ALL.into_iter().find(|period| period.as_str() == text);
+    let parsed = Period::parse(text);
     if parsed.is_none() {
         let names = || Period::ALL.into_iter().map(Period::as_str);
         let takes = names().collect::<Vec<_>>().join(", ");
