@@ -38,9 +38,6 @@ pub(crate) fn length(path: &Path) -> Option<u64> {
 
 /// Opens a file, or standard input for `-`; gzip and zstd are recognised by their first bytes. `progress` counts the
 /// bytes before they are inflated.
-///
-/// # Errors
-/// Where the file cannot be opened or its first bytes cannot be read.
 pub(crate) fn open(path: &Path, progress: &ProgressBar) -> anyhow::Result<Input> {
     let name = if is_standard_input(path) { "standard input".to_owned() } else { path.display().to_string() };
     let raw: Box<dyn Read + Send> = if is_standard_input(path) {
@@ -53,9 +50,6 @@ pub(crate) fn open(path: &Path, progress: &ProgressBar) -> anyhow::Result<Input>
 }
 
 /// The first line of a file, without its line feed: how tokens are kept in files.
-///
-/// # Errors
-/// Where the file cannot be read, or is not text.
 pub(crate) fn first_line(path: &Path) -> anyhow::Result<String> {
     let mut line = String::new();
     BufReader::new(open_file(path)?.take(TOKEN_LINE_BYTES))
@@ -65,9 +59,6 @@ pub(crate) fn first_line(path: &Path) -> anyhow::Result<String> {
 }
 
 /// Creates or replaces the file that a user named as an output.
-///
-/// # Errors
-/// Where the file cannot be created.
 #[expect(clippy::disallowed_methods, reason = "a file that the user named, not of a data directory")]
 pub(crate) fn create_file(path: &Path) -> anyhow::Result<File> {
     File::create(path).with_context(|| format!("cannot create {}", path.display()))

@@ -5,9 +5,6 @@ use std::io::{self, IsTerminal as _, Write};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 
 /// Writes to standard output. A reader that has gone away (`| head`) is not an error.
-///
-/// # Errors
-/// Where standard output cannot be written for another reason.
 pub(crate) fn print(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {

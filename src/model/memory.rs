@@ -11,7 +11,7 @@ use super::batch::SeriesId;
 use super::calendar::Hour;
 use super::catalogue::Catalogue;
 use super::counters::Counters;
-use crate::limits::FOLD_SERIES_BYTES;
+use crate::limits::{FOLD_SERIES_BYTES, wide};
 
 /// The ceiling, and what is below it.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl MemoryCeiling {
 
     /// Memory of counters and catalogue, in bytes, and what a fold needs to have a place for each series.
     pub fn used_bytes(&self) -> u64 {
-        let series = u64::try_from(self.catalogue.series_numbered()).unwrap_or(u64::MAX);
+        let series = wide(self.catalogue.series_numbered());
         self.catalogue
             .memory_bytes()
             .saturating_add(self.counters.memory_bytes())

@@ -12,9 +12,6 @@ use crate::store::{CommitAck, Refusal, WriteError};
 
 /// Hands a batch over, and counts the lines that are bad whatever becomes of the others. The future is the outcome of the
 /// batch, once its lines are counted.
-///
-/// # Errors
-/// [`Refusal`]: nothing of the batch is counted.
 pub(crate) async fn submit(
     services: &Services,
     listener: Listener,

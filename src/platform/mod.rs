@@ -7,6 +7,7 @@ pub mod descriptors;
 pub mod disk;
 pub mod logging;
 pub mod memory;
+pub(crate) mod random;
 pub mod shutdown;
 pub mod systemd;
 pub mod zoneinfo;

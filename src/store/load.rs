@@ -33,9 +33,6 @@ pub(crate) struct Loaded {
 }
 
 /// Loads the snapshot that the manifest lists; every byte of its files is checked.
-///
-/// # Errors
-/// The first file that is damaged, missing, of a newer version, or cannot be read.
 pub(crate) fn load(
     disk: &Disk,
     data_dir: &Path,

@@ -173,9 +173,6 @@ struct ErrorStatus {
 
 impl Client {
     /// A client for the daemon that the arguments name. Nothing is connected yet.
-    ///
-    /// # Errors
-    /// Where the URL, the token or the token file cannot be used.
     pub(crate) fn new(args: &ConnectionArgs) -> anyhow::Result<Self> {
         let (authority, prefix) = parse_url(&args.url)?;
         let token = match (&args.token, &args.token_file) {
@@ -201,10 +198,8 @@ impl Client {
         self.authority.as_str()
     }
 
-    /// Sends a request and waits for its whole answer, within a bound. Blocks.
-    ///
-    /// # Errors
-    /// As [`ClientError`] says; a status of 400 or 503 is an answer, not an error.
+    /// Sends a request and waits for its whole answer, within a bound. Blocks. A status of 400 or 503 is an answer,
+    /// not an error.
     pub(crate) fn call(&mut self, call: &Call) -> Result<Answer, ClientError> {
         let request = self.request(call)?;
         let Self { runtime, authority, connection, .. } = self;

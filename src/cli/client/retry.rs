@@ -36,10 +36,7 @@ fn retry_after_ms(text: &str, now_unix_seconds: i64) -> Option<u64> {
 }
 
 /// Sends a request, again and again while nothing comes of it, and waits in between. `waiting` is called before each
-/// wait. Blocks.
-///
-/// # Errors
-/// The last attempt's.
+/// wait. Blocks. The error is the last attempt's.
 pub(crate) fn call(
     client: &mut Client,
     call: &Call,

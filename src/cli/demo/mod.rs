@@ -2,7 +2,6 @@
 //! would. `platform` makes the events, `sender` sends them.
 
 mod platform;
-mod random;
 mod sender;
 
 use std::os::unix::fs::DirBuilderExt as _;

@@ -3,9 +3,10 @@
 
 use std::io::Write as _;
 
-use super::random::SeededRandom;
+use crate::limits::{narrow, wide};
 use crate::model::calendar::Hour;
 use crate::model::event::Source;
+use crate::platform::random::SeededRandom;
 
 /// One bot of the platform.
 #[derive(Debug)]
@@ -125,7 +126,7 @@ impl Platform {
         for story in &STORIES {
             for (source, per_hour) in story.sources {
                 // Conversations in thousandths: per hour × 1000 × percent of the hour / 100.
-                let count = self.random.about(per_hour * 10 * percent);
+                let count = self.about(per_hour * 10 * percent);
                 lines += self.conversations(story, *source, Mark { unix_nanos, count }, out);
             }
         }
@@ -140,7 +141,7 @@ impl Platform {
             for (source, per_hour) in story.sources {
                 let thousandths =
                     per_hour * 10 * percent * LIVE_FACTOR * elapsed_ms.min(MS_PER_HOUR) / MS_PER_HOUR;
-                for _ in 0..self.random.about(thousandths) {
+                for _ in 0..self.about(thousandths) {
                     lines += self.conversations(story, *source, Mark { unix_nanos, count: 1 }, out);
                 }
             }
@@ -162,32 +163,38 @@ impl Platform {
                 lines += 1;
             }
         };
-        let paid = self.random.about(count * story.paid_percent * 10).min(count);
+        let paid = self.about(count * story.paid_percent * 10).min(count);
         line(format_args!("conversation,{head} count={paid}i,paid=true"), paid);
         line(format_args!("conversation,{head} count={}i", count - paid), count - paid);
         line(format_args!("interaction,{head},type=welcome count={count}i"), count);
-        let messages = self.random.about(count * MESSAGES_THOUSANDTHS).max(1);
+        let messages = self.about(count * MESSAGES_THOUSANDTHS).max(1);
         line(format_args!("message,{head} count={messages}i"), messages);
         let (answers, context_fallbacks, fallbacks) = ANSWERS_PERCENT;
         let weights: u64 = story.nodes.iter().map(|(.., weight)| weight).sum();
         for (id, _, weight) in story.nodes {
-            let uses = self.random.about(messages * answers * 10 * weight / weights);
+            let uses = self.about(messages * answers * 10 * weight / weights);
             line(format_args!("interaction,{head},id={id} count={uses}i"), uses);
-            let failed = self.random.about(messages * context_fallbacks * 10 * weight / weights);
+            let failed = self.about(messages * context_fallbacks * 10 * weight / weights);
             line(
                 format_args!("interaction,{head},type=contextFallback,parentId={id} count={failed}i"),
                 failed,
             );
         }
-        let failed = self.random.about(messages * fallbacks * 10);
+        let failed = self.about(messages * fallbacks * 10);
         line(format_args!("interaction,{head},type=fallback count={failed}i"), failed);
         lines
+    }
+
+    /// About `thousandths` / 1000, give or take 30 %, rounded up or down at random so that the mean holds.
+    fn about(&mut self, thousandths: u64) -> u64 {
+        let varied = thousandths.saturating_mul(700 + wide(self.random.below(601))) / 1_000;
+        varied / 1_000 + u64::from(wide(self.random.below(1_000)) < varied % 1_000)
     }
 }
 
 /// How busy the hour is, in percent of the average.
 fn busy_percent(hour: Hour) -> u64 {
-    let hour = usize::try_from(hour.get()).unwrap_or(0);
+    let hour = narrow(hour.get());
     let of_day = DAY_PERCENT.get(hour % 24).copied().unwrap_or(100);
     // 1970-01-01 was a Thursday, day 4 from Sunday.
     let of_week = WEEK_PERCENT.get((hour / 24 + 4) % 7).copied().unwrap_or(100);
@@ -270,5 +277,13 @@ mod tests {
         let text = String::from_utf8(out).expect("text");
         assert!(text.lines().all(|line| line.contains(" count=0i,")), "{text}");
         assert_eq!(text.matches("storyName=").count(), STORIES.len());
+    }
+
+    #[test]
+    fn about_keeps_the_mean_even_below_one() {
+        let mut platform = Platform::new(1);
+        let sum: u64 = (0..100_000).map(|_| platform.about(250)).sum();
+        assert!((24_000..26_000).contains(&sum), "{sum}");
+        assert_eq!(platform.about(0), 0);
     }
 }

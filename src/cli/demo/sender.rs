@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 use super::platform::Platform;
+use crate::limits::wide;
 use crate::model::calendar::Hour;
 use crate::platform::clock::Clock;
 
@@ -36,9 +37,6 @@ pub(crate) struct EventSender {
 
 impl EventSender {
     /// Connects. Blocks.
-    ///
-    /// # Errors
-    /// Where nobody listens.
     pub(crate) fn connect(address: SocketAddr, seed: u64, clock: Clock) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).with_context(|| format!("no connection to {address}"))?;
         stream.set_nodelay(true)?;
@@ -47,14 +45,11 @@ impl EventSender {
     }
 
     /// Sends the names and every whole hour of the days before now, and waits until it counts. Blocks.
-    ///
-    /// # Errors
-    /// Where the connection breaks, or the daemon does not count everything.
     pub(crate) fn send_history(&mut self, days: u32) -> anyhow::Result<History> {
         let start = self.clock.monotonic();
         let mut text = Vec::with_capacity(CHUNK_BYTES * 2);
         Platform::introduce(&mut text);
-        let mut lines = u64::try_from(memchr::memchr_iter(b'\n', &text).count()).unwrap_or(0);
+        let mut lines = wide(memchr::memchr_iter(b'\n', &text).count());
         let now = Hour::containing(self.clock.unix_seconds()).context("the clock stands before 1970")?.get();
         for hour in now.saturating_sub(days.saturating_mul(24))..now {
             lines = lines.saturating_add(self.platform.past_hour(Hour::new(hour), &mut text));
@@ -74,9 +69,6 @@ impl EventSender {
     }
 
     /// Sends live events until the daemon closes the connection. Blocks.
-    ///
-    /// # Errors
-    /// None: a connection that ends is how this ends.
     pub(crate) fn send_live(&mut self) -> anyhow::Result<()> {
         let mut text = Vec::new();
         let mut last = self.clock.monotonic();

@@ -9,13 +9,11 @@ use std::collections::BTreeMap;
 
 use crate::model::calendar::{Hour, HourRange};
 use crate::model::catalogue::{Catalogue, NodeEntry, Story};
+use crate::model::cells::Cell;
 use crate::model::counters::Counters;
 use crate::model::event::{Event, EventDetails, Metric, SeriesId, Source};
 
 /// Calls `f` with every event, and stops at its first error. Returns how many events there were.
-///
-/// # Errors
-/// Those of `f`.
 pub(crate) fn each<E>(
     catalogue: &Catalogue,
     counters: &Counters,
@@ -105,12 +103,8 @@ impl<E> Walk<'_, E> {
         what: &EventDetails<'_>,
         cells: impl IntoIterator<Item = (Hour, u64)>,
     ) -> Result<(), E> {
-        for (hour, mut left) in cells {
-            while left > 0 {
-                let count = u32::try_from(left).unwrap_or(u32::MAX);
-                left = left.saturating_sub(u64::from(count));
-                self.give(&Event { count, ..event(story, source, what, hour) })?;
-            }
+        for Cell { hour, count } in cells.into_iter().flat_map(|(hour, count)| Cell::of_count(hour, count)) {
+            self.give(&Event { count, ..event(story, source, what, hour) })?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::io::{self, BufRead, Read as _};
 
-use crate::limits::{BODY_BYTES_MAX, LINE_BYTES_MAX, PUSH_BATCH_BYTES_MAX, PUSH_BATCH_LINES_MAX};
+use crate::limits::{BODY_BYTES_MAX, LINE_BYTES_MAX, PUSH_BATCH_BYTES_MAX, PUSH_BATCH_LINES_MAX, wide};
 
 /// Lines that travel together.
 #[derive(Debug)]
@@ -68,10 +68,8 @@ impl<R: BufRead> Batches<R> {
         self.lines_read
     }
 
-    /// The next batch; `None` at the end of the input. Blocks.
-    ///
-    /// # Errors
-    /// Where the input cannot be read, or is one JSON document that no request can hold.
+    /// The next batch; `None` at the end of the input. Blocks. An error also where it is one JSON document that no
+    /// request can hold.
     pub(crate) fn next_batch(&mut self) -> io::Result<Option<LineBatch>> {
         let first_line = self.lines_read.saturating_add(1);
         let mut text = Vec::new();
@@ -103,7 +101,7 @@ impl<R: BufRead> Batches<R> {
     /// keeps just enough to be refused as such.
     fn read_line(&mut self, text: &mut Vec<u8>) -> io::Result<Option<usize>> {
         let start = text.len();
-        let most = u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(2);
+        let most = wide(LINE_BYTES_MAX).saturating_add(2);
         let read = (&mut self.input).take(most).read_until(b'\n', text)?;
         if read == 0 {
             return Ok(None);
@@ -152,7 +150,7 @@ impl<R: BufRead> Batches<R> {
     /// Appends the rest of the input, which is one JSON document.
     fn read_document(&mut self, text: &mut Vec<u8>) -> io::Result<()> {
         let start = text.len();
-        let room = u64::try_from(BODY_BYTES_MAX.saturating_sub(start)).unwrap_or(u64::MAX);
+        let room = wide(BODY_BYTES_MAX.saturating_sub(start));
         (&mut self.input).take(room).read_to_end(text)?;
         if !self.input.fill_buf()?.is_empty() {
             return Err(io::Error::new(
@@ -181,7 +179,7 @@ fn is_blank(text: &[u8]) -> bool {
 }
 
 fn line_feeds(text: &[u8]) -> u64 {
-    u64::try_from(memchr::memchr_iter(b'\n', text).count()).unwrap_or(u64::MAX)
+    wide(memchr::memchr_iter(b'\n', text).count())
 }
 
 /// Follows the quotes of line protocol over line feeds, as far as cutting needs it: a string that stays open

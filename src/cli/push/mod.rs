@@ -17,6 +17,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::client::{Call, Client, ClientError, ConnectionArgs, retry};
 use super::{Exit, input, output};
+use crate::limits::wide;
 use crate::model::excerpt::printable;
 use crate::platform::clock::Clock;
 use batches::{Batches, LineBatch};
@@ -150,7 +151,7 @@ impl FileSender {
             BatchOutcome::Counted { accepted, rejected, bad_lines } => {
                 self.totals.accepted = self.totals.accepted.saturating_add(accepted);
                 self.totals.rejected = self.totals.rejected.saturating_add(rejected);
-                let unnamed = rejected.saturating_sub(u64::try_from(bad_lines.len()).unwrap_or(u64::MAX));
+                let unnamed = rejected.saturating_sub(wide(bad_lines.len()));
                 self.bar.suspend(|| {
                     for bad in bad_lines {
                         let line = batch.first_line.saturating_add(bad.line).saturating_sub(1);

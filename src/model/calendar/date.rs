@@ -4,6 +4,7 @@ use chrono::{DateTime, Datelike, NaiveDate, Utc};
 
 use super::moment::LocalSeconds;
 use super::{Hour, UnixSeconds, Zone};
+use crate::limits::narrow;
 
 /// What [`DateValue::parse`] takes, for messages.
 pub const DATE_TAKES: &str =
@@ -189,7 +190,7 @@ pub fn two_digits(number: u64) -> [u8; 2] {
 /// The two last digits of a number.
 #[inline]
 fn pair(number: u32) -> [u8; 2] {
-    let place = usize::try_from(number.rem_euclid(100)).unwrap_or(0);
+    let place = narrow(number.rem_euclid(100));
     PAIRS.get(place).copied().unwrap_or(*b"00")
 }
 

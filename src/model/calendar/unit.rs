@@ -5,6 +5,7 @@ use chrono::{Datelike, Months, NaiveDate};
 
 use super::moment::{DayNumber, LocalSeconds};
 use super::{Hour, HourRange, LocalRange, UnixSeconds};
+use crate::limits::narrow;
 use crate::model::named::named_enum;
 
 named_enum! {
@@ -173,7 +174,7 @@ fn each_run_of_hours(range: &LocalRange) -> impl Iterator<Item = RunOfHours> {
 }
 
 fn hour_starts(range: &LocalRange) -> Vec<UnixSeconds> {
-    let mut starts = Vec::with_capacity(usize::try_from(Unit::Hour.count_in(range)).unwrap_or(0));
+    let mut starts = Vec::with_capacity(narrow(Unit::Hour.count_in(range)));
     for run in each_run_of_hours(range) {
         starts.push(run.first);
         let mut next = run.second;
@@ -196,7 +197,7 @@ fn day_starts(range: &LocalRange) -> Vec<UnixSeconds> {
     }
     let days = Unit::Day.count_in(range);
     let mut next = first;
-    let mut starts = Vec::with_capacity(usize::try_from(days).unwrap_or(0));
+    let mut starts = Vec::with_capacity(narrow(days));
     starts.extend((0..days).map(|_| {
         let start = next;
         next = next.plus(UnixSeconds::DAY);

@@ -23,6 +23,7 @@ mod tests;
 
 use std::iter::repeat_n;
 
+use crate::limits::{narrow, wide};
 use crate::model::calendar::{Hour, HourRange};
 
 /// Hours of the longest month, and so the most cells of a frame whose hours are all distinct.
@@ -37,6 +38,17 @@ pub struct Cell {
     pub hour: Hour,
     /// The count, or a part of it: cells of equal hour add up.
     pub count: u32,
+}
+
+impl Cell {
+    /// The cells that a count makes: several where it is past 32 bits, none where it is 0.
+    pub(crate) fn of_count(hour: Hour, mut left: u64) -> impl Iterator<Item = Self> {
+        std::iter::from_fn(move || {
+            let count = u32::try_from(left).unwrap_or(u32::MAX);
+            left -= u64::from(count);
+            (count > 0).then_some(Self { hour, count })
+        })
+    }
 }
 
 /// Why bytes are not a frame.
@@ -176,14 +188,11 @@ pub(crate) struct FrameRef<'a> {
 
 impl<'a> FrameRef<'a> {
     /// Reads the header of the frame at the front of `bytes`, and that the frame is whole.
-    ///
-    /// # Errors
-    /// [`FrameError::Truncated`] or [`FrameError::Header`].
     pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, FrameError> {
         let (&control, mut rest) = bytes.split_first().ok_or(FrameError::Truncated)?;
         let (step_width, count_width) = (Width::from_code(control), Width::from_code(control >> 2));
         let cells = match usize::from(control >> 4) {
-            0 => usize::try_from(read_varint(&mut rest)?).unwrap_or(usize::MAX),
+            0 => narrow(read_varint(&mut rest)?),
             number => number,
         };
         let first = Hour::new(read_varint(&mut rest)?);
@@ -211,23 +220,12 @@ impl<'a> FrameRef<'a> {
 
     /// The last hour, which a damaged frame may have past every month.
     pub(crate) fn last(&self) -> u64 {
-        let steps: u64 = match self.step_width {
-            Width::Ones => u64::try_from(self.cells - 1).unwrap_or(u64::MAX),
-            Width::One => ones(self.steps).map(u64::from).sum(),
-            Width::Two => twos(self.steps).map(u64::from).sum(),
-            Width::Four => fours(self.steps).map(u64::from).sum(),
-        };
-        steps.saturating_add(u64::from(self.first.get()))
+        self.step_width.sum(self.steps, self.cells - 1).saturating_add(u64::from(self.first.get()))
     }
 
     /// Sum of all counts.
     pub(crate) fn total(&self) -> u64 {
-        match self.count_width {
-            Width::Ones => u64::try_from(self.cells).unwrap_or(u64::MAX),
-            Width::One => ones(self.counts).map(u64::from).sum(),
-            Width::Two => twos(self.counts).map(u64::from).sum(),
-            Width::Four => fours(self.counts).map(u64::from).sum(),
-        }
+        self.count_width.sum(self.counts, self.cells)
     }
 
     /// Appends the cells to `out`. The hours are right if the frame is one that [`encode_frame`] wrote or
@@ -325,6 +323,16 @@ impl Width {
             Self::One => 1,
             Self::Two => 2,
             Self::Four => 4,
+        }
+    }
+
+    /// The sum of so many numbers, which these are the bytes of.
+    fn sum(self, bytes: &[u8], numbers: usize) -> u64 {
+        match self {
+            Self::Ones => wide(numbers),
+            Self::One => ones(bytes).map(u64::from).sum(),
+            Self::Two => twos(bytes).map(u64::from).sum(),
+            Self::Four => fours(bytes).map(u64::from).sum(),
         }
     }
 

@@ -17,7 +17,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::limits::{SERIES_MAX, TOTALS};
+use crate::limits::{SERIES_MAX, TOTALS, wide};
 use crate::model::batch::{Increment, SeriesId};
 use crate::model::calendar::{Hour, HourRange};
 use crate::model::catalogue::total_series;
@@ -79,7 +79,7 @@ impl Counters {
         let counters = Arc::new(Self {
             entries: Table::new(TOTALS + series.min(SERIES_MAX)),
             totals: std::array::from_fn(|_| Total::new()),
-            series: AtomicU64::new(SERIES_RESERVED),
+            series: AtomicU64::new(wide(TOTALS)),
             cells: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             undefined: AtomicU64::new(0),
@@ -108,7 +108,7 @@ impl Counters {
         match (self.total(series), self.entries.get(series.index())) {
             (Some(total), _) => total.visit(range, &mut |first, counts| {
                 for (count, hour) in counts.iter().zip(first.get()..) {
-                    each_cell(Hour::new(hour), count, &mut |cell| f(&[cell]));
+                    Cell::of_count(Hour::new(hour), count).for_each(|cell| f(&[cell]));
                 }
             }),
             (None, Some(entry)) => entry.visit(range, f),
@@ -296,15 +296,6 @@ fn allocated(bytes: usize) -> usize {
     if bytes == 0 { 0 } else { (bytes + 8).next_multiple_of(16).max(32) }
 }
 
-/// Calls `f` with the cells that a count makes: several where it is past 32 bits, none where it is 0.
-fn each_cell(hour: Hour, mut count: u64, f: &mut dyn FnMut(Cell)) {
-    while count > 0 {
-        let of_cell = u32::try_from(count).unwrap_or(u32::MAX);
-        f(Cell { hour, count: of_cell });
-        count -= u64::from(of_cell);
-    }
-}
-
 /// What is still to be added to the totals: for each the latest hour of the call so far, so that a run of
 /// increments of one hour costs a total one store.
 #[derive(Default)]
@@ -333,8 +324,5 @@ impl PendingTotals {
         }
     }
 }
-
-#[expect(clippy::as_conversions, reason = "try_from is not const")]
-const SERIES_RESERVED: u64 = TOTALS as u64;
 
 const _: () = assert!(TOTALS == 3 * TOTALS_OF_METRIC, "each of the three metrics has its totals");

@@ -190,12 +190,8 @@ fn within(cells: &[Cell], range: HourRange) -> &[Cell] {
 fn merge_cells(mut old: &[Cell], mut new: &[Cell], out: &mut Vec<Cell>) {
     out.reserve(old.len() + new.len());
     while let Some(hour) = old.first().map(|c| c.hour).into_iter().chain(new.first().map(|c| c.hour)).min() {
-        let mut left = remove_hour(&mut old, hour).saturating_add(remove_hour(&mut new, hour));
-        while left > 0 {
-            let count = u32::try_from(left).unwrap_or(u32::MAX);
-            out.push(Cell { hour, count });
-            left -= u64::from(count);
-        }
+        let sum = remove_hour(&mut old, hour).saturating_add(remove_hour(&mut new, hour));
+        out.extend(Cell::of_count(hour, sum));
     }
 }
 

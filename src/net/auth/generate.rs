@@ -9,11 +9,8 @@ use super::{Scope, Scopes, digest, parse};
 #[derive(Debug, thiserror::Error)]
 pub enum GenerateError {
     /// The name cannot be a token's.
-    #[error("{what}")]
-    Name {
-        /// What a name is.
-        what: String,
-    },
+    #[error("{0}")]
+    Name(String),
     /// No scope was given.
     #[error("a token needs at least one scope")]
     NoScope,
@@ -28,18 +25,15 @@ pub enum GenerateError {
 /// # Errors
 /// [`GenerateError`].
 pub fn generate(name: &str, scopes: &[Scope]) -> Result<(String, String), GenerateError> {
-    parse::check_name(name).map_err(|what| GenerateError::Name { what })?;
-    let mut set = Scopes::default();
-    for scope in scopes {
-        set.insert(*scope);
-    }
-    if set.is_empty() {
+    parse::check_name(name).map_err(GenerateError::Name)?;
+    let scopes: Scopes = scopes.iter().copied().collect();
+    if scopes.is_empty() {
         return Err(GenerateError::NoScope);
     }
     let mut random = [0_u8; 32];
     getrandom::fill(&mut random).map_err(GenerateError::Random)?;
     let secret = format!("tally_{}", URL_SAFE_NO_PAD.encode(random));
-    let names: Vec<String> = set.names().map(|scope| format!("\"{scope}\"")).collect();
+    let names: Vec<String> = scopes.iter().map(|scope| format!("\"{}\"", scope.as_str())).collect();
     let entry = format!(
         "[[token]]\nname = \"{name}\"\nscopes = [{}]\nsha256 = \"{}\"\n",
         names.join(", "),

@@ -6,6 +6,7 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -18,7 +19,7 @@ pub use generate::{GenerateError, generate};
 
 named_enum! {
     /// What a token may be used for, as token files spell it.
-    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
     pub enum Scope {
         /// Reports, the list of stories, the metrics.
         Read = "read",
@@ -30,41 +31,7 @@ named_enum! {
 }
 
 /// The scopes of one token. `admin` implies the others.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
-struct Scopes {
-    read: bool,
-    write: bool,
-    admin: bool,
-}
-
-impl Scopes {
-    fn insert(&mut self, scope: Scope) {
-        match scope {
-            Scope::Read => self.read = true,
-            Scope::Write => self.write = true,
-            Scope::Admin => self.admin = true,
-        }
-    }
-
-    fn allow(self, scope: Scope) -> bool {
-        self.admin
-            || match scope {
-                Scope::Read => self.read,
-                Scope::Write => self.write,
-                Scope::Admin => false,
-            }
-    }
-
-    fn is_empty(self) -> bool {
-        self == Self::default()
-    }
-
-    fn names(self) -> impl Iterator<Item = &'static str> {
-        [(self.read, Scope::Read), (self.write, Scope::Write), (self.admin, Scope::Admin)]
-            .into_iter()
-            .filter_map(|(has, scope)| has.then_some(scope.as_str()))
-    }
-}
+type Scopes = BTreeSet<Scope>;
 
 /// SHA-256 of a secret.
 type Digest = [u8; 32];
@@ -83,12 +50,8 @@ struct Token {
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scopes: Vec<_> = self.scopes.names().collect();
-        f.debug_struct("Token")
-            .field("name", &self.name)
-            .field("scopes", &scopes)
-            .field("digest", &"***")
-            .finish()
+        let Self { name, scopes, .. } = self;
+        f.debug_struct("Token").field("name", name).field("scopes", scopes).field("digest", &"***").finish()
     }
 }
 
@@ -255,11 +218,8 @@ impl Auth {
             }
         }
         let token = found.ok_or(Denied::Unknown)?;
-        if token.scopes.allow(scope) {
-            Ok(Grant { name: Arc::clone(&token.name) })
-        } else {
-            Err(Denied::Scope)
-        }
+        let is_allowed = token.scopes.contains(&scope) || token.scopes.contains(&Scope::Admin);
+        is_allowed.then(|| Grant { name: Arc::clone(&token.name) }).ok_or(Denied::Scope)
     }
 
     fn tokens(&self) -> Arc<[Token]> {

@@ -51,10 +51,8 @@ fn environment_entry(entry: &str) -> Result<Token, String> {
         return Err("must be NAME:SCOPE+SCOPE:SECRET".to_owned());
     };
     check_name(name)?;
-    let mut scopes = Scopes::default();
-    for scope in scope_names.split('+') {
-        scopes.insert(Scope::parse(scope).ok_or_else(|| format!("a scope is {SCOPES_TAKEN}"))?);
-    }
+    let scopes: Option<Scopes> = scope_names.split('+').map(Scope::parse).collect();
+    let scopes = scopes.ok_or_else(|| format!("a scope is {SCOPES_TAKEN}"))?;
     check_secret(secret)?;
     Ok(Token { name: name.into(), scopes, digest: digest(secret) })
 }
@@ -82,21 +80,18 @@ pub(super) fn faults_between(tokens: &[Token]) -> Vec<String> {
 pub(super) fn check_name(name: &str) -> Result<(), String> {
     let fits = (1..=TOKEN_NAME_BYTES_MAX).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
-    if fits {
-        return Ok(());
-    }
-    Err(format!("`name` must be 1 to {TOKEN_NAME_BYTES_MAX} of A-Z a-z 0-9 . _ -"))
+    let fault = || format!("`name` must be 1 to {TOKEN_NAME_BYTES_MAX} of A-Z a-z 0-9 . _ -");
+    fits.then_some(()).ok_or_else(fault)
 }
 
 fn check_secret(secret: &str) -> Result<(), String> {
     let fits = (TOKEN_SECRET_BYTES_MIN..=TOKEN_SECRET_BYTES_MAX).contains(&secret.len())
         && secret.bytes().all(|byte| byte.is_ascii_graphic());
-    if fits {
-        return Ok(());
-    }
-    Err(format!(
-        "the secret must be {TOKEN_SECRET_BYTES_MIN} to {TOKEN_SECRET_BYTES_MAX} visible ASCII characters"
-    ))
+    fits.then_some(()).ok_or_else(|| {
+        format!(
+            "the secret must be {TOKEN_SECRET_BYTES_MIN} to {TOKEN_SECRET_BYTES_MAX} visible ASCII characters"
+        )
+    })
 }
 
 /// Walks a parsed tokens file and gathers (line, fault).
@@ -184,7 +179,7 @@ impl FileReader<'_> {
         };
         for name in names {
             match name.get_ref().as_str().and_then(Scope::parse) {
-                Some(scope) => scopes.insert(scope),
+                Some(scope) => _ = scopes.insert(scope),
                 None => self.fault(name.span().start, format!("a scope is {SCOPES_TAKEN}")),
             }
         }
@@ -196,13 +191,8 @@ impl FileReader<'_> {
 }
 
 fn parse_digest(hex: &str) -> Option<Digest> {
-    let mut digest = [0; 32];
-    if hex.len() != 64 {
-        return None;
-    }
-    for (byte, pair) in digest.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
-        let pair = std::str::from_utf8(pair).ok().filter(|pair| !pair.starts_with('+'))?;
-        *byte = u8::from_str_radix(pair, 16).ok()?;
-    }
-    Some(digest)
+    let digits: Option<Vec<u8>> =
+        hex.chars().map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
+    let bytes: Vec<u8> = digits?.as_chunks().0.iter().map(|[high, low]| high << 4 | low).collect();
+    bytes.try_into().ok().filter(|_| hex.len() == 64)
 }

@@ -12,14 +12,13 @@ mod tests;
 
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 pub(crate) use bound::Bound;
 pub use reading::{MetricReading, MetricValue};
@@ -60,38 +59,8 @@ impl Listener {
     }
 }
 
-#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-struct EventLabels {
-    listener: &'static str,
-    kind: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-struct ListenerLabels {
-    listener: &'static str,
-}
-
-#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-struct BoundLabels {
-    bound: &'static str,
-}
-
-#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-struct ReportLabels {
-    report: &'static str,
-}
-
-#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-struct ZoneLabels {
-    version: String,
-    source: &'static str,
-}
-
-#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-struct StatusLabels {
-    status: String,
-}
+/// The labels of a series: their names and values.
+type Labels<const N: usize, V = &'static str> = [(&'static str, V); N];
 
 /// The handles of one listener.
 #[derive(Debug)]
@@ -112,7 +81,7 @@ struct ListenerHandles {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    tzdata: Family<ZoneLabels, Gauge>,
+    tzdata: Family<Labels<2, String>, Gauge>,
     tcp: ListenerHandles,
     http: ListenerHandles,
     answers_dropped: Counter,
@@ -134,27 +103,22 @@ impl Metrics {
         let mut registry = Registry::with_prefix("tallyd");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "What is running", build);
-        let tzdata = Family::default();
-        registry.register(
-            "tzdata_info",
-            "Time-zone rules in use, and whether system or bundled",
-            tzdata.clone(),
-        );
+        let tzdata =
+            add(&mut registry, "tzdata_info", "Time-zone rules in use, and whether system or bundled");
         let [tcp, http] = listeners(&mut registry);
-        let answers_dropped = Counter::default();
-        registry.register(
+        let answers_dropped = add(
+            &mut registry,
             "tcp_answers_dropped",
             "Answers to bad lines that were dropped since the client does not read",
-            answers_dropped.clone(),
         );
-        let overloads = Family::<BoundLabels, Counter>::default();
-        registry.register("overloads", "Refusals since a bound was reached, by bound", overloads.clone());
-        let overloads = Bound::ALL
-            .map(|bound| (bound, overloads.get_or_create_owned(&BoundLabels { bound: bound.label() })));
+        let overloads: Family<Labels<1>, Counter> =
+            add(&mut registry, "overloads", "Refusals since a bound was reached, by bound");
+        let overloads =
+            Bound::ALL.map(|bound| (bound, overloads.get_or_create_owned(&[("bound", bound.label())])));
         let reports = reports(&mut registry);
-        let responses = Family::<StatusLabels, Counter>::default();
-        registry.register("http_responses", "HTTP answers by status", responses.clone());
-        let status = |status: String| responses.get_or_create_owned(&StatusLabels { status });
+        let responses: Family<Labels<1, String>, Counter> =
+            add(&mut registry, "http_responses", "HTTP answers by status");
+        let status = |status: String| responses.get_or_create_owned(&[("status", status)]);
         let statuses = STATUSES.map(|code| (code, status(code.to_string())));
         let status_other = status("other".to_owned());
         Self { registry, tzdata, tcp, http, answers_dropped, overloads, reports, statuses, status_other }
@@ -228,9 +192,9 @@ impl Metrics {
 
     /// Reports use these time zones from now on.
     pub fn zones_loaded(&self, zones: &ZoneDatabase) {
-        let labels = ZoneLabels { version: zones.version().to_owned(), source: zones.source().as_str() };
+        let (version, source) = (zones.version().to_owned(), zones.source().as_str().to_owned());
         self.tzdata.clear();
-        self.tzdata.get_or_create_owned(&labels).set(1);
+        self.tzdata.get_or_create_owned(&[("version", version), ("source", source)]).set(1);
     }
 
     /// A report was answered, `took` after its request was understood to be one.
@@ -265,25 +229,32 @@ impl Metrics {
     }
 }
 
+/// Registers a metric, or a family of them.
+fn add<M: Metric + Default + Clone>(registry: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+type ByListener<M> = Family<Labels<1>, M>;
+
 fn listeners(registry: &mut Registry) -> [ListenerHandles; 2] {
-    let events = Family::<EventLabels, Counter>::default();
-    registry.register(
+    let events: Family<Labels<3>, Counter> = add(
+        registry,
         "events",
         "Lines by listener, kind and outcome: accepted (counted), rejected (bad), refused (good, but not taken), unknown (not known whether counted)",
-        events.clone(),
     );
-    let bytes = Family::<ListenerLabels, Counter>::default();
-    registry.register("received_bytes", "Bytes of events received, as sent", bytes.clone());
-    let connections = Family::<ListenerLabels, Gauge>::default();
-    registry.register("connections", "Connections that are open", connections.clone());
-    let opened = Family::<ListenerLabels, Counter>::default();
-    registry.register("connections_opened", "Connections that were opened", opened.clone());
-    let refused = Family::<ListenerLabels, Counter>::default();
-    registry.register("connections_refused", "Connections that were one too many", refused.clone());
+    let bytes: ByListener<Counter> = add(registry, "received_bytes", "Bytes of events received, as sent");
+    let connections: ByListener<Gauge> = add(registry, "connections", "Connections that are open");
+    let opened: ByListener<Counter> = add(registry, "connections_opened", "Connections that were opened");
+    let refused: ByListener<Counter> =
+        add(registry, "connections_refused", "Connections that were one too many");
     Listener::ALL.map(|listener| {
-        let listener = listener.as_str();
-        let labels = ListenerLabels { listener };
-        let event = |kind, outcome| events.get_or_create_owned(&EventLabels { listener, kind, outcome });
+        let labels = [("listener", listener.as_str())];
+        let event = |kind, outcome| {
+            let [listener] = labels;
+            events.get_or_create_owned(&[listener, ("kind", kind), ("outcome", outcome)])
+        };
         ListenerHandles {
             conversations: event("conversation", "accepted"),
             messages: event("message", "accepted"),
@@ -301,9 +272,9 @@ fn listeners(registry: &mut Registry) -> [ListenerHandles; 2] {
 
 fn reports(registry: &mut Registry) -> [(ReportName, Histogram); 6] {
     let new: fn() -> Histogram = || Histogram::new(REPORT_SECONDS);
-    let family = Family::<ReportLabels, Histogram, fn() -> Histogram>::new_with_constructor(new);
+    let family = Family::<Labels<1>, Histogram, fn() -> Histogram>::new_with_constructor(new);
     registry.register("report_duration_seconds", "Time to answer a report, by report", family.clone());
-    ReportName::ALL.map(|name| (name, family.get_or_create_owned(&ReportLabels { report: label(name) })))
+    ReportName::ALL.map(|name| (name, family.get_or_create_owned(&[("report", label(name))])))
 }
 
 /// The label of a report: its name in the URL. Written out, since a dashboard is built on these words and they must

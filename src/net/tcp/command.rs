@@ -34,9 +34,6 @@ pub(super) enum CommandError {
 
 impl<'a> Command<'a> {
     /// The command that a line spells; `text` is the line without its `!`.
-    ///
-    /// # Errors
-    /// [`CommandError`], where it is none.
     pub(super) fn parse(text: &'a str) -> Result<Self, CommandError> {
         let mut words = text.split_ascii_whitespace();
         let name = if text.starts_with(|c: char| c.is_ascii_whitespace()) { None } else { words.next() };

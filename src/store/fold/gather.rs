@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::limits::FOLD_SERIES_BYTES;
+use crate::limits::{FOLD_SERIES_BYTES, wide};
 use crate::model::batch::{Increment, SeriesId};
 use crate::model::calendar::Hour;
 use crate::model::cells::Month;
@@ -19,12 +19,9 @@ struct Newest {
     count: u32,
 }
 
-#[expect(clippy::as_conversions, reason = "try_from is not const")]
-const _: () = assert!(
-    // The table may have room for twice as many series as there are.
-    2 * size_of::<Newest>() as u64 == FOLD_SERIES_BYTES,
-    "the ceiling of memory counts on it"
-);
+// The table may have room for twice as many series as there are.
+const _: () =
+    assert!(wide(2 * size_of::<Newest>()) == FOLD_SERIES_BYTES, "the ceiling of memory counts on it");
 
 /// Increments summed up by series and hour.
 #[derive(Debug, Default)]

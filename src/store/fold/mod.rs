@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use intake::Intake;
 
-use crate::limits::FOLD_CELLS_MAX;
+use crate::limits::{FOLD_CELLS_MAX, wide};
 use crate::model::batch::{Increment, SeriesId};
 use crate::model::cells::Month;
 use crate::model::event::StoryId;
@@ -285,9 +285,5 @@ fn generation_of_file(name: &str) -> Option<Generation> {
 /// Bytes that the increments will take in a part, roughly: 3 a cell, 16 a series.
 fn estimated_bytes(fresh: &[Increment]) -> u64 {
     let series = fresh.chunk_by(|a, b| a.series == b.series).count();
-    length(series).saturating_mul(16).saturating_add(length(fresh.len()).saturating_mul(3))
-}
-
-fn length(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
+    wide(series).saturating_mul(16).saturating_add(wide(fresh.len()).saturating_mul(3))
 }

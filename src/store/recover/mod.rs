@@ -131,9 +131,6 @@ pub fn load_read_only(
 }
 
 /// Locks a directory that is only read, where there is a file to lock, so that no daemon changes it.
-///
-/// # Errors
-/// `Locked` where a daemon has it.
 pub(super) fn lock_for_reading(disk: &Disk, data_dir: &Path) -> Result<Option<Lock>, OpenError> {
     let path = data_dir.join(LOCK_FILE);
     if disk.length(&path)?.is_none() {
@@ -144,10 +141,7 @@ pub(super) fn lock_for_reading(disk: &Disk, data_dir: &Path) -> Result<Option<Lo
 }
 
 /// Generations of the manifests there are, newest first; none where there is no file of a data directory. And the
-/// highest generation in any name.
-///
-/// # Errors
-/// `Damaged` where there are files of a data directory but no manifest.
+/// highest generation in any name. `Damaged` where there are files of a data directory but no manifest.
 pub(super) fn manifests(disk: &Disk, data_dir: &Path) -> Result<(Vec<Generation>, Generation), OpenError> {
     let folder = data_dir.join(SNAPSHOT_FOLDER);
     let names = list_if_there(disk, &folder)?;

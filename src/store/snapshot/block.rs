@@ -11,7 +11,7 @@ use std::io;
 use std::path::Path;
 
 use super::{FORMAT_VERSION, FileRef};
-use crate::limits::SNAPSHOT_BLOCK_BYTES_MAX;
+use crate::limits::{SNAPSHOT_BLOCK_BYTES_MAX, narrow, wide};
 use crate::platform::disk::{DiskError, DiskFile, Operation};
 use crate::store::damage::{Damage, FileError};
 use crate::store::journal::StoreId;
@@ -70,9 +70,6 @@ impl BlockWriter {
     }
 
     /// Writes one block.
-    ///
-    /// # Errors
-    /// `Disk`, also for a block past `SNAPSHOT_BLOCK_BYTES_MAX`.
     pub(crate) fn block(&mut self, payload: &[u8]) -> Result<(), FileError> {
         if payload.len() > SNAPSHOT_BLOCK_BYTES_MAX {
             return Err(self.unwritable(format!("a block of {} bytes", payload.len())));
@@ -95,7 +92,7 @@ impl BlockWriter {
     fn put_buffer(&mut self) -> Result<(), FileError> {
         self.out.append(&self.buffer)?;
         self.sum.update(&self.buffer);
-        self.bytes = self.bytes.saturating_add(bytes_of(self.buffer.len()));
+        self.bytes = self.bytes.saturating_add(wide(self.buffer.len()));
         self.buffer.clear();
         Ok(())
     }
@@ -127,16 +124,14 @@ pub(crate) struct BlockReader {
     input: DiskFile,
     /// As the manifest says; `None` where the file is the manifest itself.
     listed: Option<FileRef>,
-    store_id: StoreId,
+    /// As in the header.
+    pub(super) store_id: StoreId,
     offset: u64,
     sum: crc32fast::Hasher,
 }
 
 impl BlockReader {
     /// Reads and checks the header. `store_id` is `None` where it is not known yet.
-    ///
-    /// # Errors
-    /// Where it is not the header of that file, or a newer tallyd wrote it.
     pub(crate) fn new(
         input: DiskFile,
         name: FileName,
@@ -152,11 +147,6 @@ impl BlockReader {
         reader.store_id = store_id.unwrap_or(StoreId::new(found));
         reader.check_header(&bytes, Header { store_id: reader.store_id, name })?;
         Ok(reader)
-    }
-
-    /// The store id in the header.
-    pub(crate) fn store_id(&self) -> StoreId {
-        self.store_id
     }
 
     /// The file's path, for errors about what is in its blocks.
@@ -179,8 +169,9 @@ impl BlockReader {
             BLOCK_HEAD_BYTES => {}
             _ => return Err(self.damaged("the file is cut short")),
         }
-        let (length, crc) = split_head(head);
-        let bytes = usize::try_from(length).unwrap_or(usize::MAX);
+        let [length, crc] =
+            head.as_chunks().0.first_chunk().map_or([0; 2], |words| words.map(u32::from_le_bytes));
+        let bytes = narrow(length);
         if bytes > SNAPSHOT_BLOCK_BYTES_MAX || self.left().is_some_and(|left| u64::from(length) > left) {
             return Err(self.damaged(format!("a block claims {length} bytes")));
         }
@@ -242,13 +233,9 @@ impl BlockReader {
     fn fill(&mut self, bytes: &mut [u8]) -> Result<usize, FileError> {
         let filled = self.input.read_at(bytes, self.offset)?;
         self.sum.update(bytes.get(..filled).unwrap_or_default());
-        self.offset = self.offset.saturating_add(bytes_of(filled));
+        self.offset = self.offset.saturating_add(wide(filled));
         Ok(filled)
     }
-}
-
-fn bytes_of(length: usize) -> u64 {
-    u64::try_from(length).unwrap_or(u64::MAX)
 }
 
 /// The checksum covers the length as well: a flipped bit in it must not look like a cut file.
@@ -257,10 +244,4 @@ fn block_crc(length: u32, payload: &[u8]) -> u32 {
     hasher.update(&length.to_le_bytes());
     hasher.update(payload);
     hasher.finalize()
-}
-
-fn split_head(head: [u8; BLOCK_HEAD_BYTES]) -> (u32, u32) {
-    let number = u64::from_le_bytes(head);
-    let low = u32::try_from(number & u64::from(u32::MAX)).unwrap_or(0);
-    (low, u32::try_from(number >> 32).unwrap_or(0))
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::entry::Entry;
 use super::{FileRef, Generation};
-use crate::limits::SNAPSHOT_BLOCK_BYTES_MAX;
+use crate::limits::{SNAPSHOT_BLOCK_BYTES_MAX, wide};
 use crate::model::batch::{Definition, SeriesId};
 use crate::model::cells::Month;
 use crate::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
@@ -112,8 +112,8 @@ struct StoredFile {
 }
 
 fn options() -> impl Options {
-    let limit = u64::try_from(SNAPSHOT_BLOCK_BYTES_MAX).unwrap_or(u64::MAX);
-    bincode::DefaultOptions::new().with_fixint_encoding().with_limit(limit).reject_trailing_bytes()
+    let options = bincode::DefaultOptions::new().with_fixint_encoding();
+    options.with_limit(wide(SNAPSHOT_BLOCK_BYTES_MAX)).reject_trailing_bytes()
 }
 
 fn fault(error: &bincode::Error) -> CodecFault {

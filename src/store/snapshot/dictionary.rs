@@ -10,7 +10,7 @@ use std::path::Path;
 use super::block::{BlockReader, BlockWriter, Header};
 use super::entry::Entry;
 use super::{FileRef, Generation, codec};
-use crate::limits::SNAPSHOT_BLOCK_BYTES;
+use crate::limits::{SNAPSHOT_BLOCK_BYTES, wide};
 use crate::model::batch::SeriesId;
 use crate::model::event::{Node, StoryId};
 use crate::platform::disk::Disk;
@@ -19,8 +19,7 @@ use crate::store::journal::StoreId;
 
 /// Bytes that the entries take in a file, roughly.
 pub(crate) fn bytes_of(entries: &[Entry]) -> u64 {
-    let bytes: usize = entries.iter().map(Entry::bytes).sum();
-    u64::try_from(bytes).unwrap_or(u64::MAX)
+    wide(entries.iter().map(Entry::bytes).sum())
 }
 
 /// Writes and syncs a piece of the dictionary. Returns what the manifest must say of it.
@@ -47,10 +46,7 @@ pub(crate) fn write(
     out.finish()
 }
 
-/// Reads a piece of the dictionary, handing over its entries block by block.
-///
-/// # Errors
-/// Where the file is damaged, or `take` says what cannot be in it.
+/// Reads a piece of the dictionary, handing over its entries block by block. `take` may say what cannot be in it.
 pub(crate) fn read(
     disk: &Disk,
     folder: &Path,

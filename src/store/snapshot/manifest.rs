@@ -59,14 +59,11 @@ impl Manifest {
     }
 
     /// Reads the manifest of that generation.
-    ///
-    /// # Errors
-    /// Where it is missing, damaged, or a newer tallyd wrote it.
     pub(crate) fn read(disk: &Disk, folder: &Path, generation: Generation) -> Result<Self, FileError> {
         let name = FileName::Manifest(generation);
         let opened = super::open(disk, folder, name)?;
         let mut reader = BlockReader::new(opened, name, None, None)?;
-        let store_id = reader.store_id();
+        let store_id = reader.store_id;
         let mut payload = Vec::new();
         if !reader.next(&mut payload)? {
             return Err(reader.damaged("the file is cut short"));

@@ -9,7 +9,6 @@ use super::dictionary::Cleared;
 use super::part::{PartCursor, PartWriter};
 use crate::limits::SNAPSHOT_MERGE_BYTES_MIN;
 use crate::model::batch::{Increment, SeriesId};
-use crate::model::calendar::Hour;
 use crate::model::cells::{self, Cell};
 use crate::platform::disk::Disk;
 use crate::store::damage::FileError;
@@ -46,9 +45,6 @@ pub(crate) struct Sources<'a> {
 }
 
 /// Writes and syncs the part. Returns what the manifest must say of it.
-///
-/// # Errors
-/// Damage of a source, `Disk` for any file.
 pub(crate) fn merge_parts(
     disk: &Disk,
     folder: &Path,
@@ -111,18 +107,7 @@ fn sum_cells(cells: &[Cell]) -> Vec<Cell> {
     let mut summed = Vec::with_capacity(cells.len());
     for run in cells.chunk_by(|a, b| a.hour == b.hour) {
         let total = run.iter().fold(0_u64, |sum, cell| sum.saturating_add(u64::from(cell.count)));
-        if let Some(first) = run.first() {
-            push_total(first.hour, total, &mut summed);
-        }
+        summed.extend(run.first().into_iter().flat_map(|first| Cell::of_count(first.hour, total)));
     }
     summed
-}
-
-fn push_total(hour: Hour, total: u64, cells: &mut Vec<Cell>) {
-    let mut left = total;
-    while left > 0 {
-        let count = u32::try_from(left).unwrap_or(u32::MAX);
-        cells.push(Cell { hour, count });
-        left = left.saturating_sub(u64::from(count));
-    }
 }

@@ -87,9 +87,6 @@ impl PartReader {
 
     /// Reads the next block into `frames`, whose content is replaced; `false` after the last one, when the whole file
     /// has been found sound.
-    ///
-    /// # Errors
-    /// Where the block is damaged, or its series do not ascend.
     pub(crate) fn next(&mut self, frames: &mut Frames) -> Result<bool, FileError> {
         frames.clear();
         if !self.input.next(&mut self.payload)? {

@@ -15,6 +15,7 @@ pub use report::{Totals, VerifyReport};
 use super::OpenError;
 use super::layout::JOURNAL_FOLDER;
 use super::recover::{self, Mode, Recovered};
+use crate::limits::wide;
 use crate::model::calendar::HourRange;
 use crate::model::catalogue::{CatalogueLimits, total_series};
 use crate::model::event::Metric;
@@ -93,10 +94,10 @@ fn check_snapshots(
         }
         manifests.push(manifest);
     }
-    report.files = length(checked.len());
+    report.files = wide(checked.len());
     let listed = disk.list(&folder)?;
     let known: HashSet<String> = checked.iter().map(FileName::to_string).collect();
-    report.unlisted_files = length(listed.iter().filter(|entry| !known.contains(&entry.name)).count());
+    report.unlisted_files = wide(listed.iter().filter(|entry| !known.contains(&entry.name)).count());
     Ok(manifests)
 }
 
@@ -128,8 +129,7 @@ fn check_journal(
     for segment in segments.into_iter().filter(|segment| segment.until.is_none_or(|until| until > needed)) {
         report.segments = report.segments.saturating_add(1);
         if let Some(missing) = expected.filter(|due| *due != segment.first_sequence) {
-            let gap = journal::gap(&segment.path, missing, segment.first_sequence);
-            report.add(gap);
+            report.add(journal::gap(&segment.path, missing, segment.first_sequence));
         }
         let read = SegmentReader::open(disk, &segment, store_id).and_then(|mut reader| {
             let mut record = Record::default();
@@ -160,16 +160,12 @@ fn totals(recovered: &Recovered) -> Totals {
         }
     });
     Totals {
-        stories: length(catalogue.story_count()),
-        series: length(catalogue.series_count()),
+        stories: wide(catalogue.story_count()),
+        series: wide(catalogue.series_count()),
         cells: counters.stats().cells,
         conversations: total(Metric::Conversations),
         paid_conversations: total(Metric::PaidConversations),
         messages: total(Metric::Messages),
         interactions,
     }
-}
-
-fn length(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
 }

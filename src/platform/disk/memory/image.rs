@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::super::FileEntry;
 use super::inode::{DirectoryInode, FileInode, Inode, NameChange, Number};
-use super::random::Random;
+use crate::platform::random::SeededRandom;
 
 const ROOT: Number = 0;
 /// One in so many reads and writes is interrupted, as many are short.
@@ -19,7 +19,7 @@ const INTERRUPTED_ONE_IN: usize = 32;
 #[derive(Clone, Debug)]
 pub(super) struct Image {
     inodes: Vec<Inode>,
-    random: Random,
+    random: SeededRandom,
     pub(super) operations: u64,
     /// The number of operations after which the power is off.
     pub(super) off_at: Option<u64>,
@@ -38,7 +38,7 @@ impl Image {
     pub(super) fn new(seed: u64) -> Self {
         Self {
             inodes: vec![Inode::Directory(DirectoryInode::default())],
-            random: Random::new(seed),
+            random: SeededRandom::new(seed),
             operations: 0,
             off_at: None,
             room: None,

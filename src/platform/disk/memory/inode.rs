@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use super::super::SECTOR_BYTES;
-use super::random::Random;
+use crate::platform::random::SeededRandom;
 
 /// Number of a file or directory, never given twice.
 pub(super) type Number = usize;
@@ -86,12 +86,12 @@ impl FileInode {
     }
 
     /// Writes a part and loses the rest; all of it counts as clean.
-    pub(super) fn fail_sync(&mut self, random: &mut Random, note: &mut dyn FnMut(&'static str)) {
+    pub(super) fn fail_sync(&mut self, random: &mut SeededRandom, note: &mut dyn FnMut(&'static str)) {
         self.write_some(random, note);
         self.mark_clean();
     }
 
-    pub(super) fn cut_power(&mut self, random: &mut Random, note: &mut dyn FnMut(&'static str)) {
+    pub(super) fn cut_power(&mut self, random: &mut SeededRandom, note: &mut dyn FnMut(&'static str)) {
         if self.dirty_from < usize::MAX && random.below(2) == 0 {
             self.allocated = 0;
         }
@@ -115,7 +115,7 @@ impl FileInode {
     }
 
     /// Has the disk take any part of what is dirty.
-    fn write_some(&mut self, random: &mut Random, note: &mut dyn FnMut(&'static str)) {
+    fn write_some(&mut self, random: &mut SeededRandom, note: &mut dyn FnMut(&'static str)) {
         if self.dirty_from == usize::MAX {
             return;
         }
@@ -148,7 +148,7 @@ impl FileInode {
     }
 
     /// Takes each dirty sector from any content that the file has had since it was clean; `durable` is the newest.
-    fn write_sectors(&mut self, before: Vec<u8>, random: &mut Random) {
+    fn write_sectors(&mut self, before: Vec<u8>, random: &mut SeededRandom) {
         let newest = std::mem::take(&mut self.durable);
         let length = if random.below(4) == 0 { before.len() } else { newest.len() };
         let first = self.dirty_from.min(length);
@@ -216,7 +216,7 @@ impl DirectoryInode {
     }
 
     /// Writes some of the changes; all of them stay unsynced, as a file system with a journal keeps them.
-    pub(super) fn fail_sync(&mut self, random: &mut Random, note: &mut dyn FnMut(&'static str)) {
+    pub(super) fn fail_sync(&mut self, random: &mut SeededRandom, note: &mut dyn FnMut(&'static str)) {
         let mode = random.below(4);
         let kept = random.below(self.unsynced.len() + 1);
         for (at, change) in self.unsynced.iter().enumerate() {
@@ -233,7 +233,7 @@ impl DirectoryInode {
         }
     }
 
-    pub(super) fn cut_power(&mut self, random: &mut Random, note: &mut dyn FnMut(&'static str)) {
+    pub(super) fn cut_power(&mut self, random: &mut SeededRandom, note: &mut dyn FnMut(&'static str)) {
         self.fail_sync(random, note);
         self.unsynced.clear();
         self.entries.clone_from(&self.durable);

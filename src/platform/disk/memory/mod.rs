@@ -11,7 +11,6 @@
 
 mod image;
 mod inode;
-mod random;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
