@@ -1,7 +1,7 @@
 //! How fast bytes become batches: the fast path (heads known), heads found by
 //! their bytes, new heads, the slow path (names), JSON by both paths. Each bench says
 //! lines per second; the input is generated, of the shape of a real bot platform's traffic: 10 % conversations, 60 %
-//! messages, 30 % uses of 20 nodes a story; 1,000 stories by Zipf; 90 % live, 10 % spread over 90 days.
+//! messages, 30 % uses of 20 nodes a story; 1,000 stories (or 100,000) by Zipf; 90 % live, 10 % spread over 90 days.
 #![expect(clippy::expect_used, clippy::as_conversions, clippy::cast_possible_truncation, reason = "a bench")]
 #![expect(clippy::cast_precision_loss, clippy::indexing_slicing, reason = "a bench")]
 
@@ -46,9 +46,9 @@ enum Spelling {
     JsonHosted,
 }
 
-fn workload(spelling: Spelling) -> String {
+fn workload(spelling: Spelling, stories: usize) -> String {
     let mut random = Random::new(7);
-    let weights: Vec<f64> = (1..=STORIES)
+    let weights: Vec<f64> = (1..=stories)
         .scan(0.0, |sum, rank| {
             *sum += 1.0 / (rank as f64).powf(1.1);
             Some(*sum)
@@ -142,8 +142,8 @@ fn seasoned(text: &str) -> Parser {
     parser
 }
 
-fn again(bencher: Bencher<'_, '_>, spelling: Spelling) {
-    let text = workload(spelling);
+fn again(bencher: Bencher<'_, '_>, spelling: Spelling, stories: usize) {
+    let text = workload(spelling, stories);
     let mut parser = seasoned(&text);
     bencher.counter(ItemsCount::new(LINES)).bench_local(|| {
         let accepted = connection(&mut parser, &text, |batch| _ = divan::black_box(batch.increments.len()));
@@ -153,32 +153,38 @@ fn again(bencher: Bencher<'_, '_>, spelling: Spelling) {
 
 #[divan::bench]
 fn fast_path(bencher: Bencher<'_, '_>) {
-    again(bencher, Spelling::Plain);
+    again(bencher, Spelling::Plain, STORIES);
+}
+
+/// Rows and slots of the index are in no cache of the core's own.
+#[divan::bench]
+fn known_series_of_many_stories(bencher: Bencher<'_, '_>) {
+    again(bencher, Spelling::Plain, 100 * STORIES);
 }
 
 #[divan::bench]
 fn other_tags_by_their_bytes(bencher: Bencher<'_, '_>) {
-    again(bencher, Spelling::Hosted);
+    again(bencher, Spelling::Hosted, STORIES);
 }
 
 #[divan::bench]
 fn names_slow_path(bencher: Bencher<'_, '_>) {
-    again(bencher, Spelling::Named);
+    again(bencher, Spelling::Named, STORIES);
 }
 
 #[divan::bench]
 fn json(bencher: Bencher<'_, '_>) {
-    again(bencher, Spelling::Json);
+    again(bencher, Spelling::Json, STORIES);
 }
 
 #[divan::bench]
 fn json_slow_path(bencher: Bencher<'_, '_>) {
-    again(bencher, Spelling::JsonHosted);
+    again(bencher, Spelling::JsonHosted, STORIES);
 }
 
 #[divan::bench]
 fn new_connection_to_an_empty_catalogue(bencher: Bencher<'_, '_>) {
-    let text = workload(Spelling::Plain);
+    let text = workload(Spelling::Plain, STORIES);
     bencher.counter(ItemsCount::new(LINES)).with_inputs(|| Parser::new(catalogue())).bench_local_values(
         |mut parser| {
             assert_eq!(connection(&mut parser, &text, |_| {}), LINES as u64);
@@ -189,7 +195,7 @@ fn new_connection_to_an_empty_catalogue(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn one_body(bencher: Bencher<'_, '_>) {
-    let text = workload(Spelling::Plain);
+    let text = workload(Spelling::Plain, STORIES);
     let mut parser = seasoned(&text);
     let body = &text.as_bytes()[..text.len().min(30 << 20)];
     bencher

@@ -11,4 +11,5 @@ pub mod excerpt;
 pub(crate) mod hash;
 pub mod memory;
 pub(crate) mod named;
+mod prefetch;
 mod table;

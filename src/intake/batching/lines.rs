@@ -68,6 +68,7 @@ impl<'p> LineBatcher<'p> {
         block: &mut Block<'a, 'p>,
     ) -> (usize, &'a [u8]) {
         let stops_at_commands = matches!(rule, LineRule::Stream);
+        let view = self.builder.view();
         let mut rest = bytes;
         for (count, line) in block.iter_mut().enumerate() {
             if stops_at_commands && rest.first() == Some(&b'!') {
@@ -75,6 +76,7 @@ impl<'p> LineBatcher<'p> {
             }
             if let Some((event, after)) = fast::first_event(rest, &self.times) {
                 let hashes = self.index.hash_ids(event.head.story, event.head.node);
+                view.prefetch(hashes);
                 *line = BlockLine::Fast { event, hashes, rows: Candidates::default() };
                 rest = after;
             } else {
@@ -86,24 +88,15 @@ impl<'p> LineBatcher<'p> {
         (PREFETCH_LINES, rest)
     }
 
-    /// Finds the rows of the lines of a block, in two steps over all of them so that no line waits for another's loads.
+    /// Finds the rows of the lines of a block, before any of them is read, so that no line waits for another's loads.
     #[inline]
     fn find_rows(&self, lines: &mut [BlockLine<'_, 'p>]) {
         let view = self.builder.view();
-        let mut loaded = 0;
-        for line in &*lines {
-            if let BlockLine::Fast { hashes, .. } = line {
-                loaded ^= view.prefetch(*hashes);
-            }
-        }
         for line in lines {
             if let BlockLine::Fast { hashes, rows, .. } = line {
-                let (found, tenancies) = self.index.candidates(view, *hashes);
-                *rows = found;
-                loaded ^= u64::from(tenancies);
+                *rows = self.index.candidates(view, *hashes);
             }
         }
-        std::hint::black_box(loaded);
     }
 
     /// Adds one line.

@@ -13,7 +13,6 @@ mod series;
 mod total;
 
 use std::cmp::Ordering::{Equal, Greater, Less};
-use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -23,6 +22,7 @@ use crate::model::calendar::{Hour, HourRange};
 use crate::model::catalogue::total_series;
 use crate::model::cells::Cell;
 use crate::model::event::{SeriesKey, Source};
+use crate::model::prefetch::prefetch;
 use crate::model::table::Table;
 pub use load::CheckedFrames;
 use series::{RollUpTarget, SeriesEntry, Work};
@@ -118,7 +118,9 @@ impl Counters {
 
     /// Prefetches the series, for a caller that will visit it after others. Never blocks.
     pub fn prefetch(&self, series: SeriesId) {
-        black_box(self.entries.get(series.index()).map(SeriesEntry::prefetch));
+        if let Some(entry) = self.entries.get(series.index()) {
+            prefetch(entry);
+        }
     }
 
     /// Sum of all counts in the range; stays at `u64::MAX` where it would be more. Blocks as [`Self::visit`] does.
@@ -200,12 +202,10 @@ impl Writer {
         let mut totals = PendingTotals::default();
         for block in increments.chunks(BLOCK) {
             let mut entries = [None; BLOCK];
-            let mut prefetched = 0;
             for (entry, increment) in entries.iter_mut().zip(block) {
                 *entry = counters.entries.get(increment.series.index());
-                prefetched ^= entry.map_or(0, SeriesEntry::prefetch);
+                entry.inspect(|entry| prefetch(*entry));
             }
-            black_box(prefetched);
             for (entry, increment) in entries.iter().zip(block) {
                 if increment.count == 0 {
                     continue;

@@ -137,12 +137,6 @@ impl SeriesEntry {
 
     // ---- writing, by the writer alone ----
 
-    /// Loads the cache line of the entry; the result only keeps the compiler from leaving the load out.
-    #[inline]
-    pub(super) fn prefetch(&self) -> u64 {
-        self.tail.load(Ordering::Relaxed)
-    }
-
     /// Adds a count.
     #[inline]
     pub(super) fn add(&self, hour: Hour, count: u32, work: &mut Work) {

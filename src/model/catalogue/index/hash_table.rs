@@ -5,6 +5,8 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use crate::model::prefetch::prefetch;
+
 /// Numbers by the hash of what they stand for, each in the first free slot from where its hash points to.
 #[derive(Debug)]
 pub(super) struct HashTable {
@@ -42,10 +44,12 @@ impl HashTable {
         size_of_val::<[AtomicU64]>(&self.words)
     }
 
-    /// The slot that a look-up reads first, for nothing but to load it.
+    /// Prefetches the slot that a look-up reads first.
     #[inline]
-    pub(super) fn first(&self, hash: u32) -> u64 {
-        self.words.get(self.start(hash)).map_or(FREE, |slot| slot.load(Ordering::Acquire))
+    pub(super) fn prefetch(&self, hash: u32) {
+        if let Some(slot) = self.words.get(self.start(hash)) {
+            prefetch(slot);
+        }
     }
 
     /// What `check` makes of the first number of that hash for which it makes something.

@@ -20,6 +20,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::CatalogueLimits;
 use crate::limits::INDEX_SLOTS_MIN;
 use crate::model::event::{IdText, Metric, Node, SeriesId, SeriesKey, StoryId};
+use crate::model::prefetch::prefetch;
 use crate::model::table::Table;
 use hash_table::HashTable;
 pub(crate) use row::{FoundRow, Interned, Link, NodeRow, StoryCounter, StoryRow};
@@ -57,12 +58,12 @@ pub(crate) struct IdHashes {
 }
 
 impl View {
-    /// Second step: loads the slots that the look-up begins with. Several look-ups do not wait for each other. The result
-    /// only keeps the loads.
+    /// Second step: prefetches the slots that the look-up begins with.
     #[inline]
-    pub(crate) fn prefetch(&self, hashes: IdHashes) -> u64 {
+    pub(crate) fn prefetch(&self, hashes: IdHashes) {
+        self.0.stories.prefetch(hashes.story);
         // Of an event without a node it is always the same slot, which costs nothing.
-        self.0.stories.first(hashes.story) ^ self.0.nodes.first(hashes.node)
+        self.0.nodes.prefetch(hashes.node);
     }
 }
 
@@ -139,15 +140,16 @@ impl Index {
         }
     }
 
-    /// Third step: the rows that the slots point to. Loads them, to which end it has a second result.
+    /// Third step: the rows that the slots point to, which it prefetches.
     #[inline]
-    pub(crate) fn candidates(&self, view: &View, hashes: IdHashes) -> (Candidates<'_>, u32) {
+    pub(crate) fn candidates(&self, view: &View, hashes: IdHashes) -> Candidates<'_> {
         let story = view.0.stories.find(hashes.story, |number| self.story_row(number));
         let has_node = hashes.node != 0;
         let node =
             if has_node { view.0.nodes.find(hashes.node, |number| self.node_row(number)) } else { None };
-        let loaded = story.map_or(0, StoryRow::tenancy) ^ node.map_or(0, NodeRow::tenancy);
-        (Candidates { story, node }, loaded)
+        story.inspect(|row| prefetch(*row));
+        node.inspect(|row| prefetch(*row));
+        Candidates { story, node }
     }
 
     /// The series of a key, if it has been interned.

@@ -27,7 +27,7 @@ fn find(index: &Index, view: &View, key: &SeriesKey) -> Option<Interned> {
     let node = counter.as_ref().err().map(Node::as_text);
     let hashes = index.hash_ids(text, node);
     view.prefetch(hashes);
-    let (rows, _) = index.candidates(view, hashes);
+    let rows = index.candidates(view, hashes);
     let story = rows.story(text)?;
     let found = match node {
         Some(node) => rows.node(&story, node)?.series_on(key.source),
