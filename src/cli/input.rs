@@ -16,16 +16,10 @@ const TOKEN_LINE_BYTES: u64 = 4096;
 
 /// A source of events.
 pub(crate) struct Input {
-    /// The text, inflated.
+    /// Inflated.
     pub(crate) text: Box<dyn BufRead + Send>,
-    /// Its name in messages.
+    /// As messages have it.
     pub(crate) name: String,
-}
-
-impl std::fmt::Debug for Input {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Input").field("name", &self.name).finish_non_exhaustive()
-    }
 }
 
 /// Size of the file on disk, in bytes; `None` for `-` and for anything that has no size.
@@ -79,16 +73,12 @@ fn inflated(mut raw: Box<dyn Read + Send>) -> io::Result<Box<dyn BufRead + Send>
     (&mut raw).take(4).read_to_end(&mut head)?;
     let (is_gzip, is_zstd) = (head.starts_with(&GZIP_MAGIC), head.starts_with(&ZSTD_MAGIC));
     let whole = Cursor::new(head).chain(raw);
-    if is_gzip {
-        return Ok(Box::new(BufReader::with_capacity(
-            256 * 1024,
-            MultiGzDecoder::new(BufReader::new(whole)),
-        )));
-    }
-    if is_zstd {
-        return Ok(Box::new(BufReader::with_capacity(256 * 1024, zstd::Decoder::new(whole)?)));
-    }
-    Ok(Box::new(BufReader::with_capacity(256 * 1024, whole)))
+    let text: Box<dyn Read + Send> = match (is_gzip, is_zstd) {
+        (true, _) => Box::new(MultiGzDecoder::new(BufReader::new(whole))),
+        (_, true) => Box::new(zstd::Decoder::new(whole)?),
+        _ => Box::new(whole),
+    };
+    Ok(Box::new(BufReader::with_capacity(256 * 1024, text)))
 }
 
 #[cfg(test)]

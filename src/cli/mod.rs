@@ -37,18 +37,13 @@ Exit codes:
   65  the data directory is damaged; the message names file and offset
   75  try again later: the data directory or an address is in use";
 
-/// How a command ends.
+/// How a command ends, as [`EXIT_CODES`] has it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Exit {
-    /// The job is done.
     Done,
-    /// Something failed that no other code names.
     Failed,
-    /// The command line or the configuration is wrong.
     BadConfig,
-    /// The data directory is damaged.
     Damaged,
-    /// Something is in use; the same command may work later.
     TryLater,
 }
 

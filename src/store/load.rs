@@ -15,13 +15,11 @@ use crate::model::catalogue::{Catalogue, CatalogueLimits, FIRST_STORY_SERIES};
 use crate::model::counters::{self, CheckedFrames, Counters};
 use crate::platform::disk::{Disk, DiskError, Operation};
 use crate::store::damage::FileError;
-use crate::store::journal::StoreId;
-use crate::store::layout;
 use crate::store::snapshot::dictionary::{self, Cleared};
 use crate::store::snapshot::entry::Entry;
 use crate::store::snapshot::manifest::Manifest;
 use crate::store::snapshot::part::PartReader;
-use crate::store::snapshot::{FileRef, Frames, Generation};
+use crate::store::snapshot::{FileRef, Frames, Generation, SnapshotFolder};
 
 /// What a snapshot holds.
 #[derive(Debug)]
@@ -39,18 +37,18 @@ pub(crate) fn load(
     (manifest, limits): (&Manifest, CatalogueLimits),
     progress: &mut dyn FnMut(),
 ) -> Result<Loaded, FileError> {
-    let folder = data_dir.join(layout::SNAPSHOT_FOLDER);
+    let folder = SnapshotFolder::new(disk, data_dir, manifest.store_id);
     let (counters, writer) = Counters::with_room(limits.series);
     let catalogue = Arc::new(Catalogue::new(limits));
     let loaded = Loaded { catalogue, counters, writer, cleared: Cleared::default() };
     let mut loading = Loading { loaded, defined: Vec::new(), past_parts: manifest.generation.next() };
     for piece in &manifest.dictionary {
-        dictionary::read(disk, &folder, (manifest.store_id, piece), |entries| {
+        dictionary::read(&folder, piece, |entries| {
             progress();
             entries.iter().try_for_each(|entry| loading.apply(entry))
         })?;
     }
-    loading.load_parts(disk, &folder, manifest, progress)?;
+    loading.load_parts(&folder, manifest, progress)?;
     Ok(loading.loaded)
 }
 
@@ -128,19 +126,18 @@ impl Loading {
     /// Loads all parts. Of a large snapshot a thread beside this one reads and checks the frames, this one adds them.
     fn load_parts(
         &mut self,
-        disk: &Disk,
-        folder: &Path,
+        folder: &SnapshotFolder,
         manifest: &Manifest,
         progress: &mut dyn FnMut(),
     ) -> Result<(), FileError> {
         let Some(first) = manifest.parts.first() else { return Ok(()) };
         let Loaded { counters, writer, cleared, .. } = &mut self.loaded;
-        let checking = Checking { disk, folder, counters, cleared, defined: &self.defined };
+        let checking = Checking { folder, counters, cleared, defined: &self.defined };
         let bytes = manifest.parts.iter().fold(0_u64, |sum, part| sum.saturating_add(part.bytes));
         if bytes <= LOAD_INLINE_BYTES_MAX {
             return manifest.parts.iter().try_for_each(|part| {
                 progress();
-                checking.check_part(manifest.store_id, part, &mut |mut frames| {
+                checking.check_part(part, &mut |mut frames| {
                     writer.load_checked(&mut frames);
                     true
                 })
@@ -150,8 +147,7 @@ impl Loading {
             let (checked, blocks) = channel::bounded(LOAD_BLOCKS_AHEAD);
             let check = move || {
                 let outcome = manifest.parts.iter().try_for_each(|part| {
-                    checking
-                        .check_part(manifest.store_id, part, &mut |frames| checked.send(Ok(frames)).is_ok())
+                    checking.check_part(part, &mut |frames| checked.send(Ok(frames)).is_ok())
                 });
                 if let Err(error) = outcome {
                     // Nobody waits for it where the other thread has panicked.
@@ -161,7 +157,7 @@ impl Loading {
             thread::Builder::new().name("loader".to_owned()).spawn_scoped(scope, check).map_err(
                 |source| DiskError {
                     operation: Operation::Read,
-                    path: folder.join(first.name.to_string()),
+                    path: folder.path.join(first.name.to_string()),
                     source,
                 },
             )?;
@@ -176,8 +172,7 @@ impl Loading {
 
 /// What it takes to check frames.
 struct Checking<'a> {
-    disk: &'a Disk,
-    folder: &'a Path,
+    folder: &'a SnapshotFolder,
     counters: &'a Counters,
     cleared: &'a Cleared,
     defined: &'a [bool],
@@ -187,11 +182,10 @@ impl Checking<'_> {
     /// Hands the frames of a part over, block by block, until `take` does not want any more.
     fn check_part(
         &self,
-        store_id: StoreId,
         part: &FileRef,
         take: &mut dyn FnMut(CheckedFrames) -> bool,
     ) -> Result<(), FileError> {
-        let mut reader = PartReader::open(self.disk, self.folder, store_id, part)?;
+        let mut reader = PartReader::open(self.folder, part)?;
         let mut frames = Frames::default();
         while reader.next(&mut frames)? {
             let mut checked = CheckedFrames::default();

@@ -17,6 +17,7 @@ use hyper::header::{self, HeaderValue};
 use hyper::http::uri::Authority;
 use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
@@ -87,11 +88,9 @@ pub(crate) struct Call {
 /// An answer with any status.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// The status.
     pub(crate) status: StatusCode,
     /// The value of `Retry-After`, where it is there and text.
     pub(crate) retry_after: Option<String>,
-    /// The body.
     pub(crate) body: Bytes,
 }
 
@@ -103,33 +102,23 @@ pub(crate) enum ClientError {
     /// There is no connection, or it closed before anything was sent.
     #[error("no connection to {address}")]
     NotSent {
-        /// Host and port.
         address: String,
-        /// The cause.
         #[source]
         source: BoxError,
     },
     /// The request was sent, at least in part, and no whole answer came.
     #[error("the answer of {address} was lost")]
     AnswerLost {
-        /// Host and port.
         address: String,
-        /// The cause.
         #[source]
         source: BoxError,
     },
     /// The request was sent and no answer came in time.
     #[error("{address} did not answer within {} s", ANSWER_WAIT.as_secs())]
-    AnswerLate {
-        /// Host and port.
-        address: String,
-    },
+    AnswerLate { address: String },
     /// The answer is longer than is taken.
     #[error("the answer of {address} is longer than {CLIENT_ANSWER_BYTES_MAX} bytes")]
-    AnswerTooLong {
-        /// Host and port.
-        address: String,
-    },
+    AnswerTooLong { address: String },
     /// The path or the token cannot be part of a request.
     #[error("the request cannot be written")]
     Request(#[from] hyper::http::Error),
@@ -138,37 +127,22 @@ pub(crate) enum ClientError {
 impl Answer {
     /// The status and, where the body is the daemon's own error, its message with one line per detail.
     pub(crate) fn explanation(&self) -> String {
-        let body: ErrorBody = serde_json::from_slice(&self.body).unwrap_or_default();
-        let status = body.status;
-        let mut text = match &status.message {
+        let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let message = body.pointer("/status/message").and_then(Value::as_str);
+        let mut text = match message {
             Some(message) => format!("{}: {message}", self.status.as_u16()),
             None => self.status.to_string(),
         };
-        for detail in &status.details {
-            let words = detail.as_str().or_else(|| detail.get("message").and_then(serde_json::Value::as_str));
+        for detail in body.pointer("/status/details").and_then(Value::as_array).into_iter().flatten() {
+            let words = detail.as_str().or_else(|| detail.get("message").and_then(Value::as_str));
             let words = words.map_or_else(|| Cow::Owned(detail.to_string()), Cow::Borrowed);
             // A single fault may be the message itself.
-            if status.message.as_deref() != Some(&*words) {
-                text.push_str("\n  ");
-                text.push_str(&words);
+            if message != Some(&*words) {
+                text.extend(["\n  ", &words]);
             }
         }
         text
     }
-}
-
-/// The shape of the daemon's errors, as far as it is shown.
-#[derive(serde::Deserialize, Default)]
-#[serde(default)]
-struct ErrorBody {
-    status: ErrorStatus,
-}
-
-#[derive(serde::Deserialize, Default)]
-#[serde(default)]
-struct ErrorStatus {
-    message: Option<String>,
-    details: Vec<serde_json::Value>,
 }
 
 impl Client {

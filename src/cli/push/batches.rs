@@ -47,25 +47,14 @@ impl LineBatch {
 /// The batches of one input, in order.
 pub(crate) struct Batches<R> {
     input: R,
-    lines_read: u64,
+    pub(super) lines_read: u64,
     quote: Quote,
-}
-
-impl<R> fmt::Debug for Batches<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Batches").field("lines_read", &self.lines_read).finish_non_exhaustive()
-    }
 }
 
 impl<R: BufRead> Batches<R> {
     /// The batches of an input that nothing was read of yet.
     pub(crate) fn new(input: R) -> Self {
         Self { input, lines_read: 0, quote: Quote::default() }
-    }
-
-    /// Lines read so far.
-    pub(crate) fn lines_read(&self) -> u64 {
-        self.lines_read
     }
 
     /// The next batch; `None` at the end of the input. Blocks. An error also where it is one JSON document that no
@@ -134,13 +123,13 @@ impl<R: BufRead> Batches<R> {
     fn begins_with_array(&mut self, text: &mut Vec<u8>) -> io::Result<bool> {
         loop {
             let buffer = self.input.fill_buf()?;
-            let blank = buffer.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-            let next = buffer.get(blank).copied();
+            let count = buffer.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+            let (blank, rest) = buffer.split_at(count);
+            let next = rest.first().copied();
             let is_end = buffer.is_empty() || text.len() > LINE_BYTES_MAX;
-            text.extend_from_slice(buffer.get(..blank).unwrap_or_default());
-            self.lines_read =
-                self.lines_read.saturating_add(line_feeds(buffer.get(..blank).unwrap_or_default()));
-            self.input.consume(blank);
+            text.extend_from_slice(blank);
+            self.lines_read = self.lines_read.saturating_add(line_feeds(blank));
+            self.input.consume(count);
             if is_end || next.is_some() {
                 return Ok(next == Some(b'['));
             }

@@ -128,7 +128,7 @@ impl FileSender {
         let mut batches = Batches::new(source.text);
         while let Some(batch) = batches
             .next_batch()
-            .with_context(|| format!("cannot read {} after line {}", source.name, batches.lines_read()))?
+            .with_context(|| format!("cannot read {} after line {}", source.name, batches.lines_read))?
         {
             self.send_batch(&source.name, batch)?;
             self.bar.set_message(format!("{} events", self.totals.accepted));

@@ -27,12 +27,11 @@ use crate::platform::disk::{self, Disk, Operation};
 use crate::store::damage::FileError;
 use crate::store::journal::{self, Record, Replay, Sequence};
 use crate::store::layout::{self, FileName};
-use crate::store::snapshot::block::Header;
 use crate::store::snapshot::dictionary::{self, Cleared};
 use crate::store::snapshot::entry::Entry;
 use crate::store::snapshot::manifest::Manifest;
 use crate::store::snapshot::merge::{self, Sources};
-use crate::store::snapshot::{FileRef, Generation};
+use crate::store::snapshot::{FileRef, Generation, SnapshotFolder};
 
 /// The series of each story.
 type SeriesOfStories = HashMap<StoryId, Vec<SeriesId>>;
@@ -49,8 +48,7 @@ pub struct FoldDone {
 /// Makes snapshots. There is one per data directory; it knows the newest snapshot.
 #[derive(Debug)]
 pub struct Folder {
-    disk: Disk,
-    snapshots: PathBuf,
+    snapshots: SnapshotFolder,
     journal_dir: PathBuf,
     current: Manifest,
     cleared: Cleared,
@@ -64,8 +62,7 @@ impl Folder {
         let (current, mut cleared) = loaded;
         cleared.forget_unneeded(&current.parts);
         Self {
-            disk: disk.clone(),
-            snapshots: data_dir.join(layout::SNAPSHOT_FOLDER),
+            snapshots: SnapshotFolder::new(disk, data_dir, current.store_id),
             journal_dir: data_dir.join(layout::JOURNAL_FOLDER),
             next_generation: last.max(current.generation).next(),
             current,
@@ -92,7 +89,7 @@ impl Folder {
     pub fn fold(&mut self, through: Sequence) -> Result<FoldDone, FileError> {
         let mut done = FoldDone::default();
         if self.current.position < through {
-            let (disk, folder) = (self.disk.clone(), self.journal_dir.clone());
+            let (disk, folder) = (self.snapshots.disk.clone(), self.journal_dir.clone());
             let mut replay = Replay::open(&disk, &folder, self.current.store_id, self.current.position)?;
             while self.current.position < through {
                 self.step(&mut replay, through, &mut done)?;
@@ -124,7 +121,7 @@ impl Folder {
                 return Err(error);
             }
         };
-        if let Err(error) = next.commit(&self.disk, &self.snapshots) {
+        if let Err(error) = next.commit(&self.snapshots) {
             // Where the sync of the directory failed, the manifest may be there, and then it must find its files.
             let may_be_there =
                 matches!(&error, FileError::Disk(error) if error.operation == Operation::SyncDirectory);
@@ -165,14 +162,14 @@ impl Folder {
             let parts = months.entry(month).or_default();
             let kept = merge::files_kept(parts, estimated_bytes(&fresh));
             let merged = parts.split_off(kept);
-            let header = Header { store_id: next.store_id, name: FileName::Part(month, generation) };
             let sources = Sources { parts: &merged, fresh: &fresh, cleared };
-            parts.push(merge::merge_parts(&self.disk, &self.snapshots, header, &sources)?);
+            let name = FileName::Part(month, generation);
+            parts.push(merge::merge_parts(&self.snapshots, name, &sources)?);
             done.files_written = done.files_written.saturating_add(1);
         }
         next.parts = months.into_values().flatten().collect();
         // The manifest must not outlast the names of its files.
-        self.disk.sync_directory(&self.snapshots)?;
+        self.snapshots.disk.sync_directory(&self.snapshots.path)?;
         Ok(next)
     }
 
@@ -187,16 +184,13 @@ impl Folder {
         let merged = pieces.split_off(merge::files_kept(&pieces, dictionary::bytes_of(&fresh)));
         let mut all = Vec::new();
         for piece in &merged {
-            let source = (self.current.store_id, piece);
-            dictionary::read(&self.disk, &self.snapshots, source, |mut block| {
+            dictionary::read(&self.snapshots, piece, |mut block| {
                 all.append(&mut block);
                 Ok(())
             })?;
         }
         all.extend(fresh);
-        let header = Header { store_id: self.current.store_id, name: FileName::Dictionary(generation) };
-        let compacted = dictionary::compact(all);
-        pieces.push(dictionary::write(&self.disk, &self.snapshots, header, &compacted)?);
+        pieces.push(dictionary::write(&self.snapshots, generation, &dictionary::compact(all))?);
         Ok(pieces)
     }
 
@@ -213,7 +207,7 @@ impl Folder {
             }
         };
         for piece in &self.current.dictionary {
-            dictionary::read(&self.disk, &self.snapshots, (self.current.store_id, piece), |block| {
+            dictionary::read(&self.snapshots, piece, |block| {
                 add(&block);
                 Ok(())
             })?;
@@ -229,9 +223,9 @@ impl Folder {
             .flat_map(|kept| kept.files().map(|file| file.name).chain([kept.name()]))
             .map(|name| name.to_string())
             .collect();
-        let removable: Vec<String> = self
-            .disk
-            .list(&self.snapshots)?
+        let SnapshotFolder { disk, path, .. } = &self.snapshots;
+        let removable: Vec<String> = disk
+            .list(path)?
             .into_iter()
             .map(|entry| entry.name)
             .filter(|name| !kept.contains(name))
@@ -241,23 +235,24 @@ impl Folder {
             removable.into_iter().partition(|name| layout::manifest_generation(name).is_some());
         // A manifest goes first, durably: a restart must never find it without its files.
         for name in &manifests {
-            self.disk.remove(&self.snapshots.join(name))?;
+            disk.remove(&path.join(name))?;
         }
         if !manifests.is_empty() {
-            self.disk.sync_directory(&self.snapshots)?;
+            disk.sync_directory(path)?;
         }
         for name in &files {
-            self.disk.remove(&self.snapshots.join(name))?;
+            disk.remove(&path.join(name))?;
         }
         self.remove_segments(before.position)
     }
 
     /// Removes the segments that hold nothing after `position`. The newest always stays.
     fn remove_segments(&self, position: Sequence) -> Result<(), FileError> {
-        let segments = journal::segments(&self.disk, &self.journal_dir)?;
+        let disk = &self.snapshots.disk;
+        let segments = journal::segments(disk, &self.journal_dir)?;
         for (segment, next) in segments.iter().zip(segments.iter().skip(1)) {
             if next.first_sequence <= position.next() {
-                self.disk.remove(&segment.path)?;
+                disk.remove(&segment.path)?;
             }
         }
         Ok(())
@@ -265,11 +260,12 @@ impl Folder {
 
     /// Gives back the room that a failed fold took. What stays is removed after the next one.
     fn discard(&self, generation: Generation) {
-        let listed = self.disk.list(&self.snapshots).map(|entries| {
+        let SnapshotFolder { disk, path, .. } = &self.snapshots;
+        let listed = disk.list(path).map(|entries| {
             entries.into_iter().filter(|entry| generation_of_file(&entry.name) == Some(generation))
         });
         let removed = listed.and_then(|entries| {
-            entries.into_iter().try_for_each(|entry| self.disk.remove(&self.snapshots.join(&entry.name)))
+            entries.into_iter().try_for_each(|entry| disk.remove(&path.join(&entry.name)))
         });
         if let Err(error) = removed {
             tracing::warn!(%error, "files of an unfinished snapshot stay until the next one");

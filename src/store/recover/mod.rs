@@ -28,12 +28,13 @@ use super::fold::Folder;
 use super::layout::{self, JOURNAL_FOLDER, LOCK_FILE, SNAPSHOT_FOLDER};
 use super::load::{self, Loaded};
 use super::{OpenError, Recovery};
+use crate::limits::wide;
 use crate::model::catalogue::{Catalogue, CatalogueLimits};
 use crate::model::counters::{self, Counters};
 use crate::platform::disk::{Disk, DiskError, Lock};
 use crate::store::journal::{self, Record, Replay, SegmentInfo, SegmentReader, Sequence, StoreId, TornTail};
-use crate::store::snapshot::Generation;
 use crate::store::snapshot::manifest::Manifest;
+use crate::store::snapshot::{Generation, SnapshotFolder};
 
 /// Records between two reports of progress.
 const RECORDS_PER_PROGRESS: u64 = 1024;
@@ -180,7 +181,7 @@ fn load_snapshot(
         load::load(disk, data_dir, (&manifest, limits), progress)?;
     let report = Recovery {
         snapshot_generation: generation.get(),
-        parts: u64::try_from(manifest.parts.len()).unwrap_or(u64::MAX),
+        parts: wide(manifest.parts.len()),
         ..Recovery::default()
     };
     Ok(Recovered {
@@ -232,8 +233,8 @@ impl Recovered {
                 segment.display(),
             ));
         }
-        self.report.series = u64::try_from(self.catalogue.series_count()).unwrap_or(u64::MAX);
-        self.report.stories = u64::try_from(self.catalogue.story_count()).unwrap_or(u64::MAX);
+        self.report.series = wide(self.catalogue.series_count());
+        self.report.stories = wide(self.catalogue.story_count());
         Ok(())
     }
 
@@ -257,12 +258,11 @@ impl Recovered {
 
 /// Makes a new data directory with its empty snapshot.
 fn create(disk: &Disk, data_dir: &Path, store_id: StoreId) -> Result<Generation, FileError> {
-    let folder = data_dir.join(SNAPSHOT_FOLDER);
     disk.create_directory(data_dir)?;
     disk.create_directory(&data_dir.join(JOURNAL_FOLDER))?;
-    disk.create_directory(&folder)?;
+    disk.create_directory(&data_dir.join(SNAPSHOT_FOLDER))?;
     let manifest = Manifest::first(store_id);
-    manifest.commit(disk, &folder)?;
+    manifest.commit(&SnapshotFolder::new(disk, data_dir, store_id))?;
     Ok(manifest.generation)
 }
 

@@ -5,17 +5,14 @@
 //! Must not know the catalogue in memory.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 
-use super::block::{BlockReader, BlockWriter, Header};
 use super::entry::Entry;
-use super::{FileRef, Generation, codec};
+use super::{FileRef, Generation, SnapshotFolder, codec};
 use crate::limits::{SNAPSHOT_BLOCK_BYTES, wide};
 use crate::model::batch::SeriesId;
 use crate::model::event::{Node, StoryId};
-use crate::platform::disk::Disk;
 use crate::store::damage::FileError;
-use crate::store::journal::StoreId;
+use crate::store::layout::FileName;
 
 /// Bytes that the entries take in a file, roughly.
 pub(crate) fn bytes_of(entries: &[Entry]) -> u64 {
@@ -24,13 +21,11 @@ pub(crate) fn bytes_of(entries: &[Entry]) -> u64 {
 
 /// Writes and syncs a piece of the dictionary. Returns what the manifest must say of it.
 pub(crate) fn write(
-    disk: &Disk,
-    folder: &Path,
-    header: Header,
+    folder: &SnapshotFolder,
+    generation: Generation,
     entries: &[Entry],
 ) -> Result<FileRef, FileError> {
-    let path = folder.join(header.name.to_string());
-    let mut out = BlockWriter::new(disk.create_new(&path)?, header)?;
+    let mut out = folder.create(FileName::Dictionary(generation))?;
     let mut rest = entries;
     while !rest.is_empty() {
         let mut bytes = 0_usize;
@@ -48,13 +43,11 @@ pub(crate) fn write(
 
 /// Reads a piece of the dictionary, handing over its entries block by block. `take` may say what cannot be in it.
 pub(crate) fn read(
-    disk: &Disk,
-    folder: &Path,
-    (store_id, file): (StoreId, &FileRef),
+    folder: &SnapshotFolder,
+    file: &FileRef,
     mut take: impl FnMut(Vec<Entry>) -> Result<(), String>,
 ) -> Result<(), FileError> {
-    let opened = super::open(disk, folder, file.name)?;
-    let mut reader = BlockReader::new(opened, file.name, Some(store_id), Some(*file))?;
+    let mut reader = folder.open(file)?;
     let mut payload = Vec::new();
     while reader.next(&mut payload)? {
         let mut entries = Vec::new();

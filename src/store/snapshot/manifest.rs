@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::block::{BlockReader, Header};
-use super::{FileRef, Generation, block, codec};
+use super::{FileRef, Generation, SnapshotFolder, block, codec};
 use crate::platform::disk::Disk;
 use crate::store::damage::{Damage, FileError};
 use crate::store::journal::{Sequence, StoreId};
@@ -47,14 +47,14 @@ impl Manifest {
         FileName::Manifest(self.generation)
     }
 
-    /// Writes the manifest into `folder`, atomically and durably.
-    pub(crate) fn commit(&self, disk: &Disk, folder: &Path) -> Result<(), FileError> {
+    /// Writes the manifest, atomically and durably.
+    pub(crate) fn commit(&self, folder: &SnapshotFolder) -> Result<(), FileError> {
         let name = self.name();
-        let file = folder.join(name.to_string());
+        let file = folder.path.join(name.to_string());
         let payload = codec::encode_manifest(self.position, &self.dictionary, &self.parts)
             .map_err(|what| block::unwritable(&file, what))?;
         let bytes = block::single(Header { store_id: self.store_id, name }, &payload);
-        drop(disk.replace(&file, &bytes)?);
+        drop(folder.disk.replace(&file, &bytes)?);
         Ok(())
     }
 

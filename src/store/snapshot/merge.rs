@@ -1,17 +1,14 @@
 //! Which files to merge, and merging parts: several parts of a month, and increments that are in none yet, become one
 //! part. Cells of cleared series are left behind.
 
-use std::path::Path;
-
-use super::FileRef;
-use super::block::Header;
 use super::dictionary::Cleared;
 use super::part::{PartCursor, PartWriter};
+use super::{FileRef, SnapshotFolder};
 use crate::limits::SNAPSHOT_MERGE_BYTES_MIN;
 use crate::model::batch::{Increment, SeriesId};
 use crate::model::cells::{self, Cell};
-use crate::platform::disk::Disk;
 use crate::store::damage::FileError;
+use crate::store::layout::FileName;
 
 /// Of files in the order they were written, how many stay as they are when `bytes_new` are to be added; the rest is
 /// merged with what is new.
@@ -46,16 +43,14 @@ pub(crate) struct Sources<'a> {
 
 /// Writes and syncs the part. Returns what the manifest must say of it.
 pub(crate) fn merge_parts(
-    disk: &Disk,
-    folder: &Path,
-    header: Header,
+    folder: &SnapshotFolder,
+    name: FileName,
     sources: &Sources<'_>,
 ) -> Result<FileRef, FileError> {
-    let mut cursors = Vec::with_capacity(sources.parts.len());
-    for part in sources.parts {
-        cursors.push(PartCursor::open(disk, folder, header.store_id, part)?);
-    }
-    let mut out = PartWriter::create(disk, folder, header.store_id, header.name)?;
+    let cursors: Result<Vec<_>, _> =
+        sources.parts.iter().map(|part| PartCursor::open(folder, part)).collect();
+    let mut cursors = cursors?;
+    let mut out = PartWriter::create(folder, name)?;
     let mut fresh = sources.fresh;
     let mut cells = Vec::new();
     while let Some(series) = next_series(&cursors, fresh) {
@@ -87,10 +82,10 @@ fn unpack_frames(
     cleared: &Cleared,
     cells: &mut Vec<Cell>,
 ) -> Result<(), FileError> {
-    let counts = cleared.counts(series, cursor.generation());
+    let counts = cleared.counts(series, cursor.generation);
     while let Some((_, frame)) = cursor.peek().filter(|(found, _)| *found == series) {
         if counts && unpack(frame, cells).is_err() {
-            return Err(cursor.damaged(format!("a frame of series {} is not one", series.get())));
+            return Err(cursor.reader.damaged(format!("a frame of series {} is not one", series.get())));
         }
         cursor.advance()?;
     }

@@ -30,11 +30,13 @@ mod tests;
 pub use crate::store::position::Generation;
 pub(crate) use codec::Frames;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::platform::disk::{Disk, DiskFile};
 use crate::store::damage::{Damage, FileError};
-use crate::store::layout::FileName;
+use crate::store::journal::StoreId;
+use crate::store::layout::{self, FileName};
+use block::{BlockReader, BlockWriter, Header};
 
 /// The format of every file of a snapshot that this version reads and writes.
 pub const FORMAT_VERSION: u32 = 2;
@@ -48,6 +50,33 @@ pub struct FileRef {
     pub bytes: u64,
     /// CRC-32 of all of them.
     pub crc32: u32,
+}
+
+/// The folder with the snapshots of one data directory.
+#[derive(Clone, Debug)]
+pub(crate) struct SnapshotFolder {
+    pub(crate) disk: Disk,
+    pub(crate) path: PathBuf,
+    /// The data directory's, which every file has.
+    pub(crate) store_id: StoreId,
+}
+
+impl SnapshotFolder {
+    pub(crate) fn new(disk: &Disk, data_dir: &Path, store_id: StoreId) -> Self {
+        Self { disk: disk.clone(), path: data_dir.join(layout::SNAPSHOT_FOLDER), store_id }
+    }
+
+    /// Makes a file, with its header.
+    fn create(&self, name: FileName) -> Result<BlockWriter, FileError> {
+        let file = self.disk.create_new(&self.path.join(name.to_string()))?;
+        BlockWriter::new(file, Header { store_id: self.store_id, name })
+    }
+
+    /// Opens a file that a manifest lists.
+    fn open(&self, file: &FileRef) -> Result<BlockReader, FileError> {
+        let opened = open(&self.disk, &self.path, file.name)?;
+        BlockReader::new(opened, file.name, Some(self.store_id), Some(*file))
+    }
 }
 
 /// Opens a file that ought to be there.

@@ -3,17 +3,13 @@
 //!
 //! Must not know which parts there are, nor which of their series have been cleared.
 
-use std::path::Path;
-
-use super::block::{BlockReader, BlockWriter, Header};
+use super::block::{BlockReader, BlockWriter};
 use super::codec::{self, Frames};
-use super::{FileRef, Generation};
+use super::{FileRef, Generation, SnapshotFolder};
 use crate::limits::{FRAME_CELLS_MAX, SNAPSHOT_BLOCK_BYTES};
 use crate::model::batch::SeriesId;
 use crate::model::cells::{self, Cell};
-use crate::platform::disk::Disk;
 use crate::store::damage::FileError;
-use crate::store::journal::StoreId;
 use crate::store::layout::FileName;
 
 /// Writes a part; series must come in ascending order.
@@ -25,16 +21,9 @@ pub(crate) struct PartWriter {
 }
 
 impl PartWriter {
-    /// Makes the file of that name in `folder`.
-    pub(crate) fn create(
-        disk: &Disk,
-        folder: &Path,
-        store_id: StoreId,
-        name: FileName,
-    ) -> Result<Self, FileError> {
-        let out =
-            BlockWriter::new(disk.create_new(&folder.join(name.to_string()))?, Header { store_id, name })?;
-        Ok(Self { out, frames: Frames::default(), payload: Vec::new() })
+    /// Makes the file of that name.
+    pub(crate) fn create(folder: &SnapshotFolder, name: FileName) -> Result<Self, FileError> {
+        Ok(Self { out: folder.create(name)?, frames: Frames::default(), payload: Vec::new() })
     }
 
     /// Packs cells, ascending by hour and of the part's month.
@@ -74,15 +63,8 @@ pub(crate) struct PartReader {
 
 impl PartReader {
     /// Opens the file that the manifest lists.
-    pub(crate) fn open(
-        disk: &Disk,
-        folder: &Path,
-        store_id: StoreId,
-        file: &FileRef,
-    ) -> Result<Self, FileError> {
-        let opened = super::open(disk, folder, file.name)?;
-        let input = BlockReader::new(opened, file.name, Some(store_id), Some(*file))?;
-        Ok(Self { input, payload: Vec::new(), last: None })
+    pub(crate) fn open(folder: &SnapshotFolder, file: &FileRef) -> Result<Self, FileError> {
+        Ok(Self { input: folder.open(file)?, payload: Vec::new(), last: None })
     }
 
     /// Reads the next block into `frames`, whose content is replaced; `false` after the last one, when the whole file
@@ -111,30 +93,20 @@ impl PartReader {
 /// A part being read, one frame at a time.
 #[derive(Debug)]
 pub(crate) struct PartCursor {
-    reader: PartReader,
+    pub(super) reader: PartReader,
     frames: Frames,
     index: usize,
-    generation: Generation,
+    /// Of the part.
+    pub(super) generation: Generation,
 }
 
 impl PartCursor {
     /// Opens the part and stands on its first frame.
-    pub(crate) fn open(
-        disk: &Disk,
-        folder: &Path,
-        store_id: StoreId,
-        file: &FileRef,
-    ) -> Result<Self, FileError> {
-        let reader = PartReader::open(disk, folder, store_id, file)?;
-        let mut cursor =
-            Self { reader, frames: Frames::default(), index: 0, generation: file.name.generation() };
+    pub(crate) fn open(folder: &SnapshotFolder, file: &FileRef) -> Result<Self, FileError> {
+        let (reader, generation) = (PartReader::open(folder, file)?, file.name.generation());
+        let mut cursor = Self { reader, frames: Frames::default(), index: 0, generation };
         cursor.refill()?;
         Ok(cursor)
-    }
-
-    /// The generation of the part.
-    pub(crate) fn generation(&self) -> Generation {
-        self.generation
     }
 
     /// The frame that the cursor stands on; `None` at the end.
@@ -146,11 +118,6 @@ impl PartCursor {
     pub(crate) fn advance(&mut self) -> Result<(), FileError> {
         self.index = self.index.saturating_add(1);
         self.refill()
-    }
-
-    /// An error about the block that the cursor is in.
-    pub(crate) fn damaged(&self, what: impl Into<String>) -> FileError {
-        self.reader.damaged(what)
     }
 
     fn refill(&mut self) -> Result<(), FileError> {

@@ -6,13 +6,12 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::block::Header;
 use super::dictionary::{self, Cleared};
 use super::entry::Entry;
 use super::manifest::Manifest;
 use super::merge::{Sources, files_kept, merge_parts};
 use super::part::PartReader;
-use super::{FileRef, Frames, Generation};
+use super::{FileRef, Frames, Generation, SnapshotFolder};
 use crate::model::batch::{Definition, Increment, SeriesId};
 use crate::model::calendar::Hour;
 use crate::model::cells::{self, Cell, Month};
@@ -45,6 +44,10 @@ fn month() -> Month {
     Month::containing(Hour::new(HOUR))
 }
 
+fn snapshots(folder: &Path) -> SnapshotFolder {
+    SnapshotFolder { disk: Disk::new(), path: folder.to_owned(), store_id: STORE_ID }
+}
+
 fn write_part(
     folder: &Path,
     number: u64,
@@ -52,12 +55,12 @@ fn write_part(
     fresh: &[Increment],
     cleared: &Cleared,
 ) -> FileRef {
-    let header = Header { store_id: STORE_ID, name: FileName::Part(month(), generation(number)) };
-    merge_parts(&Disk::new(), folder, header, &Sources { parts, fresh, cleared }).expect("it can be written")
+    let name = FileName::Part(month(), generation(number));
+    merge_parts(&snapshots(folder), name, &Sources { parts, fresh, cleared }).expect("it can be written")
 }
 
 fn read_part(folder: &Path, file: &FileRef) -> Result<Vec<(u32, Cell)>, FileError> {
-    let mut reader = PartReader::open(&Disk::new(), folder, STORE_ID, file)?;
+    let mut reader = PartReader::open(&snapshots(folder), file)?;
     let (mut frames, mut found) = (Frames::default(), Vec::new());
     while reader.next(&mut frames)? {
         for (series, frame) in frames.iter() {
@@ -83,13 +86,12 @@ fn entries() -> Vec<Entry> {
 }
 
 fn write_dictionary(folder: &Path, entries: &[Entry]) -> FileRef {
-    let header = Header { store_id: STORE_ID, name: FileName::Dictionary(generation(9)) };
-    dictionary::write(&Disk::new(), folder, header, entries).expect("it can be written")
+    dictionary::write(&snapshots(folder), generation(9), entries).expect("it can be written")
 }
 
 fn read_dictionary(folder: &Path, file: &FileRef) -> Result<Vec<Entry>, FileError> {
     let mut found = Vec::new();
-    dictionary::read(&Disk::new(), folder, (STORE_ID, file), |mut block| {
+    dictionary::read(&snapshots(folder), file, |mut block| {
         found.append(&mut block);
         Ok(())
     })?;
@@ -112,7 +114,7 @@ fn files_of_each_kind(folder: &Path) -> (FileRef, FileRef, Manifest) {
     let part = write_part(folder, 9, &[], &fresh, &Cleared::default());
     let dictionary = write_dictionary(folder, &entries());
     let manifest = manifest(dictionary, part);
-    manifest.commit(&Disk::new(), folder).expect("it can be written");
+    manifest.commit(&snapshots(folder)).expect("it can be written");
     (dictionary, part, manifest)
 }
 
@@ -184,7 +186,8 @@ fn files_with_a_flipped_bit_are_refused() {
 fn file_of_another_directory_is_refused() {
     let scratch = tempfile::tempdir().expect("there is room");
     let (_, part, _) = files_of_each_kind(scratch.path());
-    let other = PartReader::open(&Disk::new(), scratch.path(), StoreId::new(1), &part);
+    let other = SnapshotFolder { store_id: StoreId::new(1), ..snapshots(scratch.path()) };
+    let other = PartReader::open(&other, &part);
     let Err(FileError::Damage(Damage { kind, offset, .. })) = other else { panic!("{other:?}") };
     assert_eq!((kind, offset), (DamageKind::Damaged, 0));
 }

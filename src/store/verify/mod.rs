@@ -25,7 +25,7 @@ use crate::store::journal::{self, Record, SegmentReader, Sequence};
 use crate::store::layout::{self, FileName};
 use crate::store::snapshot::manifest::Manifest;
 use crate::store::snapshot::part::PartReader;
-use crate::store::snapshot::{FileRef, Frames, Generation, dictionary};
+use crate::store::snapshot::{FileRef, Frames, Generation, SnapshotFolder, dictionary};
 
 /// Checks the data directory, which no daemon may be using. Blocks; `progress` is called now and then.
 ///
@@ -85,7 +85,7 @@ fn check_snapshots(
         let faults_before = report.faults.len();
         for file in manifest.files() {
             checked.insert(file.name);
-            if let Err(error) = check_file(disk, &folder, &manifest, file) {
+            if let Err(error) = check_file(&SnapshotFolder::new(disk, data_dir, manifest.store_id), file) {
                 report.add(error);
             }
         }
@@ -101,11 +101,11 @@ fn check_snapshots(
     Ok(manifests)
 }
 
-fn check_file(disk: &Disk, folder: &Path, manifest: &Manifest, file: &FileRef) -> Result<(), FileError> {
+fn check_file(folder: &SnapshotFolder, file: &FileRef) -> Result<(), FileError> {
     if file.name.month().is_none() {
-        return dictionary::read(disk, folder, (manifest.store_id, file), |_| Ok(()));
+        return dictionary::read(folder, file, |_| Ok(()));
     }
-    let mut reader = PartReader::open(disk, folder, manifest.store_id, file)?;
+    let mut reader = PartReader::open(folder, file)?;
     let mut frames = Frames::default();
     while reader.next(&mut frames)? {}
     Ok(())
