@@ -10,7 +10,7 @@ use tallyd::model::event::{Metric, ObjectId, SeriesKey, Source, StoryId};
 use tallyd::platform::clock::Clock;
 use tallyd::platform::disk::Disk;
 use tallyd::store::journal::{JournalWriter, Record, Replay, Sequence, Staged, StoreId, record};
-use tallyd::store::{Fsync, Store, StoreOptions};
+use tallyd::store::{Fsync, KeyLimits, Store, StoreOptions};
 
 fn main() {
     divan::main();
@@ -41,7 +41,7 @@ fn encoded() -> Vec<u8> {
 }
 
 fn parts(increments: &[u8]) -> Staged<'_> {
-    Staged { definitions: &[], changes: &[], increments }
+    Staged { key: None, definitions: &[], changes: &[], increments }
 }
 
 #[divan::bench]
@@ -79,6 +79,7 @@ fn store_64_batches(bencher: Bencher<'_, '_>) {
     let folder = tempfile::tempdir().unwrap();
     let options = StoreOptions {
         limits: CatalogueLimits::default(),
+        keys: KeyLimits::default(),
         data_dir: folder.path().to_owned(),
         fsync: Fsync::Never,
         fsync_interval: std::time::Duration::from_hours(1),

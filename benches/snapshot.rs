@@ -10,6 +10,7 @@ use tallyd::model::calendar::Hour;
 use tallyd::model::catalogue::CatalogueLimits;
 use tallyd::model::event::{Metric, ObjectId, SeriesKey, Source, StoryId};
 use tallyd::platform::disk::Disk;
+use tallyd::store::KeyLimits;
 use tallyd::store::journal::{self, Sequence, StoreId, record};
 use tallyd::store::recover::{self, Mode, Recovered};
 use tempfile::TempDir;
@@ -30,7 +31,8 @@ fn key(number: u32) -> SeriesKey {
 
 fn open(dir: &Path) -> Recovered {
     let mode = Mode::Repair { new_store_id: StoreId::new(1) };
-    recover::open(&Disk::new(), dir, (mode, CatalogueLimits::default()), &mut || {}).expect("it opens")
+    recover::open(&Disk::new(), dir, (mode, CatalogueLimits::default(), KeyLimits::default()), &mut || {})
+        .expect("it opens")
 }
 
 /// Writes batches of a thousand increments, with the definitions first; gives the last record.
@@ -47,7 +49,7 @@ fn write(dir: &Path, recovered: &Recovered, increments: impl Iterator<Item = Inc
         let mut section = Vec::new();
         record::encode_increments(increments, &mut section);
         let no_changes: &[Change] = &[];
-        let parts = journal::Staged { definitions, changes: no_changes, increments: &section };
+        let parts = journal::Staged { key: None, definitions, changes: no_changes, increments: &section };
         writer.stage(parts).expect("it fits");
         writer.commit().expect("the disk takes it");
     };

@@ -77,6 +77,19 @@ pub const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const GROUPS_UNSYNCED_MAX: usize = 64;
 /// Longest payload of a journal record, in bytes: the definitions, changes and increments of one batch.
 pub const RECORD_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Keys of batches that are remembered, by each of the two rules: a newer one takes the place of the oldest.
+pub const KEYS_MAX: usize = 1_000_000;
+/// How long a key is remembered.
+pub const KEYS_KEPT: Duration = Duration::from_hours(24);
+/// How long a batch without a key is recognised where the operator does not say otherwise, and at most.
+pub const RETRY_WINDOW: Duration = Duration::from_mins(10);
+/// The longest retry window.
+pub const RETRY_WINDOW_MAX: Duration = Duration::from_hours(1);
+/// Bytes of the lists of bad lines that are remembered with keys, and of those that a fold gathers: past it the oldest lists
+/// go, and their counts stay.
+pub const KEY_BAD_LINES_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Longest idempotency key, in bytes.
+pub const KEY_BYTES_MAX: usize = 255;
 /// A segment of the journal that has this many bytes is sealed and the next begun.
 pub const SEGMENT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// How often the journal is synced where `fsync` is `interval`.
@@ -94,6 +107,8 @@ pub const FOLD_CELLS_MAX: usize = 4 * 1024 * 1024;
 pub const FOLD_SERIES_BYTES: u64 = 16;
 /// Catalogue entries that a fold gathers in memory before it writes them out.
 pub const FOLD_ENTRIES_MAX: usize = 1024 * 1024;
+/// Keys of batches that a fold gathers in memory before it writes them out.
+pub const FOLD_KEYS_MAX: usize = 256 * 1024;
 /// Bytes of frames or entries after which a block of a snapshot file ends.
 pub const SNAPSHOT_BLOCK_BYTES: usize = 256 * 1024;
 /// Longest payload of a block of a snapshot file, in bytes. A manifest is one block.
@@ -173,10 +188,10 @@ pub const MAX_FUTURE_MAX: Duration = Duration::from_hours(366 * 24);
 /// Least memory that counters, names and stories may be limited to, in bytes.
 pub const MEMORY_LIMIT_MIN: u64 = 64 * 1024 * 1024;
 /// Memory, in bytes, that is left to all but counters, names and stories where no limit is given.
-pub const MEMORY_BESIDE_COUNTERS: u64 = 2 * 1024 * 1024 * 1024;
+pub const MEMORY_BESIDE_COUNTERS: u64 = 9 * 256 * 1024 * 1024;
 /// Bytes that all with a bound of its own can take at most: connections, each with the longest head and an answer that is not
 /// counted or with the shortest buffers of a line connection; bodies, answers, lines, the queue and the record that is being
-/// written; large answers; a fold.
+/// written; large answers; a fold; the keys of batches.
 const BOUNDED_BYTES: usize = HTTP_CONNECTIONS_MAX * (HTTP_HEAD_BYTES_MAX + ANSWER_BYTES_FREE)
     + TCP_CONNECTIONS_MAX * 4 * TCP_READ_BYTES_MIN
     + BODIES_HELD_BYTES_MAX
@@ -185,7 +200,10 @@ const BOUNDED_BYTES: usize = HTTP_CONNECTIONS_MAX * (HTTP_HEAD_BYTES_MAX + ANSWE
     + QUEUED_BYTES_MAX
     + RECORD_BYTES_MAX
     + LARGE_ANSWERS_MAX * 8 * GROUPED_POINTS_MAX
-    + 16 * FOLD_CELLS_MAX;
+    + 16 * FOLD_CELLS_MAX
+    + 2 * 64 * KEYS_MAX
+    + 64 * FOLD_KEYS_MAX
+    + 2 * KEY_BAD_LINES_BYTES_MAX;
 
 const _: () =
     assert!(wide(BOUNDED_BYTES) <= MEMORY_BESIDE_COUNTERS, "what is bounded must fit beside the counters");
@@ -300,6 +318,9 @@ const _: () = assert!(
     "requests that do not write must find a connection"
 );
 const _: () = assert!(HTTP_HEADERS_MAX < HTTP_HEADERS_PARSED_MAX, "one header too many must be seen");
+/// Longest batch with a key on the line port, in bytes; it is held until it is whole.
+pub const TCP_KEYED_BATCH_BYTES_MAX: usize = 32 * 1024 * 1024;
+const _: () = assert!(TCP_KEYED_BATCH_BYTES_MAX * 2 <= LINE_MEMORY_BYTES_MAX, "one must fit while it grows");
 const _: () = assert!(UPSERT_BYTES_MAX <= BODY_BYTES_MAX, "no body is longer than that of events");
 const _: () = assert!(BODY_BYTES_MAX * 4 <= RECORD_BYTES_MAX, "a body full of new names must fit one record");
 const _: () = assert!(BODY_BYTES_MAX * 2 <= BODIES_HELD_BYTES_MAX, "one body must fit, as sent and inflated");

@@ -16,7 +16,8 @@ use tallyd::model::event::{Metric, ObjectId, SeriesKey, Source, StoryId};
 use tallyd::platform::clock::Clock;
 use tallyd::platform::disk::{Disk, DiskFault, Operation};
 use tallyd::store::{
-    CloseError, CommitAck, Fsync, OpenError, PendingCommit, PoisonCause, Refusal, Store, StoreOptions,
+    CloseError, CommitAck, Fsync, KeyLimits, OpenError, PendingCommit, PoisonCause, Refusal, Store,
+    StoreOptions,
 };
 use tallyd::store::{Uncertainty, WriteError, WriteHandle};
 
@@ -55,6 +56,7 @@ impl House {
     fn options(&self) -> StoreOptions {
         StoreOptions {
             limits: CatalogueLimits::default(),
+            keys: KeyLimits::default(),
             data_dir: self.folder.path().to_owned(),
             fsync: self.fsync,
             fsync_interval: LONG,

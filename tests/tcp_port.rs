@@ -28,7 +28,7 @@ use tallyd::net::metrics::Metrics;
 use tallyd::net::tcp;
 use tallyd::platform::clock::Clock;
 use tallyd::platform::shutdown;
-use tallyd::store::{Fsync, Store, StoreOptions};
+use tallyd::store::{Fsync, KeyLimits, Store, StoreOptions};
 
 struct Served {
     running: Running,
@@ -92,6 +92,30 @@ fn many_lines_in_many_batches_are_all_counted() {
         assert_eq!(sender.join().expect("a sender"), "OK 20000 0\n");
     }
     assert_eq!(conversations(served.http()), 80_000);
+}
+
+#[test]
+fn batches_with_keys_count_once_over_connections_restarts_and_ports() {
+    let served = Served::new();
+    let batch = format!("!batch one\n{LINE}bogus\n{LINE}!end\n");
+    let answers = talk(served.tcp(), format!("{LINE}{batch}{batch}!sync\n").as_bytes());
+    let lines: Vec<&str> = answers.lines().collect();
+    assert_eq!(lines.len(), 5, "{answers}");
+    assert!(lines[0].starts_with("ERR 4 ") && lines[2].starts_with("ERR 9 "), "{answers}");
+    assert_eq!((lines[1], lines[3], lines[4]), ("OK 2 1", "DUP 2 1", "OK 3 1"));
+    assert_eq!(conversations(served.http()), 3);
+    let answers = talk(served.tcp(), format!("!batch one\n{LINE}!end\n{LINE}!sync\n").as_bytes());
+    assert!(
+        answers.starts_with("ERR 1 this key was used for another batch") && answers.ends_with("OK 1 0\n")
+    );
+
+    let Served { running, dir } = served;
+    running.stop().expect("it stops");
+    let served = Served { running: start(&dir, &[]), dir };
+    let answers = talk(served.tcp(), batch.as_bytes());
+    assert!(answers.ends_with("\nDUP 2 1\n"), "{answers}");
+    assert_eq!(conversations(served.http()), 4);
+    drop(served.dir);
 }
 
 #[test]
@@ -196,6 +220,7 @@ fn one_connection_too_many_is_told_so() {
     let clock = Clock::system();
     let options = StoreOptions {
         limits: CatalogueLimits::default(),
+        keys: KeyLimits::default(),
         data_dir: dir.path().join("data"),
         fsync: Fsync::Never,
         fsync_interval: Duration::from_secs(1),

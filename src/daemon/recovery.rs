@@ -9,7 +9,7 @@ use crate::limits::{FSYNC_INTERVAL, START_EXTENSION};
 use crate::model::catalogue::CatalogueLimits;
 use crate::platform::clock::Clock;
 use crate::platform::systemd;
-use crate::store::{OpenError, Recovery, Store, StoreOptions};
+use crate::store::{KeyLimits, OpenError, Recovery, Store, StoreOptions};
 
 /// Locks and recovers the data directory. Blocks.
 pub(super) fn open(config: &Config, clock: &Clock) -> Result<Store, OpenError> {
@@ -18,6 +18,7 @@ pub(super) fn open(config: &Config, clock: &Clock) -> Result<Store, OpenError> {
         data_dir: config.data_dir.clone(),
         fsync: config.fsync,
         fsync_interval: FSYNC_INTERVAL,
+        keys: KeyLimits { retry_window: config.retry_window, ..KeyLimits::default() },
         snapshot_interval: config.snapshot_interval,
         clock: clock.clone(),
     };

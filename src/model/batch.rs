@@ -1,5 +1,6 @@
 //! The unit of writing: what one read of a socket or one request adds, as increments of numbered series.
-//! Knows nothing of files, sockets or processes. The numbers of series are this data directory's own.
+//! Knows nothing of files, sockets or processes. The numbers of series are this data directory's own. A batch may have a
+//! key, under which it counts once.
 //!
 //! INVARIANT: every series named in `increments` is durable as of `deletions`, or has its definition in `definitions`.
 
@@ -62,9 +63,88 @@ impl Change {
     }
 }
 
+/// What a batch is recognised by when it is sent again: a hash of what its sender says of it. Not the key itself, which
+/// may be long and may be a secret.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct KeyId(pub [u8; 16]);
+
+/// By which rule a batch is recognised.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum KeyRule {
+    /// Its sender gave it an idempotency key.
+    Key,
+    /// Its sender can give none: it is recognised by all of its content, for a while.
+    Window,
+}
+
+impl KeyRule {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Key, Self::Window];
+
+    /// Its name, in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Window => "window",
+        }
+    }
+
+    /// Its place in [`KeyRule::ALL`].
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Key => 0,
+            Self::Window => 1,
+        }
+    }
+}
+
+/// A batch as it is recognised, before anything of it is parsed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BatchIdentity {
+    /// By which rule.
+    pub rule: KeyRule,
+    /// What it is recognised by.
+    pub id: KeyId,
+    /// A hash of the content: the same key with another content is a mistake of its sender.
+    pub content: u64,
+}
+
+/// A line of a batch that was not counted, and why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RejectedLine {
+    /// Its number, from 1, within the batch.
+    pub line: u64,
+    /// What is wrong with it.
+    pub message: Box<str>,
+}
+
+/// What the sender of a batch with a key was answered, to answer it again.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct KeyedAnswer {
+    /// Lines that were counted.
+    pub accepted: u32,
+    /// Lines that were not.
+    pub rejected: u32,
+    /// The first of those.
+    pub bad_lines: Box<[RejectedLine]>,
+}
+
+/// The key of a batch, when it was taken and how it was answered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BatchKey {
+    /// What it is recognised by.
+    pub identity: BatchIdentity,
+    /// When it was taken, in seconds since the epoch.
+    pub taken: u32,
+    /// The answer.
+    pub answer: KeyedAnswer,
+}
+
 /// Increments and catalogue changes that take effect together or not at all.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Batch {
+    /// Its key, if it has one.
+    pub key: Option<Box<BatchKey>>,
     /// The catalogue's count of deletions when the batch was begun; see the invariant above.
     pub deletions: u64,
     /// Series that were not durable when the batch was made.
@@ -78,6 +158,9 @@ pub struct Batch {
 impl Batch {
     /// Whether the batch would change nothing.
     pub fn is_empty(&self) -> bool {
-        self.definitions.is_empty() && self.changes.is_empty() && self.increments.is_empty()
+        self.key.is_none()
+            && self.definitions.is_empty()
+            && self.changes.is_empty()
+            && self.increments.is_empty()
     }
 }

@@ -8,14 +8,14 @@ use super::Services;
 use super::metrics::Listener;
 use crate::intake::batching::Tally;
 use crate::model::batch::Batch;
-use crate::store::{CommitAck, Refusal, WriteError};
+use crate::store::{Claim, CommitAck, Refusal, WriteError};
 
 /// Hands a batch over, and counts the lines that are bad whatever becomes of the others. The future is the outcome of the
 /// batch, once its lines are counted.
 pub(crate) async fn submit(
     services: &Services,
     listener: Listener,
-    batch: Batch,
+    (batch, claim): (Batch, Option<Claim>),
     tally: Tally,
 ) -> Result<impl Future<Output = Result<CommitAck, WriteError>> + Send + use<>, Refusal> {
     count_rejected(services, listener, tally);
@@ -23,7 +23,7 @@ pub(crate) async fn submit(
     let accepted = tally.accepted();
     let pending = services
         .write_handle
-        .submit(batch)
+        .submit_claimed(batch, claim)
         .await
         .inspect_err(|_refused| metrics.events_refused(listener, accepted))?;
     Ok(async move {

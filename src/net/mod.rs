@@ -5,6 +5,7 @@ pub mod auth;
 mod byte_budget;
 mod commit;
 pub mod http;
+mod idempotency;
 mod listener;
 pub mod metrics;
 pub mod tcp;

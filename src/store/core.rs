@@ -49,7 +49,7 @@ impl Core {
             .try_lock(&data_dir.join(layout::LOCK_FILE))?
             .ok_or_else(|| OpenError::Locked { directory: data_dir.clone() })?;
         let mode = recover::Mode::Repair { new_store_id: store_id };
-        let recovered = recover::open(disk, data_dir, (mode, options.limits), progress)?;
+        let recovered = recover::open(disk, data_dir, (mode, options.limits, options.keys), progress)?;
         let reserve = Arc::new(Reserve::new(disk, data_dir));
         reserve.keep();
         let next = recovered.next_sequence;
@@ -61,7 +61,9 @@ impl Core {
         status.note_written(next.previous());
         status.note_synced(next.previous());
         status.note_segment();
-        let (write_handle, queue) = WriteHandle::new(Arc::clone(&status), options.clock.clone());
+        let keys = recovered.keys;
+        let (write_handle, queue) =
+            WriteHandle::new(Arc::clone(&status), keys, (options.fsync, options.clock.clone()));
         let gate = Arc::new(SyncGate::new(Arc::clone(&status), journal.file()));
         let (syncs, jobs) = channel::bounded(GROUPS_UNSYNCED_MAX);
         let (control, orders) = channel::bounded(2);

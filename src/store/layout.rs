@@ -7,10 +7,9 @@
 //! | `journal/<first record, 20 digits>.journal` | a segment |
 //! | `snapshot/manifest.<generation, 10 digits>` | the list of a snapshot's files; the newest one is the snapshot |
 //! | `snapshot/dictionary.<generation>` | a piece of the dictionary |
+//! | `snapshot/keys.<generation>` | a piece of the keys of batches |
 //! | `snapshot/<year-month>.<generation>` | a part |
 //! | any of those with `.tmp` | a file that is being made |
-//!
-//! `snapshot/keys.<generation>` is reserved for the keys of batches.
 
 use std::fmt;
 
@@ -47,6 +46,8 @@ pub(crate) fn first_of_segment(name: &str) -> Option<Sequence> {
 pub enum FileName {
     /// Catalogue entries.
     Dictionary(Generation),
+    /// Keys of batches.
+    Keys(Generation),
     /// Frames of one month.
     Part(Month, Generation),
     /// The list of the others.
@@ -57,9 +58,10 @@ impl FileName {
     /// The fold that wrote the file.
     pub fn generation(self) -> Generation {
         match self {
-            Self::Dictionary(generation) | Self::Part(_, generation) | Self::Manifest(generation) => {
-                generation
-            }
+            Self::Dictionary(generation)
+            | Self::Keys(generation)
+            | Self::Part(_, generation)
+            | Self::Manifest(generation) => generation,
         }
     }
 
@@ -67,7 +69,7 @@ impl FileName {
     pub fn month(self) -> Option<Month> {
         match self {
             Self::Part(month, _) => Some(month),
-            Self::Dictionary(_) | Self::Manifest(_) => None,
+            Self::Dictionary(_) | Self::Keys(_) | Self::Manifest(_) => None,
         }
     }
 }
@@ -76,6 +78,7 @@ impl fmt::Display for FileName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dictionary(generation) => write!(f, "dictionary.{:010}", generation.get()),
+            Self::Keys(generation) => write!(f, "keys.{:010}", generation.get()),
             Self::Part(month, generation) => write!(f, "{}.{:010}", month.name(), generation.get()),
             Self::Manifest(generation) => write!(f, "manifest.{:010}", generation.get()),
         }
@@ -85,7 +88,7 @@ impl fmt::Display for FileName {
 /// The generation in a name of one of our kinds of file; `None` for names that no fold gives, which are left alone.
 pub(crate) fn generation_of(name: &str) -> Option<Generation> {
     let (kind, number) = name.split_once('.')?;
-    let ours = kind == "dictionary" || kind == "manifest" || is_month(kind);
+    let ours = matches!(kind, "dictionary" | "keys" | "manifest") || is_month(kind);
     let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
     if ours && digits { number.parse().ok().map(Generation::new) } else { None }
 }

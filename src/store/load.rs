@@ -15,8 +15,10 @@ use crate::model::catalogue::{Catalogue, CatalogueLimits, FIRST_STORY_SERIES};
 use crate::model::counters::{self, CheckedFrames, Counters};
 use crate::platform::disk::{Disk, DiskError, Operation};
 use crate::store::damage::FileError;
+use crate::store::keys::{KeyLimits, KeyTable};
 use crate::store::snapshot::dictionary::{self, Cleared};
 use crate::store::snapshot::entry::Entry;
+use crate::store::snapshot::keys;
 use crate::store::snapshot::manifest::Manifest;
 use crate::store::snapshot::part::PartReader;
 use crate::store::snapshot::{FileRef, Frames, Generation, SnapshotFolder};
@@ -28,19 +30,28 @@ pub(crate) struct Loaded {
     pub(crate) counters: Arc<Counters>,
     pub(crate) writer: counters::Writer,
     pub(crate) cleared: Cleared,
+    pub(crate) keys: Arc<KeyTable>,
 }
 
 /// Loads the snapshot that the manifest lists; every byte of its files is checked.
 pub(crate) fn load(
     disk: &Disk,
     data_dir: &Path,
-    (manifest, limits): (&Manifest, CatalogueLimits),
+    (manifest, limits, keys): (&Manifest, CatalogueLimits, KeyLimits),
     progress: &mut dyn FnMut(),
 ) -> Result<Loaded, FileError> {
     let folder = SnapshotFolder::new(disk, data_dir, manifest.store_id);
     let (counters, writer) = Counters::with_room(limits.series);
     let catalogue = Arc::new(Catalogue::new(limits));
-    let loaded = Loaded { catalogue, counters, writer, cleared: Cleared::default() };
+    let keys = Arc::new(KeyTable::new(keys, manifest.store_id));
+    for piece in &manifest.keys {
+        keys::read(&folder, &piece.file, |block| {
+            for key in &block {
+                keys.note(key, manifest.position);
+            }
+        })?;
+    }
+    let loaded = Loaded { catalogue, counters, writer, cleared: Cleared::default(), keys };
     let mut loading = Loading { loaded, defined: Vec::new(), past_parts: manifest.generation.next() };
     for piece in &manifest.dictionary {
         dictionary::read(&folder, piece, |entries| {

@@ -10,6 +10,7 @@ mod damage;
 pub mod error;
 pub mod fold;
 pub mod journal;
+mod keys;
 mod layout;
 pub(crate) mod load;
 mod poison;
@@ -36,10 +37,11 @@ use tokio::sync::mpsc::error::TrySendError;
 
 pub use damage::{Damage, DamageKind, FileError};
 pub use error::{CloseError, OpenError, Refusal, Uncertainty, WriteError};
+pub use keys::{Claim, KeyFigures, KeyLimits};
 pub use poison::PoisonCause;
 pub use status::{Status, StoreFigures};
 pub use stepped::{Part, Stepped};
-pub use write_handle::{CommitAck, PendingCommit, WriteHandle};
+pub use write_handle::{Claimed, CommitAck, PendingCommit, WriteHandle};
 
 use crate::model::catalogue::{Catalogue, CatalogueLimits};
 use crate::model::counters::Counters;
@@ -77,6 +79,8 @@ pub struct StoreOptions {
     pub snapshot_interval: Duration,
     /// How many stories, interactions and series there may be.
     pub limits: CatalogueLimits,
+    /// How many keys of batches are remembered, and for how long.
+    pub keys: KeyLimits,
     /// Where the time comes from, for figures and the log.
     pub clock: Clock,
 }

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Fsync;
 use super::error::{Refusal, Uncertainty, WriteError};
+use super::keys::Claim;
 use super::load;
 use super::poison::PoisonCause;
 use super::reserve::Reserve;
@@ -53,6 +54,7 @@ struct StagedBatch {
     definitions: Vec<Definition>,
     /// `None` for a barrier, which is not in the journal.
     sequence: Option<Sequence>,
+    claim: Option<Claim>,
     reply: oneshot::Sender<Outcome>,
 }
 
@@ -166,12 +168,17 @@ impl Sequencer {
 
     /// Stages a submission's record; `None` where it had to be refused by itself.
     fn stage(&mut self, submission: Submission) -> Option<StagedBatch> {
-        let Submission { batch, encoded, reply, .. } = submission;
+        let Submission { batch, encoded, claim, reply, .. } = submission;
         if batch.is_empty() {
-            return Some(StagedBatch { batch, definitions: Vec::new(), sequence: None, reply });
+            return Some(StagedBatch { batch, definitions: Vec::new(), sequence: None, claim, reply });
         }
         let staged = self.missing_definitions(&batch).and_then(|definitions| {
-            let parts = Staged { definitions: &definitions, changes: &batch.changes, increments: &encoded };
+            let parts = Staged {
+                key: batch.key.as_deref(),
+                definitions: &definitions,
+                changes: &batch.changes,
+                increments: &encoded,
+            };
             match self.journal.stage(parts) {
                 Ok(sequence) => Ok((sequence, definitions)),
                 Err(error) => {
@@ -185,7 +192,7 @@ impl Sequencer {
         });
         match staged {
             Ok((sequence, definitions)) => {
-                Some(StagedBatch { batch, definitions, sequence: Some(sequence), reply })
+                Some(StagedBatch { batch, definitions, sequence: Some(sequence), claim, reply })
             }
             Err(refusal) => {
                 tracing::error!(%refusal, "a batch cannot be journalled");
@@ -255,9 +262,12 @@ impl Sequencer {
 
     /// Makes a written batch count, and gives its ack.
     fn apply(&mut self, staged: StagedBatch) -> PendingAck {
-        let StagedBatch { batch, definitions, sequence, reply } = staged;
+        let StagedBatch { batch, definitions, sequence, claim, reply } = staged;
         load::apply(&self.catalogue, &mut self.counters, &definitions, &batch);
         if let Some(sequence) = sequence {
+            if let (Some(claim), Some(key)) = (claim, &batch.key) {
+                claim.note(key, sequence);
+            }
             self.status.note_batch(sequence, batch.increments.len());
         }
         let sequence = sequence.unwrap_or_else(|| self.status.written()).get();
@@ -292,6 +302,9 @@ impl Sequencer {
                 barriers.push(self.apply(batch));
             } else {
                 self.catalogue.release(&batch.batch);
+                if let Some(claim) = batch.claim.filter(|_| !undone) {
+                    claim.lose();
+                }
                 send_outcome(batch.reply, Err(error.clone()));
             }
         }

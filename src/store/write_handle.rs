@@ -5,13 +5,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use super::Fsync;
 use super::error::{Refusal, Uncertainty, WriteError};
+use super::keys::{Claim, KeyFigures, KeyTable, LookUp, bad_lines_bytes};
 use super::status::Status;
 use crate::limits::{BATCHES_QUEUED_MAX, OUTCOME_WAIT_MAX, QUEUE_WAIT_MAX, QUEUED_BYTES_MAX};
-use crate::model::batch::{Batch, Change, Definition, Increment};
+use crate::model::batch::{Batch, BatchIdentity, BatchKey, Change, Definition, Increment, KeyedAnswer};
 use crate::platform::clock::Clock;
 use crate::store::journal::{Sequence, record};
 
@@ -26,7 +29,20 @@ pub struct WriteHandle {
     room: Arc<Semaphore>,
     closing: Arc<AtomicBool>,
     status: Arc<Status>,
+    keys: Arc<KeyTable>,
+    fsync: Fsync,
     clock: Clock,
+}
+
+/// What is known of a batch that may have been sent before.
+#[derive(Debug)]
+pub enum Claimed {
+    /// Nothing, or it was refused: it is the caller's to submit.
+    New(Claim),
+    /// It is counted, as durably as the fsync level says: not to be counted again.
+    Counted(KeyedAnswer),
+    /// Another batch was counted under its key.
+    Conflict,
 }
 
 /// The acknowledgement of a batch: it is journalled as the fsync level says, and counted.
@@ -65,6 +81,8 @@ pub(super) struct Submission {
     pub(super) batch: Batch,
     /// The increments as the journal has them.
     pub(super) encoded: Vec<u8>,
+    /// Goes with a batch that has a key.
+    pub(super) claim: Option<Claim>,
     pub(super) reply: oneshot::Sender<Outcome>,
     /// Gives the room in the queue back when the submission is done with.
     _room: OwnedSemaphorePermit,
@@ -78,10 +96,84 @@ struct Room<'a> {
 
 impl WriteHandle {
     /// A handle, and the end of the queue that the sequencer reads.
-    pub(super) fn new(status: Arc<Status>, clock: Clock) -> (Self, mpsc::Receiver<Message>) {
+    pub(super) fn new(
+        status: Arc<Status>,
+        keys: Arc<KeyTable>,
+        (fsync, clock): (Fsync, Clock),
+    ) -> (Self, mpsc::Receiver<Message>) {
         let (queue, messages) = mpsc::channel(BATCHES_QUEUED_MAX);
         let room = Arc::new(Semaphore::new(PERMITS));
-        (Self { queue, room, closing: Arc::default(), status, clock }, messages)
+        (Self { queue, room, closing: Arc::default(), status, keys, fsync, clock }, messages)
+    }
+
+    /// Looks up a batch that may have been sent before, and claims it where it is new. Where it is under way, waits for that.
+    ///
+    /// # Errors
+    /// `Unknown` where it may be counted, which only a restart will tell, or its outcome does not come in time.
+    pub async fn claim(&self, identity: BatchIdentity) -> Result<Claimed, WriteError> {
+        let known = async {
+            loop {
+                match self.keys.look_up(identity, self.seconds()) {
+                    // An error says that the claim has ended.
+                    LookUp::UnderWay(mut done) => while done.changed().await.is_ok() {},
+                    known => return known,
+                }
+            }
+        };
+        match self.clock.timeout(OUTCOME_WAIT_MAX, known).await {
+            Some(LookUp::New(claim)) => Ok(Claimed::New(claim)),
+            Some(LookUp::Conflict) => Ok(Claimed::Conflict),
+            Some(LookUp::Counted(answer, sequence)) => {
+                self.until_durable(sequence).await?;
+                Ok(Claimed::Counted(answer))
+            }
+            Some(LookUp::Unknown | LookUp::UnderWay(_)) => {
+                Err(self.status.poison().cause().map_or(Uncertainty::Lost, Uncertainty::Poisoned).into())
+            }
+            None => Err(Uncertainty::Late.into()),
+        }
+    }
+
+    /// Waits until a record that is counted is as durable as an ack promises.
+    async fn until_durable(&self, sequence: Sequence) -> Result<(), Uncertainty> {
+        if self.fsync != Fsync::Always || self.status.synced() >= sequence {
+            return Ok(());
+        }
+        let outcome = match self.submit(Batch::default()).await {
+            Ok(barrier) => barrier.outcome().await.map(drop),
+            Err(refusal) => Err(refusal.into()),
+        };
+        outcome.map_err(|error| match error {
+            WriteError::Unknown(why) => why,
+            // The barrier was refused, but the record stands before it.
+            WriteError::Refused(Refusal::Poisoned(cause)) => Uncertainty::Poisoned(cause),
+            WriteError::Refused(_) => Uncertainty::Late,
+        })
+    }
+
+    /// The key of a claimed batch that is taken now and answered so.
+    pub fn key_of(&self, claim: &Claim, answer: KeyedAnswer) -> BatchKey {
+        BatchKey { identity: claim.identity(), taken: self.seconds(), answer }
+    }
+
+    /// A number of the data directory, to seed the hashes that batches are recognised by.
+    pub fn key_seed(&self) -> u64 {
+        self.keys.seed()
+    }
+
+    /// How long a batch without a key is recognised; zero where it is not.
+    pub fn retry_window(&self) -> Duration {
+        self.keys.retry_window()
+    }
+
+    /// Figures about keys.
+    pub fn key_figures(&self) -> KeyFigures {
+        self.keys.figures()
+    }
+
+    /// The time, in seconds since the epoch.
+    fn seconds(&self) -> u32 {
+        u32::try_from(self.clock.unix_seconds()).unwrap_or(0)
     }
 
     /// Hands a batch over, after waiting for room in the queue. Batches of one caller are taken in the order in
@@ -90,25 +182,38 @@ impl WriteHandle {
     /// # Errors
     /// `Poisoned` and `Closing`, where it is known already that the batch will not be taken, and `Busy`.
     pub async fn submit(&self, batch: Batch) -> Result<PendingCommit, Refusal> {
+        self.submit_claimed(batch, None).await
+    }
+
+    /// As [`WriteHandle::submit`], for a batch that was claimed if it has a key.
+    ///
+    /// # Errors
+    /// As [`WriteHandle::submit`]; the key is then free.
+    pub async fn submit_claimed(&self, batch: Batch, claim: Option<Claim>) -> Result<PendingCommit, Refusal> {
         let encoded = self.encode(&batch)?;
         let permits = permits_for(&batch, &encoded);
         let room = match self.room_at_once(permits) {
             Some(room) => room,
             None => self.wait_for_room(permits).await?,
         };
-        Ok(self.hand_over(room, batch, encoded))
+        Ok(self.hand_over(room, (batch, claim), encoded))
     }
 
-    /// As [`WriteHandle::submit`], but refuses the batch as `Busy` where it would have to wait.
-    pub(super) fn try_submit(&self, batch: Batch) -> Result<PendingCommit, Refusal> {
+    /// As [`WriteHandle::submit_claimed`], but refuses the batch as `Busy` where it would have to wait.
+    pub(super) fn try_submit(&self, batch: Batch, claim: Option<Claim>) -> Result<PendingCommit, Refusal> {
         let encoded = self.encode(&batch)?;
         let room = self.room_at_once(permits_for(&batch, &encoded)).ok_or(Refusal::Busy)?;
-        Ok(self.hand_over(room, batch, encoded))
+        Ok(self.hand_over(room, (batch, claim), encoded))
     }
 
-    fn hand_over(&self, Room { place, bytes }: Room<'_>, batch: Batch, encoded: Vec<u8>) -> PendingCommit {
+    fn hand_over(
+        &self,
+        Room { place, bytes }: Room<'_>,
+        (batch, claim): (Batch, Option<Claim>),
+        encoded: Vec<u8>,
+    ) -> PendingCommit {
         let (reply, outcome) = oneshot::channel();
-        place.send(Message::Submit(Submission { batch, encoded, reply, _room: bytes }));
+        place.send(Message::Submit(Submission { batch, encoded, claim, reply, _room: bytes }));
         PendingCommit { outcome, clock: self.clock.clone() }
     }
 
@@ -187,9 +292,11 @@ pub(super) fn send_outcome(reply: oneshot::Sender<Outcome>, outcome: Outcome) {
 /// How much of the queue's room the batch takes; one that is over all of it takes all.
 fn permits_for(batch: &Batch, encoded: &[u8]) -> u32 {
     let names: usize = batch.changes.iter().map(|change| size_of::<Change>() + name_bytes(change)).sum();
+    let bad_lines = batch.key.as_ref().map_or(0, |key| bad_lines_bytes(&key.answer.bad_lines));
     let bytes = size_of_val::<[Increment]>(&batch.increments)
         .saturating_add(size_of_val::<[Definition]>(&batch.definitions))
         .saturating_add(names)
+        .saturating_add(bad_lines)
         .saturating_add(encoded.len());
     u32::try_from((bytes / PERMIT_BYTES).saturating_add(1).min(PERMITS)).unwrap_or(u32::MAX)
 }

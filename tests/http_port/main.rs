@@ -10,6 +10,7 @@
 
 mod access;
 mod bounds;
+mod keys;
 mod memory;
 mod reads;
 mod stories;

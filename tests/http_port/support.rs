@@ -13,7 +13,7 @@ use tallyd::net::http::{self, Limits};
 use tallyd::net::metrics::Metrics;
 use tallyd::platform::clock::Clock;
 use tallyd::platform::shutdown::{self, Trigger};
-use tallyd::store::{Fsync, Store, StoreOptions};
+use tallyd::store::{Fsync, KeyLimits, Store, StoreOptions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -45,9 +45,24 @@ impl Port {
 
     /// With a ceiling of memory, made of what an empty store takes.
     pub(crate) async fn below(auth: Auth, limits: Limits, ceiling: impl FnOnce(u64) -> u64) -> Self {
+        Self::with_keys(KeyLimits::default(), (auth, limits), ceiling).await
+    }
+
+    /// With a retry window.
+    pub(crate) async fn with_window(retry_window: Duration) -> Self {
+        let keys = KeyLimits { retry_window, ..KeyLimits::default() };
+        Self::with_keys(keys, (Auth::default(), Limits::default()), |_| u64::MAX).await
+    }
+
+    async fn with_keys(
+        keys: KeyLimits,
+        (auth, limits): (Auth, Limits),
+        ceiling: impl FnOnce(u64) -> u64,
+    ) -> Self {
         let data_dir = tempfile::tempdir().unwrap();
         let options = StoreOptions {
             limits: CatalogueLimits::default(),
+            keys,
             data_dir: data_dir.path().to_path_buf(),
             fsync: Fsync::Never,
             fsync_interval: Duration::from_secs(1),

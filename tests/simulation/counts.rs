@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// What must have happened in a few thousand rounds; whatever is missing here is not simulated.
-const EXPECTED: [&str; 54] = [
+const EXPECTED: [&str; 60] = [
     // What is written.
     "batches",
     "batches acknowledged",
@@ -18,6 +18,12 @@ const EXPECTED: [&str; 54] = [
     "barriers",
     "deletions",
     "names given",
+    "batches with a key",
+    "keys: new",
+    "keys: counted before",
+    "keys: counted before, with bad lines",
+    "keys: used for another batch",
+    "keys: outcome unknown",
     "events refused at a bound",
     // Lives.
     "closes",

@@ -19,6 +19,7 @@
 mod counts;
 mod faults;
 mod inspection;
+mod keys;
 mod model;
 mod node;
 mod random;

@@ -164,6 +164,18 @@ pub(crate) fn ledger() -> SeriesKey {
     }
 }
 
+/// Whether a store counts the batch.
+pub(crate) fn is_counted(catalogue: &Catalogue, counters: &Counters, batch: usize) -> bool {
+    let (key, hour, _) = mark(batch);
+    let mut found = false;
+    if let Ok(series) = catalogue.intern(&key) {
+        counters.visit(series, HourRange::ALL, &mut |cells| {
+            found |= cells.iter().any(|cell| cell.hour == hour && cell.count > 0);
+        });
+    }
+    found
+}
+
 fn mark(batch: usize) -> (SeriesKey, Hour, u32) {
     let number = u32::try_from(batch).unwrap();
     (ledger(), Hour::new(FIRST_HOUR + number), 1 + number % 7)
@@ -183,6 +195,14 @@ impl Model {
 
     pub(crate) fn decide(&mut self, batch: usize, fate: Fate) {
         self.batches[batch].1 = fate;
+    }
+
+    /// A batch was answered as counted, which it may have been before, more durably.
+    pub(crate) fn acknowledge(&mut self, batch: usize, as_what: Fate) {
+        let fate = &mut self.batches[batch].1;
+        if *fate != Fate::Durable {
+            *fate = as_what;
+        }
     }
 
     /// How many batches there are.

@@ -18,7 +18,8 @@ use tallyd::store::{CommitAck, Fsync, Part, Refusal, Stepped, StoreOptions, Unce
 use crate::counts::Counts;
 use crate::faults::Faults;
 use crate::inspection::check_totals;
-use crate::model::{Contents, Fate, Fault, Forgive, Model, Write, ledger};
+use crate::keys::{self, Keys, Said};
+use crate::model::{self, Contents, Fate, Fault, Forgive, Model, Write, ledger};
 use crate::random::Random;
 use crate::workload;
 
@@ -54,6 +55,7 @@ pub(crate) struct Node {
     pub(crate) counts: Counts,
     store: Option<Stepped>,
     pending: Vec<(usize, Pending)>,
+    keys: Keys,
     /// Batches that a parser made and has not handed over yet.
     held: Vec<(Write, Batch)>,
     /// Batches that are durable once the snapshot that is being made is.
@@ -83,6 +85,7 @@ impl Node {
             counts: Counts::default(),
             store: None,
             pending: Vec::new(),
+            keys: Keys::new(seed),
             held: Vec::new(),
             in_snapshot: 0,
             lives: 2 + random.below(3),
@@ -151,6 +154,7 @@ impl Node {
                 }
                 self.held.extend(self.faults.parsed());
                 self.note_outcomes();
+                self.note_keys()?;
             }
         }
         Ok(true)
@@ -166,6 +170,7 @@ impl Node {
     pub(crate) fn options(&self) -> StoreOptions {
         StoreOptions {
             limits: workload::LIMITS,
+            keys: keys::LIMITS,
             data_dir: PathBuf::from("/var/tallyd"),
             fsync: self.fsync,
             fsync_interval: Duration::from_secs(1),
@@ -203,9 +208,22 @@ impl Node {
         if write.adds.len() > 100 {
             self.counts.note("batches of more than one sector");
         }
-        let outcome = store.submit(batch);
+        let claimed = self.keys.parsed();
+        let taken = u32::try_from(self.clock.unix_seconds()).unwrap();
+        let key = claimed.as_ref().map(|(claim, answer)| (claim.identity(), answer.clone(), taken));
+        let outcome = match claimed {
+            None => store.submit(batch),
+            Some((claim, answer)) => {
+                self.counts.note("batches with a key");
+                batch.key = Some(Box::new(store.write_handle().key_of(&claim, answer)));
+                store.submit_claimed(batch, claim)
+            }
+        };
         let words = if self.trace.is_some() { write.to_string() } else { String::new() };
         let number = self.model.hand_over(write);
+        if let Some(key) = key {
+            self.keys.hand_over(number, key);
+        }
         self.note(|| format!("batch {number}: {words}: {:?}", outcome.as_ref().err()));
         if let Ok(pending) = outcome {
             self.pending.push((number, Box::pin(pending.outcome())));
@@ -305,6 +323,31 @@ impl Node {
         self.pending = waiting;
     }
 
+    /// What is said of batches that were sent again.
+    fn note_keys(&mut self) -> Result<(), Fault> {
+        let store = self.store.as_ref().unwrap();
+        self.keys.send_some(&store.write_handle());
+        let (catalogue, counters) = (store.catalogue(), store.counters());
+        let is_counted = |batch| model::is_counted(catalogue, counters, batch);
+        let now = u32::try_from(self.clock.unix_seconds()).unwrap();
+        for (said, has_rejected) in self.keys.said(now, &is_counted)? {
+            self.counts.note(match said {
+                Said::New => "keys: new",
+                Said::Counted(_) if has_rejected => "keys: counted before, with bad lines",
+                Said::Counted(_) => "keys: counted before",
+                Said::Conflict => "keys: used for another batch",
+                Said::Unknown => "keys: outcome unknown",
+            });
+            if let Said::Counted(batch) = said {
+                self.note(|| format!("batch {batch}: answered again"));
+                // As good as an ack.
+                let fate = if self.fsync == Fsync::Always { Fate::Durable } else { Fate::Acknowledged };
+                self.model.acknowledge(batch, fate);
+            }
+        }
+        Ok(())
+    }
+
     /// What is acknowledged is visible, what is refused is not, though nothing has been restarted.
     fn check_live(&self, store: &Stepped) -> Result<(), Fault> {
         let contents = Contents::of(store.catalogue(), store.counters())?;
@@ -346,6 +389,7 @@ impl Node {
         }
         self.counts.note_many("batches without an outcome", self.pending.len() as u64);
         self.pending.clear();
+        self.keys.end();
         self.held.clear();
         drop(self.faults.parsed());
         self.in_snapshot = 0;

@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::limits::{MAX_FUTURE_MAX, MEMORY_BESIDE_COUNTERS, MEMORY_LIMIT_MIN, SNAPSHOT_INTERVAL_RANGE};
+use crate::limits::{
+    MAX_FUTURE_MAX, MEMORY_BESIDE_COUNTERS, MEMORY_LIMIT_MIN, RETRY_WINDOW_MAX, SNAPSHOT_INTERVAL_RANGE,
+};
 use crate::net::auth::Auth;
 use crate::platform::logging::{LogFilter, LogFormat};
 use crate::platform::zoneinfo::DIRECTORY_VARIABLE;
@@ -111,6 +113,8 @@ pub struct Config {
     pub fsync: Fsync,
     /// How far ahead of the clock an event may be, up to [`MAX_FUTURE_MAX`].
     pub max_future: Duration,
+    /// How long a batch without a key is recognised, up to [`RETRY_WINDOW_MAX`].
+    pub retry_window: Duration,
     /// Most memory of counters, names and stories.
     pub memory_limit: MemoryLimit,
     /// The tokens as they were when the configuration was read.
@@ -143,6 +147,8 @@ impl Config {
         let fsync = check.value(Key::Fsync, fsync);
         let max_future =
             check.value(Key::MaxFuture, |text| duration_within(text, Duration::ZERO, MAX_FUTURE_MAX));
+        let retry_window =
+            check.value(Key::RetryWindow, |text| duration_within(text, Duration::ZERO, RETRY_WINDOW_MAX));
         let memory_limit = check.value(Key::MemoryLimit, MemoryLimit::parse);
         let tokens_file = check.value(Key::TokensFile, path);
         let log = check.value(Key::Log, LogFilter::parse);
@@ -165,6 +171,7 @@ impl Config {
                 snapshot_interval: snapshot_interval?,
                 fsync: fsync?,
                 max_future: max_future?,
+                retry_window: retry_window?,
                 memory_limit: memory_limit?,
                 auth: Arc::new(auth),
                 token_sources,
@@ -208,6 +215,7 @@ fn range_of(key: Key) -> &'static str {
     match key {
         Key::SnapshotInterval => ", from 1s to 24h",
         Key::MaxFuture => ", up to 366d",
+        Key::RetryWindow => ", up to 1h",
         Key::MemoryLimit => ", at least 64MiB",
         _ => "",
     }

@@ -19,6 +19,8 @@ pub enum Key {
     Fsync,
     /// How far ahead of the clock an event may be.
     MaxFuture,
+    /// How long a batch without a key is recognised.
+    RetryWindow,
     /// How much memory counters may take.
     MemoryLimit,
     /// The file of access tokens.
@@ -63,7 +65,7 @@ const ADDRESS: &str =
 const DURATION: &str = "a whole number and a unit such as 500ms, 60s, 5m or 1h; without a unit it is seconds";
 
 /// Every option, in the order of [`Key`] and of `--help`.
-pub const OPTIONS: [OptionSpec; 10] = [
+pub const OPTIONS: [OptionSpec; 11] = [
     OptionSpec {
         key: Key::HttpListen,
         name: "http-listen",
@@ -114,13 +116,21 @@ pub const OPTIONS: [OptionSpec; 10] = [
         help: "How far ahead of this machine's clock an event may be, 0s to 366d",
     },
     OptionSpec {
+        key: Key::RetryWindow,
+        name: "retry-window",
+        value_name: "DURATION",
+        default: Some("10m"),
+        takes: DURATION,
+        help: "How long the InfluxDB routes recognise a batch without a key that is sent again, 0s (not at all) to 1h",
+    },
+    OptionSpec {
         key: Key::MemoryLimit,
         name: "memory-limit",
         value_name: "SIZE",
         default: Some("auto"),
         takes: "a whole number and a unit such as 512MiB or 8GiB, or `auto`",
         help: "Memory of counters, names and stories past which new counters are refused while known ones go on, at \
-               least 64MiB; `auto` for 80 % of the machine's or the control group's memory, less 2 GiB, but at \
+               least 64MiB; `auto` for 80 % of the machine's or the control group's memory, less 2.25 GiB, but at \
                least a quarter of it",
     },
     OptionSpec {

@@ -152,6 +152,16 @@ impl Parser {
         self.precision = Some(precision);
     }
 
+    /// That unit; `None` where none was set.
+    pub fn precision(&self) -> Option<Precision> {
+        self.precision
+    }
+
+    /// Goes past lines of the stream that are not given.
+    pub fn skip_lines(&mut self, lines: u64) {
+        self.lines = self.lines.saturating_add(lines);
+    }
+
     /// Lines of the stream that were taken so far: of every kind, and one that is too long as soon as that shows.
     pub fn lines(&self) -> u64 {
         self.lines

@@ -40,6 +40,18 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// A number of its own, for hashing.
+    pub(crate) const fn index(self) -> u64 {
+        match self {
+            Self::Nanoseconds => 0,
+            Self::Microseconds => 1,
+            Self::Milliseconds => 2,
+            Self::Seconds => 3,
+            Self::Minutes => 4,
+            Self::Hours => 5,
+        }
+    }
+
     /// The precision that `name` stands for in `InfluxDB` 1 (`n`, `ns`, `u`, `us`, `µ`, `ms`, `s`, `m`, `h`).
     pub fn parse_v1(name: &str) -> Option<Self> {
         match name {

@@ -1,6 +1,7 @@
 //! Where a request carries its token, and whether that is enough. The token itself is never logged or repeated.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -32,6 +33,13 @@ pub(super) fn check(auth: &Auth, route: &Route, head: &Parts) -> Result<(), Fail
         Denied::Scope => StatusCode::FORBIDDEN,
     };
     Err(Failure::new(status, denied.to_string()))
+}
+
+/// The name of the token that a request was let in by.
+pub(super) fn token_name(auth: &Auth, route: &Route, head: &Parts) -> Arc<str> {
+    let presented = presented(head, route.dialect);
+    let granted = route.scopes.iter().find_map(|scope| auth.check(presented.as_deref(), *scope).ok());
+    granted.map_or_else(|| Arc::from(""), |grant| grant.name)
 }
 
 /// The token of a request: `Authorization: Bearer` everywhere; on the routes of `InfluxDB` clients also `Token`,

@@ -8,7 +8,7 @@ use hyper::StatusCode;
 use hyper::header::{self, HeaderName, HeaderValue};
 use serde::Serialize;
 
-use super::response::{HttpResponse, retry_after, to_json, with_json};
+use super::response::{self, HttpResponse, retry_after, to_json, with_json};
 use super::routes::Dialect;
 use crate::limits::{HEADER_TEXT_CHARS_MAX, LINES_IN_MESSAGE_MAX};
 use crate::model::calendar::rfc3339;
@@ -64,6 +64,7 @@ pub(super) struct Failure {
     allow: Option<String>,
     bound: Option<Bound>,
     closes: bool,
+    is_replayed: bool,
 }
 
 #[derive(Serialize)]
@@ -114,6 +115,7 @@ impl Failure {
             allow: None,
             bound: None,
             closes: false,
+            is_replayed: false,
         }
     }
 
@@ -185,6 +187,11 @@ impl Failure {
         Self { closes: true, ..self }
     }
 
+    /// The same, as the answer that the batch got the first time.
+    pub(super) fn and_replayed(self) -> Self {
+        Self { is_replayed: true, ..self }
+    }
+
     /// Whether the connection is closed after it, so that the rest of the body need not be read.
     pub(super) fn closes(&self) -> bool {
         self.closes
@@ -225,7 +232,7 @@ impl Failure {
         if self.closes {
             headers.insert(header::CONNECTION, CLOSE);
         }
-        response
+        if self.is_replayed { response::replayed(response) } else { response }
     }
 
     /// The whole of the last response of a connection that no task serves, as bytes.

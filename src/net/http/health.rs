@@ -10,6 +10,7 @@ use super::response::{self, HttpResponse};
 use crate::model::calendar::rfc3339;
 use crate::net::Services;
 use crate::net::metrics::{self, MetricReading, MetricValue};
+use crate::store::KeyFigures;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -99,11 +100,7 @@ fn figures(services: &Services) -> Vec<MetricReading> {
         ),
         ("snapshots", "Snapshots made", MetricValue::Counter(store.snapshots)),
         ("snapshot_failures", "Snapshots that failed", MetricValue::Counter(store.snapshot_failures)),
-        (
-            "snapshot_last_timestamp_seconds",
-            "When the newest was made, 0 before",
-            MetricValue::Gauge(snapshot_time),
-        ),
+        ("snapshot_last_timestamp_seconds", "When the newest was made", MetricValue::Gauge(snapshot_time)),
         ("snapshot_last_duration_seconds", "How long it took", MetricValue::GaugeFloat(snapshot_seconds)),
         (
             "ingest_refused",
@@ -147,5 +144,25 @@ fn figures(services: &Services) -> Vec<MetricReading> {
             MetricValue::GaugeFloat(services.clock.monotonic().as_secs_f64()),
         ),
     ];
-    rows.map(|(name, help, value)| MetricReading { name, help, value }).to_vec()
+    rows.into_iter().chain(key_figures(services)).map(MetricReading::from).collect()
+}
+
+/// What the table of keys says about itself.
+fn key_figures(services: &Services) -> [(&'static str, &'static str, MetricValue); 4] {
+    let KeyFigures { held: [keys, batches], displaced: [keys_displaced, batches_displaced] } =
+        services.write_handle.key_figures();
+    [
+        ("keys", "Idempotency keys that are remembered", MetricValue::Gauge(keys)),
+        ("window_batches", "Batches without a key that are remembered", MetricValue::Gauge(batches)),
+        (
+            "keys_displaced",
+            "Keys that gave their place to a newer one before their time was up",
+            MetricValue::Counter(keys_displaced),
+        ),
+        (
+            "window_batches_displaced",
+            "The same, of batches without a key",
+            MetricValue::Counter(batches_displaced),
+        ),
+    ]
 }

@@ -4,25 +4,28 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use hyper::body::Incoming;
+use hyper::header::{HeaderMap, HeaderName};
 use hyper::http::request::Parts;
+use tokio::sync::SemaphorePermit;
 
 use super::body::{self, Held};
 use super::body_error::BodyError;
 use super::failure::{Counts, Detail, Failure};
 use super::response::{self, HttpResponse};
 use super::routes::{Dialect, Route};
-use super::{HttpShared, workers};
+use super::{HttpShared, access, workers};
 use crate::intake::batching::{BodyPrecision, Parsed, Parser, Tally};
 use crate::intake::wire::{Arrival, Precision};
-use crate::model::batch::Batch;
+use crate::limits::KEY_BYTES_MAX;
+use crate::model::batch::{Batch, BatchIdentity, KeyedAnswer, RejectedLine};
 use crate::model::excerpt::Excerpt;
-use crate::net::commit;
 use crate::net::metrics::{Bound, Listener};
-use crate::store::{Refusal, WriteError};
+use crate::net::{commit, idempotency};
+use crate::store::{Claim, Claimed, Refusal, WriteError};
 
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Takes the events of a body.
+/// Takes the events of a body. One that was counted before is answered as it was then.
 pub(super) async fn write(
     shared: &HttpShared,
     route: &Route,
@@ -30,24 +33,78 @@ pub(super) async fn write(
     body: &mut Incoming,
 ) -> Result<HttpResponse, Failure> {
     let (services, dialect) = (&shared.services, route.dialect);
-    if head.headers.contains_key(IDEMPOTENCY_KEY) {
-        // To take a key without keeping it would promise a protection that is not there.
-        return Err(Failure::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "idempotency keys are not supported by this version; send the batch without one",
-        ));
-    }
-    let precision = precision(dialect, head.uri.query().unwrap_or_default())?;
+    let key = idempotency_key(&head.headers)?;
+    let query = head.uri.query().unwrap_or_default();
+    let precision = precision(dialect, query)?;
     let lines = body::read(shared, route.body.bytes_max, head, body).await?;
     services.metrics.bytes_received(Listener::Http, lines.received_bytes());
+    let seed = services.write_handle.key_seed();
+    let identity = match key {
+        Some(key) => Some(idempotency::of_key(seed, key, (precision, lines.bytes()))),
+        None if dialect == Dialect::Own || services.write_handle.retry_window().is_zero() => None,
+        None => {
+            let token = access::token_name(&services.auth, route, head);
+            Some(idempotency::of_content(seed, &token, query, lines.bytes()))
+        }
+    };
+    let claim = match identity {
+        Some(identity) => match claim(shared, identity).await? {
+            Claimed::New(claim) => Some(claim),
+            Claimed::Counted(answer) => {
+                services.metrics.replayed(Listener::Http, identity.rule, u64::from(answer.accepted));
+                return outcome(dialect, &answer).map_or_else(
+                    |failure| Err(failure.and_replayed()),
+                    |response| Ok(response::replayed(response)),
+                );
+            }
+            Claimed::Conflict => {
+                services.metrics.key_conflict(Listener::Http);
+                let message =
+                    "this `Idempotency-Key` was used for another body; give each batch a key of its own";
+                return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, message));
+            }
+        },
+        None => None,
+    };
     let mut parsed = parse(shared, route, lines, precision).await?;
-    let batch = std::mem::take(&mut parsed.batch);
+    let answer = idempotency::answer(&parsed, 0);
+    let mut batch = std::mem::take(&mut parsed.batch);
+    // Two honest batches may be equal where a timestamp is coarser.
+    let may_recognise = key.is_some() || parsed.all_finer_than_millisecond;
+    let claim = claim.filter(|_| may_recognise);
+    if let Some(claim) = &claim {
+        batch.key = Some(Box::new(services.write_handle.key_of(claim, answer.clone())));
+    }
     if batch.is_empty() {
         commit::count_rejected(services, Listener::Http, parsed.tally);
     } else {
-        submit(shared, batch, parsed.tally).await?;
+        submit(shared, (batch, claim), parsed.tally).await?;
     }
-    outcome(dialect, &parsed)
+    outcome(dialect, &answer)
+}
+
+/// The key that the sender gave the batch.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let key = value.to_str().ok().filter(|key| (1..=KEY_BYTES_MAX).contains(&key.len()));
+    match (key, values.next()) {
+        (Some(key), None) => Ok(Some(key)),
+        (_, Some(_)) => Err(Failure::bad_request("`Idempotency-Key` must be given once")),
+        (None, None) => Err(Failure::bad_request(format!(
+            "`Idempotency-Key` takes 1 to {KEY_BYTES_MAX} characters of visible ASCII"
+        ))),
+    }
+}
+
+/// Looks a batch up and claims it where it is new; waits for one that is under way.
+async fn claim(shared: &HttpShared, identity: BatchIdentity) -> Result<Claimed, Failure> {
+    let _waiting = writes_slot(shared)?;
+    shared.services.write_handle.claim(identity).await.map_err(not_acknowledged)
+}
+
+fn writes_slot(shared: &HttpShared) -> Result<SemaphorePermit<'_>, Failure> {
+    shared.writes_waiting.try_acquire().map_err(|_none_left| Failure::overloaded(Bound::WritesWaiting))
 }
 
 async fn parse(
@@ -69,18 +126,25 @@ async fn parse(
 /// # Errors
 /// 503 where the store refuses it or too many requests wait for it: nothing of it is counted. 500 where it is not
 /// known whether it is counted.
-pub(super) async fn submit(shared: &HttpShared, batch: Batch, tally: Tally) -> Result<(), Failure> {
-    let _waiting = shared
-        .writes_waiting
-        .try_acquire()
-        .map_err(|_none_left| Failure::overloaded(Bound::WritesWaiting))?;
+pub(super) async fn submit(
+    shared: &HttpShared,
+    batch: (Batch, Option<Claim>),
+    tally: Tally,
+) -> Result<(), Failure> {
+    let _waiting = writes_slot(shared)?;
     let commit = commit::submit(&shared.services, Listener::Http, batch, tally);
     match commit.await.map_err(|refusal| refused(&refusal))?.await {
         Ok(_) => Ok(()),
-        Err(WriteError::Refused(refusal)) => Err(refused(&refusal)),
-        Err(WriteError::Unknown(why)) => {
+        Err(error) => Err(not_acknowledged(error)),
+    }
+}
+
+fn not_acknowledged(error: WriteError) -> Failure {
+    match error {
+        WriteError::Refused(refusal) => refused(&refusal),
+        WriteError::Unknown(why) => {
             let message = format!("{why}; it is not known whether the events were counted");
-            Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, message).and_close())
+            Failure::new(StatusCode::INTERNAL_SERVER_ERROR, message).and_close()
         }
     }
 }
@@ -103,14 +167,11 @@ fn refusal_text(refusal: &Refusal) -> &'static str {
     }
 }
 
-fn outcome(dialect: Dialect, parsed: &Parsed) -> Result<HttpResponse, Failure> {
-    let counts = Counts { accepted: parsed.tally.accepted(), rejected: parsed.tally.rejected };
+fn outcome(dialect: Dialect, answer: &KeyedAnswer) -> Result<HttpResponse, Failure> {
+    let counts = Counts { accepted: u64::from(answer.accepted), rejected: u64::from(answer.rejected) };
     if counts.rejected > 0 {
-        let details = parsed
-            .rejections
-            .iter()
-            .map(|rejection| Detail::Line { line: rejection.line, message: rejection.error.to_string() });
-        return Err(Failure::partial(counts, details.collect()));
+        let detail = |bad: &RejectedLine| Detail::Line { line: bad.line, message: bad.message.to_string() };
+        return Err(Failure::partial(counts, answer.bad_lines.iter().map(detail).collect()));
     }
     Ok(match dialect {
         Dialect::Own => response::json(response::to_json(&counts)),

@@ -1,7 +1,7 @@
 //! Responses that are no errors, and the headers that several of them share.
 
 use bytes::Bytes;
-use hyper::header::{self, HeaderValue};
+use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
@@ -14,6 +14,7 @@ use crate::platform::clock::Clock;
 pub(super) type HttpResponse = Response<ResponseBody>;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// `200` with JSON that no cache may store.
@@ -44,6 +45,12 @@ fn with_body(status: StatusCode, kind: HeaderValue, body: ResponseBody) -> HttpR
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// The same, said to be that of the first time.
+pub(super) fn replayed(mut response: HttpResponse) -> HttpResponse {
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     response
 }
 

@@ -182,7 +182,7 @@ pub(super) async fn put(
     };
     let batch =
         if is_short { parse() } else { workers::run_body(shared, parse).await.ok_or(BodyError::Worker)? }?;
-    submit(shared, batch, Tally::default()).await?;
+    submit(shared, (batch, None), Tally::default()).await?;
     // Deleted again by somebody else in the meantime is as good a response as any; a 503 would say that nothing was done.
     let (weight, work) = shown(&shared.services, id)?;
     Ok(response::json(match weight {
@@ -203,7 +203,7 @@ pub(super) async fn delete(shared: &HttpShared, id: &str) -> Result<HttpResponse
         changes: vec![Change::DeleteStory { story }],
         ..Batch::default()
     };
-    submit(shared, batch, Tally::default()).await?;
+    submit(shared, (batch, None), Tally::default()).await?;
     Ok(response::empty())
 }
 

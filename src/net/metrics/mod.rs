@@ -24,6 +24,7 @@ pub(crate) use bound::Bound;
 pub use reading::{MetricReading, MetricValue};
 
 use crate::intake::batching::Tally;
+use crate::model::batch::KeyRule;
 use crate::model::calendar::ZoneDatabase;
 use crate::report::ReportName;
 
@@ -72,6 +73,9 @@ struct ListenerHandles {
     refused: Counter,
     unknown: Counter,
     bytes: Counter,
+    /// Batches that were recognised, and their lines, by rule.
+    replayed: [(Counter, Counter); 2],
+    key_conflicts: Counter,
     connections: Gauge,
     connections_opened: Counter,
     connections_refused: Counter,
@@ -154,6 +158,19 @@ impl Metrics {
     /// Counts lines that were good but of which it is not known whether they are counted.
     pub fn events_unknown(&self, listener: Listener, lines: u64) {
         self.listener(listener).unknown.inc_by(lines);
+    }
+
+    /// Counts a batch that was sent again and not counted again.
+    pub(crate) fn replayed(&self, listener: Listener, rule: KeyRule, lines: u64) {
+        if let Some((batches, replayed)) = self.listener(listener).replayed.get(rule.index()) {
+            batches.inc();
+            replayed.inc_by(lines);
+        }
+    }
+
+    /// Counts a batch whose key was used for another one.
+    pub(crate) fn key_conflict(&self, listener: Listener) {
+        self.listener(listener).key_conflicts.inc();
     }
 
     /// Counts bytes of events as they came from the network, before decompression.
@@ -245,6 +262,11 @@ fn listeners(registry: &mut Registry) -> [ListenerHandles; 2] {
         "Lines by listener, kind and outcome: accepted (counted), rejected (bad), refused (good, but not taken), unknown (not known whether counted)",
     );
     let bytes: ByListener<Counter> = add(registry, "received_bytes", "Bytes of events received, as sent");
+    let replayed: Family<Labels<2>, Counter> =
+        add(registry, "replayed_batches", "Batches sent again and not counted again");
+    let replayed_lines: Family<Labels<2>, Counter> = add(registry, "replayed_lines", "Lines of those");
+    let conflicts: ByListener<Counter> =
+        add(registry, "key_conflicts", "Batches whose key was used for another one");
     let connections: ByListener<Gauge> = add(registry, "connections", "Connections that are open");
     let opened: ByListener<Counter> = add(registry, "connections_opened", "Connections that were opened");
     let refused: ByListener<Counter> =
@@ -263,6 +285,12 @@ fn listeners(registry: &mut Registry) -> [ListenerHandles; 2] {
             refused: event("unknown", "refused"),
             unknown: event("unknown", "unknown"),
             bytes: bytes.get_or_create_owned(&labels),
+            replayed: KeyRule::ALL.map(|rule| {
+                let [listener] = labels;
+                let labels = [listener, ("rule", rule.as_str())];
+                (replayed.get_or_create_owned(&labels), replayed_lines.get_or_create_owned(&labels))
+            }),
+            key_conflicts: conflicts.get_or_create_owned(&labels),
             connections: connections.get_or_create_owned(&labels),
             connections_opened: opened.get_or_create_owned(&labels),
             connections_refused: refused.get_or_create_owned(&labels),

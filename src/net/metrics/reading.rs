@@ -17,6 +17,12 @@ pub struct MetricReading {
     pub value: MetricValue,
 }
 
+impl From<(&'static str, &'static str, MetricValue)> for MetricReading {
+    fn from((name, help, value): (&'static str, &'static str, MetricValue)) -> Self {
+        Self { name, help, value }
+    }
+}
+
 /// The value of a reading, and whether it can fall.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum MetricValue {

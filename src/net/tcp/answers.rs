@@ -48,6 +48,11 @@ impl Answers {
         self.append(format_args!("OK {accepted} {rejected}"));
     }
 
+    /// Says the same of a batch that was counted before.
+    pub(super) fn dup(&mut self, accepted: u64, rejected: u64) {
+        self.append(format_args!("DUP {accepted} {rejected}"));
+    }
+
     /// What is to be written next; empty when everything is.
     pub(super) fn waiting(&self) -> &[u8] {
         self.bytes.get(self.written..).unwrap_or_default()

@@ -1,6 +1,7 @@
 //! The commands of the line port: lines that begin with `!`. Pure; knows nothing of connections.
 
 use crate::intake::wire::Precision;
+use crate::limits::KEY_BYTES_MAX;
 
 /// A command, understood.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -11,15 +12,17 @@ pub(super) enum Command<'a> {
     Precision(Precision),
     /// Asks for an answer once everything before it is acknowledged.
     Sync,
-    /// Begins or ends a batch with an idempotency key.
-    Batch,
+    /// Begins a batch with an idempotency key.
+    Batch(&'a str),
+    /// Ends it.
+    End,
 }
 
 /// Why a line with `!` is not a command; the text is for the client and never repeats a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub(super) enum CommandError {
     /// No command has this name.
-    #[error("unknown command; there are !auth TOKEN, !precision ns|us|ms|s, !sync")]
+    #[error("unknown command; there are !auth TOKEN, !precision ns|us|ms|s, !sync, !batch KEY, !end")]
     Unknown,
     /// `!auth` with no token, or with more than one word.
     #[error("!auth takes one token")]
@@ -27,6 +30,12 @@ pub(super) enum CommandError {
     /// `!precision` with something else than a unit.
     #[error("!precision takes one of ns, us, ms, s")]
     Precision,
+    /// `!batch` with no key, or with more than one word, or with one that is too long.
+    #[error("!batch takes one key of at most {KEY_BYTES_MAX} bytes; the lines after it are not a batch")]
+    Batch,
+    /// `!end` with something behind it.
+    #[error("!end takes nothing")]
+    End,
     /// `!sync` with something behind it.
     #[error("!sync takes nothing")]
     Sync,
@@ -58,7 +67,12 @@ impl<'a> Command<'a> {
                     Err(CommandError::Sync)
                 }
             }
-            Some("batch" | "end") => Ok(Self::Batch),
+            Some("batch") => match argument {
+                Some(key) if only && key.len() <= KEY_BYTES_MAX => Ok(Self::Batch(key)),
+                _ => Err(CommandError::Batch),
+            },
+            Some("end") if argument.is_none() => Ok(Self::End),
+            Some("end") => Err(CommandError::End),
             _ => Err(CommandError::Unknown),
         }
     }
@@ -82,8 +96,8 @@ mod tests {
         check("precision us", Ok(Command::Precision(Precision::Microseconds)));
         check("precision ms", Ok(Command::Precision(Precision::Milliseconds)));
         check("precision s", Ok(Command::Precision(Precision::Seconds)));
-        check("batch some key", Ok(Command::Batch));
-        check("end", Ok(Command::Batch));
+        check("batch some-key", Ok(Command::Batch("some-key")));
+        check("end", Ok(Command::End));
     }
 
     #[test]
@@ -93,6 +107,14 @@ mod tests {
         check("SYNC", Err(CommandError::Unknown));
         check("syncs", Err(CommandError::Unknown));
         check("sync now", Err(CommandError::Sync));
+        check("batch", Err(CommandError::Batch));
+        check("batch two words", Err(CommandError::Batch));
+        check(
+            &format!("batch {}", "k".repeat(KEY_BYTES_MAX)),
+            Ok(Command::Batch(&"k".repeat(KEY_BYTES_MAX))),
+        );
+        check(&format!("batch {}", "k".repeat(KEY_BYTES_MAX + 1)), Err(CommandError::Batch));
+        check("end now", Err(CommandError::End));
         check("auth", Err(CommandError::Auth));
         check("auth a b", Err(CommandError::Auth));
         check("precision", Err(CommandError::Precision));

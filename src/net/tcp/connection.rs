@@ -20,24 +20,25 @@ use super::TcpShared;
 use super::answers::Answers;
 use super::buffer::{ReadBuffer, ReadRoom};
 use super::session::{BatchLines, FinishedBatch, Session, Then};
-use crate::intake::batching::{Parser, Tally};
+use crate::intake::batching::{Parsed, Parser, Tally};
 use crate::intake::wire::Arrival;
 use crate::limits::{
     TCP_AUTH_TICKS_MAX, TCP_BATCHES_UNDER_WAY_MAX, TCP_LINGER, TCP_QUIET_TICKS_MAX, TCP_READ_BYTES_MIN,
     TCP_TICK, TCP_WRITE_TIMEOUT,
 };
+use crate::model::batch::KeyedAnswer;
 use crate::net::Services;
-use crate::net::commit;
 use crate::net::listener::Stream;
 use crate::net::metrics::{Bound, Listener};
+use crate::net::{commit, idempotency};
 use crate::platform::shutdown::Watch;
-use crate::store::{CommitAck, WriteError};
+use crate::store::{Claimed, CommitAck, WriteError};
 
 /// Serves one connection until it ends.
 pub(super) async fn run<S: Stream>(stream: S, shared: &TcpShared, shutdown: Watch) {
     let services = &shared.services;
     let parser = Parser::new(Arc::clone(&services.catalogue)).below(Arc::clone(&services.memory));
-    let session = Session::new(parser, Arc::clone(&services.auth), Answers::new(&shared.memory));
+    let session = Session::new(parser, Arc::clone(&services.auth), &shared.memory);
     let buffer = ReadBuffer::new(&shared.memory);
     let mut connection =
         Connection { stream, services, session, buffer, under_way: VecDeque::new(), writable: true };
@@ -157,10 +158,13 @@ impl<S: Stream> Connection<'_, S> {
                     return None;
                 }
                 Then::Close => return Some(End::Refused),
-                Then::Sync => {
+                Then::Sync | Then::Batch => {
                     self.submit().await;
                     self.settle_all().await;
-                    self.session.synced();
+                    match turn.then {
+                        Then::Batch => self.count_keyed(arrival).await,
+                        _ => self.session.synced(),
+                    }
                     if !self.write_all().await {
                         return Some(End::Lost);
                     }
@@ -202,8 +206,10 @@ impl<S: Stream> Connection<'_, S> {
         }
         self.submit().await;
         self.settle_all().await;
-        if then == Then::Sync {
-            self.session.synced();
+        match then {
+            Then::Sync => self.session.synced(),
+            Then::Batch => self.count_keyed(self.arrival()).await,
+            Then::Read | Then::Again | Then::Close => {}
         }
         let written = self.write_all().await;
         if written && !matches!(end, End::Finished | End::Lost) {
@@ -223,11 +229,58 @@ impl<S: Stream> Connection<'_, S> {
         while self.under_way.len() >= TCP_BATCHES_UNDER_WAY_MAX {
             self.settle_next().await;
         }
-        match commit::submit(self.services, Listener::Tcp, batch, tally).await {
+        match commit::submit(self.services, Listener::Tcp, (batch, None), tally).await {
             Ok(commit) => self.under_way.push_back((lines, Box::pin(commit))),
             Err(refusal) => self.session.not_acknowledged(&lines, &refusal.into()),
         }
         true
+    }
+
+    /// Counts a batch with a key, unless it was counted before, and answers it.
+    async fn count_keyed(&mut self, arrival: Arrival) {
+        let Self { services, session, .. } = self;
+        let Some(mut lines) = session.take_keyed() else { return };
+        let handle = &services.write_handle;
+        let content = (session.precision(), lines.content());
+        let identity = idempotency::of_key(handle.key_seed(), &lines.key, content);
+        let claim = match handle.claim(identity).await {
+            Ok(Claimed::New(claim)) => claim,
+            Ok(Claimed::Counted(answer)) => {
+                services.metrics.replayed(Listener::Tcp, identity.rule, u64::from(answer.accepted));
+                session.skip_keyed(&lines);
+                session.keyed_replayed(&lines, &answer);
+                return;
+            }
+            Ok(Claimed::Conflict) => {
+                services.metrics.key_conflict(Listener::Tcp);
+                session.skip_keyed(&lines);
+                session.keyed_conflict(&lines);
+                return;
+            }
+            Err(error) => {
+                session.skip_keyed(&lines);
+                session.keyed_failed(&lines, (0, &error));
+                return;
+            }
+        };
+        let (mut parsed, mut answer) = (Parsed::default(), KeyedAnswer::default());
+        while session.parse_keyed(&mut lines, arrival, &mut parsed, &mut answer) {
+            yield_now().await;
+        }
+        let mut batch = parsed.batch;
+        batch.key = Some(Box::new(handle.key_of(&claim, answer.clone())));
+        let outcome = match commit::submit(services, Listener::Tcp, (batch, Some(claim)), parsed.tally).await
+        {
+            Ok(commit) => commit.await,
+            Err(refusal) => Err(refusal.into()),
+        };
+        match outcome {
+            Ok(_) => session.keyed_counted(&answer),
+            Err(error) => {
+                session.note_rejected(&answer);
+                session.keyed_failed(&lines, (u64::from(answer.accepted), &error));
+            }
+        }
     }
 
     async fn settle_all(&mut self) {

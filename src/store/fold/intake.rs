@@ -3,12 +3,13 @@
 
 use super::gather::Gather;
 use super::{Folder, SeriesOfStories};
-use crate::limits::FOLD_ENTRIES_MAX;
-use crate::model::batch::{Batch, Change};
+use crate::limits::{FOLD_ENTRIES_MAX, FOLD_KEYS_MAX, KEY_BAD_LINES_BYTES_MAX};
+use crate::model::batch::{Batch, BatchKey, Change};
 use crate::store::damage::FileError;
 use crate::store::snapshot::Generation;
 use crate::store::snapshot::dictionary::Cleared;
 use crate::store::snapshot::entry::Entry;
+use crate::store::snapshot::keys;
 
 /// What the records of one snapshot add.
 #[derive(Debug)]
@@ -16,6 +17,9 @@ pub(super) struct Intake {
     pub(super) generation: Generation,
     pub(super) gather: Gather,
     pub(super) entries: Vec<Entry>,
+    pub(super) keys: Vec<BatchKey>,
+    /// Bytes of their lists of bad lines.
+    bad_line_bytes: usize,
     /// All that was cleared before and is cleared now; `None` until these records clear something.
     pub(super) cleared: Option<Cleared>,
     /// Made at the first deletion, as few folds see one.
@@ -24,16 +28,23 @@ pub(super) struct Intake {
 
 impl Intake {
     pub(super) fn new(generation: Generation) -> Self {
-        let gather = Gather::default();
-        Self { generation, gather, entries: Vec::new(), cleared: None, series_of_stories: None }
+        let (gather, entries, keys) = (Gather::default(), Vec::new(), Vec::new());
+        Self { generation, gather, entries, keys, bad_line_bytes: 0, cleared: None, series_of_stories: None }
     }
 
     pub(super) fn is_full(&self, cells_max: usize) -> bool {
-        self.gather.others() >= cells_max || self.entries.len() >= FOLD_ENTRIES_MAX
+        self.gather.others() >= cells_max
+            || self.entries.len() >= FOLD_ENTRIES_MAX
+            || self.keys.len() >= FOLD_KEYS_MAX
+            || self.bad_line_bytes >= KEY_BAD_LINES_BYTES_MAX
     }
 
-    /// Takes a batch as the counters would: definitions, changes in order, increments.
-    pub(super) fn take(&mut self, folder: &Folder, batch: &Batch) -> Result<(), FileError> {
+    /// Takes a batch as the counters would, definitions, changes in order, increments, and its key out of it.
+    pub(super) fn take(&mut self, folder: &Folder, batch: &mut Batch) -> Result<(), FileError> {
+        if let Some(key) = batch.key.take() {
+            self.bad_line_bytes = self.bad_line_bytes.saturating_add(keys::bad_line_bytes(&key));
+            self.keys.push(*key);
+        }
         for definition in &batch.definitions {
             self.entries.push(Entry::Series(*definition));
             if let Some(index) = &mut self.series_of_stories {

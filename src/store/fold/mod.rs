@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use intake::Intake;
 
 use crate::limits::{FOLD_CELLS_MAX, wide};
-use crate::model::batch::{Increment, SeriesId};
+use crate::model::batch::{BatchKey, Increment, SeriesId};
 use crate::model::cells::Month;
 use crate::model::event::StoryId;
 use crate::platform::disk::{self, Disk, Operation};
@@ -29,9 +29,10 @@ use crate::store::journal::{self, Record, Replay, Sequence};
 use crate::store::layout::{self, FileName};
 use crate::store::snapshot::dictionary::{self, Cleared};
 use crate::store::snapshot::entry::Entry;
+use crate::store::snapshot::keys;
 use crate::store::snapshot::manifest::Manifest;
 use crate::store::snapshot::merge::{self, Sources};
-use crate::store::snapshot::{FileRef, Generation, SnapshotFolder};
+use crate::store::snapshot::{FileRef, Generation, KeyPiece, SnapshotFolder};
 
 /// The series of each story.
 type SeriesOfStories = HashMap<StoryId, Vec<SeriesId>>;
@@ -109,7 +110,7 @@ impl Folder {
             if !replay.next_into(&mut record)? {
                 return Err(replay.ends());
             }
-            intake.take(self, &record.batch)?;
+            intake.take(self, &mut record.batch)?;
             position = record.sequence;
         }
         let cleared = intake.cleared.take();
@@ -146,10 +147,14 @@ impl Folder {
         position: Sequence,
         done: &mut FoldDone,
     ) -> Result<Manifest, FileError> {
-        let Intake { generation, gather, entries, .. } = intake;
+        let Intake { generation, gather, entries, keys, .. } = intake;
         let mut next = Manifest { generation, position, ..self.current.clone() };
         if !entries.is_empty() {
             next.dictionary = self.extend_dictionary(generation, entries)?;
+            done.files_written = done.files_written.saturating_add(1);
+        }
+        if !keys.is_empty() {
+            next.keys = self.extend_keys(generation, &keys)?;
             done.files_written = done.files_written.saturating_add(1);
         }
         let mut months: BTreeMap<Month, Vec<FileRef>> = BTreeMap::new();
@@ -192,6 +197,15 @@ impl Folder {
         all.extend(fresh);
         pieces.push(dictionary::write(&self.snapshots, generation, &dictionary::compact(all))?);
         Ok(pieces)
+    }
+
+    /// Writes the new keys, with those of the newest pieces where merging pays, and drops the pieces that are past.
+    fn extend_keys(&self, generation: Generation, fresh: &[BatchKey]) -> Result<Vec<KeyPiece>, FileError> {
+        let mut pieces = self.current.keys.clone();
+        let files: Vec<FileRef> = pieces.iter().map(|piece| piece.file).collect();
+        let merged = pieces.split_off(merge::files_kept(&files, keys::bytes_of(fresh)));
+        pieces.push(keys::merge(&self.snapshots, FileName::Keys(generation), (&merged, fresh))?);
+        Ok(keys::needed(&pieces))
     }
 
     /// The series of each story in the newest snapshot and the entries after it. Reads the whole dictionary; deletions

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::record::{self, FLAG_SEALED, HEADER_BYTES, Header, Place};
+use super::record::{self, FLAG_KEY, FLAG_SEALED, HEADER_BYTES, Header, Place};
 use super::segment::{self, HEADER_END};
 use super::{Record, SegmentInfo, Sequence, StoreId};
 use crate::platform::disk::{Disk, DiskFile, SECTOR_BYTES};
@@ -79,11 +79,12 @@ impl SegmentReader {
                     .buffer
                     .get(self.start.saturating_add(HEADER_BYTES)..self.start.saturating_add(bytes))
                     .unwrap_or_default();
-                if header.flags != 0 {
+                if header.flags & !FLAG_KEY != 0 {
                     return Err(Damage::unknown_section(self.path()).into());
                 }
                 record.sequence = header.sequence;
-                record::decode(payload, record).map_err(|what| self.damaged(what))?;
+                record::decode(payload, header.flags == FLAG_KEY, record)
+                    .map_err(|what| self.damaged(what))?;
                 self.advance(bytes);
                 Ok(true)
             }

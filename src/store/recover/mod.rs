@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use super::damage::{Damage, DamageKind, FileError};
 use super::fold::Folder;
+use super::keys::{KeyLimits, KeyTable};
 use super::layout::{self, JOURNAL_FOLDER, LOCK_FILE, SNAPSHOT_FOLDER};
 use super::load::{self, Loaded};
 use super::{OpenError, Recovery};
@@ -48,6 +49,8 @@ pub struct Recovered {
     pub counters: Arc<Counters>,
     /// The writer of those.
     pub writer: counters::Writer,
+    /// The keys of the batches that count.
+    pub(super) keys: Arc<KeyTable>,
     /// The number that the next record gets.
     pub next_sequence: Sequence,
     /// The data directory's number.
@@ -77,7 +80,7 @@ pub enum Mode {
 pub fn open(
     disk: &Disk,
     data_dir: &Path,
-    (mode, limits): (Mode, CatalogueLimits),
+    (mode, limits, keys): (Mode, CatalogueLimits, KeyLimits),
     progress: &mut dyn FnMut(),
 ) -> Result<Recovered, OpenError> {
     let (mut generations, mut last) = manifests(disk, data_dir)?;
@@ -92,7 +95,8 @@ pub fn open(
     let mut warnings = Vec::new();
     let mut first_damage = None;
     for generation in generations {
-        match load_snapshot(disk, data_dir, (generation, last, limits), progress) {
+        let place = (generation, last);
+        match load_snapshot(disk, data_dir, (place, limits, keys), progress) {
             Ok(mut recovered) => {
                 recovered.report.warnings = warnings;
                 return match recovered.read_journal(disk, data_dir, mode, progress) {
@@ -128,7 +132,7 @@ pub fn load_read_only(
     progress: &mut dyn FnMut(),
 ) -> Result<Recovered, OpenError> {
     let _held = lock_for_reading(disk, data_dir)?;
-    open(disk, data_dir, (Mode::ReadOnly, limits), progress)
+    open(disk, data_dir, (Mode::ReadOnly, limits, KeyLimits::default()), progress)
 }
 
 /// Locks a directory that is only read, where there is a file to lock, so that no daemon changes it.
@@ -173,12 +177,12 @@ pub(super) fn is_at_torn_tail(error: &FileError, torn: Option<&TornTail>) -> boo
 fn load_snapshot(
     disk: &Disk,
     data_dir: &Path,
-    (generation, last, limits): (Generation, Generation, CatalogueLimits),
+    ((generation, last), limits, keys): ((Generation, Generation), CatalogueLimits, KeyLimits),
     progress: &mut dyn FnMut(),
 ) -> Result<Recovered, FileError> {
     let manifest = Manifest::read(disk, &data_dir.join(SNAPSHOT_FOLDER), generation)?;
-    let Loaded { catalogue, counters, writer, cleared } =
-        load::load(disk, data_dir, (&manifest, limits), progress)?;
+    let Loaded { catalogue, counters, writer, cleared, keys } =
+        load::load(disk, data_dir, (&manifest, limits, keys), progress)?;
     let report = Recovery {
         snapshot_generation: generation.get(),
         parts: wide(manifest.parts.len()),
@@ -188,6 +192,7 @@ fn load_snapshot(
         catalogue,
         counters,
         writer,
+        keys,
         next_sequence: manifest.position.next(),
         store_id: manifest.store_id,
         folder: Folder::new(disk, data_dir, (manifest, cleared), last),
@@ -244,6 +249,9 @@ impl Recovered {
         let mut record = Record::default();
         while replay.next_into(&mut record)? {
             load::apply(&self.catalogue, &mut self.writer, &record.batch.definitions, &record.batch);
+            if let Some(key) = &record.batch.key {
+                self.keys.note(key, record.sequence);
+            }
             if self.report.journal_records.is_multiple_of(RECORDS_PER_PROGRESS) {
                 progress();
             }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::fold::FoldDone;
 use super::super::layout::JOURNAL_FOLDER;
-use super::super::{OpenError, load};
+use super::super::{KeyLimits, OpenError, load};
 use super::{Mode, Recovered, open};
 use crate::model::batch::{Batch, Change, Definition, Increment};
 use crate::model::calendar::{Hour, HourRange};
@@ -68,7 +68,7 @@ pub(crate) enum Write {
 /// Opens a data directory as a start does.
 pub(crate) fn repair(disk: &Disk, data_dir: &Path) -> Result<Recovered, OpenError> {
     let mode = Mode::Repair { new_store_id: StoreId::new(1) };
-    open(disk, data_dir, (mode, CatalogueLimits::default()), &mut || {})
+    open(disk, data_dir, (mode, CatalogueLimits::default(), KeyLimits::default()), &mut || {})
 }
 
 /// A data directory in use.
@@ -104,7 +104,7 @@ impl House {
         let mut increments = Vec::new();
         record::encode_increments(&batch.increments, &mut increments);
         let (definitions, changes) = (&batch.definitions[..], &batch.changes[..]);
-        let parts = journal::Staged { definitions, changes, increments: &increments };
+        let parts = journal::Staged { key: None, definitions, changes, increments: &increments };
         self.journal.stage(parts).expect("the batch fits");
         self.journal.commit().expect("the disk takes it");
         load::apply(&self.recovered.catalogue, &mut self.recovered.writer, &batch.definitions, &batch);

@@ -33,6 +33,7 @@ impl Header {
     fn magic(self) -> &'static [u8; 8] {
         match self.name {
             FileName::Dictionary(_) => b"tallydic",
+            FileName::Keys(_) => b"tallykey",
             FileName::Part(..) => b"tallyprt",
             FileName::Manifest(_) => b"tallyman",
         }

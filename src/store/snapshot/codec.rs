@@ -6,9 +6,11 @@ use bincode::Options;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::entry::Entry;
-use super::{FileRef, Generation};
+use super::{FileRef, Generation, KeyPiece};
 use crate::limits::{SNAPSHOT_BLOCK_BYTES_MAX, wide};
-use crate::model::batch::{Definition, SeriesId};
+use crate::model::batch::{
+    BatchIdentity, BatchKey, Definition, KeyId, KeyRule, KeyedAnswer, RejectedLine, SeriesId,
+};
 use crate::model::cells::Month;
 use crate::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
 use crate::store::journal::Sequence;
@@ -95,12 +97,33 @@ enum StoredNode {
 
 #[derive(Serialize, Deserialize)]
 struct StoredManifest {
-    /// Flags of the sections that follow. None is known: 1 is reserved for pieces with the keys of batches, 2 for the
-    /// position in a log.
+    /// Flags of the sections that follow: [`SECTION_KEYS`]; 2 is reserved for the position in a log.
     sections: u32,
     position: u64,
     dictionary: Vec<StoredFile>,
     parts: Vec<StoredFile>,
+}
+
+/// The pieces with the keys of batches, a list of [`StoredKeyPiece`], follow.
+const SECTION_KEYS: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct StoredKeyPiece {
+    file: StoredFile,
+    held: [u64; 2],
+    newest: [u32; 2],
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredKey<'a> {
+    is_window: bool,
+    id: [u8; 16],
+    content: u64,
+    taken: u32,
+    accepted: u32,
+    rejected: u32,
+    #[serde(borrow)]
+    bad_lines: Vec<(u64, &'a str)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -157,41 +180,113 @@ pub(crate) fn decode_entries(payload: &[u8], entries: &mut Vec<Entry>) -> Result
     Ok(())
 }
 
-/// The content of a manifest: the journal position, the pieces of the dictionary, the parts.
-pub(crate) type Listed = (Sequence, Vec<FileRef>, Vec<FileRef>);
+/// The payload of a block of keys.
+pub(crate) fn encode_keys(keys: &[BatchKey]) -> Result<Vec<u8>, CodecFault> {
+    let stored: Vec<StoredKey<'_>> = keys.iter().map(store_key).collect();
+    options().serialize(&stored).map_err(|error| fault(&error))
+}
+
+fn store_key(key: &BatchKey) -> StoredKey<'_> {
+    let BatchKey { identity, taken, answer } = key;
+    StoredKey {
+        is_window: identity.rule == KeyRule::Window,
+        id: identity.id.0,
+        content: identity.content,
+        taken: *taken,
+        accepted: answer.accepted,
+        rejected: answer.rejected,
+        bad_lines: answer.bad_lines.iter().map(|bad| (bad.line, &*bad.message)).collect(),
+    }
+}
+
+/// Reads a block of keys.
+pub(crate) fn decode_keys(payload: &[u8]) -> Result<Vec<BatchKey>, CodecFault> {
+    let stored: Vec<StoredKey<'_>> = options().deserialize(payload).map_err(|error| fault(&error))?;
+    let load = |stored: StoredKey<'_>| {
+        let rule = if stored.is_window { KeyRule::Window } else { KeyRule::Key };
+        let bad_line = |(line, message): (u64, &str)| RejectedLine { line, message: message.into() };
+        BatchKey {
+            identity: BatchIdentity { rule, id: KeyId(stored.id), content: stored.content },
+            taken: stored.taken,
+            answer: KeyedAnswer {
+                accepted: stored.accepted,
+                rejected: stored.rejected,
+                bad_lines: stored.bad_lines.into_iter().map(bad_line).collect(),
+            },
+        }
+    };
+    Ok(stored.into_iter().map(load).collect())
+}
+
+/// What a manifest lists, and the journal position.
+#[derive(Debug, Default)]
+pub(crate) struct Listed {
+    pub(crate) position: Sequence,
+    pub(crate) dictionary: Vec<FileRef>,
+    pub(crate) parts: Vec<FileRef>,
+    pub(crate) keys: Vec<KeyPiece>,
+}
 
 /// The payload of the one block of a manifest.
-pub(crate) fn encode_manifest(
-    position: Sequence,
-    dictionary: &[FileRef],
-    parts: &[FileRef],
-) -> Result<Vec<u8>, CodecFault> {
+pub(crate) fn encode_manifest(listed: &Listed) -> Result<Vec<u8>, CodecFault> {
     let store = |files: &[FileRef]| files.iter().map(store_file).collect();
     let stored = StoredManifest {
-        sections: 0,
-        position: position.get(),
-        dictionary: store(dictionary),
-        parts: store(parts),
+        sections: if listed.keys.is_empty() { 0 } else { SECTION_KEYS },
+        position: listed.position.get(),
+        dictionary: store(&listed.dictionary),
+        parts: store(&listed.parts),
     };
-    options().serialize(&stored).map_err(|error| fault(&error))
+    let mut payload = options().serialize(&stored).map_err(|error| fault(&error))?;
+    if !listed.keys.is_empty() {
+        let store = |KeyPiece { file, held, newest }: &KeyPiece| StoredKeyPiece {
+            file: store_file(file),
+            held: *held,
+            newest: *newest,
+        };
+        let pieces: Vec<StoredKeyPiece> = listed.keys.iter().map(store).collect();
+        options().serialize_into(&mut payload, &pieces).map_err(|error| fault(&error))?;
+    }
+    Ok(payload)
 }
 
 /// Whether the payload is a manifest with a section that is not known.
 pub(crate) fn has_unknown_section(payload: &[u8]) -> bool {
-    payload.first_chunk().is_some_and(|sections| u32::from_le_bytes(*sections) != 0)
+    payload.first_chunk().is_some_and(|sections| u32::from_le_bytes(*sections) & !SECTION_KEYS != 0)
 }
 
-/// The content of the manifest in the payload; its store id and generation are in the header.
+/// What the manifest in the payload lists; its store id and generation are in the header.
 pub(crate) fn decode_manifest(payload: &[u8]) -> Result<Listed, CodecFault> {
-    let stored: StoredManifest = options().deserialize(payload).map_err(|error| fault(&error))?;
-    let load = |files: &[StoredFile], name: fn(&StoredFile) -> FileName| {
-        let load = |file: &StoredFile| FileRef { name: name(file), bytes: file.bytes, crc32: file.crc32 };
-        files.iter().map(load).collect()
+    let mut rest = payload;
+    let stored: StoredManifest = options().deserialize_from(&mut rest).map_err(|error| fault(&error))?;
+    let pieces: Vec<StoredKeyPiece> = if stored.sections & SECTION_KEYS == 0 {
+        Vec::new()
+    } else {
+        options().deserialize_from(&mut rest).map_err(|error| fault(&error))?
     };
-    let dictionary = load(&stored.dictionary, |file| FileName::Dictionary(Generation::new(file.generation)));
-    let parts =
-        load(&stored.parts, |file| FileName::Part(Month::new(file.month), Generation::new(file.generation)));
-    Ok((Sequence::new(stored.position), dictionary, parts))
+    if !rest.is_empty() {
+        return Err("bytes are left over".to_owned());
+    }
+    let load = |files: &[StoredFile], name: fn(&StoredFile) -> FileName| -> Vec<FileRef> {
+        files.iter().map(|file| load_file(file, name(file))).collect()
+    };
+    let generation = |file: &StoredFile| Generation::new(file.generation);
+    let piece = |StoredKeyPiece { file, held, newest }| KeyPiece {
+        file: load_file(&file, FileName::Keys(generation(&file))),
+        held,
+        newest,
+    };
+    Ok(Listed {
+        position: Sequence::new(stored.position),
+        dictionary: load(&stored.dictionary, |file| FileName::Dictionary(Generation::new(file.generation))),
+        parts: load(&stored.parts, |file| {
+            FileName::Part(Month::new(file.month), Generation::new(file.generation))
+        }),
+        keys: pieces.into_iter().map(piece).collect(),
+    })
+}
+
+fn load_file(file: &StoredFile, name: FileName) -> FileRef {
+    FileRef { name, bytes: file.bytes, crc32: file.crc32 }
 }
 
 fn store_file(file: &FileRef) -> StoredFile {

@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use super::block::{BlockReader, Header};
-use super::{FileRef, Generation, SnapshotFolder, block, codec};
+use super::codec::Listed;
+use super::{FileRef, Generation, KeyPiece, SnapshotFolder, block, codec};
 use crate::platform::disk::Disk;
 use crate::store::damage::{Damage, FileError};
 use crate::store::journal::{Sequence, StoreId};
@@ -23,6 +24,8 @@ pub(crate) struct Manifest {
     pub(crate) dictionary: Vec<FileRef>,
     /// Parts, by month, then generation. Their cells add up.
     pub(crate) parts: Vec<FileRef>,
+    /// Pieces of the keys of batches, oldest first.
+    pub(crate) keys: Vec<KeyPiece>,
 }
 
 impl Manifest {
@@ -34,12 +37,13 @@ impl Manifest {
             position: Sequence::START,
             dictionary: Vec::new(),
             parts: Vec::new(),
+            keys: Vec::new(),
         }
     }
 
     /// Every file of the snapshot but the manifest itself.
     pub(crate) fn files(&self) -> impl Iterator<Item = &FileRef> {
-        self.dictionary.iter().chain(&self.parts)
+        self.dictionary.iter().chain(&self.parts).chain(self.keys.iter().map(|piece| &piece.file))
     }
 
     /// The manifest's own name.
@@ -51,7 +55,8 @@ impl Manifest {
     pub(crate) fn commit(&self, folder: &SnapshotFolder) -> Result<(), FileError> {
         let name = self.name();
         let file = folder.path.join(name.to_string());
-        let payload = codec::encode_manifest(self.position, &self.dictionary, &self.parts)
+        let Self { position, dictionary, parts, keys, .. } = self.clone();
+        let payload = codec::encode_manifest(&Listed { position, dictionary, parts, keys })
             .map_err(|what| block::unwritable(&file, what))?;
         let bytes = block::single(Header { store_id: self.store_id, name }, &payload);
         drop(folder.disk.replace(&file, &bytes)?);
@@ -71,11 +76,11 @@ impl Manifest {
         if codec::has_unknown_section(&payload) {
             return Err(Damage::unknown_section(reader.file()).into());
         }
-        let (position, dictionary, parts) =
+        let Listed { position, dictionary, parts, keys } =
             codec::decode_manifest(&payload).map_err(|what| reader.damaged(what))?;
         if reader.next(&mut payload)? {
             return Err(reader.damaged("there is more behind the manifest"));
         }
-        Ok(Self { store_id, generation, position, dictionary, parts })
+        Ok(Self { store_id, generation, position, dictionary, parts, keys })
     }
 }

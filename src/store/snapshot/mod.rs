@@ -1,12 +1,11 @@
 //! Counters and catalogue on disk. A snapshot is a manifest that lists immutable files which add up: *parts*
 //! (the frames of one calendar month that one fold touched) and *dictionary* pieces (catalogue entries in order).
-//! A fold adds small files and now and then merges the newest of them into one, so that it costs what has
+//! (The keys of batches are in pieces of their own.) A fold adds small files and now and then merges the newest of them into one, so that it costs what has
 //! changed and not what is stored.
 //!
 //! Must not know: live counters, the catalogue in memory, the journal's files, sockets, async.
 //!
-//! Reserved, so that this version refuses them instead of reading a snapshot in part: sections of the manifest for the
-//! keys of batches (in pieces of their own, `keys.<generation>`, listed like those of the dictionary) and for the
+//! Reserved, so that this version refuses it instead of reading a snapshot in part: a section of the manifest for the
 //! position in a log that several daemons read.
 //!
 //! INVARIANTS
@@ -20,6 +19,7 @@ pub(crate) mod block;
 mod codec;
 pub(crate) mod dictionary;
 pub(crate) mod entry;
+pub(crate) mod keys;
 pub(crate) mod manifest;
 pub(crate) mod merge;
 pub(crate) mod part;
@@ -50,6 +50,17 @@ pub struct FileRef {
     pub bytes: u64,
     /// CRC-32 of all of them.
     pub crc32: u32,
+}
+
+/// A piece of the keys of batches, as a manifest lists it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct KeyPiece {
+    /// Its file.
+    pub(crate) file: FileRef,
+    /// How many keys it has of each rule, by [`KeyRule::index`](crate::model::batch::KeyRule::index).
+    pub(crate) held: [u64; 2],
+    /// When the newest of each was taken, in seconds since the epoch.
+    pub(crate) newest: [u32; 2],
 }
 
 /// The folder with the snapshots of one data directory.

@@ -105,6 +105,7 @@ fn manifest(dictionary: FileRef, part: FileRef) -> Manifest {
         position: Sequence::new(1_234),
         dictionary: vec![dictionary],
         parts: vec![part],
+        keys: Vec::new(),
     }
 }
 

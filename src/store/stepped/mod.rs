@@ -8,6 +8,7 @@
 //! # let folder = tempfile::tempdir()?;
 //! let options = StoreOptions {
 //!     limits: tallyd::model::catalogue::CatalogueLimits::default(),
+//!     keys: tallyd::store::KeyLimits::default(),
 //!     data_dir: folder.path().to_owned(),
 //!     fsync: Fsync::Always,
 //!     fsync_interval: std::time::Duration::from_secs(1),
@@ -29,8 +30,9 @@ use std::sync::Arc;
 use super::core::Core;
 use super::error::{CloseError, OpenError, Refusal};
 use super::journal::StoreId;
+use super::keys::Claim;
 use super::status::Status;
-use super::write_handle::PendingCommit;
+use super::write_handle::{PendingCommit, WriteHandle};
 use super::{Recovery, StoreOptions};
 use crate::model::batch::Batch;
 use crate::model::catalogue::Catalogue;
@@ -75,7 +77,20 @@ impl Stepped {
     /// # Errors
     /// As [`WriteHandle::submit`](super::WriteHandle::submit); `Busy` where the queue is full now.
     pub fn submit(&self, batch: Batch) -> Result<PendingCommit, Refusal> {
-        self.0.write_handle.try_submit(batch)
+        self.0.write_handle.try_submit(batch, None)
+    }
+
+    /// As [`Stepped::submit`], for a batch that was claimed.
+    ///
+    /// # Errors
+    /// As [`Stepped::submit`].
+    pub fn submit_claimed(&self, batch: Batch, claim: Claim) -> Result<PendingCommit, Refusal> {
+        self.0.write_handle.try_submit(batch, Some(claim))
+    }
+
+    /// The way in for writes, whose calls wait: to be polled between steps.
+    pub fn write_handle(&self) -> WriteHandle {
+        self.0.write_handle.clone()
     }
 
     /// Lets a part do one thing; `false` where it had nothing to do.

@@ -27,6 +27,7 @@ const MOMENT: Duration = Duration::from_nanos(1);
 
 fn options(folder: &Path, fsync: Fsync, clock: &Clock) -> StoreOptions {
     StoreOptions {
+        keys: crate::store::KeyLimits::default(),
         limits: CatalogueLimits::default(),
         data_dir: folder.to_owned(),
         fsync,

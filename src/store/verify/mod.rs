@@ -13,6 +13,7 @@ use std::path::Path;
 pub use report::{Totals, VerifyReport};
 
 use super::OpenError;
+use super::keys::KeyLimits;
 use super::layout::JOURNAL_FOLDER;
 use super::recover::{self, Mode, Recovered};
 use crate::limits::wide;
@@ -25,7 +26,7 @@ use crate::store::journal::{self, Record, SegmentReader, Sequence};
 use crate::store::layout::{self, FileName};
 use crate::store::snapshot::manifest::Manifest;
 use crate::store::snapshot::part::PartReader;
-use crate::store::snapshot::{FileRef, Frames, Generation, SnapshotFolder, dictionary};
+use crate::store::snapshot::{FileRef, Frames, Generation, SnapshotFolder, dictionary, keys};
 
 /// Checks the data directory, which no daemon may be using. Blocks; `progress` is called now and then.
 ///
@@ -49,7 +50,7 @@ pub fn verify(
         let needed = oldest.position.next();
         check_journal(disk, &data_dir.join(JOURNAL_FOLDER), (newest, needed), &mut report)?;
     }
-    match recover::open(disk, data_dir, (Mode::ReadOnly, limits), progress) {
+    match recover::open(disk, data_dir, (Mode::ReadOnly, limits, KeyLimits::default()), progress) {
         Ok(recovered) => {
             report.restart_snapshot = Some(recovered.report.snapshot_generation);
             report.restart_records = recovered.report.journal_records;
@@ -102,6 +103,9 @@ fn check_snapshots(
 }
 
 fn check_file(folder: &SnapshotFolder, file: &FileRef) -> Result<(), FileError> {
+    if let FileName::Keys(_) = file.name {
+        return keys::read(folder, file, drop);
+    }
     if file.name.month().is_none() {
         return dictionary::read(folder, file, |_| Ok(()));
     }

@@ -4,6 +4,7 @@
 //! INVARIANT: every line that was taken is in exactly one of: a batch under way, `accepted`, `rejected`; or it
 //! was blank, a comment or a command.
 
+mod keyed;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +18,9 @@ use crate::intake::wire::Arrival;
 use crate::limits::LINE_BYTES_MAX;
 use crate::model::batch::Batch;
 use crate::net::auth::{Auth, Permit, Scope};
+use crate::net::byte_budget::ByteBudget;
 use crate::store::WriteError;
+pub(super) use keyed::KeyedLines;
 
 /// The state of one connection.
 pub(super) struct Session {
@@ -40,6 +43,9 @@ pub(super) struct Session {
     /// Lines rejected before authentication that are not in the metrics yet.
     rejected_by_access: u64,
     answers: Answers,
+    /// The batch with a key that has begun.
+    keyed: Option<KeyedLines>,
+    memory: ByteBudget,
 }
 
 /// Whether the connection may send events.
@@ -62,6 +68,8 @@ pub(super) enum Then {
     Again,
     /// Wait until everything before is settled, call [`Session::synced`] and write the answer; then take the rest.
     Sync,
+    /// The same, then count the batch of [`Session::take_keyed`] and write its answer.
+    Batch,
     /// Submit what there is, write the answers, close.
     Close,
 }
@@ -94,7 +102,7 @@ pub(super) struct FinishedBatch {
 
 impl Session {
     /// A connection that has said nothing yet.
-    pub(super) fn new(parser: Parser, auth: Arc<Auth>, answers: Answers) -> Self {
+    pub(super) fn new(parser: Parser, auth: Arc<Auth>, memory: &ByteBudget) -> Self {
         let access = auth
             .permit(None, Scope::Write)
             .map_or(Access::Needed { told: false, skipping: false }, Access::Granted);
@@ -111,7 +119,9 @@ impl Session {
             accepted: 0,
             rejected: 0,
             rejected_by_access: 0,
-            answers,
+            answers: Answers::new(memory),
+            keyed: None,
+            memory: memory.clone(),
         }
     }
 
@@ -127,6 +137,7 @@ impl Session {
             return Turn { consumed: bytes.len(), then: Then::Close };
         }
         let turn = match self.access {
+            Access::Granted(_) if self.keyed.is_some() => self.collect(bytes),
             Access::Granted(_) => self.parse_lines(bytes, arrival),
             Access::Needed { .. } => self.process_unauthenticated(bytes),
         };
@@ -138,6 +149,10 @@ impl Session {
     pub(super) fn finish(&mut self, rest: &[u8], arrival: Arrival) -> Then {
         if !rest.is_empty() && self.is_withdrawn() {
             return Then::Close;
+        }
+        if self.keyed.is_some() {
+            let turn = self.process(&[rest, b"\n"].concat(), arrival);
+            return if turn.then == Then::Batch { Then::Batch } else { self.unfinished_keyed() };
         }
         match (&self.access, rest) {
             (_, []) => Then::Close,
@@ -330,13 +345,13 @@ impl Session {
                 Then::Again
             }
             Ok(Command::Sync) => Then::Sync,
-            // To go on would count lines once that their sender believes it may safely repeat.
-            Ok(Command::Batch) => {
-                self.answers.err(
-                    line,
-                    "batches with a key are not supported by this version; nothing after this is counted",
-                );
-                Then::Close
+            Ok(Command::Batch(key)) => {
+                self.keyed = Some(KeyedLines::begin(key, line, self.memory.holder()));
+                Then::Again
+            }
+            Ok(Command::End) => {
+                self.answers.err(line, "no batch has begun: `!batch KEY` begins one");
+                Then::Again
             }
         }
     }

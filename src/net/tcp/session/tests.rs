@@ -6,7 +6,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::limits::{LINE_ERRORS_SHOWN_MAX, TCP_ANSWERS_BYTES_MAX};
+use crate::limits::{LINE_ERRORS_SHOWN_MAX, LINE_MEMORY_BYTES_MAX};
+use crate::model::batch::{KeyedAnswer, RejectedLine};
 use crate::model::catalogue::{Catalogue, CatalogueLimits};
 use crate::net::byte_budget::ByteBudget;
 use crate::store::Refusal;
@@ -33,8 +34,8 @@ struct Driven {
 impl Driven {
     fn new(auth: Auth, store: StoreAnswer) -> Self {
         let catalogue = Arc::new(Catalogue::new(CatalogueLimits::default()));
-        let answers = Answers::new(&ByteBudget::new(TCP_ANSWERS_BYTES_MAX));
-        let session = Session::new(Parser::new(catalogue), Arc::new(auth), answers);
+        let memory = ByteBudget::new(LINE_MEMORY_BYTES_MAX);
+        let session = Session::new(Parser::new(catalogue), Arc::new(auth), &memory);
         Self { session, store, waiting: Vec::new(), out: String::new(), closed: false }
     }
 
@@ -57,6 +58,10 @@ impl Driven {
                     self.settle();
                     self.session.synced();
                 }
+                Then::Batch => {
+                    self.settle();
+                    self.keyed();
+                }
                 Then::Close => {
                     self.closed = true;
                     break;
@@ -66,12 +71,43 @@ impl Driven {
         self.settle();
     }
 
+    /// Counts a batch with a key; the key `again` was counted before.
+    fn keyed(&mut self) {
+        let mut lines = self.session.take_keyed().expect("a batch is whole");
+        let mut answer = KeyedAnswer::default();
+        match (lines.key.as_str(), self.store) {
+            ("again", _) => {
+                self.session.skip_keyed(&lines);
+                let bad_lines = [RejectedLine { line: 1, message: "bad".into() }].into();
+                self.session.keyed_replayed(&lines, &KeyedAnswer { accepted: 5, rejected: 1, bad_lines });
+            }
+            ("other", _) => {
+                self.session.skip_keyed(&lines);
+                self.session.keyed_conflict(&lines);
+            }
+            (_, store) => {
+                let mut parsed = Parsed::default();
+                while self.session.parse_keyed(&mut lines, Self::arrival(), &mut parsed, &mut answer) {}
+                let full = Refusal::AppendRefused("the disk is full".to_owned()).into();
+                match store {
+                    StoreAnswer::Takes => self.session.keyed_counted(&answer),
+                    StoreAnswer::Refuses => {
+                        self.session.note_rejected(&answer);
+                        self.session.keyed_failed(&lines, (u64::from(answer.accepted), &full));
+                    }
+                }
+            }
+        }
+    }
+
     fn finish(mut self) -> String {
         if !self.closed {
             let then = self.session.finish(&self.waiting, Self::arrival());
             self.settle();
-            if then == Then::Sync {
-                self.session.synced();
+            match then {
+                Then::Sync => self.session.synced(),
+                Then::Batch => self.keyed(),
+                Then::Read | Then::Again | Then::Close => {}
             }
         }
         self.settle();
@@ -160,8 +196,41 @@ fn precision_holds_for_the_timestamps_that_follow() {
 }
 
 #[test]
-fn batches_with_keys_are_refused_and_nothing_after_them_is_counted() {
-    check(&[LINE, "!batch k\n", LINE, "!end\n!sync\n"], &["ERR 2 batches with a key"]);
+fn batches_with_keys_are_answered_once_each() {
+    check(
+        &[LINE, "!batch k\n", LINE, "bad\n", LINE, "!end\n", LINE, "!sync\n"],
+        &["ERR 4 ", "OK 2 1", "OK 4 1"],
+    );
+    // In pieces, and with lines of all lengths.
+    let text = format!("!batch k\n{LINE}{}\n{LINE}!end\nbad\n", "x".repeat(LINE_BYTES_MAX + 10));
+    for cut in [1, 9, 10, 100, text.len() - 6, text.len() - 5, text.len() - 1] {
+        check(&[&text[..cut], &text[cut..]], &["ERR 3 ", "OK 2 1", "ERR 6 "]);
+    }
+    check(&["!batch k\n", LINE, "!end"], &["OK 1 0"]);
+    check(&["!batch k\n!end\n"], &["OK 0 0"]);
+}
+
+#[test]
+fn batches_that_were_counted_before_are_not_parsed_again() {
+    check(
+        &[LINE, "!batch again\n", LINE, LINE, "!end\nbad\n!sync\n"],
+        &["ERR 3 bad", "DUP 5 1", "ERR 6 ", "OK 1 1"],
+    );
+    check(&["!batch other\n", LINE, "!end\nbad\n!sync\n"], &["ERR 1 this key was used", "ERR 4 ", "OK 0 1"]);
+}
+
+#[test]
+fn batches_with_keys_that_do_not_end_are_not_counted() {
+    check(&["!batch k\n", LINE], &["ERR 1 the batch has no `!end`"]);
+    check(&["!batch k\n", LINE, "!sync\n", LINE], &["ERR 1 within a batch"]);
+    check(&["!end\n", LINE, "!sync\n"], &["ERR 1 no batch has begun", "OK 1 0"]);
+    check(&["!batch\n", LINE, "!sync\n"], &["ERR 1 !batch takes one key", "OK 1 0"]);
+    check_with(
+        Auth::default(),
+        StoreAnswer::Refuses,
+        &["!batch k\n", LINE, "!end\n!sync\n"],
+        &["ERR 1 lines 1 to 3 (those without an answer of their own) were not counted", "OK 0 1"],
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! | magic | 4 | `jrec` |
 //! | checksum | 4 | CRC-32 over the store id (8 bytes, not written) and all bytes after this field |
 //! | length | 4 | bytes of the payload |
-//! | flags | 4 | 2: the end mark of a segment; any other, a section that this version cannot read |
+//! | flags | 4 | 1: the payload begins with the batch's key; 2: the end mark of a segment; any other, a section that this version cannot read |
 //! | sequence | 8 | |
 //! | synced | 8 | the newest record known to be synced when this one was made |
 //!
@@ -13,16 +13,21 @@
 //! increments come last and know nothing of what is before them, so that they can be encoded before the record has its
 //! number.
 //!
-//! Two flags are reserved, each for a section before the definitions: 1, the key of the batch with its outcome; 4, the
-//! position of the batch in a log that several daemons read. A record with a flag that is not known is refused, never
-//! read in part.
+//! The key: id 16, content 8, rule 1 (0 a key, 1 the retry window), then when it was taken, lines accepted and rejected, and a
+//! count of bad lines, each its number, a length and the message.
+//!
+//! Flag 4 is reserved for a section before the definitions: the position of the batch in a log that several daemons read. A
+//! record with a flag that is not known is refused, never read in part.
 //!
 //! INVARIANT: no input makes decoding panic, or allocate more than a small multiple of the input.
 
 use super::segment::take;
 use super::{Sequence, StoreId, varint};
 use crate::limits::RECORD_BYTES_MAX;
-use crate::model::batch::{Batch, Change, Definition, Increment, SeriesId};
+use crate::model::batch::{
+    Batch, BatchIdentity, BatchKey, Change, Definition, Increment, KeyId, KeyRule, KeyedAnswer, RejectedLine,
+    SeriesId,
+};
 use crate::model::calendar::Hour;
 use crate::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
 
@@ -32,6 +37,8 @@ pub(super) const HEADER_BYTES: usize = 32;
 const UNCHECKED_BYTES: usize = 8;
 pub(super) const MAGIC: [u8; 4] = *b"jrec";
 
+/// The payload begins with the batch's key.
+pub(super) const FLAG_KEY: u32 = 1;
 /// Not a batch but the mark that the segment ends here; the sequence is the next segment's first.
 pub(super) const FLAG_SEALED: u32 = 2;
 
@@ -47,6 +54,8 @@ pub struct Record {
 /// What one record is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Staged<'a> {
+    /// The batch's key.
+    pub key: Option<&'a BatchKey>,
     /// Definitions to write.
     pub definitions: &'a [Definition],
     /// Changes to write.
@@ -101,6 +110,9 @@ pub(super) struct Place {
 pub(super) fn encode(place: Place, parts: Staged<'_>, out: &mut Vec<u8>) -> Result<(), usize> {
     let start = out.len();
     out.extend_from_slice(&[0; HEADER_BYTES]);
+    if let Some(key) = parts.key {
+        encode_key(key, out);
+    }
     write_count(parts.definitions.len(), out);
     for definition in parts.definitions {
         encode_definition(definition, out);
@@ -113,7 +125,8 @@ pub(super) fn encode(place: Place, parts: Staged<'_>, out: &mut Vec<u8>) -> Resu
     let length = out.len().saturating_sub(start).saturating_sub(HEADER_BYTES);
     match u32::try_from(length) {
         Ok(written) if length <= RECORD_BYTES_MAX => {
-            stamp(place, 0, written, out.get_mut(start..).unwrap_or_default());
+            let flags = if parts.key.is_some() { FLAG_KEY } else { 0 };
+            stamp(place, flags, written, out.get_mut(start..).unwrap_or_default());
             Ok(())
         }
         _ => {
@@ -161,14 +174,18 @@ pub fn encode_increments(increments: &[Increment], out: &mut Vec<u8>) {
     }
 }
 
-/// Reads a payload into `record`, whose allocations are used again. The record's sequence is left as it is.
+/// Reads a payload, which begins with a key or not, into `record`, whose allocations are used again. The record's sequence is left as it is.
 ///
 /// # Errors
 /// What is wrong with the payload; `record` then holds anything.
-pub(super) fn decode(payload: &[u8], record: &mut Record) -> Result<(), &'static str> {
+pub(super) fn decode(payload: &[u8], has_key: bool, record: &mut Record) -> Result<(), &'static str> {
     let mut rest = payload;
     let batch = &mut record.batch;
     batch.deletions = 0;
+    batch.key = None;
+    if has_key {
+        batch.key = Some(Box::new(decode_key(&mut rest).ok_or("the key cannot be read")?));
+    }
 
     let count = read_count(&mut rest, DEFINITION_BYTES_MIN).ok_or("the definitions' number is wrong")?;
     batch.definitions.clear();
@@ -188,6 +205,7 @@ pub(super) fn decode(payload: &[u8], record: &mut Record) -> Result<(), &'static
     if rest.is_empty() { Ok(()) } else { Err("bytes are left over after the increments") }
 }
 
+const BAD_LINE_BYTES_MIN: usize = 2;
 const DEFINITION_BYTES_MIN: usize = 1 + ObjectId::LEN + 2;
 const CHANGE_BYTES_MIN: usize = 1 + ObjectId::LEN;
 const INCREMENT_BYTES_MIN: usize = 3;
@@ -240,6 +258,46 @@ fn decode_increments(rest: &mut &[u8], increments: &mut Vec<Increment>) -> Optio
         increments.push(Increment { series, hour: Hour::checked(u32::try_from(hour).ok()?)?, count });
     }
     Some(())
+}
+
+fn encode_key(key: &BatchKey, out: &mut Vec<u8>) {
+    let BatchKey { identity, taken, answer } = key;
+    out.extend_from_slice(&identity.id.0);
+    out.extend_from_slice(&identity.content.to_le_bytes());
+    out.push(match identity.rule {
+        KeyRule::Key => 0,
+        KeyRule::Window => 1,
+    });
+    for number in [*taken, answer.accepted, answer.rejected] {
+        varint::write(u64::from(number), out);
+    }
+    write_count(answer.bad_lines.len(), out);
+    for RejectedLine { line, message } in &answer.bad_lines {
+        varint::write(*line, out);
+        write_count(message.len(), out);
+        out.extend_from_slice(message.as_bytes());
+    }
+}
+
+fn decode_key(rest: &mut &[u8]) -> Option<BatchKey> {
+    let id = KeyId(take(rest)?);
+    let content = u64::from_le_bytes(take(rest)?);
+    let rule = match take(rest)? {
+        [0] => KeyRule::Key,
+        [1] => KeyRule::Window,
+        _ => return None,
+    };
+    let taken = varint::read_u32(rest)?;
+    let (accepted, rejected) = (varint::read_u32(rest)?, varint::read_u32(rest)?);
+    let count = read_count(rest, BAD_LINE_BYTES_MIN)?;
+    let mut bad_lines = Vec::with_capacity(count);
+    for _ in 0..count {
+        let line = varint::read(rest)?;
+        let bytes = usize::try_from(varint::read(rest)?).ok()?;
+        bad_lines.push(RejectedLine { line, message: take_text(rest, bytes)? });
+    }
+    let answer = KeyedAnswer { accepted, rejected, bad_lines: bad_lines.into() };
+    Some(BatchKey { identity: BatchIdentity { rule, id, content }, taken, answer })
 }
 
 fn encode_definition(definition: &Definition, out: &mut Vec<u8>) {

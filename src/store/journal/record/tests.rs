@@ -20,6 +20,7 @@ fn encoded(record: &Record) -> Vec<u8> {
     let mut increments = Vec::new();
     encode_increments(&record.batch.increments, &mut increments);
     let parts = Staged {
+        key: record.batch.key.as_deref(),
         definitions: &record.batch.definitions,
         changes: &record.batch.changes,
         increments: &increments,
@@ -41,7 +42,7 @@ fn decoded(bytes: &[u8]) -> Option<Record> {
         return None;
     }
     let mut out = Record { sequence: header.sequence, ..Record::default() };
-    decode(&record[HEADER_BYTES..], &mut out).ok()?;
+    decode(&record[HEADER_BYTES..], header.flags == FLAG_KEY, &mut out).ok()?;
     Some(out)
 }
 
@@ -49,6 +50,7 @@ fn example() -> Record {
     let story = StoryId(object(b's'));
     let node = Node::ContextFallback(InteractionId(object(b'i')));
     let batch = Batch {
+        key: None,
         deletions: 0,
         definitions: vec![Definition {
             id: SeriesId::new(300),
@@ -119,15 +121,15 @@ fn decode_refuses_counts_that_cannot_follow_before_making_room() {
         for place in 0..3 {
             let mut payload = vec![0; place];
             varint::write(count, &mut payload);
-            assert!(decode(&payload, &mut Record::default()).is_err(), "{count} at {place}");
+            assert!(decode(&payload, false, &mut Record::default()).is_err(), "{count} at {place}");
         }
     }
 }
 
 #[test]
 fn decode_refuses_left_over_bytes() {
-    assert!(decode(&[0, 0, 0], &mut Record::default()).is_ok());
-    assert!(decode(&[0, 0, 0, 0], &mut Record::default()).is_err());
+    assert!(decode(&[0, 0, 0], false, &mut Record::default()).is_ok());
+    assert!(decode(&[0, 0, 0, 0], false, &mut Record::default()).is_err());
 }
 
 #[test]
@@ -142,7 +144,7 @@ fn decode_refuses_an_hour_that_no_event_can_have() {
 #[test]
 fn encode_refuses_what_is_over_the_cap_and_appends_nothing() {
     let increments = vec![0; RECORD_BYTES_MAX];
-    let parts = Staged { definitions: &[], changes: &[], increments: &increments };
+    let parts = Staged { key: None, definitions: &[], changes: &[], increments: &increments };
     let place = Place { store_id: STORE_ID, sequence: Sequence::FIRST, synced: Sequence::START };
     let mut out = vec![1];
     assert_eq!(encode(place, parts, &mut out), Err(RECORD_BYTES_MAX + 2));
@@ -199,23 +201,45 @@ fn any_increment() -> impl Strategy<Value = Increment> {
         .prop_map(|(series, hour, count)| increment(series, hour, count))
 }
 
+fn any_key() -> impl Strategy<Value = BatchKey> {
+    let bad_line = (any::<u64>(), "[a-zé ]{0,20}")
+        .prop_map(|(line, message)| RejectedLine { line, message: message.into_boxed_str() });
+    let answer = (any::<u32>(), any::<u32>(), prop::collection::vec(bad_line, 0..4)).prop_map(
+        |(accepted, rejected, bad_lines)| KeyedAnswer { accepted, rejected, bad_lines: bad_lines.into() },
+    );
+    let identity = (any::<[u8; 16]>(), any::<u64>(), any::<bool>()).prop_map(|(id, content, is_window)| {
+        let rule = if is_window { KeyRule::Window } else { KeyRule::Key };
+        BatchIdentity { rule, id: KeyId(id), content }
+    });
+    (identity, any::<u32>(), answer).prop_map(|(identity, taken, answer)| BatchKey {
+        identity,
+        taken,
+        answer,
+    })
+}
+
 proptest! {
     #[test]
     fn records_come_back(
         sequence: u64,
+        key in prop::option::of(any_key()),
         definitions in prop::collection::vec(any_definition(), 0..4),
         changes in prop::collection::vec(any_change(), 0..4),
         increments in prop::collection::vec(any_increment(), 0..40),
     ) {
-        let batch = Batch { deletions: 0, definitions, changes, increments };
+        let key = key.map(Box::new);
+        let batch = Batch { key, deletions: 0, definitions, changes, increments };
         let record = Record { sequence: Sequence::new(sequence), batch };
         prop_assert_eq!(decoded(&encoded(&record)), Some(record));
     }
 
     #[test]
-    fn decode_takes_any_bytes_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn decode_takes_any_bytes_without_panic(
+        has_key: bool,
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
         let mut record = Record::default();
-        let outcome = decode(&bytes, &mut record);
+        let outcome = decode(&bytes, has_key, &mut record);
         prop_assert!(outcome.is_err() || record.batch.increments.len() <= bytes.len());
         prop_assert!(record.batch.increments.capacity() as u64 <= 1 + bytes.len() as u64);
     }

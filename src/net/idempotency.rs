@@ -1,0 +1,47 @@
+//! What a batch is recognised by: hashes of its key, or of all that makes it up. They are seeded with a number of the data
+//! directory, so that nobody outside can make two batches look alike.
+
+use twox_hash::{XxHash3_64, XxHash3_128};
+
+use crate::intake::batching::{Parsed, Rejection};
+use crate::intake::wire::Precision;
+use crate::limits::wide;
+use crate::model::batch::{BatchIdentity, KeyId, KeyRule, KeyedAnswer, RejectedLine};
+
+/// A batch that its sender gave a key. The unit of its timestamps is part of the content.
+pub(super) fn of_key(
+    seed: u64,
+    key: &str,
+    (precision, content): (Option<Precision>, &[u8]),
+) -> BatchIdentity {
+    let id = KeyId(XxHash3_128::oneshot_with_seed(seed, key.as_bytes()).to_le_bytes());
+    let unit = precision.map_or(0, |precision| 1 + precision.index());
+    let content = XxHash3_64::oneshot_with_seed(seed ^ unit, content);
+    BatchIdentity { rule: KeyRule::Key, id, content }
+}
+
+/// A batch whose sender can give no key: who sent it, what the request asked for, and the content.
+pub(super) fn of_content(seed: u64, token: &str, query: &str, content: &[u8]) -> BatchIdentity {
+    let mut hasher = XxHash3_128::with_seed(seed);
+    for part in [token, query] {
+        hasher.write(&wide(part.len()).to_le_bytes());
+        hasher.write(part.as_bytes());
+    }
+    hasher.write(content);
+    let id = KeyId(hasher.finish_128().to_le_bytes());
+    BatchIdentity { rule: KeyRule::Window, id, content: 0 }
+}
+
+/// What the sender of a parsed batch is answered. `lines_before` of the stream are not the batch's.
+pub(super) fn answer(parsed: &Parsed, lines_before: u64) -> KeyedAnswer {
+    let count = |lines: u64| u32::try_from(lines).unwrap_or(u32::MAX);
+    let bad_line = |Rejection { line, error }: &Rejection| RejectedLine {
+        line: line.saturating_sub(lines_before),
+        message: error.to_string().into(),
+    };
+    KeyedAnswer {
+        accepted: count(parsed.tally.accepted()),
+        rejected: count(parsed.tally.rejected),
+        bad_lines: parsed.rejections.iter().map(bad_line).collect(),
+    }
+}
