@@ -167,30 +167,15 @@ impl JournalWriter {
         self.note_synced(last);
         let next = match OpenSegment::create(&self.disk, &self.directory, self.store_id, self.open.next) {
             Ok(next) => next,
-            Err(error) => return Err(self.remove_next(error)),
+            // Nobody knows what a restart will find.
+            Err(error) if error.operation == Operation::SyncDirectory => return Err(SealError::Stuck(error)),
+            // The next segment has no name yet.
+            Err(error) => return Err(SealError::Begin(error)),
         };
         let ended = std::mem::replace(&mut self.open, next);
         let place = Place { store_id: self.store_id, sequence: self.open.first, synced: self.synced };
         append_seal_mark(&ended.file, place);
         Ok(last)
-    }
-
-    /// Removes a next segment that could not be made, durably, lest a restart finds it although records went on into the
-    /// open one. Where the sync of the directory failed, nobody knows what a restart will find.
-    fn remove_next(&self, error: DiskError) -> SealError {
-        if error.operation == Operation::SyncDirectory {
-            return SealError::Stuck(error);
-        }
-        let removed = match self.disk.remove(&segment::path(&self.directory, self.open.next)) {
-            // The name never was.
-            Err(undo) if undo.is_not_found() => Ok(()),
-            Err(undo) => Err(undo),
-            Ok(()) => self.disk.sync_directory(&self.directory),
-        };
-        match removed {
-            Ok(()) => SealError::Begin(error),
-            Err(undo) => SealError::Stuck(undo),
-        }
     }
 
     /// The open segment's file, for another thread to sync.
