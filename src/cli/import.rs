@@ -21,7 +21,6 @@ pub(crate) struct ImportArgs {
     pub(crate) connection: ConnectionArgs,
 }
 
-/// Sends the files. Blocks.
 pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     push::send_files(&args.files, None, &args.connection, None)
 }

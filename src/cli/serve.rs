@@ -17,9 +17,7 @@ use crate::platform::logging;
 /// the environment and the file, so that every fault is reported in one run.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct ServeArgs {
-    /// The options and the configuration file.
     pub(crate) given: Given,
-    /// Check the configuration and stop.
     pub(crate) check_config: bool,
 }
 

@@ -21,7 +21,6 @@ pub(crate) struct TokenArgs {
     pub(crate) scope: Vec<String>,
 }
 
-/// Makes and prints the token.
 pub(crate) fn run(args: &TokenArgs) -> anyhow::Result<ExitCode> {
     let scopes: Vec<Scope> = args.scope.iter().filter_map(Scope::parse).collect();
     let (secret, entry) = auth::generate(&args.name, &scopes)?;

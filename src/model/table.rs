@@ -28,7 +28,6 @@ impl<T: Default> Table<T> {
         Self { chunks, chunk_bits: chunk.ilog2() }
     }
 
-    /// Entries of a chunk.
     #[inline]
     pub(crate) fn chunk_entries(&self) -> usize {
         1 << self.chunk_bits

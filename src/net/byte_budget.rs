@@ -39,7 +39,6 @@ impl ByteBudget {
 }
 
 impl ReservedBytes {
-    /// How many bytes it has.
     pub(crate) fn bytes(&self) -> usize {
         self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
     }
@@ -52,7 +51,6 @@ impl ReservedBytes {
         }
     }
 
-    /// Reserves that many more bytes.
     pub(crate) fn reserve(&mut self, bytes: usize) -> Result<(), BudgetSpent> {
         let bytes = u32::try_from(bytes).map_err(|_too_many| BudgetSpent)?;
         let more = Arc::clone(&self.budget.0).try_acquire_many_owned(bytes).map_err(|_spent| BudgetSpent)?;

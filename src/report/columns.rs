@@ -62,7 +62,6 @@ impl Measure {
         [self.first()].into_iter().chain(messages)
     }
 
-    /// The metric of the first column.
     fn first(self) -> Metric {
         match self {
             Self::Count(metric) => metric,

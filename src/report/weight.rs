@@ -60,7 +60,6 @@ impl Query {
     }
 }
 
-/// The stories that the query names.
 fn named_stories(query: &Query, catalogue: &Catalogue) -> impl Iterator<Item = std::sync::Arc<Story>> {
     query.stories.iter().flatten().filter_map(|id| catalogue.story(*id))
 }

@@ -22,7 +22,6 @@ pub(crate) const LOCK_FILE: &str = "LOCK";
 pub(crate) const RESERVE_FILE: &str = "reserve";
 /// The folder of the journal's segments.
 pub(crate) const JOURNAL_FOLDER: &str = "journal";
-/// The folder of the snapshot files.
 pub(crate) const SNAPSHOT_FOLDER: &str = "snapshot";
 
 const SEGMENT_SUFFIX: &str = ".journal";

@@ -88,7 +88,6 @@ fn define(catalogue: &Catalogue, writer: &mut counters::Writer, definition: &Def
     catalogue.mark_durable(definition)
 }
 
-/// A snapshot being loaded.
 struct Loading {
     loaded: Loaded,
     /// By series: whether the dictionary has defined it.

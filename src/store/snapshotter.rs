@@ -17,7 +17,6 @@ use crate::limits::SNAPSHOT_NICENESS;
 use crate::platform::clock::Clock;
 use crate::store::journal::Sequence;
 
-/// A message to the snapshotter.
 #[derive(Debug)]
 pub(super) enum Control {
     /// Do not wait for the interval.

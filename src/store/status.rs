@@ -75,7 +75,6 @@ impl Status {
         StoreFigures { last_sequence: self.written().get(), ..self.state().figures }
     }
 
-    /// Whether the store is poisoned.
     pub(super) fn poison(&self) -> &Poison {
         &self.poison
     }

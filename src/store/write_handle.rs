@@ -65,7 +65,6 @@ pub(super) type Outcome = Result<CommitAck, WriteError>;
 /// What came of sealing the journal: the last record that may be folded, or why there is none.
 pub(super) type Sealed = Result<Sequence, String>;
 
-/// A message to the sequencer.
 #[derive(Debug)]
 pub(super) enum Message {
     Submit(Submission),

@@ -30,7 +30,6 @@ const CONNECT_WAIT: Duration = Duration::from_secs(10);
 const ANSWER_WAIT: Duration = Duration::from_mins(2);
 /// Times that a call yields to the runtime before it sends, so that the connection's task sees that the peer closed it.
 const CONNECTION_LOOKS: u32 = 3;
-/// The variable that holds a token.
 const TOKEN_VARIABLE: &str = "TALLYD_TOKEN";
 
 /// The daemon's address and the access token. Part of every command that talks to a daemon.

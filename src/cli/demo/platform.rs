@@ -11,9 +11,7 @@ use crate::platform::random::SeededRandom;
 /// One bot of the platform.
 #[derive(Debug)]
 pub(crate) struct DemoStory {
-    /// Its id.
     pub(crate) id: &'static str,
-    /// Its name.
     pub(crate) name: &'static str,
     /// Conversations in an average hour of an average day, by source.
     sources: &'static [(Source, u64)],
@@ -101,7 +99,6 @@ struct Mark {
 }
 
 impl Platform {
-    /// The platform of that seed.
     pub(crate) const fn new(seed: u64) -> Self {
         Self { random: SeededRandom::new(seed) }
     }

@@ -22,7 +22,6 @@ const CHUNK_BYTES: usize = 256 * 1024;
 pub(crate) struct History {
     /// Lines that were sent and acknowledged.
     pub(crate) lines: u64,
-    /// How long it took.
     pub(crate) took: Duration,
 }
 
@@ -36,7 +35,6 @@ pub(crate) struct EventSender {
 }
 
 impl EventSender {
-    /// Connects. Blocks.
     pub(crate) fn connect(address: SocketAddr, seed: u64, clock: Clock) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).with_context(|| format!("no connection to {address}"))?;
         stream.set_nodelay(true)?;

@@ -13,9 +13,7 @@ use crate::model::event::{Event, EventDetails, Node};
 /// How events are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Format {
-    /// `InfluxDB` line protocol.
     Line,
-    /// One JSON object a line.
     Json,
 }
 

@@ -55,9 +55,7 @@ const UNKNOWN: &str = "may have been counted or not, nothing after that was sent
 /// Lines that were counted and lines that were not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct LineTotals {
-    /// Lines that count.
     pub(crate) accepted: u64,
-    /// Bad lines.
     pub(crate) rejected: u64,
 }
 

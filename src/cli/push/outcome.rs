@@ -5,14 +5,11 @@ use serde::Deserialize;
 
 use crate::cli::client::Answer;
 
-/// The outcome of a batch.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum BatchOutcome {
     /// The good lines count.
     Counted {
-        /// Lines that count.
         accepted: u64,
-        /// Bad lines.
         rejected: u64,
         /// The first of the bad lines.
         bad_lines: Vec<BadLine>,
@@ -28,7 +25,6 @@ pub(crate) enum BatchOutcome {
 pub(crate) struct BadLine {
     /// Its number within the batch, from 1.
     pub(crate) line: u64,
-    /// What is wrong with it.
     pub(crate) message: String,
 }
 
@@ -46,7 +42,6 @@ struct BodyStatus {
     details: Vec<BadLine>,
 }
 
-/// Reads an answer.
 pub(crate) fn read(answer: &Answer) -> BatchOutcome {
     let is_counted = answer.status.is_success() || answer.status == StatusCode::BAD_REQUEST;
     if is_counted && let Ok(body) = serde_json::from_slice::<Body>(&answer.body) {

@@ -129,7 +129,6 @@ fn zone(query: &QueryArgs) -> Zone {
     named.or_else(fixed).unwrap_or_default()
 }
 
-/// Path and query of a report.
 fn path(name: &str, query: &QueryArgs) -> String {
     let mut pairs = form_urlencoded::Serializer::new(String::new());
     for (parameter, value) in [

@@ -91,7 +91,6 @@ pub struct Instants {
     /// The day of the month and the hour.
     day: u8,
     hour: u8,
-    /// The last day of the month.
     last_day: u8,
 }
 

@@ -127,7 +127,6 @@ impl Units {
     }
 }
 
-/// The bounds of the units with these starts.
 fn bounds_of(starts: &[UnixSeconds], range: HourRange) -> Vec<Hour> {
     let mut bounds = Vec::with_capacity(starts.len().saturating_add(1));
     bounds.push(range.start);

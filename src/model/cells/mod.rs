@@ -208,7 +208,6 @@ impl<'a> FrameRef<'a> {
         Ok(Self { first, cells, step_width, count_width, steps, counts, bytes_len })
     }
 
-    /// The first hour.
     pub(crate) fn first(&self) -> Hour {
         self.first
     }

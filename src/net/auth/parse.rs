@@ -11,7 +11,6 @@ use crate::limits::{TOKEN_NAME_BYTES_MAX, TOKEN_SECRET_BYTES_MAX, TOKEN_SECRET_B
 
 const SCOPES_TAKEN: &str = "\"read\", \"write\" or \"admin\"";
 
-/// The tokens of a tokens file.
 pub(super) fn file(text: &str) -> Result<Vec<Token>, Vec<String>> {
     let (root, errors) = DeTable::parse_recoverable(text);
     let mut reader = FileReader { text, faults: Vec::new() };
@@ -30,7 +29,6 @@ pub(super) fn file(text: &str) -> Result<Vec<Token>, Vec<String>> {
     if faults.is_empty() { Ok(tokens) } else { Err(faults) }
 }
 
-/// The tokens of the environment's form.
 pub(super) fn environment(text: &str) -> Result<Vec<Token>, Vec<String>> {
     let mut tokens = Vec::new();
     let mut faults = Vec::new();

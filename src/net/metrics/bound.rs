@@ -43,7 +43,6 @@ impl Bound {
         }
     }
 
-    /// The message to the client.
     pub(crate) const fn message(self) -> &'static str {
         match self {
             Self::ReservedConnections => "too many connections; nothing was counted; send the events again",

@@ -63,7 +63,6 @@ impl Listener {
 /// The labels of a series: their names and values.
 type Labels<const N: usize, V = &'static str> = [(&'static str, V); N];
 
-/// The handles of one listener.
 #[derive(Debug)]
 struct ListenerHandles {
     conversations: Counter,

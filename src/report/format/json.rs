@@ -27,7 +27,6 @@ type Separator = [u8; SEPARATOR_BYTES];
 const SEPARATOR_BYTES: usize = 45;
 /// Points after which it is looked whether a part is full.
 const ROW_POINTS_MAX: usize = 64;
-/// A separator and a zero.
 const ZERO_BYTES: usize = SEPARATOR_BYTES + 1;
 /// Where in a separator the date is.
 const DATE_PLACE: usize = 11;

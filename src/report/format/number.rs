@@ -3,7 +3,6 @@
 use crate::model::calendar::two_digits;
 use crate::report::summary::{Figure, Scale};
 
-/// Appends a number of a report.
 pub(super) fn write_figure(figure: Figure, out: &mut Vec<u8>) {
     match figure {
         Figure::Whole(value) => write_value(value, Scale::Whole, out),
@@ -19,7 +18,6 @@ fn write_value(value: u64, scale: Scale, out: &mut Vec<u8>) {
     out.truncate(begin.saturating_add(written));
 }
 
-/// Appends a whole number.
 pub(super) fn write_whole(value: u64, out: &mut Vec<u8>) {
     write_value(value, Scale::Whole, out);
 }

@@ -29,7 +29,6 @@ impl TextOutput {
         Self { ready: VecDeque::new(), writing: Vec::new(), part_bytes: PART_BYTES }
     }
 
-    /// The text to append to.
     #[inline]
     pub(super) fn text(&mut self) -> &mut Vec<u8> {
         if self.writing.len() >= self.part_bytes {

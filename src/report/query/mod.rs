@@ -14,9 +14,8 @@ use crate::model::calendar::{HourRange, LocalRange, Unit, ZoneDatabase};
 use crate::model::catalogue::Catalogue;
 use crate::model::event::{ObjectId, Source, StoryId};
 use crate::model::named::named_enum;
-use fault::nearest;
 pub use fault::{QueryError, QueryFault};
-use parameters::{GivenParameters, ReportParameter, Values};
+use parameters::{GivenParameters, ReportParameter};
 use window::Window;
 
 named_enum! {
@@ -71,23 +70,21 @@ impl Query {
         stories_known: usize,
         zones: &ZoneDatabase,
     ) -> Result<Self, Vec<QueryError>> {
-        let mut faults = Vec::new();
-        let given = GivenParameters::collect(report, pairs, &mut faults);
-        let zone = window::zone(&given, zones, &mut faults);
-        let window = window::window(&given, zone, now_unix_ms, &mut faults);
-        let sources = given.several(
-            ReportParameter::Source,
-            Values { parse: |name| Source::parse(name), takes: SOURCE_TAKES },
-            &mut faults,
-        );
-        let stories = stories(report, &given, &mut faults);
-        let group = group(&given, &mut faults);
-        let rows_max = limit(&given, &mut faults);
-        let unit = unit(&given, window.as_ref(), &mut faults);
+        let mut given = GivenParameters::collect(report, pairs);
+        let zone = window::zone(&mut given, zones);
+        let window = window::window(&mut given, zone, now_unix_ms);
+        let sources = given.several(ReportParameter::Source, |name| Source::parse(name), SOURCE_TAKES);
+        let stories = stories(report, &mut given);
+        let group = group(&mut given);
+        let rows_max = limit(&mut given);
+        let unit = unit(&mut given, window.as_ref());
         let sources = sources.unwrap_or_else(|| Source::ALL.to_vec());
-        if let (Some(window), Some(unit), Some(rows_max)) = (&window, unit, rows_max)
-            && report.is_series()
-        {
+        let GivenParameters { mut faults, .. } = given;
+        let (Some(window), Some(unit), Some(rows_max)) = (window, unit, rows_max) else {
+            faults.truncate(QUERY_FAULTS_SHOWN_MAX);
+            return Err(faults);
+        };
+        if report.is_series() {
             let groups = match group {
                 None => None,
                 Some(GroupBy::Source) => Some(sources.len()),
@@ -95,16 +92,11 @@ impl Query {
             };
             faults.extend(check_points(unit, &window.range, groups.map(|groups| groups.min(rows_max))));
         }
-        match (window, unit, rows_max) {
-            (Some(window), Some(unit), Some(rows_max)) if faults.is_empty() => {
-                let range = window.range;
-                Ok(Self { report, range, unit, group, stories, sources, rows_max })
-            }
-            _ => {
-                faults.truncate(QUERY_FAULTS_SHOWN_MAX);
-                Err(faults)
-            }
+        if faults.is_empty() {
+            return Ok(Self { report, range: window.range, unit, group, stories, sources, rows_max });
         }
+        faults.truncate(QUERY_FAULTS_SHOWN_MAX);
+        Err(faults)
     }
 
     /// The buckets to add up.
@@ -129,55 +121,38 @@ impl Query {
     }
 }
 
-fn stories(
-    report: ReportName,
-    given: &GivenParameters<'_>,
-    faults: &mut Vec<QueryError>,
-) -> Option<Vec<StoryId>> {
-    let values = Values { parse: |text| ObjectId::parse(text).map(StoryId), takes: STORY_TAKES };
-    let stories = given.several(ReportParameter::StoryId, values, faults)?;
+fn stories(report: ReportName, given: &mut GivenParameters<'_>) -> Option<Vec<StoryId>> {
+    let parse = |text: &str| ObjectId::parse(text.as_bytes()).map(StoryId);
+    let stories = given.several(ReportParameter::StoryId, parse, STORY_TAKES)?;
     if let [_, second, ..] = stories.as_slice()
         && !report.is_series()
     {
-        let got = second.to_string();
-        faults.push(ReportParameter::StoryId.bad(&got, ONE_STORY_TAKES));
+        given.faults.push(ReportParameter::StoryId.bad(&second.to_string(), ONE_STORY_TAKES));
     }
     Some(stories)
 }
 
-fn group(given: &GivenParameters<'_>, faults: &mut Vec<QueryError>) -> Option<GroupBy> {
+fn group(given: &mut GivenParameters<'_>) -> Option<GroupBy> {
     let text = given.one(ReportParameter::Group)?;
-    let group = GroupBy::parse(text);
-    if group.is_none() {
-        let nearest = nearest(text, GroupBy::ALL.into_iter().map(GroupBy::as_str));
-        faults.push(ReportParameter::Group.misspelt(text, GROUP_TAKES, nearest));
-    }
-    group
+    let names = GroupBy::ALL.map(GroupBy::as_str);
+    given.parsed((ReportParameter::Group, text), GroupBy::parse(text), GROUP_TAKES, names)
 }
 
-fn limit(given: &GivenParameters<'_>, faults: &mut Vec<QueryError>) -> Option<usize> {
+fn limit(given: &mut GivenParameters<'_>) -> Option<usize> {
     let Some(text) = given.one(ReportParameter::Limit) else { return Some(REPORT_ROWS_DEFAULT) };
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let limit = text.parse().ok().filter(|limit| digits && (1..=REPORT_ROWS_MAX).contains(limit));
-    if limit.is_none() {
-        faults.push(ReportParameter::Limit.bad(text, LIMIT_TAKES));
-    }
-    limit
+    given.parsed((ReportParameter::Limit, text), limit, LIMIT_TAKES, [])
 }
 
 /// The unit that was asked for; `None` after a fault, its own or one of the range that `auto` depends on.
-fn unit(given: &GivenParameters<'_>, window: Option<&Window>, faults: &mut Vec<QueryError>) -> Option<Unit> {
+fn unit(given: &mut GivenParameters<'_>, window: Option<&Window>) -> Option<Unit> {
     match given.one(ReportParameter::Dimension) {
         None => Some(Unit::Day),
         Some("auto") => window.map(|window| Unit::suiting(&window.range, window.asked_from, window.asked_to)),
         Some(text) => {
-            let unit = Unit::parse(text);
-            if unit.is_none() {
-                let names = Unit::ALL.into_iter().map(Unit::as_str).chain(["auto"]);
-                let nearest = nearest(text, names);
-                faults.push(ReportParameter::Dimension.misspelt(text, DIMENSION_TAKES, nearest));
-            }
-            unit
+            let names = Unit::ALL.into_iter().map(Unit::as_str).chain(["auto"]);
+            given.parsed((ReportParameter::Dimension, text), Unit::parse(text), DIMENSION_TAKES, names)
         }
     }
 }

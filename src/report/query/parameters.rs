@@ -9,7 +9,6 @@ use crate::model::excerpt::Excerpt;
 use crate::model::named::named_enum;
 
 named_enum! {
-    /// A parameter of a report.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
     pub(super) enum ReportParameter {
         From = "from",
@@ -66,49 +65,43 @@ impl ReportParameter {
     }
 }
 
-/// How the values of a parameter are read, and what to say where one can not be.
-pub(super) struct Values<T> {
-    pub(super) parse: fn(&[u8]) -> Option<T>,
-    pub(super) takes: &'static str,
-}
-
-/// The values that a query gives to the parameters of a report.
+/// The values that a query gives to the parameters of a report, and the faults that were found in it so far.
 #[derive(Debug)]
-pub(super) struct GivenParameters<'a>(Vec<(ReportParameter, &'a str)>);
+pub(super) struct GivenParameters<'a> {
+    values: Vec<(ReportParameter, &'a str)>,
+    pub(super) faults: Vec<QueryError>,
+}
 
 impl<'a> GivenParameters<'a> {
     /// Sorts the pairs by parameter; pairs that belong to no parameter, or repeat one with a single value, become
     /// faults.
-    pub(super) fn collect<T: AsRef<str>>(
-        report: ReportName,
-        pairs: &'a [(T, T)],
-        faults: &mut Vec<QueryError>,
-    ) -> Self {
-        let mut given: Vec<(ReportParameter, &str)> = Vec::with_capacity(pairs.len());
+    pub(super) fn collect<T: AsRef<str>>(report: ReportName, pairs: &'a [(T, T)]) -> Self {
+        let mut given = Self { values: Vec::with_capacity(pairs.len()), faults: Vec::new() };
         let takes = || ReportParameter::names_of(report).collect::<Vec<_>>().join(", ");
         for (name, value) in pairs.iter().map(|(name, value)| (name.as_ref(), value.as_ref())) {
-            let Some(parameter) = ReportParameter::named(name) else {
-                let bare = name.strip_suffix("[]").unwrap_or(name);
-                let nearest = nearest(bare, ReportParameter::names_of(report));
-                let fault = QueryFault::Unknown { got: Excerpt::quoted(value), nearest, takes: takes() };
-                faults.push(QueryError::new(name, fault));
-                continue;
+            let got = || Excerpt::quoted(value);
+            let parameter = ReportParameter::named(name);
+            let first = parameter.and_then(|parameter| given.one(parameter));
+            let fault = match (parameter, first) {
+                (None, _) => {
+                    let bare = name.strip_suffix("[]").unwrap_or(name);
+                    let nearest = nearest(bare, ReportParameter::names_of(report));
+                    QueryFault::Unknown { got: got(), nearest, takes: takes() }
+                }
+                (Some(parameter), _) if !parameter.is_of(report) => {
+                    QueryFault::NotOfReport { report, got: got(), takes: takes() }
+                }
+                (Some(parameter), Some(first)) if !parameter.has_several_values() => {
+                    QueryFault::Repeated { first: Excerpt::quoted(first), second: got() }
+                }
+                (Some(parameter), _) => {
+                    given.values.push((parameter, value));
+                    continue;
+                }
             };
-            let first = given.iter().find(|(known, _)| *known == parameter).map(|(_, first)| *first);
-            if !parameter.is_of(report) {
-                let fault = QueryFault::NotOfReport { report, got: Excerpt::quoted(value), takes: takes() };
-                faults.push(QueryError::new(name, fault));
-            } else if let Some(first) = first
-                && !parameter.has_several_values()
-            {
-                let fault =
-                    QueryFault::Repeated { first: Excerpt::quoted(first), second: Excerpt::quoted(value) };
-                faults.push(QueryError::new(name, fault));
-            } else {
-                given.push((parameter, value));
-            }
+            given.faults.push(QueryError::new(name, fault));
         }
-        Self(given)
+        given
     }
 
     /// The value of a parameter with a single one, where it was given.
@@ -118,25 +111,42 @@ impl<'a> GivenParameters<'a> {
 
     /// Every value of a parameter as it was given, commas and all.
     fn all(&self, parameter: ReportParameter) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(known, _)| *known == parameter).map(|(_, value)| *value)
+        self.values.iter().filter(move |(known, _)| *known == parameter).map(|(_, value)| *value)
+    }
+
+    /// Notes a fault where a value could not be `parsed`; `names` are the values that it may have been meant to be.
+    pub(super) fn parsed<'n, T>(
+        &mut self,
+        (parameter, text): (ReportParameter, &str),
+        parsed: Option<T>,
+        takes: impl Into<Cow<'static, str>>,
+        names: impl IntoIterator<Item = &'n str>,
+    ) -> Option<T> {
+        if parsed.is_none() {
+            let nearest = nearest(text, names.into_iter());
+            self.faults.push(parameter.misspelt(text, takes, nearest));
+        }
+        parsed
     }
 
     /// The values of a parameter with several ones, checked one by one, in order and without repetition; `None` where
     /// it was not given. Bad ones become faults that say what the parameter `takes`.
     pub(super) fn several<T: Ord>(
-        &self,
+        &mut self,
         parameter: ReportParameter,
-        Values { parse, takes }: Values<T>,
-        faults: &mut Vec<QueryError>,
+        parse: impl Fn(&str) -> Option<T>,
+        takes: &'static str,
     ) -> Option<Vec<T>> {
-        let mut values = Vec::new();
         self.one(parameter)?;
+        let mut values = Vec::new();
+        let mut faults = Vec::new();
         for text in self.all(parameter).flat_map(|value| value.split(',')) {
-            match parse(text.as_bytes()) {
+            match parse(text) {
                 Some(value) => values.push(value),
                 None => faults.push(parameter.bad(text, takes)),
             }
         }
+        self.faults.append(&mut faults);
         values.sort_unstable();
         values.dedup();
         Some(values)

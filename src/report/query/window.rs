@@ -22,41 +22,30 @@ const TIMEZONE_TAKES: &str = "an IANA time zone such as Europe/Warsaw";
 const OFFSET_TAKES: &str = "whole minutes from -720 to 720";
 
 /// The zone that was asked for, UTC where none was; `None` after a fault.
-pub(super) fn zone(
-    given: &GivenParameters<'_>,
-    zones: &ZoneDatabase,
-    faults: &mut Vec<QueryError>,
-) -> Option<Zone> {
+pub(super) fn zone(given: &mut GivenParameters<'_>, zones: &ZoneDatabase) -> Option<Zone> {
     let (offset, timezone) = (given.one(ReportParameter::Offset), given.one(ReportParameter::Timezone));
     if let (Some(_), Some(timezone)) = (offset, timezone) {
-        let fault = QueryFault::NotTogether {
-            got: Excerpt::quoted(timezone),
-            other: ReportParameter::Offset.as_str(),
-        };
-        faults.push(QueryError::new(ReportParameter::Timezone.as_str(), fault));
+        let (got, other) = (Excerpt::quoted(timezone), ReportParameter::Offset.as_str());
+        let fault = QueryFault::NotTogether { got, other };
+        given.faults.push(QueryError::new(ReportParameter::Timezone.as_str(), fault));
     }
     let by_offset = offset.map(|text| {
-        parse_minutes(text)
-            .and_then(Zone::fixed)
-            .ok_or_else(|| ReportParameter::Offset.bad(text, OFFSET_TAKES))
+        let zone = parse_minutes(text).and_then(Zone::fixed);
+        given.parsed((ReportParameter::Offset, text), zone, OFFSET_TAKES, [])
     });
     let by_name = timezone.map(|text| {
-        zones.named(text).ok_or_else(|| {
+        let zone = zones.named(text);
+        if zone.is_none() {
             let nearest = nearest_zone(text, zones);
-            ReportParameter::Timezone.misspelt(text, TIMEZONE_TAKES, nearest)
-        })
-    });
-    let mut zone = Some(Zone::UTC);
-    for result in [by_offset, by_name].into_iter().flatten() {
-        match result {
-            Ok(named) => zone = zone.map(|_| named),
-            Err(fault) => {
-                faults.push(fault);
-                zone = None;
-            }
+            given.faults.push(ReportParameter::Timezone.misspelt(text, TIMEZONE_TAKES, nearest));
         }
+        zone
+    });
+    match (by_offset, by_name) {
+        (Some(None), Some(_)) => None,
+        (_, Some(zone)) | (Some(zone), None) => zone,
+        (None, None) => Some(Zone::UTC),
     }
-    zone
 }
 
 /// Minutes with an optional sign. A `+` that a query string turned into a space is still one.
@@ -78,18 +67,17 @@ fn nearest_zone<'a>(text: &str, zones: &'a ZoneDatabase) -> Option<&'a str> {
 ///
 /// An explicit `from` or `to` wins over `period`: the other end then has its own default, 1974-1-1 or now.
 pub(super) fn window(
-    given: &GivenParameters<'_>,
+    given: &mut GivenParameters<'_>,
     zone: Option<Zone>,
     now_unix_ms: i64,
-    faults: &mut Vec<QueryError>,
 ) -> Option<Window> {
-    let faults_before = faults.len();
+    let faults_before = given.faults.len();
     let (from, to) = (given.one(ReportParameter::From), given.one(ReportParameter::To));
-    let from_date = from.and_then(|text| date(ReportParameter::From, text, faults));
-    let to_date = to.and_then(|text| date(ReportParameter::To, text, faults));
-    let period =
-        given.one(ReportParameter::Period).map_or(Some(Period::Last30Days), |text| period(text, faults));
-    if faults.len() > faults_before {
+    let mut date = |parameter, text| given.parsed((parameter, text), DateValue::parse(text), DATE_TAKES, []);
+    let from_date = from.and_then(|text| date(ReportParameter::From, text));
+    let to_date = to.and_then(|text| date(ReportParameter::To, text));
+    let period = period(given);
+    if given.faults.len() > faults_before {
         return None;
     }
     let (zone, period, now) = (zone?, period?, UnixSeconds::floor_ms(now_unix_ms));
@@ -103,7 +91,7 @@ pub(super) fn window(
     // A bare date in `to` ends where the next day starts, which is after it.
     let last_start_ms = to_date.map_or(end_ms, |date| date.start_ms(&zone));
     if from_ms > end_ms || (from_ms == end_ms && from_ms > last_start_ms) {
-        faults.push(backwards(from, to.unwrap_or("now")));
+        given.faults.push(backwards(from, to.unwrap_or("now")));
         return None;
     }
     let asked_from = UnixSeconds::floor_ms(from_ms);
@@ -129,21 +117,8 @@ fn backwards(from: Option<&str>, to: &str) -> QueryError {
     QueryError::new(ReportParameter::To.as_str(), fault)
 }
 
-fn date(parameter: ReportParameter, text: &str, faults: &mut Vec<QueryError>) -> Option<DateValue> {
-    let parsed = DateValue::parse(text);
-    if parsed.is_none() {
-        faults.push(parameter.bad(text, DATE_TAKES));
-    }
-    parsed
-}
-
-fn period(text: &str, faults: &mut Vec<QueryError>) -> Option<Period> {
-    let parsed = Period::parse(text);
-    if parsed.is_none() {
-        let names = || Period::ALL.into_iter().map(Period::as_str);
-        let takes = names().collect::<Vec<_>>().join(", ");
-        let nearest = nearest(text, names());
-        faults.push(ReportParameter::Period.misspelt(text, takes, nearest));
-    }
-    parsed
+fn period(given: &mut GivenParameters<'_>) -> Option<Period> {
+    let Some(text) = given.one(ReportParameter::Period) else { return Some(Period::Last30Days) };
+    let names = Period::ALL.map(Period::as_str);
+    given.parsed((ReportParameter::Period, text), Period::parse(text), names.join(", "), names)
 }

@@ -39,7 +39,6 @@ impl Gather {
         self.others.len()
     }
 
-    /// Adds increments up.
     pub(super) fn add(&mut self, increments: &[Increment]) {
         for increment in increments {
             let Increment { series, hour, count } = *increment;

@@ -34,7 +34,6 @@ use crate::store::snapshot::manifest::Manifest;
 use crate::store::snapshot::merge::{self, Sources};
 use crate::store::snapshot::{FileRef, Generation, KeyPiece, SnapshotFolder};
 
-/// The series of each story.
 type SeriesOfStories = HashMap<StoryId, Vec<SeriesId>>;
 
 /// What a fold did.

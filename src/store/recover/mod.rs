@@ -173,7 +173,6 @@ pub(super) fn is_at_torn_tail(error: &FileError, torn: Option<&TornTail>) -> boo
     }
 }
 
-/// Loads the snapshot of that generation.
 fn load_snapshot(
     disk: &Disk,
     data_dir: &Path,

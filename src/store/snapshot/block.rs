@@ -70,7 +70,6 @@ impl BlockWriter {
         Ok(writer)
     }
 
-    /// Writes one block.
     pub(crate) fn block(&mut self, payload: &[u8]) -> Result<(), FileError> {
         if payload.len() > SNAPSHOT_BLOCK_BYTES_MAX {
             return Err(self.unwritable(format!("a block of {} bytes", payload.len())));

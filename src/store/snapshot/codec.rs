@@ -41,7 +41,6 @@ impl Frames {
         Some((series, self.bytes.get(start..end)?))
     }
 
-    /// All frames in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (SeriesId, &[u8])> {
         (0..self.ends.len()).filter_map(|index| self.get(index))
     }

@@ -46,7 +46,6 @@ impl Manifest {
         self.dictionary.iter().chain(&self.parts).chain(self.keys.iter().map(|piece| &piece.file))
     }
 
-    /// The manifest's own name.
     pub(crate) fn name(&self) -> FileName {
         FileName::Manifest(self.generation)
     }
@@ -63,7 +62,6 @@ impl Manifest {
         Ok(())
     }
 
-    /// Reads the manifest of that generation.
     pub(crate) fn read(disk: &Disk, folder: &Path, generation: Generation) -> Result<Self, FileError> {
         let name = FileName::Manifest(generation);
         let opened = super::open(disk, folder, name)?;

@@ -33,7 +33,6 @@ pub(crate) fn files_kept(files: &[FileRef], bytes_new: u64) -> usize {
 /// What goes into a merged part.
 #[derive(Debug)]
 pub(crate) struct Sources<'a> {
-    /// Parts of the month.
     pub(crate) parts: &'a [FileRef],
     /// Increments of the month by series, then hour; equal ones add up.
     pub(crate) fresh: &'a [Increment],

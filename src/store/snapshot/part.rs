@@ -21,7 +21,6 @@ pub(crate) struct PartWriter {
 }
 
 impl PartWriter {
-    /// Makes the file of that name.
     pub(crate) fn create(folder: &SnapshotFolder, name: FileName) -> Result<Self, FileError> {
         Ok(Self { out: folder.create(name)?, frames: Frames::default(), payload: Vec::new() })
     }
@@ -96,7 +95,6 @@ pub(crate) struct PartCursor {
     pub(super) reader: PartReader,
     frames: Frames,
     index: usize,
-    /// Of the part.
     pub(super) generation: Generation,
 }
 

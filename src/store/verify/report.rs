@@ -96,7 +96,6 @@ impl fmt::Display for VerifyReport {
     }
 }
 
-/// What helps.
 fn help(damage: &Damage) -> &'static str {
     match damage.kind {
         DamageKind::Newer => "use the newer tallyd that wrote it",
