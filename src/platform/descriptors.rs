@@ -3,6 +3,8 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::debug;
 
+use crate::limits::narrow;
+
 /// Raises the limit of open descriptors as far as the system allows, and returns what it is then. The usual limit at
 /// the start, 1,024, is far below the usual maximum.
 pub fn raise_limit() -> usize {
@@ -15,5 +17,5 @@ pub fn raise_limit() -> usize {
             Err(error) => debug!(%error, ?current, "the limit of open descriptors stays"),
         }
     }
-    limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
+    limit.map_or(usize::MAX, narrow)
 }

@@ -3,11 +3,10 @@
 //!
 //! INVARIANT: a [`Config`] listens on loopback only, or has tokens.
 
-mod duration;
 pub mod options;
 mod raw;
-mod size;
 mod tokens;
+mod units;
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -28,7 +27,8 @@ use raw::{OptionValue, Origin, Raw};
 pub use tokens::TokenSources;
 
 /// One thing that is wrong with the configuration.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{place}: {what}")]
 pub struct ConfigFault {
     place: String,
     what: String,
@@ -37,12 +37,6 @@ pub struct ConfigFault {
 impl ConfigFault {
     fn new(place: impl fmt::Display, what: impl fmt::Display) -> Self {
         Self { place: place.to_string(), what: what.to_string() }
-    }
-}
-
-impl fmt::Display for ConfigFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.what)
     }
 }
 
@@ -82,7 +76,7 @@ impl MemoryLimit {
         if text == "auto" {
             return Some(Self::Auto);
         }
-        size::parse(text).filter(|bytes| *bytes >= MEMORY_LIMIT_MIN).map(Self::Bytes)
+        units::size(text).filter(|bytes| *bytes >= MEMORY_LIMIT_MIN).map(Self::Bytes)
     }
 
     /// The limit in bytes, given the memory of the machine or the control group. By default four fifths of it, less
@@ -251,7 +245,7 @@ fn path(text: &str) -> Option<PathBuf> {
 }
 
 fn duration_within(text: &str, shortest: Duration, longest: Duration) -> Option<Duration> {
-    duration::parse(text).filter(|duration| (shortest..=longest).contains(duration))
+    units::duration(text).filter(|duration| (shortest..=longest).contains(duration))
 }
 
 fn fsync(text: &str) -> Option<Fsync> {

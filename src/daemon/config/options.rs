@@ -6,28 +6,18 @@
 
 /// Names one option; a position in [`OPTIONS`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[expect(missing_docs, reason = "the row of each says what it is for")]
 pub enum Key {
-    /// Where HTTP is listened for.
     HttpListen,
-    /// Where lines over TCP are listened for.
     TcpListen,
-    /// Where everything is kept.
     DataDir,
-    /// How often a snapshot is made.
     SnapshotInterval,
-    /// What an acknowledged event survives.
     Fsync,
-    /// How far ahead of the clock an event may be.
     MaxFuture,
-    /// How long a batch without a key is recognised.
     RetryWindow,
-    /// How much memory counters may take.
     MemoryLimit,
-    /// The file of access tokens.
     TokensFile,
-    /// What is logged.
     Log,
-    /// How it is logged.
     LogFormat,
 }
 

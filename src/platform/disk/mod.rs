@@ -6,6 +6,7 @@
 //! ([`Disk::with_faults`]) makes chosen operations of either fail.
 //!
 //! INVARIANT: a file that [`Disk::replace`] wrote has either its old or its new content, whatever happens.
+#![expect(clippy::missing_errors_doc, reason = "what can fail gives a `DiskError` where the machine refuses")]
 
 mod error;
 mod memory;
@@ -20,6 +21,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::limits::{narrow, wide};
 pub use error::{DiskError, DiskFault, Operation};
 pub use memory::MemoryDisk;
 use memory::{MemoryFile, MemoryWriter};
@@ -101,9 +103,6 @@ impl Disk {
 
     /// Makes the directory and the parents that it lacks, mode 0700, and makes their entries durable. The entry of the
     /// parent that was there is synced too: the process that made it may have died, or been refused, before that.
-    ///
-    /// # Errors
-    /// [`DiskError`] where the machine refuses.
     pub fn create_directory(&self, path: &Path) -> Result<(), DiskError> {
         match path.parent() {
             Some(parent) => match self.make_directory(path) {
@@ -147,46 +146,31 @@ impl Disk {
         }
     }
 
-    /// Makes a new, empty file to append to, mode 0600.
-    ///
-    /// # Errors
-    /// [`DiskError`] where the machine refuses, also where the file is there already.
+    /// Makes a new, empty file to append to, mode 0600. An error where the file is there already.
     pub fn create_new(&self, path: &Path) -> Result<DiskFile, DiskError> {
         self.open(Operation::Create, path, OpenMode::CreateNew)
     }
 
     /// Opens a file that is there, to append to it.
-    ///
-    /// # Errors
-    /// [`DiskError`] where the machine refuses.
     pub fn open_append(&self, path: &Path) -> Result<DiskFile, DiskError> {
         self.open(Operation::Open, path, OpenMode::Append)
     }
 
     /// Opens a file that is there, to read it.
-    ///
-    /// # Errors
-    /// [`DiskError`] where the machine refuses.
     pub fn open_read(&self, path: &Path) -> Result<DiskFile, DiskError> {
         self.open(Operation::Open, path, OpenMode::Read)
     }
 
     /// The whole content of a file, which the caller knows to be short.
-    ///
-    /// # Errors
-    /// [`DiskError`] where the machine refuses.
     pub fn read(&self, path: &Path) -> Result<Vec<u8>, DiskError> {
         let opened = self.open_read(path)?;
-        let mut content = vec![0; usize::try_from(opened.length()?).unwrap_or(usize::MAX)];
+        let mut content = vec![0; narrow(opened.length()?)];
         let read = opened.read_at(&mut content, 0)?;
         content.truncate(read);
         Ok(content)
     }
 
     /// Length of a file in bytes, `None` where there is none of that name.
-    ///
-    /// # Errors
-    /// [`DiskError`] where the machine refuses.
     pub fn length(&self, path: &Path) -> Result<Option<u64>, DiskError> {
         let asked = self.attempt(Operation::Read, path, || match &self.backend {
             Backend::Real => std::fs::metadata(path).map(|metadata| metadata.len()),
@@ -200,19 +184,13 @@ impl Disk {
     }
 
     /// Gives `path` this content, atomically and durably: writes beside, syncs, renames, syncs the directory. The file
-    /// stays open to append to it.
-    ///
-    /// # Errors
-    /// [`DiskError`] where the machine refuses; the old content is then still there, unless it was the last
-    /// step, syncing the directory, that failed.
+    /// stays open to append to it. After an error the old content is still there, unless it was the last step,
+    /// syncing the directory, that failed.
     pub fn replace(&self, path: &Path, content: &[u8]) -> Result<DiskFile, DiskError> {
         self.replace_with(path, |file| file.append(content))
     }
 
     /// As [`Disk::replace`], with the content that `write` appends.
-    ///
-    /// # Errors
-    /// As [`Disk::replace`], and what `write` gives.
     pub fn replace_with(
         &self,
         path: &Path,
@@ -232,10 +210,8 @@ impl Disk {
     }
 
     /// Writes anew, in place and durably, what is read of a file from byte `from` on. After a failed sync the page cache has
-    /// what the disk does not, as clean pages that no later sync writes; and no system call reads the disk for certain.
-    ///
-    /// # Errors
-    /// [`DiskError`] where the machine refuses; what is read of the file is then still the same.
+    /// what the disk does not, as clean pages that no later sync writes; and no system call reads the disk for
+    /// certain. After an error what is read of the file is still the same.
     pub fn write_anew(&self, path: &Path, from: u64) -> Result<(), DiskError> {
         let file = self.open(Operation::Open, path, OpenMode::Overwrite)?;
         let (mut buffer, mut offset) = (vec![0; REWRITE_BYTES], from);
@@ -245,14 +221,11 @@ impl Disk {
                 return file.sync();
             }
             file.put(buffer.get(..read).unwrap_or_default(), Some(offset))?;
-            offset = offset.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+            offset = offset.saturating_add(wide(read));
         }
     }
 
     /// Gives a file another name, replacing a file of that name. Durable only after [`Disk::sync_directory`].
-    ///
-    /// # Errors
-    /// [`DiskError`] where the machine refuses.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that replaces files")]
     pub fn rename(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
         self.attempt(Operation::Rename, from, || match &self.backend {
@@ -262,9 +235,6 @@ impl Disk {
     }
 
     /// Removes a file. Durable only after [`Disk::sync_directory`].
-    ///
-    /// # Errors
-    /// [`DiskError`] where the machine refuses.
     pub fn remove(&self, path: &Path) -> Result<(), DiskError> {
         self.attempt(Operation::Remove, path, || match &self.backend {
             Backend::Real => std::fs::remove_file(path),
@@ -273,9 +243,6 @@ impl Disk {
     }
 
     /// Makes the entries of a directory durable.
-    ///
-    /// # Errors
-    /// [`DiskError`] where the machine refuses.
     pub fn sync_directory(&self, path: &Path) -> Result<(), DiskError> {
         let outcome = self.attempt(Operation::SyncDirectory, path, || match &self.backend {
             Backend::Real => real::sync_directory(path),
@@ -288,9 +255,6 @@ impl Disk {
     }
 
     /// The files of a directory, by name; directories in it are left out.
-    ///
-    /// # Errors
-    /// [`DiskError`] where the machine refuses.
     pub fn list(&self, path: &Path) -> Result<Vec<FileEntry>, DiskError> {
         let listed = self.attempt(Operation::List, path, || match &self.backend {
             Backend::Real => real::list(path),
@@ -304,9 +268,6 @@ impl Disk {
     /// Locks `path` (made if needed) against other processes; `None` where another one holds it. The lock goes
     /// with the value, and with the process however it ends. A lock that is there is only read, so that a copy without the
     /// right to write can be read under it.
-    ///
-    /// # Errors
-    /// [`DiskError`] where the machine refuses.
     pub fn try_lock(&self, path: &Path) -> Result<Option<Lock>, DiskError> {
         let file = match self.open_read(path) {
             Err(error) if error.is_not_found() => self.create_new(path)?,
@@ -319,10 +280,7 @@ impl Disk {
         Ok(is_ours.then_some(Lock { file }))
     }
 
-    /// Makes a file of `bytes` bytes and allocates its blocks.
-    ///
-    /// # Errors
-    /// [`DiskError`] where the machine refuses; no file is then left.
+    /// Makes a file of `bytes` bytes and allocates its blocks. After an error no file is left.
     pub fn set_aside(&self, path: &Path, bytes: u64) -> Result<(), DiskError> {
         let opened = self.create_new(path)?;
         let reserved = self.attempt(Operation::Reserve, path, || match &opened.content {
@@ -382,10 +340,8 @@ impl DiskFile {
         &self.path
     }
 
-    /// Appends all of `bytes`, and goes on after interrupted and short writes.
-    ///
-    /// # Errors
-    /// [`DiskError`] where the machine refuses; any part of `bytes` may then be in the file.
+    /// Appends all of `bytes`, and goes on after interrupted and short writes. After an error any part of `bytes` may
+    /// be in the file.
     pub fn append(&self, bytes: &[u8]) -> Result<(), DiskError> {
         self.put(bytes, None)
     }
@@ -411,9 +367,6 @@ impl DiskFile {
     }
 
     /// Cuts the file to `bytes` bytes.
-    ///
-    /// # Errors
-    /// [`DiskError`] where the machine refuses.
     pub fn truncate(&self, bytes: u64) -> Result<(), DiskError> {
         self.disk.attempt(Operation::Truncate, &self.path, || match &self.content {
             Content::Real(file) => file.set_len(bytes),
@@ -421,11 +374,8 @@ impl DiskFile {
         })
     }
 
-    /// Makes the content durable (`fdatasync`).
-    ///
-    /// # Errors
-    /// [`DiskError`] where the machine refuses. NOTE: any of the unsynced bytes may be lost then, and a second call may
-    /// succeed without having written them.
+    /// Makes the content durable (`fdatasync`). NOTE: after an error any of the unsynced bytes may be lost, and a
+    /// second call may succeed without having written them.
     pub fn sync(&self) -> Result<(), DiskError> {
         let outcome = self.disk.attempt(Operation::Sync, &self.path, || match &self.content {
             Content::Real(file) => file.sync_data(),
@@ -438,9 +388,6 @@ impl DiskFile {
     }
 
     /// Length in bytes.
-    ///
-    /// # Errors
-    /// [`DiskError`] where the machine refuses.
     pub fn length(&self) -> Result<u64, DiskError> {
         self.disk.attempt(Operation::Read, &self.path, || match &self.content {
             Content::Real(file) => file.metadata().map(|metadata| metadata.len()),
@@ -449,14 +396,11 @@ impl DiskFile {
     }
 
     /// Reads from byte `offset` on until `buffer` is full or the file ends; returns how many bytes it read.
-    ///
-    /// # Errors
-    /// [`DiskError`] where the machine refuses.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, DiskError> {
         self.disk.attempt(Operation::Read, &self.path, || {
             let mut filled = 0_usize;
             while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-                let position = offset.saturating_add(u64::try_from(filled).unwrap_or(u64::MAX));
+                let position = offset.saturating_add(wide(filled));
                 let outcome = match &self.content {
                     Content::Real(file) => file.read_at(rest, position),
                     Content::Memory(file) => file.read_at(rest, position),

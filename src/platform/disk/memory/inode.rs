@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use super::super::SECTOR_BYTES;
+use crate::limits::{narrow, wide};
 use crate::platform::random::SeededRandom;
 
 /// Number of a file or directory, never given twice.
@@ -43,7 +44,7 @@ impl Default for FileInode {
 
 impl FileInode {
     pub(super) fn length(&self) -> u64 {
-        u64::try_from(self.cached.len()).unwrap_or(u64::MAX).saturating_add(self.allocated)
+        wide(self.cached.len()).saturating_add(self.allocated)
     }
 
     pub(super) fn content(&self) -> &[u8] {
@@ -101,7 +102,7 @@ impl FileInode {
     }
 
     pub(super) fn flip_bit(&mut self, bit: u64) -> bool {
-        let at = usize::try_from(bit / 8).unwrap_or(usize::MAX);
+        let at = narrow(bit / 8);
         let mask = 1_u8 << (bit % 8);
         let copies = [&mut self.cached, &mut self.durable];
         let found = copies.into_iter().filter_map(|content| content.get_mut(at));

@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::io::Errno;
 
 use super::{Backend, Disk, DiskError, FileEntry, OpenMode};
+use crate::limits::{narrow, wide};
 use image::Image;
 use inode::Number;
 
@@ -178,7 +179,7 @@ impl MemoryFile {
 
     pub(super) fn truncate(&self, bytes: u64) -> io::Result<()> {
         let mut image = self.image()?;
-        image.change()?.file(self.number)?.truncate(usize::try_from(bytes).unwrap_or(usize::MAX));
+        image.change()?.file(self.number)?.truncate(narrow(bytes));
         Ok(())
     }
 
@@ -203,7 +204,7 @@ impl MemoryFile {
     pub(super) fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut image = self.image()?;
         let wanted = image.look()?.cut_short(buffer.len())?;
-        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        let offset = narrow(offset);
         let content = image.file(self.number)?.content();
         let found = content.get(offset..).unwrap_or_default();
         let found = found.get(..wanted).unwrap_or(found);
@@ -240,11 +241,11 @@ impl Write for MemoryWriter<'_> {
         let wanted = image.change()?.cut_short(bytes.len())?;
         if let Some(at) = &mut self.at {
             let written = bytes.get(..wanted).unwrap_or(bytes);
-            image.file(self.file.number)?.overwrite(written, usize::try_from(*at).unwrap_or(usize::MAX));
-            *at = at.saturating_add(u64::try_from(wanted).unwrap_or(u64::MAX));
+            image.file(self.file.number)?.overwrite(written, narrow(*at));
+            *at = at.saturating_add(wide(wanted));
             return Ok(wanted);
         }
-        let room = usize::try_from(image.room_left()).unwrap_or(usize::MAX);
+        let room = narrow(image.room_left());
         if room == 0 && wanted > 0 {
             return Err(Errno::NOSPC.into());
         }
