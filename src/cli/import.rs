@@ -8,9 +8,9 @@ use super::push;
 
 /// Send what `tallyd export` wrote to a daemon.
 ///
-/// What the file holds is added to what the daemon has, so import into an empty daemon, and once: in this version,
-/// importing a file again counts it again. The result then equals the counters that were exported, names
-/// included. Plain, gzip or zstd.
+/// What the file holds is added to what the daemon has, so import into an empty daemon. The result then equals the counters that
+/// were exported, names included. As with `push`, importing the same file again within 24 hours counts nothing twice, and
+/// an import that was interrupted goes on. Plain, gzip or zstd.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ImportArgs {
     /// Files to send, in this order; `-` or none is standard input
@@ -22,5 +22,5 @@ pub(crate) struct ImportArgs {
 }
 
 pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
-    push::send_files(&args.files, None, &args.connection, None)
+    push::send_files(&args.files, (None, false), &args.connection, None)
 }

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -30,6 +31,15 @@ pub(crate) fn length(path: &Path) -> Option<u64> {
     std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len())
 }
 
+/// Device and inode of a file; `None` for `-` and for anything that is no file, such as a pipe.
+pub(crate) fn place(path: &Path) -> io::Result<Option<(u64, u64)>> {
+    if is_standard_input(path) {
+        return Ok(None);
+    }
+    let metadata = std::fs::metadata(path)?;
+    Ok(metadata.is_file().then(|| (metadata.dev(), metadata.ino())))
+}
+
 /// Opens a file, or standard input for `-`; gzip and zstd are recognised by their first bytes. `progress` counts the
 /// bytes before they are inflated.
 pub(crate) fn open(path: &Path, progress: &ProgressBar) -> anyhow::Result<Input> {
@@ -41,6 +51,17 @@ pub(crate) fn open(path: &Path, progress: &ProgressBar) -> anyhow::Result<Input>
     };
     let text = inflated(raw).with_context(|| format!("cannot read {name}"))?;
     Ok(Input { text, name })
+}
+
+/// Whether the file can be read.
+///
+/// # Errors
+/// Where it cannot.
+pub(crate) fn check(path: &Path) -> anyhow::Result<()> {
+    if is_standard_input(path) || std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return Ok(());
+    }
+    open_file(path).map(drop)
 }
 
 /// The first line of a file, without its line feed: how tokens are kept in files.

@@ -22,3 +22,4 @@ mod http;
 mod model;
 mod queries;
 mod random;
+mod retries;

@@ -6,6 +6,10 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 pub(crate) struct Random(u64);
 
 impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// The seed from `TALLYD_TEST_SEED`, or a fresh one; printed either way.
     pub(crate) fn from_environment(test: &str) -> Self {
         let seed = std::env::var("TALLYD_TEST_SEED")

@@ -1,7 +1,8 @@
 //! A small blocking HTTP client for the commands that talk to a daemon: one connection, kept alive, plain
 //! HTTP/1.1. Knows nothing of the requests. `retry` decides which failures are retried.
 //!
-//! INVARIANT: the daemon sees a request at most once per call. The client repeats only one that was certainly not sent.
+//! INVARIANT: the daemon sees a request at most once per call. The client repeats only one that was certainly not sent;
+//! `retry` repeats others where they have an idempotency key.
 
 pub(crate) mod retry;
 
@@ -82,6 +83,8 @@ pub(crate) struct Call {
     pub(crate) body: Option<Bytes>,
     /// Path and query, beginning with `/`.
     pub(crate) path: String,
+    /// The idempotency key.
+    pub(crate) key: Option<String>,
 }
 
 /// An answer with any status.
@@ -204,6 +207,9 @@ impl Client {
             .header(header::USER_AGENT, concat!("tallyd/", env!("CARGO_PKG_VERSION")));
         if let Some(value) = &self.credentials {
             request = request.header(header::AUTHORIZATION, value);
+        }
+        if let Some(key) = &call.key {
+            request = request.header("idempotency-key", key);
         }
         Ok(request.body(Full::new(call.body.clone().unwrap_or_default()))?)
     }

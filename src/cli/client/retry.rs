@@ -1,11 +1,13 @@
 //! Whether and when a request is sent again. Pure decisions; the sending and the waiting are in [`call`].
 //!
-//! INVARIANT: a request is never repeated once the daemon may have seen it, unless the daemon itself said that it did
-//! nothing (503). Any other answer is final, a 500 too: it may have been counted.
+//! INVARIANT: without an idempotency key a request is never repeated once the daemon may have seen it, unless the daemon itself
+//! said that it did nothing (503): any other answer is final, a 500 too, as it may have been counted. With a key it is repeated
+//! until the outcome is known.
 
 use std::time::Duration;
 
 use chrono::DateTime;
+use hyper::StatusCode;
 
 use super::{Answer, Call, Client, ClientError};
 use crate::limits::{CLIENT_ATTEMPTS_MAX, CLIENT_BACKOFF_MS_MAX};
@@ -47,11 +49,18 @@ pub(crate) fn call(
     loop {
         attempts = attempts.saturating_add(1);
         let outcome = client.call(call);
+        let is_keyed = call.key.is_some();
         let (retry_after, why) = match &outcome {
-            Ok(answer) if answer.status == hyper::StatusCode::SERVICE_UNAVAILABLE => {
+            Ok(answer) if answer.status == StatusCode::SERVICE_UNAVAILABLE => {
                 (answer.retry_after.as_deref(), "the daemon asks to try again later".to_owned())
             }
+            Ok(answer) if is_keyed && answer.status.is_server_error() => {
+                (None, "it is not known whether the batch was counted".to_owned())
+            }
             Err(error @ ClientError::NotSent { .. }) => (None, error.to_string()),
+            Err(error @ (ClientError::AnswerLost { .. } | ClientError::AnswerLate { .. })) if is_keyed => {
+                (None, error.to_string())
+            }
             _ => return outcome,
         };
         let Some(wait) = next_wait(retry_after, attempts, clock.unix_seconds()) else { return outcome };

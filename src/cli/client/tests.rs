@@ -9,7 +9,7 @@ fn client(url: &str, token: Option<&str>) -> Client {
 }
 
 fn get(path: &str) -> Call {
-    Call { body: None, path: path.to_owned() }
+    Call { body: None, path: path.to_owned(), key: None }
 }
 
 const FINE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
@@ -21,7 +21,7 @@ fn connection_is_kept_and_the_token_is_sent() {
     let mut client = client(&url, Some("tally_x"));
     let first = client.call(&get("/reports/conversations?a=b")).expect("an answer");
     assert_eq!((first.status.as_u16(), &*first.body), (200, b"hi".as_slice()));
-    let call = Call { body: Some(Bytes::from_static(b"x")), path: "/events".to_owned() };
+    let call = Call { body: Some(Bytes::from_static(b"x")), path: "/events".to_owned(), key: None };
     let second = client.call(&call).expect("an answer");
     assert_eq!((second.status.as_u16(), second.retry_after.as_deref()), (503, Some("1")));
     let received = thread.join().expect("a server");

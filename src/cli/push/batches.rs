@@ -8,6 +8,9 @@ use std::io::{self, BufRead, Read as _};
 
 use crate::limits::{BODY_BYTES_MAX, LINE_BYTES_MAX, PUSH_BATCH_BYTES_MAX, PUSH_BATCH_LINES_MAX, wide};
 
+/// What some programs write in front of UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Lines that travel together.
 #[derive(Debug)]
 pub(crate) struct LineBatch {
@@ -67,7 +70,7 @@ impl<R: BufRead> Batches<R> {
         }
         while let Some(start) = self.read_line(&mut text)? {
             let line = text.get(start..).unwrap_or_default();
-            if first_line == 1 && is_open_object(line) && text.get(..start).is_some_and(is_blank) {
+            if first_line == 1 && is_open_object(line) && text.get(..start).is_some_and(is_blank_but_mark) {
                 self.read_document(&mut text)?;
                 break;
             }
@@ -121,6 +124,11 @@ impl<R: BufRead> Batches<R> {
 
     /// Appends the blank bytes at the start of the input; whether what follows begins a JSON array.
     fn begins_with_array(&mut self, text: &mut Vec<u8>) -> io::Result<bool> {
+        // The daemon leaves a byte order mark out as well.
+        if self.input.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
+            text.extend_from_slice(BYTE_ORDER_MARK);
+            self.input.consume(BYTE_ORDER_MARK.len());
+        }
         loop {
             let buffer = self.input.fill_buf()?;
             let count = buffer.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
@@ -163,8 +171,8 @@ fn is_open_object(line: &[u8]) -> bool {
         && serde_json::from_slice::<serde::de::IgnoredAny>(line).is_err_and(|error| error.is_eof())
 }
 
-fn is_blank(text: &[u8]) -> bool {
-    text.trim_ascii().is_empty()
+fn is_blank_but_mark(text: &[u8]) -> bool {
+    text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii().is_empty()
 }
 
 fn line_feeds(text: &[u8]) -> u64 {
@@ -311,6 +319,10 @@ mod tests {
     fn json_documents_stay_whole_and_ndjson_is_cut() {
         let array = format!("\n[\n{}{{}}]\n", "{},\n".repeat(6_000));
         assert_eq!(places(array.as_bytes()).len(), 1);
+        let marked = format!("\u{feff}{array}");
+        assert_eq!(places(marked.as_bytes()).len(), 1);
+        assert_eq!(cut(marked.as_bytes())[0].text, marked.as_bytes());
+        assert_eq!(places("\u{feff}{\n\"event\":\n\"message\"}".as_bytes()), [(1, 3)]);
         assert_eq!(places(b"{\n\"event\":\n\"message\"}"), [(1, 3)]);
         assert_eq!(places(b"\n {\n\"event\":\n\"message\"}\n"), [(1, 4)]);
         assert_eq!(places(b" \n\nmessage\n{\n"), [(1, 4)]);

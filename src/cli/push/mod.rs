@@ -1,9 +1,11 @@
 //! `tallyd push`: sends files or standard input to a daemon in batches of whole lines, and prints the outcome.
-//! `batches` cuts the input, `outcome` interprets the answers.
+//! `batches` cuts the input, `identity` gives each batch its key, `outcome` interprets the answers.
 //!
 //! INVARIANT: batches are sent one after the other, and none is sent after a batch of unknown outcome.
 
 mod batches;
+mod identity;
+mod interrupt;
 mod outcome;
 
 use std::io::IsTerminal as _;
@@ -21,6 +23,8 @@ use crate::limits::wide;
 use crate::model::excerpt::printable;
 use crate::platform::clock::Clock;
 use batches::{Batches, LineBatch};
+use identity::InputKeys;
+use interrupt::Interrupt;
 use outcome::BatchOutcome;
 
 /// Send files, or standard input, to a daemon: line protocol or NDJSON, plain, gzip or zstd.
@@ -29,9 +33,9 @@ use outcome::BatchOutcome;
 /// there yet or asks to try again later is asked again for about a minute. Bad lines are printed with their
 /// line number in the file; the good ones count all the same, and the exit code is 1.
 ///
-/// In this version, sending a file again counts it again. A batch whose answer was lost, or is a 500, is therefore not
-/// repeated: push stops and says which lines may have been counted or not. Pushing is safe to repeat once the daemon takes
-/// idempotency keys.
+/// Each batch has a key, from the file and its place in it, so pushing is safe to repeat: within 24 hours the same file counts
+/// once, and a push that was interrupted goes on where it was. A file that has changed since is refused at the
+/// first batch that differs; --again counts all of it. Standard input is recognised within one run only.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct PushArgs {
@@ -41,6 +45,9 @@ pub(crate) struct PushArgs {
     /// Unit of the timestamps: ns, us, ms or s; otherwise ns in line protocol and ms in JSON
     #[arg(long, value_name = "UNIT", value_parser = ["ns", "us", "ms", "s"])]
     pub(crate) precision: Option<String>,
+    /// Count the files although they may have been pushed before
+    #[arg(long)]
+    pub(crate) again: bool,
     /// Show no progress bar
     #[arg(long, short)]
     pub(crate) quiet: bool,
@@ -49,8 +56,10 @@ pub(crate) struct PushArgs {
     pub(crate) connection: ConnectionArgs,
 }
 
-/// The message for a batch of unknown outcome, which is not repeated because that could count it twice.
+/// The message for a batch of unknown outcome.
 const UNKNOWN: &str = "may have been counted or not, nothing after that was sent";
+/// The remedy, where the file is recognised.
+const REPEAT: &str = "push the file again: what is counted already is not counted again";
 
 /// Lines that were counted and lines that were not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -61,19 +70,24 @@ pub(crate) struct LineTotals {
 
 /// Sends the files. Blocks.
 pub(crate) fn run(args: &PushArgs) -> anyhow::Result<ExitCode> {
-    send_files(&args.files, args.precision.as_deref(), &args.connection, args.quiet.then(ProgressBar::hidden))
+    let bar = args.quiet.then(ProgressBar::hidden);
+    send_files(&args.files, (args.precision.as_deref(), args.again), &args.connection, bar)
 }
 
 /// Sends the files in order, or standard input where none is named, and prints the totals. `bar` replaces the
 /// progress bar. Blocks.
 pub(crate) fn send_files(
     files: &[PathBuf],
-    precision: Option<&str>,
+    (precision, again): (Option<&str>, bool),
     connection: &ConnectionArgs,
     bar: Option<ProgressBar>,
 ) -> anyhow::Result<ExitCode> {
     let standard_input = [PathBuf::from("-")];
     let files = if files.is_empty() { &standard_input } else { files };
+    // Before anything is sent: a file that is missing would be found after others were counted.
+    for file in files {
+        input::check(file)?;
+    }
     let bar = bar.unwrap_or_else(|| progress_bar(files));
     let mut sender = FileSender {
         client: Client::new(connection)?,
@@ -81,6 +95,8 @@ pub(crate) fn send_files(
         path: precision.map_or("/events".to_owned(), |unit| format!("/events?precision={unit}")),
         bar,
         totals: LineTotals::default(),
+        again,
+        interrupt: Interrupt::watch()?,
     };
     let result = files.iter().try_for_each(|file| sender.send_file(file));
     sender.bar.finish_and_clear();
@@ -118,31 +134,43 @@ struct FileSender {
     path: String,
     bar: ProgressBar,
     totals: LineTotals,
+    again: bool,
+    interrupt: Interrupt,
 }
 
 impl FileSender {
     fn send_file(&mut self, file: &Path) -> anyhow::Result<()> {
         let source = input::open(file, &self.bar)?;
+        let mut keys = InputKeys::of(file, self.again)
+            .with_context(|| format!("cannot tell {} from others", source.name))?;
         let mut batches = Batches::new(source.text);
         while let Some(batch) = batches
             .next_batch()
             .with_context(|| format!("cannot read {} after line {}", source.name, batches.lines_read))?
         {
-            self.send_batch(&source.name, batch)?;
+            self.send_batch(&source.name, &mut keys, batch)?;
             self.bar.set_message(format!("{} events", self.totals.accepted));
         }
         Ok(())
     }
 
-    fn send_batch(&mut self, name: &str, batch: LineBatch) -> anyhow::Result<()> {
+    fn send_batch(&mut self, name: &str, keys: &mut InputKeys, batch: LineBatch) -> anyhow::Result<()> {
         let lines = batch.line_range();
-        let call = Call { body: Some(Bytes::from(batch.text)), path: self.path.clone() };
+        let remedy = if keys.is_lasting() && !self.again { REPEAT } else { "nothing tells which" };
+        if self.interrupt.is_asked() {
+            let rest = if keys.is_lasting() && !self.again { REPEAT } else { "the lines before are counted" };
+            anyhow::bail!("interrupted before {lines} of {name}; {rest}");
+        }
+        let key = Some(keys.of_batch(batch.first_line, &batch.text));
+        let call = Call { body: Some(Bytes::from(batch.text)), path: self.path.clone(), key };
         let answer = retry::call(&mut self.client, &call, &self.clock, &|wait, why| {
             self.bar.suspend(|| output::note(&format!("{why}; trying again in {:.1} s", wait.as_secs_f32())));
         })
         .map_err(|error| {
-            let counted =
-                if matches!(error, ClientError::NotSent { .. }) { "were not sent" } else { UNKNOWN };
+            let counted = match error {
+                ClientError::NotSent { .. } => "were not sent".to_owned(),
+                _ => format!("{UNKNOWN}; {remedy}"),
+            };
             anyhow::Error::new(error).context(format!("{lines} of {name} {counted}"))
         })?;
         match outcome::read(&answer) {
@@ -161,12 +189,16 @@ impl FileSender {
                 });
                 Ok(())
             }
+            BatchOutcome::Conflict => anyhow::bail!(
+                "{lines} of {name} differ from what was pushed from there within the last 24 hours, and are not counted; \
+                 --again counts all of the file"
+            ),
             BatchOutcome::Refused(why) => {
                 let daemon = self.client.authority();
                 anyhow::bail!("{daemon} refused {lines} of {name}: {}", printable(&why))
             }
             BatchOutcome::Unknown(why) => {
-                anyhow::bail!("{lines} of {name} {UNKNOWN}: {}", printable(&why))
+                anyhow::bail!("{lines} of {name} {UNKNOWN}: {}; {remedy}", printable(&why))
             }
         }
     }

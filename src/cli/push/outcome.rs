@@ -14,6 +14,8 @@ pub(crate) enum BatchOutcome {
         /// The first of the bad lines.
         bad_lines: Vec<BadLine>,
     },
+    /// Its key was used for other lines.
+    Conflict,
     /// Nothing of it counts, and sending it again would not help. Holds why.
     Refused(String),
     /// The daemon, or a proxy before it, does not know whether it counts. Holds why.
@@ -53,6 +55,9 @@ pub(crate) fn read(answer: &Answer) -> BatchOutcome {
     }
     if answer.status.is_server_error() && answer.status != StatusCode::SERVICE_UNAVAILABLE {
         return BatchOutcome::Unknown(answer.explanation());
+    }
+    if answer.status == StatusCode::UNPROCESSABLE_ENTITY {
+        return BatchOutcome::Conflict;
     }
     BatchOutcome::Refused(answer.explanation())
 }

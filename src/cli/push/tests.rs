@@ -18,6 +18,7 @@ fn push(text: &str, connections: Vec<Vec<&'static str>>) -> (anyhow::Result<Exit
     let args = PushArgs {
         files: vec![file.path().to_owned()],
         precision: Some("ms".to_owned()),
+        again: false,
         quiet: true,
         connection: ConnectionArgs { url, token: None, token_file: None },
     };
@@ -51,22 +52,41 @@ fn push_sends_a_batch_again_that_the_daemon_did_not_take() {
 }
 
 #[test]
-fn push_stops_where_an_answer_is_lost_and_says_which_lines() {
-    let (result, received) = push("message 1\nmessage 2\n", vec![vec![""]]);
-    let error = format!("{:#}", result.expect_err("no answer"));
-    assert!(error.contains("lines 1 to 2") && error.contains("may have been counted or not"), "{error}");
-    assert_eq!(received.len(), 1);
+fn push_sends_a_batch_again_under_its_key_where_the_outcome_is_not_known() {
+    let unknown = "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n";
+    let (result, received) = push("message 1\nmessage 2\n", vec![vec![""], vec![unknown, FINE]]);
+    assert_eq!(code(&result), format!("{:?}", ExitCode::from(0)));
+    let keys: Vec<&str> = received
+        .iter()
+        .map(|request| {
+            request.lines().find(|line| line.starts_with("idempotency-key: push-")).expect("a key")
+        })
+        .collect();
+    assert!(keys.len() == 3 && keys.iter().all(|key| *key == keys[0]), "{keys:?}");
 }
 
 #[test]
-fn push_stops_where_the_daemon_does_not_know_and_says_which_lines() {
-    let unknown =
-        "HTTP/1.1 500 No\r\nContent-Length: 47\r\n\r\n{\"status\":{\"message\":\"the journal is broken\"}} ";
-    let (result, received) = push("message 1\nmessage 2\n", vec![vec![unknown]]);
-    let error = format!("{:#}", result.expect_err("not known"));
-    assert!(error.contains("lines 1 to 2") && error.contains("may have been counted or not"), "{error}");
-    assert!(error.contains("the journal is broken"), "{error}");
-    assert_eq!(received.len(), 1);
+fn push_says_that_a_file_has_changed() {
+    let conflict = "HTTP/1.1 422 No\r\nContent-Length: 0\r\n\r\n";
+    let (result, _) = push("message 1\n", vec![vec![conflict]]);
+    let error = format!("{:#}", result.expect_err("it differs"));
+    assert!(error.contains("line 1 of") && error.contains("--again"), "{error}");
+}
+
+#[test]
+fn push_sends_nothing_where_a_file_is_missing() {
+    let (url, thread) = server(Vec::new());
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let args = PushArgs {
+        files: vec![file.path().to_owned(), PathBuf::from("/nonexistent/events")],
+        precision: None,
+        again: false,
+        quiet: true,
+        connection: ConnectionArgs { url, token: None, token_file: None },
+    };
+    let error = format!("{:#}", run(&args).expect_err("it is missing"));
+    assert!(error.contains("/nonexistent/events"), "{error}");
+    assert_eq!(thread.join().expect("a server"), Vec::<String>::new());
 }
 
 #[test]

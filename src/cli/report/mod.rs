@@ -78,7 +78,7 @@ pub(crate) struct QueryArgs {
 /// Asks, and prints the answer. Blocks.
 pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     let mut client = Client::new(&args.connection)?;
-    let call = Call { body: None, path: path(&args.name, &args.query) };
+    let call = Call { body: None, path: path(&args.name, &args.query), key: None };
     // Somebody waits at the terminal, and can ask again.
     let answer = client.call(&call)?;
     if !answer.status.is_success() {
