@@ -273,7 +273,10 @@ pub const HTTP_HEADERS_MAX: usize = 64;
 pub const HTTP_HEADERS_PARSED_MAX: usize = 80;
 /// Longest head of a request (request line and headers), in bytes; a report about 1,000 stories needs 25 KiB.
 pub const HTTP_HEAD_BYTES_MAX: usize = 64 * 1024;
-/// How long a connection may take for the head of its next request, idle time between requests included.
+/// Longest head of a request that is answered without waiting for others, such as `/health`, in bytes.
+pub const QUICK_HEAD_BYTES_MAX: usize = 2 * 1024;
+/// How long a connection may take for the head of its next request, idle time between requests included; a new
+/// one has the same time for its first byte alone.
 pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 /// The same for a connection in one of the reserved places.
 pub const HTTP_RESERVED_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -341,6 +344,8 @@ pub const LARGE_ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 pub const ANSWER_BYTES_PER_TURN: usize = 256 * 1024;
 /// Reports and lists that touch very many series and are answered at a time.
 pub const HEAVY_QUERIES_MAX: usize = 4;
+/// Nice value of their threads: beside others they get a third of their share of a busy processor.
+pub const HEAVY_NICENESS: i32 = 5;
 /// How long such a query waits for its turn before it is answered 503.
 pub const HEAVY_QUERY_WAIT_MAX: Duration = Duration::from_secs(2);
 /// How far in the future `Retry-After` lies.
@@ -360,7 +365,7 @@ const _: () = assert!(STORIES_LISTED_DEFAULT <= STORIES_LISTED_MAX, "the default
 
 // Start, watchdog and stop (`daemon`).
 
-/// Threads for work that blocks (heavy queries, large bodies), beside those of the runtime.
+/// Threads for work that blocks (large bodies), beside those of the runtime.
 pub const BLOCKING_THREADS_MAX: usize = 32;
 /// How much more time the daemon asks the service manager for at a time, while it replays the journal.
 pub const START_EXTENSION: Duration = Duration::from_mins(1);
@@ -381,9 +386,9 @@ pub const HTTP_EVENT_INTERVAL: u32 = 16;
 pub const TCP_EVENT_INTERVAL: u32 = 8;
 
 /// How long stopping can take in all: the ports finish (after their deadline what is left has [`RUNTIME_STOP`] to be
-/// logged, and again to be cut off), the store closes, both runtimes end. The service manager is told so.
+/// logged, and again to be cut off), the store closes, the runtimes end. The service manager is told so.
 pub const STOP_MAX: Duration = Duration::from_secs(
-    DRAIN.as_secs() + 2 * RUNTIME_STOP.as_secs() + STORE_CLOSE.as_secs() + 2 * RUNTIME_STOP.as_secs(),
+    DRAIN.as_secs() + 2 * RUNTIME_STOP.as_secs() + STORE_CLOSE.as_secs() + 4 * RUNTIME_STOP.as_secs(),
 );
 /// Descriptors that no connection gets: those of the store (its folder, lock, journal, and the files of a fold), of the
 /// runtimes and signals, and of connections that are one too many.

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use support::{Daemon, LINE, connect};
-use tallyd::limits::HTTP_WRITES_WAITING_MAX;
+use tallyd::limits::{GROUPS_UNSYNCED_MAX, HTTP_WRITES_WAITING_MAX};
 
 /// What somebody who asks a daemon with a hung disk puts up with, on a machine with other work.
 const SOON: Duration = Duration::from_secs(3);
@@ -103,7 +103,14 @@ fn a_hung_disk_holds_up_neither_health_nor_reports_and_writes_get_their_outcome(
     let directory = tempfile::tempdir().expect("a directory");
     let (daemon, hangs) = daemon(directory.path());
     let more = 100;
-    let writes: Vec<_> = (0..HTTP_WRITES_WAITING_MAX + more).map(|_| write(daemon.http)).collect();
+    let mut writes = Vec::new();
+    // One batch a group, so that the groups which wait for a sync are soon full, and then the queue before them.
+    for group in 0..GROUPS_UNSYNCED_MAX {
+        writes.push(write(daemon.http));
+        wait_for_metric(&daemon, &format!("tallyd_journal_batches_total {}", group + 2));
+    }
+    let rest = HTTP_WRITES_WAITING_MAX + more - GROUPS_UNSYNCED_MAX;
+    writes.extend((0..rest).map(|_| write(daemon.http)));
     for path in ["/health", "/ready", "/metrics", "/reports/conversations", "/stories"] {
         let begun = Instant::now();
         let body = daemon.get(path);

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tracing::info;
 
 use super::config::Config;
@@ -26,6 +27,14 @@ impl PortKind {
             Self::Lines => "lines",
         }
     }
+
+    /// The runtime that accepts its connections.
+    const fn runtime(self, runtimes: &Runtimes) -> &Runtime {
+        match self {
+            Self::Http => &runtimes.quick,
+            Self::Lines => &runtimes.lines,
+        }
+    }
 }
 
 /// A bound port.
@@ -46,7 +55,7 @@ pub(super) fn bind(config: &Config, runtimes: &Runtimes) -> Result<Vec<Port>, Da
     wanted
         .map(|(protocol, address)| {
             let failed = |source| DaemonError::Bind { port: protocol.as_str(), address, source };
-            let listener = runtimes.requests.block_on(TcpListener::bind(address)).map_err(failed)?;
+            let listener = protocol.runtime(runtimes).block_on(TcpListener::bind(address)).map_err(failed)?;
             let address = listener.local_addr().map_err(failed)?;
             Ok(Port { protocol, listener, address })
         })
@@ -73,13 +82,16 @@ pub(super) fn serve(
             PortKind::Http => {
                 let connections = at_most(affordable, HTTP_CONNECTIONS_MAX, protocol);
                 let limits = http::Limits { connections, ..http::Limits::default() };
-                let serving = http::serve(listener, services, limits, watch);
-                tasks.spawn(&runtimes.requests, "the HTTP port", serving);
+                let [requests, heavy] =
+                    [&runtimes.requests, &runtimes.heavy].map(|runtime| runtime.handle().clone());
+                let serving =
+                    http::serve(listener, services, limits, http::Runtimes { requests, heavy }, watch);
+                tasks.spawn(protocol.runtime(runtimes), "the HTTP port", serving);
             }
             PortKind::Lines => {
                 let connections = at_most(affordable, TCP_CONNECTIONS_MAX, protocol);
                 let serving = tcp::serve(listener, services, connections, watch);
-                tasks.spawn(&runtimes.lines, "the line port", serving);
+                tasks.spawn(protocol.runtime(runtimes), "the line port", serving);
             }
         }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{JoinError, JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
 use super::metrics::{Listener, Metrics};
@@ -28,6 +28,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
 
 /// The protocol of a port.
 pub(crate) trait Protocol: Send + Sync + 'static {
+    /// Serves a connection that was just accepted, wherever the protocol likes.
+    fn accept(
+        self: Arc<Self>,
+        stream: TcpStream,
+        slot: ConnectionSlot,
+        shutdown: Watch,
+    ) -> impl Future<Output = ()> + Send {
+        self.serve(stream, slot, shutdown)
+    }
+
     /// Serves one connection until it ends, which is soon after the shutdown.
     fn serve<S: Stream>(
         self: Arc<Self>,
@@ -125,7 +135,9 @@ pub(crate) async fn serve<P: Protocol>(
                 backoff = Backoff::default();
                 prepare(&stream);
                 if let Some(slot) = slots.acquire() {
-                    tasks.spawn(Arc::clone(&protocol).serve(stream, slot, shutdown.clone()));
+                    tasks.spawn(Arc::clone(&protocol).accept(stream, slot, shutdown.clone()));
+                    // A burst of connections must not hold up those that are served on the same thread.
+                    yield_now().await;
                     continue;
                 }
                 slots.metrics.connection_refused(listener);

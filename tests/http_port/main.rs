@@ -12,6 +12,7 @@ mod access;
 mod bounds;
 mod keys;
 mod memory;
+mod quick;
 mod reads;
 mod stories;
 mod support;

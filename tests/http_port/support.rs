@@ -9,13 +9,14 @@ use tallyd::model::catalogue::CatalogueLimits;
 use tallyd::model::memory::MemoryCeiling;
 use tallyd::net::Services;
 use tallyd::net::auth::Auth;
-use tallyd::net::http::{self, Limits};
+use tallyd::net::http::{self, Limits, Runtimes};
 use tallyd::net::metrics::Metrics;
 use tallyd::platform::clock::Clock;
 use tallyd::platform::shutdown::{self, Trigger};
 use tallyd::store::{Fsync, KeyLimits, Store, StoreOptions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 /// 2019-03-17T09:30:00Z, where every daemon of these tests stands.
@@ -54,7 +55,20 @@ impl Port {
         Self::with_keys(keys, (Auth::default(), Limits::default()), |_| u64::MAX).await
     }
 
-    async fn with_keys(
+    async fn with_keys(keys: KeyLimits, access: (Auth, Limits), ceiling: impl FnOnce(u64) -> u64) -> Self {
+        let runtimes = Runtimes { requests: Handle::current(), heavy: Handle::current() };
+        Self::start(runtimes, keys, access, ceiling).await
+    }
+
+    /// With all that is not quick on another runtime.
+    pub(crate) async fn beside(requests: Handle) -> Self {
+        let runtimes = Runtimes { requests, heavy: Handle::current() };
+        let access = (Auth::default(), Limits::default());
+        Self::start(runtimes, KeyLimits::default(), access, |_| u64::MAX).await
+    }
+
+    async fn start(
+        runtimes: Runtimes,
         keys: KeyLimits,
         (auth, limits): (Auth, Limits),
         ceiling: impl FnOnce(u64) -> u64,
@@ -88,7 +102,7 @@ impl Port {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (shutdown, watch) = shutdown::channel();
-        let served = tokio::spawn(http::serve(listener, services, limits, watch));
+        let served = tokio::spawn(http::serve(listener, services, limits, runtimes, watch));
         Self { address, shutdown, served, store: Some(store), _data_dir: data_dir }
     }
 

@@ -27,8 +27,9 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn new() -> Self {
-        Self { refused_from: AtomicU64::new(u64::MAX), begun: AtomicU64::new(0), deadline: Mutex::default() }
+    pub(super) fn new() -> Arc<Self> {
+        let (refused_from, begun) = (AtomicU64::new(u64::MAX), AtomicU64::new(0));
+        Arc::new(Self { refused_from, begun, deadline: Mutex::default() })
     }
 
     /// Counts the next request.
@@ -72,6 +73,10 @@ pub(super) struct ClientStream<S> {
 impl<S: Stream> ClientStream<S> {
     pub(super) fn new(stream: S, exchange: Arc<Exchange>, write_timeout: Duration) -> Self {
         Self { stream, framing: Framing::new(), exchange, write_timeout, waiting: None }
+    }
+
+    pub(super) fn into_inner(self) -> S {
+        self.stream
     }
 
     /// Lets the outcome of a write through; a write that has to wait gets the deadline.

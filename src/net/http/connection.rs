@@ -1,46 +1,59 @@
 //! One HTTP connection: hyper, with the deadlines and bounds of the port around it.
 
 use std::convert::Infallible;
+use std::error::Error;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time::Instant;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
 
 use super::client_stream::{ClientStream, Exchange};
 use super::deadline_timer::DeadlineTimer;
 use super::failure::Failure;
+use super::quick::QuickStream;
+use super::response::HttpResponse;
 use super::{HttpShared, service};
 use crate::limits::{HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_PARSED_MAX, HTTP_RESERVED_HEAD_TIMEOUT};
 use crate::net::listener::{ConnectionSlot, Protocol, Stream};
 use crate::platform::shutdown::{WakeFiltered, Watch};
 
 impl Protocol for HttpShared {
-    async fn serve<S: Stream>(self: Arc<Self>, stream: S, slot: ConnectionSlot, mut shutdown: Watch) {
-        let limits = self.limits;
-        let head_timeout = if slot.is_reserved() { HTTP_RESERVED_HEAD_TIMEOUT } else { limits.head_timeout };
-        let exchange = Arc::new(Exchange::new());
-        let stream = ClientStream::new(stream, Arc::clone(&exchange), limits.write_timeout);
-        let respond = service_fn(async |request| {
-            exchange.set_deadline(None);
-            let response = service::respond(&self, request, &slot, exchange.begin()).await;
-            if response.body().is_streamed() {
-                exchange.set_deadline(Some(Instant::now() + limits.large_answer_timeout));
+    async fn accept(self: Arc<Self>, stream: TcpStream, slot: ConnectionSlot, shutdown: Watch) {
+        let rest = match self.serve_quick(stream, &slot, shutdown.clone()).await {
+            Ok(Some(rest)) => rest,
+            Ok(None) => return,
+            Err(error) => return log_ended_early(&error),
+        };
+        let requests = self.runtimes.requests.clone();
+        let serving = async move {
+            match TcpStream::from_std(rest) {
+                Ok(stream) => self.serve(stream, slot, shutdown).await,
+                Err(error) => tracing::warn!(%error, "a connection cannot be handed over"),
             }
-            Ok::<_, Infallible>(response)
-        });
-        let connection = http1::Builder::new()
-            .timer(DeadlineTimer::default())
-            .header_read_timeout(head_timeout)
-            .max_headers(HTTP_HEADERS_PARSED_MAX)
-            .max_buf_size(HTTP_HEAD_BYTES_MAX)
-            // A client may close its sending side after the request and still read the answer.
-            .half_close(true)
-            .keep_alive(!slot.is_reserved())
-            .serve_connection(TokioIo::new(stream), respond);
+        };
+        // A set, so that the connection ends where this task is cut off.
+        let mut task = JoinSet::new();
+        task.spawn_on(serving, &requests);
+        if let Some(Err(error)) = task.join_next().await {
+            tracing::error!(%error, "a connection's task panicked");
+        }
+    }
+
+    async fn serve<S: Stream>(self: Arc<Self>, stream: S, slot: ConnectionSlot, mut shutdown: Watch) {
+        let exchange = Exchange::new();
+        let stream = ClientStream::new(stream, Arc::clone(&exchange), self.limits.write_timeout);
+        let service = service_fn(|request| self.respond(request, &slot, &exchange));
+        let connection = self.http1(&slot).serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection);
         let mut stopping = pin!(WakeFiltered::new(shutdown.stopping()));
         let ended = tokio::select! {
@@ -52,8 +65,7 @@ impl Protocol for HttpShared {
             }
         };
         if let Err(error) = ended {
-            // Clients go away in the middle of things every day; nothing here needs an operator.
-            tracing::debug!(%error, "an http connection ended early");
+            log_ended_early(&error);
         }
     }
 
@@ -71,4 +83,75 @@ impl Protocol for HttpShared {
             tracing::debug!(%error, "a connection that was one too many broke");
         }
     }
+}
+
+impl HttpShared {
+    /// Serves a new connection until a request comes that is not quick; then gives it back. `None` where it has ended,
+    /// or the daemon stops.
+    async fn serve_quick(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        slot: &ConnectionSlot,
+        mut shutdown: Watch,
+    ) -> Result<Option<std::net::TcpStream>, Box<dyn Error + Send + Sync>> {
+        let mut stream = QuickStream::new(stream);
+        let mut stopping = pin!(WakeFiltered::new(shutdown.stopping()));
+        let first = timeout(self.head_timeout(slot), poll_fn(|cx| stream.poll_is_quick(cx)));
+        let is_quick = tokio::select! {
+            biased;
+            is_quick = first => is_quick??,
+            () = stopping.as_mut() => return Ok(None),
+        };
+        if is_quick {
+            let exchange = Exchange::new();
+            let client = ClientStream::new(stream, Arc::clone(&exchange), self.limits.write_timeout);
+            let service = service_fn(|request| self.respond(request, slot, &exchange));
+            let connection = self.http1(slot).serve_connection(TokioIo::new(client), service);
+            let parts = tokio::select! {
+                biased;
+                parts = connection.without_shutdown() => parts?,
+                // A quick request is answered as soon as it is read, so none is under way.
+                () = stopping.as_mut() => return Ok(None),
+            };
+            stream = parts.io.into_inner().into_inner();
+        }
+        Ok(stream.into_rest().map(TcpStream::into_std).transpose()?)
+    }
+
+    async fn respond(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        slot: &ConnectionSlot,
+        exchange: &Exchange,
+    ) -> Result<HttpResponse, Infallible> {
+        exchange.set_deadline(None);
+        let response = service::respond(self, request, slot, exchange.begin()).await;
+        if response.body().is_streamed() {
+            exchange.set_deadline(Some(Instant::now() + self.limits.large_answer_timeout));
+        }
+        Ok(response)
+    }
+
+    /// How hyper is to serve a connection.
+    fn http1(&self, slot: &ConnectionSlot) -> http1::Builder {
+        let mut http1 = http1::Builder::new();
+        http1
+            .timer(DeadlineTimer::default())
+            .header_read_timeout(self.head_timeout(slot))
+            .max_headers(HTTP_HEADERS_PARSED_MAX)
+            .max_buf_size(HTTP_HEAD_BYTES_MAX)
+            // A client may close its sending side after the request and still read the answer.
+            .half_close(true)
+            .keep_alive(!slot.is_reserved());
+        http1
+    }
+
+    fn head_timeout(&self, slot: &ConnectionSlot) -> Duration {
+        if slot.is_reserved() { HTTP_RESERVED_HEAD_TIMEOUT } else { self.limits.head_timeout }
+    }
+}
+
+/// Clients go away in the middle of things every day; nothing here needs an operator.
+fn log_ended_early(error: &dyn std::fmt::Display) {
+    tracing::debug!(%error, "an http connection ended early");
 }

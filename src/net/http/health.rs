@@ -44,7 +44,7 @@ pub(super) fn health(services: &Services) -> HttpResponse {
         status: verdict(takes_events),
         ingest: verdict(takes_events),
         snapshots: verdict(makes_snapshots),
-        // This answer comes from the threads that answer reports.
+        // They need nothing that fails; if their threads hang, the watchdog restarts the daemon.
         reports: verdict(true),
         version: VERSION,
         tzdata: services.zones.current().to_string(),

@@ -2,6 +2,7 @@
 //! other rooms and writes their answers; `routes` is the list of what it serves. Must not know the journal, the snapshot
 //! or the disk.
 //!
+//! INVARIANT: what takes no time is answered by the thread that accepts connections, and nothing else is (`quick`).
 //! INVARIANT: every wait for a client has a deadline, and all memory for one has a bound.
 
 mod access;
@@ -17,6 +18,7 @@ mod inflate;
 mod influx;
 mod ingest;
 mod listing;
+mod quick;
 mod reports;
 mod response;
 mod response_body;
@@ -30,6 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::Services;
@@ -42,16 +45,32 @@ use failure::Failure;
 use response_body::ResponseBody;
 
 /// Serves the port until the shutdown, then stops accepting, answers the requests under way with
-/// `Connection: close`, and returns once all connections are closed or the drain deadline has passed.
-pub async fn serve(socket: TcpListener, services: Services, limits: Limits, shutdown: Watch) {
+/// `Connection: close`, and returns once all connections are closed or the drain deadline has passed. Here connections are
+/// accepted and quick requests answered; all others are answered on the other runtimes.
+pub async fn serve(
+    socket: TcpListener,
+    services: Services,
+    limits: Limits,
+    runtimes: Runtimes,
+    shutdown: Watch,
+) {
     let capacity = Capacity {
         connections: limits.connections,
         reserved: limits.connections_reserved,
         drain_timeout: limits.drain_timeout,
     };
     let metrics = Arc::clone(&services.metrics);
-    let shared = Arc::new(HttpShared::new(services, limits));
+    let shared = Arc::new(HttpShared::new(services, limits, runtimes));
     listener::serve(socket, (Listener::Http, metrics), capacity, shared, shutdown).await;
+}
+
+/// Where requests that are not quick are answered.
+#[derive(Clone, Debug)]
+pub struct Runtimes {
+    /// All that is not heavy, and bodies.
+    pub requests: Handle,
+    /// Queries over very many series, on blocking threads.
+    pub heavy: Handle,
 }
 
 /// Bounds and deadlines of the port. `Default` is from [`limits`].
@@ -104,6 +123,7 @@ impl Default for Limits {
 struct HttpShared {
     services: Services,
     limits: Limits,
+    runtimes: Runtimes,
     /// One permit per request that waits for the store.
     writes_waiting: Arc<Semaphore>,
     /// For bodies of requests, as sent and inflated.
@@ -119,7 +139,7 @@ struct HttpShared {
 }
 
 impl HttpShared {
-    fn new(services: Services, limits: Limits) -> Self {
+    fn new(services: Services, limits: Limits, runtimes: Runtimes) -> Self {
         Self {
             writes_waiting: Arc::new(Semaphore::new(limits.writes_waiting)),
             body_bytes: ByteBudget::new(limits.bodies_held_bytes),
@@ -129,6 +149,7 @@ impl HttpShared {
             large_answers: Arc::new(Semaphore::new(limits::LARGE_ANSWERS_MAX)),
             services,
             limits,
+            runtimes,
         }
     }
 

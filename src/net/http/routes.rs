@@ -167,6 +167,11 @@ impl Route {
         matches!(self.endpoint, Endpoint::WriteEvents | Endpoint::PutStory | Endpoint::DeleteStory)
     }
 
+    /// Whether it takes no time, whatever is asked.
+    fn is_quick(&self) -> bool {
+        matches!(self.endpoint, Endpoint::Health | Endpoint::Ready | Endpoint::Metrics | Endpoint::Ping)
+    }
+
     /// Method and path as people write them.
     fn title(&self) -> String {
         let segment = self.segment.map_or(String::new(), |name| format!("{{{name}}}"));
@@ -216,6 +221,22 @@ pub(super) fn find<'p>(method: &hyper::Method, path: &'p str) -> RouteMatch<'p> 
         other => other.as_str(),
     });
     RouteMatch::OtherMethods(route, methods.collect::<Vec<_>>().join(", "))
+}
+
+/// The length of the head that the bytes begin with, where it is the whole of a request that takes no time.
+pub(super) fn quick_head(bytes: &[u8]) -> Option<usize> {
+    let end = memchr::memmem::find(bytes, b"\r\n\r\n")?;
+    let mut lines = bytes.get(..end)?.split(|byte| *byte == b'\n');
+    let mut words = lines.next()?.split(|byte| matches!(byte, b' ' | b'?'));
+    let (method, path) = (words.next()?, words.next()?);
+    let method = hyper::Method::from_bytes(method).ok()?;
+    let RouteMatch::Route(route, _) = find(&method, std::str::from_utf8(path).ok()?) else { return None };
+    let announces_body = |line: &[u8]| {
+        let begins =
+            |name: &[u8]| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+        begins(b"content-length") || begins(b"transfer-encoding")
+    };
+    (route.is_quick() && !lines.any(announces_body)).then(|| end.saturating_add(4))
 }
 
 /// What `GET /` says.

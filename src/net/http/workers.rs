@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::HttpShared;
@@ -15,7 +16,7 @@ pub(super) async fn run_body<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
     let permit = Arc::clone(&shared.body_workers).acquire_owned().await.ok()?;
-    run(permit, work).await
+    run(&shared.runtimes.requests, permit, work).await
 }
 
 /// Runs a query over very many series.
@@ -27,7 +28,7 @@ pub(super) async fn run_query<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Failure> {
     let permit = soon(&shared.heavy_queries, Bound::HeavyQueries).await?;
-    run(permit, work).await.ok_or_else(Failure::internal)
+    run(&shared.runtimes.heavy, permit, work).await.ok_or_else(Failure::internal)
 }
 
 /// A permit of a kind of which there are few.
@@ -42,10 +43,11 @@ pub(super) async fn soon(permits: &Arc<Semaphore>, bound: Bound) -> Result<Owned
 }
 
 async fn run<T: Send + 'static>(
+    runtime: &Handle,
     permit: OwnedSemaphorePermit,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
-    let job = tokio::task::spawn_blocking(move || {
+    let job = runtime.spawn_blocking(move || {
         let outcome = work();
         drop(permit);
         outcome
