@@ -93,6 +93,12 @@ impl Model {
             });
             assert_eq!(seen, of_range, "series {series} in {range:?}");
             check_dense(counters, SeriesId::new(series), range, &of_range);
+            if series >= 24 {
+                let mut held = 0;
+                counters.visit(SeriesId::new(series), HourRange::ALL, &mut |slice| held += slice.len());
+                let counted = counters.cells_within(SeriesId::new(series), HourRange::ALL);
+                assert_eq!(counted, u64::try_from(held).unwrap(), "cells of series {series}");
+            }
             let some = cells.keys().step_by(cells.len() / 50 + 1);
             let around = some.flat_map(|hour| [hour - 1, *hour, hour + 1]);
             for hour in around.chain([0, range.start.get(), u32::MAX - 1]).map(Hour::new) {

@@ -8,7 +8,7 @@ use super::roll_up::series_of;
 use crate::limits::{LIGHT_QUERY_CELLS_MAX, LIGHT_QUERY_POINTS_MAX, LIGHT_QUERY_SERIES_MAX, wide};
 use crate::model::catalogue::{Catalogue, Story};
 use crate::model::counters::Counters;
-use crate::model::event::{Metric, SeriesId};
+use crate::model::event::Metric;
 
 /// Where a query may run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,11 +52,7 @@ impl Query {
         if cells <= LIGHT_QUERY_CELLS_MAX || series > LIGHT_QUERY_SERIES_MAX {
             return work.weight();
         }
-        let cells = series_touched(self, catalogue)
-            .into_iter()
-            .map(|series| counters.cells_within(series, self.hours()))
-            .fold(0, u64::saturating_add);
-        QueryWork { cells, ..work }.weight()
+        QueryWork { cells: cells_touched(self, catalogue, counters), ..work }.weight()
     }
 }
 
@@ -78,16 +74,16 @@ fn series_at_most(query: &Query, catalogue: &Catalogue) -> usize {
     of_each.saturating_mul(query.sources.len())
 }
 
-/// The series that the query looks at, where it names stories or reads totals.
-fn series_touched(query: &Query, catalogue: &Catalogue) -> Vec<SeriesId> {
-    if query.report != ReportName::InteractionsPopularity {
-        return metrics(query).flat_map(|metric| series_of(catalogue, query, metric)).collect();
+/// How many cells the query adds up, at most, where it names stories or reads totals.
+fn cells_touched(query: &Query, catalogue: &Catalogue, counters: &Counters) -> u64 {
+    let mut cells = 0_u64;
+    let mut add = |series| cells = cells.saturating_add(counters.cells_within(series, query.hours()));
+    if query.report == ReportName::InteractionsPopularity {
+        named_stories(query, catalogue).for_each(|story| story.for_each_series_of_nodes(&mut add));
+    } else {
+        metrics(query).flat_map(|metric| series_of(catalogue, query, metric)).for_each(add);
     }
-    let mut touched = Vec::new();
-    named_stories(query, catalogue).for_each(|story| {
-        story.for_each_node(&mut |node| touched.extend(node.series.iter().copied().flatten()));
-    });
-    touched
+    cells
 }
 
 fn metrics(query: &Query) -> impl Iterator<Item = Metric> {

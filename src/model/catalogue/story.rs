@@ -131,6 +131,14 @@ impl Story {
         }
     }
 
+    /// Calls `f` for every series of the known nodes. The story's read lock is held meanwhile: `f` must not call the
+    /// catalogue.
+    pub fn for_each_series_of_nodes(&self, f: &mut dyn FnMut(SeriesId)) {
+        let inner = self.read();
+        let rows = inner.nodes.iter().filter_map(|node| self.index.node_row(node.row));
+        rows.filter(|row| row.is_known()).flat_map(NodeRow::links).filter_map(durable).for_each(f);
+    }
+
     /// Appends every series of the story and its nodes to `out`.
     pub fn series_of_all(&self, out: &mut Vec<SeriesId>) {
         let inner = self.read();

@@ -148,7 +148,7 @@ impl Counters {
         }
     }
 
-    /// How many cells a visit of the range reads, at most. Blocks as [`Self::visit`] does.
+    /// How many cells a visit of the range reads, at most. Never blocks.
     pub fn cells_within(&self, series: SeriesId, range: HourRange) -> u64 {
         let hours = u64::from(range.end.get().saturating_sub(range.start.get()));
         match self.total(series) {

@@ -8,7 +8,7 @@
 //! holds the read lock sees every count exactly once. Counts of cells that are there grow beside the readers.
 //! The writer never waits for a read lock, since no other thread takes the write lock.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::packed::{MergeBuffers, Packed, decode_packed};
@@ -50,6 +50,8 @@ pub(super) struct SeriesEntry {
     /// Hour in the upper, count in the lower half; a count of 0 is no cell.
     tail: AtomicU64,
     target: AtomicU8,
+    /// How many cells there are, for those who only want to know that.
+    cells: AtomicU32,
     run: RwLock<Run>,
 }
 
@@ -63,7 +65,12 @@ struct Run {
 
 impl Default for SeriesEntry {
     fn default() -> Self {
-        Self { tail: AtomicU64::new(NO_TAIL), target: AtomicU8::new(0), run: RwLock::default() }
+        Self {
+            tail: AtomicU64::new(NO_TAIL),
+            target: AtomicU8::new(0),
+            cells: AtomicU32::new(0),
+            run: RwLock::default(),
+        }
     }
 }
 
@@ -118,11 +125,9 @@ impl SeriesEntry {
         is_tail || self.sum(HourRange { start: hour, end: hour.next() }) > 0
     }
 
-    /// How many cells there are.
+    /// How many cells there are. Never blocks.
     pub(super) fn cells(&self) -> u64 {
-        let run = self.read();
-        let packed = run.packed.as_ref().map_or(0, |packed| packed.cells());
-        u64::try_from(packed + run.recent.len() + usize::from(self.tail().count > 0)).unwrap_or(u64::MAX)
+        u64::from(self.cells.load(Ordering::Relaxed))
     }
 
     /// The first and the last hour with a cell.
@@ -159,6 +164,7 @@ impl SeriesEntry {
         let mut run = self.write();
         self.put(&mut run, cell, work);
         Self::settle(&mut run, work);
+        self.note_cells(&run);
     }
 
     /// Adds the cells of a frame that has passed `decode_frame` and has no count of 0; with it its first hour and how
@@ -173,6 +179,7 @@ impl SeriesEntry {
                 self.put(&mut run, cell, work);
             }
             work.old = loose;
+            self.note_cells(&run);
             return;
         }
         let before = run.weight();
@@ -183,6 +190,7 @@ impl SeriesEntry {
             packed.merge(&work.old, &mut work.buffers);
         }
         work.count_growth(before, run.weight());
+        self.note_cells(&run);
     }
 
     /// Removes all cells and returns them, ascending by hour.
@@ -196,6 +204,7 @@ impl SeriesEntry {
             packed.decode(&mut cells);
         }
         work.count_growth(before, run.weight());
+        self.note_cells(&run);
         cells
     }
 
@@ -215,6 +224,12 @@ impl SeriesEntry {
             return;
         }
         self.tail.store(joined(cell), Ordering::Relaxed);
+    }
+
+    fn note_cells(&self, run: &Run) {
+        let packed = run.packed.as_ref().map_or(0, |packed| packed.cells());
+        let cells = packed + run.recent.len() + usize::from(self.tail().count > 0);
+        self.cells.store(u32::try_from(cells).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     fn tail_into_recent(&self, run: &mut Run, work: &mut Work) {
