@@ -144,8 +144,13 @@ pub(crate) fn get_text(address: SocketAddr, target: &str) -> String {
 
 pub(crate) fn post(target: &str, encoding: Option<&str>, body: &[u8]) -> Vec<u8> {
     let encoding = encoding.map(|name| format!("Content-Encoding: {name}\r\n")).unwrap_or_default();
+    post_with(target, &encoding, body)
+}
+
+/// A request with more headers, each with its line end.
+pub(crate) fn post_with(target: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let mut request =
-        format!("POST {target} HTTP/1.1\r\nHost: tallyd\r\n{encoding}Content-Length: {}\r\n\r\n", body.len())
+        format!("POST {target} HTTP/1.1\r\nHost: tallyd\r\n{headers}Content-Length: {}\r\n\r\n", body.len())
             .into_bytes();
     request.extend_from_slice(body);
     request

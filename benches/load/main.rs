@@ -26,6 +26,7 @@ mod dear;
 mod fold;
 mod http;
 mod ingest;
+mod keys;
 mod peer_reports;
 mod peers;
 mod placement;
@@ -44,7 +45,7 @@ use workload::{Shape, Workload};
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Parts to run; all where none is named: ceilings, ingest, fsync, single, reports, busy, peers,
-    /// peer-reports, fold, cells, dear.
+    /// peer-reports, fold, cells, dear, keys.
     parts: Vec<String>,
     /// Events of the workload.
     #[arg(long, default_value_t = 2_000_000)]
@@ -118,6 +119,9 @@ fn main() {
     }
     if wanted("cells") {
         cells::measure(arguments.cells, &mut table);
+    }
+    if wanted("keys") {
+        keys::measure(&workload, arguments.runs, &mut table);
     }
     if wanted("dear") {
         dear::measure(arguments.events, &arguments.only, &mut table);

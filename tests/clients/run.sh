@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Writes events with the stock clients of InfluxDB (Python, Node.js) and QuestDB (Python) and reads them back as reports.
+# Writes events with the stock clients of InfluxDB (Python, Node.js) and QuestDB (Python) and reads them back as reports,
+# then again through a proxy that loses answers: what the clients repeat counts once.
 # usage: tests/clients/run.sh [path of the tallyd binary]; needs python3 and node, installs the rest under target/.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -11,13 +12,14 @@ if [ ! -x "$work/venv/bin/python" ]; then
   python3 -m venv "$work/venv"
 fi
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check -r tests/clients/python/requirements.txt
-cp tests/clients/node/package.json tests/clients/node/client.mjs "$work/"
+cp tests/clients/node/package.json tests/clients/node/*.mjs "$work/"
 (cd "$work" && npm install --silent --no-audit --no-fund)
 
 data=$(mktemp -d)
 "$tallyd" serve --http-listen 127.0.0.1:0 --tcp-listen 127.0.0.1:0 --data-dir "$data" 2>"$data/stderr" &
 daemon=$!
-trap 'kill "$daemon" 2>/dev/null || true; wait "$daemon" 2>/dev/null || true; rm -rf "$data"' EXIT
+proxy=
+trap 'kill "$daemon" $proxy 2>/dev/null || true; wait "$daemon" 2>/dev/null || true; rm -rf "$data"' EXIT
 url=
 for _ in $(seq 100); do
   address=$(sed -n 's/.*http=\([0-9.]*:[0-9]*\).*/\1/p' "$data/stderr" | head -n 1)
@@ -35,3 +37,13 @@ lines=$(sed -n 's/.*tcp=\([0-9.]*:[0-9]*\).*/\1/p' "$data/stderr" | head -n 1)
 "$work/venv/bin/python" tests/clients/python/client.py "$url"
 "$work/venv/bin/python" tests/clients/python/others.py "$url" "$lines"
 (cd "$work" && node client.mjs "$url")
+
+"$work/venv/bin/python" tests/clients/python/proxy.py "${url#http://}" >"$data/proxy" &
+proxy=$!
+for _ in $(seq 100); do
+  [ -s "$data/proxy" ] && break
+  read -r -t 0.1 <> <(:) || true
+done
+lossy=$(cat "$data/proxy")
+"$work/venv/bin/python" tests/clients/python/lossy.py "$lossy" "${url#http://}"
+(cd "$work" && node lossy.mjs "$lossy" "${url#http://}")
