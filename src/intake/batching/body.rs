@@ -4,11 +4,11 @@ use super::{Parsed, Parser};
 use crate::intake::wire::block::LineRule;
 use crate::intake::wire::json::{self, BodyKind};
 use crate::intake::wire::{LineError, LineErrorKind, TimeRules};
+use crate::limits::{LINE_BYTES_MAX, wide};
 
 /// What some editors and shells put before a text in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// Parses a body into `parsed`.
 pub(super) fn parse(parser: &mut Parser, body: &[u8], times: &TimeRules, parsed: &mut Parsed) {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     match json::body_kind(body) {
@@ -41,14 +41,11 @@ fn object(parser: &mut Parser, body: &[u8], times: &TimeRules, parsed: &mut Pars
 fn array(parser: &mut Parser, body: &[u8], times: &TimeRules, parsed: &mut Parsed) {
     let elements = match json::elements(body) {
         Ok(elements) => elements,
-        Err((line, error)) => {
-            parsed.reject(line, error);
-            return;
-        }
+        Err((line, error)) => return parsed.reject(line, error),
     };
     let mut batcher = parser.batcher(*times, parsed);
     for element in elements {
-        let outcome = if crate::limits::LINE_BYTES_MAX < element.text.len() {
+        let outcome = if LINE_BYTES_MAX < element.text.len() {
             Err(LineError::whole(LineErrorKind::TooLong))
         } else {
             json::event(element.text, times).and_then(|reading| batcher.builder.add_event(reading))
@@ -63,5 +60,5 @@ fn array(parser: &mut Parser, body: &[u8], times: &TimeRules, parsed: &mut Parse
 /// The number, from 1, of the line that the offset is on.
 fn line_of(body: &[u8], offset: usize) -> u64 {
     let before = body.get(..offset).unwrap_or_default();
-    u64::try_from(memchr::memchr_iter(b'\n', before).count()).unwrap_or(u64::MAX).saturating_add(1)
+    wide(memchr::memchr_iter(b'\n', before).count()).saturating_add(1)
 }

@@ -18,7 +18,6 @@ pub(super) struct LineBatcher<'p> {
     pub(super) lines: u64,
 }
 
-/// A line of a block.
 #[derive(Clone, Copy)]
 enum BlockLine<'a, 'r> {
     /// The fast path has read it.
@@ -33,7 +32,6 @@ impl Default for BlockLine<'_, '_> {
     }
 }
 
-/// The lines of a block.
 type Block<'a, 'r> = [BlockLine<'a, 'r>; PREFETCH_LINES];
 
 impl<'p> LineBatcher<'p> {
@@ -99,7 +97,6 @@ impl<'p> LineBatcher<'p> {
         }
     }
 
-    /// Adds one line.
     #[inline]
     fn add_line(&mut self, line: &BlockLine<'_, '_>) {
         match line {

@@ -9,11 +9,8 @@ use super::error::{Excerpt, LineError, LineErrorKind};
 use crate::limits::EVENT_UNIX_SECONDS_MIN;
 use crate::model::calendar::Hour;
 
-/// Nanoseconds of a millisecond.
 const NANOS_PER_MILLISECOND: u64 = 1_000_000;
-/// Nanoseconds of a second.
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
-/// Nanoseconds of an hour.
 const NANOS_PER_HOUR: u64 = 3_600_000_000_000;
 /// The earliest instant of an event, in nanoseconds since the epoch.
 const EARLIEST_NANOS: i64 = EVENT_UNIX_SECONDS_MIN * NANOS_PER_SECOND;
@@ -129,11 +126,13 @@ pub struct Arrival {
 /// The rules for the timestamps of one read or request, ready to apply: units, bounds, and the hour of arrival.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TimeRules {
-    line_precision: Precision,
-    json_precision: Precision,
+    /// The unit of line protocol's timestamps.
+    pub(super) line_precision: Precision,
+    /// The unit of JSON's integer timestamps.
+    pub(super) json_precision: Precision,
     line_nanos_per_unit: u64,
-    /// The arrival as an instant of an event; `None` where the clock stands before 1974.
-    arrival_hour: Option<Hour>,
+    /// The hour of an event without a timestamp; `None` where the daemon's clock stands before 1974.
+    pub(super) arrival_hour: Option<Hour>,
     latest_nanos: i64,
     /// `latest_nanos`, or 0 where that is negative.
     latest_nanos_unsigned: u64,
@@ -158,22 +157,6 @@ impl TimeRules {
             latest_nanos_unsigned: u64::try_from(latest_nanos).unwrap_or(0),
             max_future: arrival.max_future,
         }
-    }
-
-    /// The unit of line protocol's timestamps.
-    pub fn line_precision(&self) -> Precision {
-        self.line_precision
-    }
-
-    /// The unit of JSON's integer timestamps.
-    pub fn json_precision(&self) -> Precision {
-        self.json_precision
-    }
-
-    /// The hour of an event without a timestamp; `None` where the daemon's clock stands before 1974.
-    #[inline]
-    pub fn arrival_hour(&self) -> Option<Hour> {
-        self.arrival_hour
     }
 
     /// The hour of line protocol's timestamp `units` and how fine it is, or `None` where the timestamp has to be refused;

@@ -9,7 +9,7 @@ use super::index::{Interned, Link, StoryCounter, Tenant};
 use super::story::{Story, StoryState};
 use super::word::{Counter, LinkPlace};
 use super::{Catalogue, CatalogueFull, CatalogueLimits};
-use crate::limits::{NODES_MAX, STORIES_REFUSED_PER_RELEASE, TOTALS};
+use crate::limits::{NODES_MAX, STORIES_REFUSED_PER_RELEASE, TOTALS, narrow};
 use crate::model::event::{Node, SeriesId, SeriesKey, StoryId};
 
 /// What it takes to add stories and nodes.
@@ -81,7 +81,7 @@ impl Catalogue {
         }
         let full = CatalogueFull::Stories(limits.stories);
         let end = self.story_numbers_end();
-        let is_below = |max: usize| usize::try_from(end).is_ok_and(|end| end < max);
+        let is_below = |max: usize| narrow(end) < max;
         let evicted = if is_below(self.limits.stories) { None } else { self.evict(interning) };
         let Some(number) = evicted.or(is_below(limits.stories).then_some(end)) else {
             interning.refusals = interning.refusals.wrapping_add(1);
@@ -90,8 +90,7 @@ impl Catalogue {
             }
             return Err(full);
         };
-        let place =
-            usize::try_from(number).ok().and_then(|number| self.stories.ensure(number)).ok_or(full)?;
+        let place = self.stories.ensure(narrow(number)).ok_or(full)?;
         interning.tenancies = interning.tenancies.wrapping_add(1).max(1);
         let tenant = Tenant { story: id, number, tenancy: interning.tenancies };
         let story = Arc::new(Story::new(&self.index, tenant));

@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use foldhash::fast::RandomState;
 
-use crate::limits::{NODES_MAX, NODES_PER_STORY_MAX, SERIES_MAX, STORIES_MAX, TOTALS};
+use crate::limits::{NODES_MAX, NODES_PER_STORY_MAX, SERIES_MAX, STORIES_MAX, TOTALS, narrow, wide};
 use crate::model::batch::{Batch, Change, Definition, SeriesId};
 use crate::model::event::{Metric, Node, SeriesKey, Source, StoryId};
 use crate::model::table::Table;
@@ -256,7 +256,7 @@ impl Catalogue {
             Counter::OfNode(row) => {
                 let (number, at) = self.index.node_row(row)?.story_and_place();
                 let story = self.story_numbered(number)?;
-                let node = story.read().nodes.get(usize::try_from(at).ok()?)?.node;
+                let node = story.read().nodes.get(narrow(at))?.node;
                 (number, Metric::Interaction(node))
             }
         };
@@ -349,7 +349,7 @@ impl Catalogue {
 
     /// The story that has that number, also after it was deleted.
     pub fn story_numbered(&self, number: u32) -> Option<Arc<Story>> {
-        let place = self.stories.get(usize::try_from(number).ok()?)?;
+        let place = self.stories.get(narrow(number))?;
         place.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -386,16 +386,13 @@ impl Catalogue {
     /// Bytes of memory that stories, interactions, names and the index take, with the overhead of the allocator; within a
     /// fifth. Never blocks for long.
     pub fn memory_bytes(&self) -> u64 {
-        let usize_of = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-        let stories = usize_of(self.story_numbers_end());
-        let nodes = usize_of(self.nodes_end.load(Ordering::Relaxed));
-        let series = usize_of(self.next_id.load(Ordering::Relaxed));
+        let stories = narrow(self.story_numbers_end());
+        let nodes = narrow(self.nodes_end.load(Ordering::Relaxed));
+        let series = narrow(self.next_id.load(Ordering::Relaxed));
         let tables = self.stories.chunk_bytes(stories) + self.places.chunk_bytes(series);
         let bytes =
             self.index.memory_bytes(stories, nodes) + tables + stories * STORY_BYTES + nodes * NODE_BYTES;
-        u64::try_from(bytes)
-            .unwrap_or(u64::MAX)
-            .saturating_add_signed(self.names_bytes.load(Ordering::Relaxed))
+        wide(bytes).saturating_add_signed(self.names_bytes.load(Ordering::Relaxed))
     }
 
     /// How many series have got an id, those of deleted stories included. Never blocks.

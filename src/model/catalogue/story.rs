@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::index::{Index, Link, NodeRow, StoryCounter, StoryRow, Tenant};
+use crate::limits::narrow;
 use crate::model::event::{Metric, Node, SeriesId, Source, StoryId};
 
 const SOURCES: usize = Source::ALL.len();
@@ -44,7 +45,6 @@ pub(super) struct StoryState {
 #[derive(Debug)]
 pub(super) struct StoryNode {
     pub(super) node: Node,
-    /// The number of its row.
     pub(super) row: u32,
     name: Name,
 }
@@ -57,7 +57,6 @@ pub(super) const STORY_BYTES: usize = size_of::<Story>() + 32;
 /// What a node takes in its story, with the room that a growing list keeps.
 pub(super) const NODE_BYTES: usize = size_of::<StoryNode>() * 3 / 2;
 
-/// A display name.
 #[derive(Debug, Default)]
 pub(super) struct Name {
     /// What readers see.
@@ -148,7 +147,7 @@ impl Story {
     /// How many nodes are known.
     pub fn node_count(&self) -> usize {
         let row = self.row().filter(|_| self.is_known());
-        row.map_or(0, |row| usize::try_from(row.known_nodes()).unwrap_or(usize::MAX))
+        row.map_or(0, |row| narrow(row.known_nodes()))
     }
 
     /// The display name of a node, where one was given.
@@ -222,25 +221,21 @@ impl Story {
     }
 
     fn place(&self, node: Node) -> Option<usize> {
-        let (_, place) = self.node_row(node)?.story_and_place();
-        usize::try_from(place).ok()
+        self.node_row(node).map(|row| narrow(row.story_and_place().1))
     }
 }
 
-/// The series of a link, if it is durable.
 fn durable(link: &Link) -> Option<SeriesId> {
     link.get().filter(|series| series.is_durable).map(|series| series.id)
 }
 
 impl StoryState {
-    /// Adds a node.
     pub(super) fn add_node(&mut self, node: Node, row: u32) {
         self.nodes.push(StoryNode { node, row, name: Name::default() });
     }
 
     /// Shows a name of the node at the place, if there is one to show. By how many bytes the names have grown.
     pub(super) fn name_node(&mut self, place: u32, name: Option<&str>) -> i64 {
-        let node = usize::try_from(place).ok().and_then(|place| self.nodes.get_mut(place));
-        node.map_or(0, |node| node.name.show(name))
+        self.nodes.get_mut(narrow(place)).map_or(0, |node| node.name.show(name))
     }
 }

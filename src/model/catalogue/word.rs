@@ -1,6 +1,7 @@
 //! What a series id names, in eight bytes. Knows nothing of the table that has these words.
 
 use super::index::StoryCounter;
+use crate::limits::wide;
 use crate::model::event::Source;
 
 /// Where the link of a series is: in which row, for which counter and source.
@@ -34,7 +35,7 @@ impl LinkPlace {
             Counter::OfStory(story, StoryCounter::Messages) => (story, 2),
             Counter::OfNode(row) => (row, Self::OF_NODE),
         };
-        let source = u64::try_from(self.source.index()).unwrap_or_default();
+        let source = wide(self.source.index());
         Self::BOUND | source << Self::SOURCE_SHIFT | counter << Self::COUNTER_SHIFT | u64::from(row)
     }
 

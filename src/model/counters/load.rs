@@ -6,11 +6,11 @@
 
 use super::series::{RollUpTarget, SeriesEntry};
 use super::{Counters, Writer};
+use crate::limits::narrow;
 use crate::model::batch::SeriesId;
 use crate::model::calendar::Hour;
 use crate::model::cells::{Cell, FrameError, Month, decode_frame, encode_frame};
 
-/// Hours of the longest month.
 const MONTH_HOURS: usize = 31 * 24;
 
 /// Frames that are checked and ready to be loaded.
@@ -20,7 +20,6 @@ pub struct CheckedFrames {
     frames: Vec<Checked>,
     sums: Vec<MonthSums>,
     undefined: u64,
-    /// A buffer.
     cells: Vec<Cell>,
 }
 
@@ -76,7 +75,7 @@ impl CheckedFrames {
         let Some(sums) = self.sums.get_mut(place) else { return };
         for cell in &self.cells {
             // The hours of a frame are of one month.
-            let hour = usize::try_from(cell.hour.get() - start.get()).unwrap_or(usize::MAX);
+            let hour = narrow(cell.hour.get() - start.get());
             if let Some(sum) = sums.hours.get_mut(hour) {
                 *sum += u64::from(cell.count);
             }

@@ -19,13 +19,11 @@ pub(super) struct MergeBuffers {
 #[derive(Debug, Default)]
 pub(super) struct Packed {
     bytes: Vec<u8>,
-    /// Where the last frame begins.
     last_frame: usize,
     cells: usize,
 }
 
 impl Packed {
-    /// How many cells there are.
     pub(super) fn cells(&self) -> usize {
         self.cells
     }
@@ -76,7 +74,6 @@ impl Packed {
         sum
     }
 
-    /// Appends every cell to `out`.
     pub(super) fn decode(&self, out: &mut Vec<Cell>) {
         self.frames().for_each(|(_, frame)| frame.decode(out));
     }

@@ -42,7 +42,6 @@ impl Recent {
         self.words.is_empty()
     }
 
-    /// Bytes of memory.
     pub(super) fn memory_bytes(&self) -> usize {
         allocated(self.words.capacity() * size_of::<AtomicU64>())
     }
@@ -84,7 +83,6 @@ impl Recent {
         self.words.insert(at, AtomicU64::new(joined(cell)));
     }
 
-    /// Appends every cell to `out`.
     pub(super) fn copy_to(&self, out: &mut Vec<Cell>) {
         out.extend(self.words.iter().map(cell));
     }

@@ -142,7 +142,6 @@ impl SeriesEntry {
 
     // ---- writing, by the writer alone ----
 
-    /// Adds a count.
     #[inline]
     pub(super) fn add(&self, hour: Hour, count: u32, work: &mut Work) {
         let tail = self.tail.load(Ordering::Relaxed);

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::series::Work;
-use crate::limits::HOURS_MAX;
+use crate::limits::{HOURS_MAX, narrow, wide};
 use crate::model::calendar::{Hour, HourRange};
 
 const DAY_HOURS: usize = 24;
@@ -146,7 +146,7 @@ impl Total {
     pub(super) fn hours_within(&self, range: HourRange) -> u64 {
         let mut hours = 0_usize;
         self.visit(range, &mut |_, counts| hours += counts.len());
-        u64::try_from(hours).unwrap_or(u64::MAX)
+        wide(hours)
     }
 
     /// Sum of the counts within the range.
@@ -241,7 +241,7 @@ const CHUNK_BYTES: i64 = size_of::<Chunk>() as i64;
 
 #[inline]
 fn index(hour: Hour) -> usize {
-    usize::try_from(hour.get()).unwrap_or(usize::MAX)
+    narrow(hour.get())
 }
 
 /// The hour at an index before [`Hour::END`].

@@ -38,7 +38,6 @@ pub(super) struct HeadParts<'a> {
     pub(super) parent_id: Option<&'a IdText>,
 }
 
-/// The `type` of an interaction.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum NodeType {
     Interaction,

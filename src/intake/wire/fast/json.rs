@@ -54,7 +54,7 @@ pub(super) fn first_event<'a>(bytes: &'a [u8], times: &TimeRules) -> Option<(Fas
     }
     let (hour, stamp) = match units {
         Some(units) => times.accept_json(units)?,
-        None => (times.arrival_hour()?, Stamp::Coarse),
+        None => (times.arrival_hour?, Stamp::Coarse),
     };
     let tail = EventTail { count: count.unwrap_or(1), paid: is_paid.unwrap_or(Paid::No), hour, stamp };
     let line = bytes.get(..bytes.len() - rest.len())?;

@@ -22,7 +22,6 @@ use number::{count, number};
 /// The event of a whole line.
 #[derive(Clone, Copy)]
 pub(crate) struct FastEvent<'a> {
-    /// What it is about.
     pub(crate) head: Head<'a>,
     /// How often it happened, and when.
     pub(crate) tail: EventTail,
@@ -77,7 +76,7 @@ fn tail<'a>(rest: &'a [u8], times: &TimeRules) -> Option<(EventTail, &'a [u8])> 
             let (hour, stamp) = times.accept_line(units)?;
             (hour, stamp, rest)
         }
-        _ => (times.arrival_hour()?, Stamp::Coarse, rest),
+        _ => (times.arrival_hour?, Stamp::Coarse, rest),
     };
     Some((EventTail { count, paid, hour, stamp }, rest))
 }

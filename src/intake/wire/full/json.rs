@@ -13,6 +13,7 @@ use super::rules::{self, RawEvent, RawValue, Reading};
 use super::value::FieldValue;
 use crate::intake::wire::error::{Excerpt, LineError, LineErrorKind};
 use crate::intake::wire::time::TimeRules;
+use crate::limits::wide;
 
 /// The event of one JSON object.
 ///
@@ -21,11 +22,23 @@ use crate::intake::wire::time::TimeRules;
 pub fn event<'a>(object: &'a [u8], times: &TimeRules) -> Result<Reading<'a>, LineError> {
     let text = std::str::from_utf8(object)
         .map_err(|error| LineError::at(error.valid_up_to(), LineErrorKind::NotUtf8))?;
-    match serde_json::from_str(text).map_err(|error| syntax_error(&error))? {
-        TopLevel::Object(raw) => rules::event(*raw, times, times.json_precision(), "event"),
-        TopLevel::Twice(key) => Err(LineError::whole(LineErrorKind::Twice { key })),
-        TopLevel::Else(got) => Err(LineError::whole(LineErrorKind::JsonNotObject { got })),
-    }
+    let got = match text.bytes().find(|byte| !byte.is_ascii_whitespace()) {
+        None | Some(b'{') => {
+            let ObjectMembers { raw, twice } =
+                serde_json::from_str(text).map_err(|error| syntax_error(&error))?;
+            return match twice {
+                None => rules::event(*raw, times, times.json_precision, "event"),
+                Some(key) => Err(LineError::whole(LineErrorKind::Twice { key })),
+            };
+        }
+        Some(b'[') => "an array",
+        Some(b'"') => "a string",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        Some(_) => "a number",
+    };
+    serde_json::from_str::<IgnoredAny>(text).map_err(|error| syntax_error(&error))?;
+    Err(LineError::whole(LineErrorKind::JsonNotObject { got }))
 }
 
 /// The layout of a body, by its first bytes.
@@ -73,8 +86,7 @@ pub struct Element<'a> {
 /// # Errors
 /// `NotUtf8` or `Json` with the line (from 1) of the fault, where the body as a whole is not valid JSON.
 pub fn elements(body: &[u8]) -> Result<Elements<'_>, (u64, LineError)> {
-    let fault =
-        |error: &serde_json::Error| (u64::try_from(error.line()).unwrap_or(u64::MAX), syntax_error(error));
+    let fault = |error: &serde_json::Error| (wide(error.line()), syntax_error(error));
     let text = std::str::from_utf8(body).map_err(|error| {
         let before = body.get(..error.valid_up_to()).unwrap_or_default();
         (line_feeds(before).saturating_add(1), LineError::whole(LineErrorKind::NotUtf8))
@@ -142,7 +154,7 @@ fn element_end(elements: &[u8]) -> usize {
 }
 
 fn line_feeds(bytes: &[u8]) -> u64 {
-    u64::try_from(memchr::memchr_iter(b'\n', bytes).count()).unwrap_or(u64::MAX)
+    wide(memchr::memchr_iter(b'\n', bytes).count())
 }
 
 fn is_json(bytes: &[u8]) -> bool {
@@ -157,71 +169,41 @@ fn syntax_error(error: &serde_json::Error) -> LineError {
     LineError::maybe_at(offset, LineErrorKind::Json { what: Excerpt::new(what) })
 }
 
-/// A JSON value at the place of an event.
-enum TopLevel<'a> {
-    Object(Box<RawEvent<'a>>),
-    Twice(&'static str),
-    Else(&'static str),
+/// What an object has for our keys, and the first of them that it has twice.
+#[derive(Default)]
+struct ObjectMembers<'a> {
+    raw: Box<RawEvent<'a>>,
+    twice: Option<&'static str>,
 }
 
-impl<'de> Deserialize<'de> for TopLevel<'de> {
+impl<'de> Deserialize<'de> for ObjectMembers<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TopLevelVisitor)
+        deserializer.deserialize_map(ObjectVisitor)
     }
 }
 
-struct TopLevelVisitor;
+struct ObjectVisitor;
 
-impl<'de> Visitor<'de> for TopLevelVisitor {
-    type Value = TopLevel<'de>;
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = ObjectMembers<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TopLevel<'de>, A::Error> {
-        let mut raw = Box::<RawEvent<'de>>::default();
-        let mut twice = None;
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ObjectMembers<'de>, A::Error> {
+        let mut members = ObjectMembers::default();
         while let Some(Text(key)) = map.next_key()? {
-            let Some((place, key)) = place(&mut raw, &key) else {
+            let Some((place, key)) = place(&mut members.raw, &key) else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
             let Anything(value) = map.next_value()?;
             if place.replace(RawValue { value, offset: None }).is_some() {
-                twice = twice.or(Some(key));
+                members.twice = members.twice.or(Some(key));
             }
         }
-        Ok(twice.map_or(TopLevel::Object(raw), TopLevel::Twice))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<TopLevel<'de>, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(TopLevel::Else("an array"))
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<TopLevel<'de>, E> {
-        Ok(TopLevel::Else("a string"))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<TopLevel<'de>, E> {
-        Ok(TopLevel::Else("a boolean"))
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<TopLevel<'de>, E> {
-        Ok(TopLevel::Else("a number"))
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<TopLevel<'de>, E> {
-        Ok(TopLevel::Else("a number"))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<TopLevel<'de>, E> {
-        Ok(TopLevel::Else("a number"))
-    }
-
-    fn visit_unit<E>(self) -> Result<TopLevel<'de>, E> {
-        Ok(TopLevel::Else("null"))
+        Ok(members)
     }
 }
 

@@ -438,7 +438,7 @@ fn line_event<'a>(mut parts: Lexer<'a>, times: &TimeRules) -> Result<Reading<'a>
             }
         }
     }
-    rules::event(raw, times, times.line_precision(), "measurement")
+    rules::event(raw, times, times.line_precision, "measurement")
 }
 
 /// The tag keys of one line, to find one that is given twice. The first few, which is all of an honest line, are

@@ -79,7 +79,6 @@ pub(super) fn parse_bare<'a>(key: &str, token: &str) -> Result<FieldValue<'a>, L
     }
 }
 
-/// Whether the text is one or more ASCII digits.
 pub(super) fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }

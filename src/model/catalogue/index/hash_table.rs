@@ -5,6 +5,8 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use crate::limits::narrow;
+
 use crate::model::prefetch::prefetch;
 
 /// Numbers by the hash of what they stand for, each in the first free slot from where its hash points to.
@@ -39,7 +41,6 @@ impl HashTable {
         Self { words: free.collect(), taken: AtomicUsize::new(0), filled: AtomicUsize::new(0) }
     }
 
-    /// Bytes of the table.
     pub(super) fn memory_bytes(&self) -> usize {
         size_of_val::<[AtomicU64]>(&self.words)
     }
@@ -100,7 +101,6 @@ impl HashTable {
         }
     }
 
-    /// Removes a number.
     pub(super) fn remove(&self, hash: u32, number: u32) {
         let wanted = pack(hash, number);
         if let Some(slot) = self.slots_from(hash).find(|slot| slot.load(Ordering::Relaxed) == wanted) {
@@ -117,7 +117,7 @@ impl HashTable {
 
     #[inline]
     fn start(&self, hash: u32) -> usize {
-        usize::try_from(hash).unwrap_or_default() & self.mask()
+        narrow(hash) & self.mask()
     }
 
     #[inline]

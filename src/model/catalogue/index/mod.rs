@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::CatalogueLimits;
-use crate::limits::INDEX_SLOTS_MIN;
+use crate::limits::{INDEX_SLOTS_MIN, narrow};
 use crate::model::event::{IdText, Metric, Node, SeriesId, SeriesKey, StoryId};
 use crate::model::prefetch::prefetch;
 use crate::model::table::Table;
@@ -29,7 +29,6 @@ use row::{IndexRow as _, Words, low};
 /// See the top of the file.
 #[derive(Debug)]
 pub(crate) struct Index {
-    /// The rows by the number of the story.
     pub(super) stories: Table<StoryRow>,
     /// The rows of nodes, by numbers of their own.
     pub(super) nodes: Table<NodeRow>,
@@ -168,7 +167,6 @@ impl Index {
         }
     }
 
-    /// The row of a story.
     pub(super) fn story(&self, story: StoryId) -> Option<Tenant> {
         let text = story.0.as_bytes();
         let tables = self.newest.read().unwrap_or_else(PoisonError::into_inner);
@@ -210,7 +208,7 @@ impl Index {
     /// Gives a story its row, which is free.
     pub(super) fn add_story(&self, Tenant { story, number, tenancy }: Tenant) -> Option<()> {
         let text = story.0.as_bytes();
-        let row = usize::try_from(number).ok().and_then(|number| self.stories.ensure(number))?;
+        let row = self.stories.ensure(narrow(number))?;
         row.occupy(&Words::of(text), tenancy);
         self.with_room().stories.insert(self.hash_ids(text, None).story, number);
         Some(())
@@ -219,7 +217,7 @@ impl Index {
     /// Gives the free row of that number to a node of a story, which is at that place in it.
     pub(super) fn add_node(&self, number: u32, story: Tenant, node: Node, place: u32) -> Option<()> {
         let text = node.as_text();
-        let row = usize::try_from(number).ok().and_then(|number| self.nodes.ensure(number))?;
+        let row = self.nodes.ensure(narrow(number))?;
         row.occupy(&Words::of_node(text), story.tenancy, (story.number, place));
         self.with_room().nodes.insert(self.hash_ids(story.story.0.as_bytes(), Some(text)).node, number);
         Some(())
@@ -277,12 +275,12 @@ impl Index {
 
     #[inline]
     pub(super) fn story_row(&self, number: u32) -> Option<&StoryRow> {
-        self.stories.get(usize::try_from(number).ok()?)
+        self.stories.get(narrow(number))
     }
 
     #[inline]
     pub(super) fn node_row(&self, number: u32) -> Option<&NodeRow> {
-        self.nodes.get(usize::try_from(number).ok()?)
+        self.nodes.get(narrow(number))
     }
 }
 

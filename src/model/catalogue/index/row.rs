@@ -45,10 +45,8 @@ const _: () = assert!(size_of::<StoryRow>() == 128 && size_of::<NodeRow>() == 64
 
 type Id = [AtomicU64; WORDS];
 
-/// The links of a counter by source.
 type BySource = [Link; Source::ALL.len()];
 
-/// Which of a story's own counters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum StoryCounter {
     Conversations,
@@ -63,7 +61,6 @@ pub(crate) struct Link(AtomicU32);
 /// A series that has an id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Interned {
-    /// The id.
     pub(crate) id: SeriesId,
     /// Its definition has been journalled, and its story was not deleted since.
     pub(crate) is_durable: bool,
@@ -133,7 +130,6 @@ impl FoundRow<'_, StoryRow> {
 }
 
 impl FoundRow<'_, NodeRow> {
-    /// The series of the node.
     #[inline]
     pub(crate) fn series_on(&self, source: Source) -> Option<Interned> {
         self.series(self.row.link(source))
@@ -161,13 +157,11 @@ impl IndexRow for NodeRow {
 }
 
 impl StoryRow {
-    /// The link of a counter.
     #[inline]
     pub(in crate::model::catalogue) fn link(&self, counter: StoryCounter, source: Source) -> Option<&Link> {
         self.links(counter).get(source.index())
     }
 
-    /// The links of a counter by source.
     #[inline]
     pub(in crate::model::catalogue) fn links(&self, counter: StoryCounter) -> &BySource {
         match counter {
@@ -177,7 +171,6 @@ impl StoryRow {
         }
     }
 
-    /// The links of all counters.
     pub(in crate::model::catalogue) fn all_links(&self) -> impl Iterator<Item = &Link> {
         self.conversations.iter().chain(&self.paid).chain(&self.messages)
     }
@@ -200,7 +193,6 @@ impl StoryRow {
         self.known_nodes.load(Ordering::Relaxed)
     }
 
-    /// Makes the story known.
     pub(in crate::model::catalogue) fn set_known(&self) {
         self.is_known.store(true, Ordering::Release);
     }
@@ -242,13 +234,11 @@ impl NodeRow {
         self.place.load(Ordering::Acquire) & Self::KNOWN != 0
     }
 
-    /// The link of a source.
     #[inline]
     pub(in crate::model::catalogue) fn link(&self, source: Source) -> Option<&Link> {
         self.uses.get(source.index())
     }
 
-    /// The links by source.
     pub(in crate::model::catalogue) fn links(&self) -> &BySource {
         &self.uses
     }
