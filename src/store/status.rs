@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::poison::{Poison, PoisonCause};
+use crate::limits::wide;
 use crate::platform::clock::Clock;
 use crate::store::journal::Sequence;
 
@@ -160,7 +161,7 @@ impl Status {
 }
 
 fn add(figure: &mut u64, more: usize) {
-    *figure = figure.saturating_add(u64::try_from(more).unwrap_or(u64::MAX));
+    *figure = figure.saturating_add(wide(more));
 }
 
 /// Says a repeated thing once a minute, with how often it happened.

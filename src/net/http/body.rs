@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::body_error::BodyError;
 use super::inflate::{Encoding, inflate_somewhere};
 use super::{HttpShared, Limits};
-use crate::limits::{BODY_BYTES_PER_TURN, HTTP_DISCARD_BYTES_MAX, HTTP_DISCARD_TIMEOUT};
+use crate::limits::{BODY_BYTES_PER_TURN, HTTP_DISCARD_BYTES_MAX, HTTP_DISCARD_TIMEOUT, narrow, wide};
 use crate::net::byte_budget::ReservedBytes;
 
 /// Bytes, and the permits for holding them.
@@ -25,14 +25,13 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// The body, inflated.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// Length of the body as it was sent.
     pub(super) fn received_bytes(&self) -> u64 {
-        u64::try_from(self.received).unwrap_or(u64::MAX)
+        wide(self.received)
     }
 }
 
@@ -47,7 +46,7 @@ pub(super) async fn read(
     body: &mut Incoming,
 ) -> Result<Held, BodyError> {
     let encoding = Encoding::of(&head.headers)?;
-    if body.size_hint().lower() > u64::try_from(bytes_max).unwrap_or(u64::MAX) {
+    if body.size_hint().lower() > wide(bytes_max) {
         return Err(BodyError::TooLong(bytes_max));
     }
     let mut budget = shared.body_bytes.holder();
@@ -97,7 +96,7 @@ async fn collect(
             continue;
         }
         if whole.is_empty() {
-            let announced = usize::try_from(body.size_hint().lower()).unwrap_or(0);
+            let announced = narrow(body.size_hint().lower());
             whole.reserve(length.saturating_add(announced).min(bytes_max));
             whole.extend_from_slice(&std::mem::take(&mut first));
         }

@@ -20,7 +20,6 @@ use crate::net::listener::Stream;
 pub(super) struct Exchange {
     /// The number, from 0, of the first request whose end is in doubt.
     refused_from: AtomicU64,
-    /// How many requests have begun.
     begun: AtomicU64,
     /// When the response that is being read must be written, where it is one of the few large ones.
     deadline: Mutex<Option<Instant>>,

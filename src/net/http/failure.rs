@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::response::{self, HttpResponse, retry_after, to_json, with_json};
 use super::routes::Dialect;
-use crate::limits::{HEADER_TEXT_CHARS_MAX, LINES_IN_MESSAGE_MAX};
+use crate::limits::{HEADER_TEXT_CHARS_MAX, LINES_IN_MESSAGE_MAX, wide};
 use crate::model::calendar::rfc3339;
 use crate::net::metrics::Bound;
 use crate::platform::clock::Clock;
@@ -23,15 +23,9 @@ const INFLUX_ERROR: HeaderName = HeaderName::from_static("x-influxdb-error");
 #[serde(untagged)]
 pub(super) enum Detail {
     /// A line of a body.
-    Line {
-        /// Its number, from 1.
-        line: u64,
-        /// What is wrong with it.
-        message: String,
-    },
+    Line { line: u64, message: String },
     /// A parameter of the query or a field of the body.
     Parameter {
-        /// Its name.
         parameter: String,
         /// What it got and what it takes.
         message: String,
@@ -62,8 +56,10 @@ pub(super) struct Failure {
     details: Vec<Detail>,
     counts: Option<Counts>,
     allow: Option<String>,
-    bound: Option<Bound>,
-    closes: bool,
+    /// The bound that was reached, if it was one.
+    pub(super) bound: Option<Bound>,
+    /// The connection is closed after it, so that the rest of the body need not be read.
+    pub(super) closes: bool,
     is_replayed: bool,
 }
 
@@ -119,7 +115,6 @@ impl Failure {
         }
     }
 
-    /// `400`.
     pub(super) fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
@@ -144,19 +139,16 @@ impl Failure {
         let lines = if rejected == 1 { "line was" } else { "lines were" };
         let others = if accepted == 1 { "line was" } else { "lines were" };
         let mut message = format!("{rejected} {lines} rejected, {accepted} {others} counted");
-        if u64::try_from(details.len()).is_ok_and(|shown| shown < rejected) {
-            message.push_str("; details has the first ");
-            message.push_str(&details.len().to_string());
+        if wide(details.len()) < rejected {
+            message.extend(["; details has the first ", &details.len().to_string()]);
         }
         Self { details, counts: Some(counts), ..Self::bad_request(message) }
     }
 
-    /// `404`.
     pub(super) fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::NOT_FOUND, message)
     }
 
-    /// `405`.
     pub(super) fn method_not_allowed(allow: String) -> Self {
         let message = format!("this path takes {allow}");
         Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, message) }
@@ -172,11 +164,6 @@ impl Failure {
         Self { bound: Some(bound), ..Self::unavailable(bound.message()) }
     }
 
-    /// The bound that was reached, if it was one.
-    pub(super) fn bound(&self) -> Option<Bound> {
-        self.bound
-    }
-
     /// `500`: a bug of ours, which the log describes.
     pub(super) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error; see the daemon's log")
@@ -190,11 +177,6 @@ impl Failure {
     /// The same, as the answer that the batch got the first time.
     pub(super) fn and_replayed(self) -> Self {
         Self { is_replayed: true, ..self }
-    }
-
-    /// Whether the connection is closed after it, so that the rest of the body need not be read.
-    pub(super) fn closes(&self) -> bool {
-        self.closes
     }
 
     /// The response in the shape that the route's clients expect.
@@ -281,16 +263,13 @@ impl Failure {
         if self.counts.is_none() {
             return Cow::Borrowed(&self.message);
         }
-        let mut message = format!("partial write: {}", self.message);
+        let mut text = format!("partial write: {}", self.message);
         for detail in self.details.iter().take(LINES_IN_MESSAGE_MAX) {
-            if let Detail::Line { line, message: what } = detail {
-                message.push_str("; line ");
-                message.push_str(&line.to_string());
-                message.push_str(": ");
-                message.push_str(what);
+            if let Detail::Line { line, message } = detail {
+                text.extend(["; line ", &line.to_string(), ": ", message]);
             }
         }
-        Cow::Owned(message)
+        Cow::Owned(text)
     }
 }
 

@@ -5,6 +5,8 @@
 //!
 //! INVARIANT: a request whose end is in doubt is refused, and so is everything behind it.
 
+use crate::limits::{narrow, wide};
+
 /// Longest beginning of a header line that is kept. Of the two headers of interest nothing longer is taken.
 const LINE_KEPT_BYTES: usize = 64;
 
@@ -78,8 +80,8 @@ impl Framing {
         within: fn(u64) -> RequestPart,
         behind: RequestPart,
     ) -> &'a [u8] {
-        let here = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
-        let left = left.saturating_sub(u64::try_from(here).unwrap_or(u64::MAX));
+        let here = narrow(left).min(bytes.len());
+        let left = left.saturating_sub(wide(here));
         self.next_part = if left == 0 { behind } else { within(left) };
         bytes.get(here..).unwrap_or_default()
     }

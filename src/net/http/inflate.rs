@@ -7,7 +7,7 @@ use hyper::{HeaderMap, header};
 
 use super::body_error::BodyError;
 use super::{HttpShared, workers};
-use crate::limits::{BODY_INLINE_BYTES_MAX, ZSTD_WINDOW_LOG_MAX};
+use crate::limits::{BODY_INLINE_BYTES_MAX, ZSTD_WINDOW_LOG_MAX, wide};
 use crate::net::byte_budget::ReservedBytes;
 
 /// How a body is packed.
@@ -94,8 +94,7 @@ fn read_all(
         let step = out.len().max(STEP_MIN).min(room);
         budget.reserve(step)?;
         out.reserve_exact(step);
-        let limit = u64::try_from(step).unwrap_or(u64::MAX);
-        let read = reader.by_ref().take(limit).read_to_end(&mut out).map_err(|_what| corrupt)?;
+        let read = reader.by_ref().take(wide(step)).read_to_end(&mut out).map_err(|_what| corrupt)?;
         if out.len() > max {
             return Err(BodyError::TooLong(max));
         }

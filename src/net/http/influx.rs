@@ -52,7 +52,6 @@ struct Series {
     values: [[&'static str; 1]; 1],
 }
 
-/// A statement that is understood.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Statement {
     ShowDatabases,

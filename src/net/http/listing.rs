@@ -45,7 +45,6 @@ impl ListPlace {
     }
 }
 
-/// One story of the list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Row {
     pub(super) story: StoryId,

@@ -10,7 +10,6 @@ use crate::limits::RETRY_AFTER;
 use crate::model::calendar::http_date;
 use crate::platform::clock::Clock;
 
-/// A whole response.
 pub(super) type HttpResponse = Response<ResponseBody>;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -34,7 +33,6 @@ pub(super) fn content(kind: &'static str, body: impl Into<Bytes>) -> HttpRespons
     with_body(StatusCode::OK, HeaderValue::from_static(kind), ResponseBody::whole(body))
 }
 
-/// `204`.
 pub(super) fn empty() -> HttpResponse {
     let mut response = Response::new(ResponseBody::whole(Bytes::new()));
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -54,7 +52,6 @@ pub(super) fn replayed(mut response: HttpResponse) -> HttpResponse {
     response
 }
 
-/// A value as JSON text.
 pub(super) fn to_json(value: &impl Serialize) -> Vec<u8> {
     // Our own plain structs cannot fail to serialize; were it otherwise, clients would refuse an empty body.
     serde_json::to_vec(value).unwrap_or_default()

@@ -17,7 +17,6 @@ use crate::report::TextParts;
 /// What hyper sends.
 #[derive(Debug)]
 pub(super) enum ResponseBody {
-    /// All of it is there.
     Whole(Full<Bytes>),
     /// It is made part by part.
     Streamed(Box<StreamedReport>),

@@ -4,6 +4,8 @@
 
 use std::fmt::Write as _;
 
+use hyper::Method;
+
 use crate::limits::{
     BODY_BYTES_MAX, BODY_INLINE_BYTES_MAX, STATEMENTS_BYTES_MAX, UPSERT_BYTES_MAX, UPSERT_INLINE_BYTES_MAX,
 };
@@ -13,11 +15,8 @@ use crate::report::ReportName;
 /// Whose shape of errors a route speaks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Dialect {
-    /// tallyd's own.
     Own,
-    /// That of `InfluxDB` 1.
     InfluxV1,
-    /// That of `InfluxDB` 2.
     InfluxV2,
 }
 
@@ -37,15 +36,6 @@ pub(super) enum Endpoint {
     Ping,
     Statements,
     StatementsInBody,
-}
-
-/// The methods that some route takes. `HEAD` is a `GET` whose body hyper leaves out.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Method {
-    Get,
-    Post,
-    Put,
-    Delete,
 }
 
 /// Bounds of the body that a route takes, in bytes. Of the other routes no byte is read.
@@ -73,7 +63,8 @@ const EITHER: &[Scope] = &[Scope::Write, Scope::Read];
 /// A row of the table.
 #[derive(Debug)]
 pub(super) struct Route {
-    method: Method,
+    /// `HEAD` is a `GET` whose body hyper leaves out.
+    method: &'static str,
     /// The path, up to the segment where it has one.
     path: &'static str,
     /// The name of the last segment, where that is the client's to choose.
@@ -88,48 +79,49 @@ pub(super) struct Route {
 }
 
 pub(super) static ROUTES: [Route; 16] = [
-    row(Method::Post, "/events", Endpoint::WriteEvents, WRITE)
+    row("POST", "/events", Endpoint::WriteEvents, WRITE)
         .body(EVENTS)
         .words("events as line protocol, NDJSON or a JSON document, told apart by content; ?precision="),
-    row(Method::Post, "/api/v2/write", Endpoint::WriteEvents, WRITE)
+    row("POST", "/api/v2/write", Endpoint::WriteEvents, WRITE)
         .body(EVENTS)
         .dialect(Dialect::InfluxV2)
         .words("the same for InfluxDB 2 clients: 204; ?precision=; org and bucket are ignored"),
-    row(Method::Post, "/write", Endpoint::WriteEvents, WRITE)
+    row("POST", "/write", Endpoint::WriteEvents, WRITE)
         .body(EVENTS)
         .dialect(Dialect::InfluxV1)
         .words("the same for InfluxDB 1 clients: 204; ?precision=&u=&p=; db and rp are ignored"),
-    row(Method::Get, "/reports/", Endpoint::Report, READ).segment("name").words("a report"),
-    row(Method::Get, "/v2/reports/", Endpoint::Report, READ).segment("name").words("the same"),
-    row(Method::Get, "/stories", Endpoint::ListStories, READ)
+    row("GET", "/reports/", Endpoint::Report, READ).segment("name").words("a report"),
+    row("GET", "/v2/reports/", Endpoint::Report, READ).segment("name").words("the same"),
+    row("GET", "/stories", Endpoint::ListStories, READ)
         .words("the stories, most recently active first; ?limit=&cursor=&search="),
-    row(Method::Get, "/stories/", Endpoint::ShowStory, READ)
-        .segment("storyId")
-        .words("one story, as in the list"),
-    row(Method::Put, "/stories/", Endpoint::PutStory, WRITE)
+    row("GET", "/stories/", Endpoint::ShowStory, READ).segment("storyId").words("one story, as in the list"),
+    row("PUT", "/stories/", Endpoint::PutStory, WRITE)
         .segment("storyId")
         .body(UPSERT)
         .words("makes a story and its interactions known"),
-    row(Method::Delete, "/stories/", Endpoint::DeleteStory, WRITE)
+    row("DELETE", "/stories/", Endpoint::DeleteStory, WRITE)
         .segment("storyId")
         .words("removes a story and its counters: 204"),
-    row(Method::Get, "/health", Endpoint::Health, OPEN).words("whether ingest, snapshots and reports work"),
-    row(Method::Get, "/ready", Endpoint::Ready, OPEN).words("whether requests are answered, and since when"),
-    row(Method::Get, "/metrics", Endpoint::Metrics, READ).words("Prometheus text"),
-    row(Method::Get, "/ping", Endpoint::Ping, OPEN)
-        .dialect(Dialect::InfluxV1)
-        .words("204, for InfluxDB clients"),
-    row(Method::Get, "/query", Endpoint::Statements, EITHER)
+    row("GET", "/health", Endpoint::Health, OPEN).words("whether ingest, snapshots and reports work"),
+    row("GET", "/ready", Endpoint::Ready, OPEN).words("whether requests are answered, and since when"),
+    row("GET", "/metrics", Endpoint::Metrics, READ).words("Prometheus text"),
+    row("GET", "/ping", Endpoint::Ping, OPEN).dialect(Dialect::InfluxV1).words("204, for InfluxDB clients"),
+    row("GET", "/query", Endpoint::Statements, EITHER)
         .dialect(Dialect::InfluxV1)
         .words("SHOW DATABASES and CREATE DATABASE for InfluxDB 1 clients, no other statement; ?q="),
-    row(Method::Post, "/query", Endpoint::StatementsInBody, EITHER)
+    row("POST", "/query", Endpoint::StatementsInBody, EITHER)
         .dialect(Dialect::InfluxV1)
         .body(STATEMENTS)
         .words("the same, with q in the query or in a form"),
-    row(Method::Get, "/", Endpoint::Listing, OPEN).words("this list, as text"),
+    row("GET", "/", Endpoint::Listing, OPEN).words("this list, as text"),
 ];
 
-const fn row(method: Method, path: &'static str, endpoint: Endpoint, scopes: &'static [Scope]) -> Route {
+const fn row(
+    method: &'static str,
+    path: &'static str,
+    endpoint: Endpoint,
+    scopes: &'static [Scope],
+) -> Route {
     let (segment, dialect, body, words) = (None, Dialect::Own, NO_BODY, "");
     Route { method, path, segment, endpoint, dialect, scopes, body, words }
 }
@@ -162,6 +154,10 @@ impl Route {
         (is_match && is_known).then_some(rest)
     }
 
+    fn takes(&self, method: &Method) -> bool {
+        self.method == method.as_str() || (self.method == "GET" && method == Method::HEAD)
+    }
+
     /// Whether it waits for the store.
     pub(super) fn is_write(&self) -> bool {
         matches!(self.endpoint, Endpoint::WriteEvents | Endpoint::PutStory | Endpoint::DeleteStory)
@@ -175,22 +171,7 @@ impl Route {
     /// Method and path as people write them.
     fn title(&self) -> String {
         let segment = self.segment.map_or(String::new(), |name| format!("{{{name}}}"));
-        format!("{} {}{segment}", self.method.as_str(), self.path)
-    }
-}
-
-impl Method {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Post => "POST",
-            Self::Put => "PUT",
-            Self::Delete => "DELETE",
-        }
-    }
-
-    fn takes(self, method: &hyper::Method) -> bool {
-        self.as_str() == method.as_str() || (self == Self::Get && method == hyper::Method::HEAD)
+        format!("{} {}{segment}", self.method, self.path)
     }
 }
 
@@ -205,11 +186,11 @@ pub(super) enum RouteMatch<'p> {
 }
 
 /// Looks a request up.
-pub(super) fn find<'p>(method: &hyper::Method, path: &'p str) -> RouteMatch<'p> {
+pub(super) fn find<'p>(method: &Method, path: &'p str) -> RouteMatch<'p> {
     let mut others: Option<&'static Route> = None;
     for route in &ROUTES {
         match route.matched(path) {
-            Some(segment) if route.method.takes(method) => return RouteMatch::Route(route, segment),
+            Some(segment) if route.takes(method) => return RouteMatch::Route(route, segment),
             Some(_) => others = others.or(Some(route)),
             None => {}
         }
@@ -217,8 +198,8 @@ pub(super) fn find<'p>(method: &hyper::Method, path: &'p str) -> RouteMatch<'p> 
     let Some(route) = others else { return RouteMatch::NoRoute };
     let of_path = ROUTES.iter().filter(|route| route.matched(path).is_some());
     let methods = of_path.map(|route| match route.method {
-        Method::Get => "GET, HEAD",
-        other => other.as_str(),
+        "GET" => "GET, HEAD",
+        other => other,
     });
     RouteMatch::OtherMethods(route, methods.collect::<Vec<_>>().join(", "))
 }
@@ -229,7 +210,7 @@ pub(super) fn quick_head(bytes: &[u8]) -> Option<usize> {
     let mut lines = bytes.get(..end)?.split(|byte| *byte == b'\n');
     let mut words = lines.next()?.split(|byte| matches!(byte, b' ' | b'?'));
     let (method, path) = (words.next()?, words.next()?);
-    let method = hyper::Method::from_bytes(method).ok()?;
+    let method = Method::from_bytes(method).ok()?;
     let RouteMatch::Route(route, _) = find(&method, std::str::from_utf8(path).ok()?) else { return None };
     let announces_body = |line: &[u8]| {
         let begins =
@@ -255,7 +236,7 @@ pub(super) fn listing() -> String {
 mod tests {
     use super::*;
 
-    fn check(method: &hyper::Method, path: &str, expected: Option<Endpoint>) {
+    fn check(method: &Method, path: &str, expected: Option<Endpoint>) {
         let found = match find(method, path) {
             RouteMatch::Route(route, _) => Some(route.endpoint),
             RouteMatch::OtherMethods(..) | RouteMatch::NoRoute => None,
@@ -286,15 +267,15 @@ mod tests {
             ("*", None),
             ("", None),
         ] {
-            check(&hyper::Method::GET, path, expected);
-            check(&hyper::Method::HEAD, path, expected);
+            check(&Method::GET, path, expected);
+            check(&Method::HEAD, path, expected);
         }
         for path in ["/events", "/write", "/api/v2/write"] {
-            check(&hyper::Method::POST, path, Some(Endpoint::WriteEvents));
-            check(&hyper::Method::GET, path, None);
+            check(&Method::POST, path, Some(Endpoint::WriteEvents));
+            check(&Method::GET, path, None);
         }
-        check(&hyper::Method::PUT, "/stories/x", Some(Endpoint::PutStory));
-        check(&hyper::Method::DELETE, "/stories/x", Some(Endpoint::DeleteStory));
+        check(&Method::PUT, "/stories/x", Some(Endpoint::PutStory));
+        check(&Method::DELETE, "/stories/x", Some(Endpoint::DeleteStory));
     }
 
     #[test]
@@ -305,13 +286,13 @@ mod tests {
             ("/query", "GET, HEAD, POST"),
             ("/reports/conversations", "GET, HEAD"),
         ] {
-            let found = find(&hyper::Method::PATCH, path);
+            let found = find(&Method::PATCH, path);
             assert!(
                 matches!(&found, RouteMatch::OtherMethods(_, allow) if allow == expected),
                 "{path}: {found:?}"
             );
         }
-        assert!(matches!(find(&hyper::Method::PATCH, "/reports/nonsense"), RouteMatch::NoRoute));
+        assert!(matches!(find(&Method::PATCH, "/reports/nonsense"), RouteMatch::NoRoute));
     }
 
     /// The rows of the README's table.

@@ -48,10 +48,10 @@ pub(super) async fn respond(
         Ok(response) => response,
         Err(failure) => {
             // The body came too slowly or broke off, so the rest of it is not awaited.
-            if !is_framed || !failure.closes() {
+            if !is_framed || !failure.closes {
                 body::discard(&head, &mut body).await;
             }
-            if let Some(bound) = failure.bound() {
+            if let Some(bound) = failure.bound {
                 services.metrics.overloaded(bound);
             }
             failure.to_response(dialect, &services.clock)

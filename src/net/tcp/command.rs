@@ -21,7 +21,6 @@ pub(super) enum Command<'a> {
 /// Why a line with `!` is not a command; the text is for the client and never repeats a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub(super) enum CommandError {
-    /// No command has this name.
     #[error("unknown command; there are !auth TOKEN, !precision ns|us|ms|s, !sync, !batch KEY, !end")]
     Unknown,
     /// `!auth` with no token, or with more than one word.

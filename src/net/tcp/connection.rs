@@ -24,7 +24,7 @@ use crate::intake::batching::{Parsed, Parser, Tally};
 use crate::intake::wire::Arrival;
 use crate::limits::{
     TCP_AUTH_TICKS_MAX, TCP_BATCHES_UNDER_WAY_MAX, TCP_LINGER, TCP_QUIET_TICKS_MAX, TCP_READ_BYTES_MIN,
-    TCP_TICK, TCP_WRITE_TIMEOUT,
+    TCP_TICK, TCP_WRITE_TIMEOUT, wide,
 };
 use crate::model::batch::KeyedAnswer;
 use crate::net::Services;
@@ -127,7 +127,7 @@ impl<S: Stream> Connection<'_, S> {
                 Woken::Read(0) => Some(End::Finished),
                 Woken::Read(bytes) => {
                     quiet.something_came();
-                    self.services.metrics.bytes_received(Listener::Tcp, u64::try_from(bytes).unwrap_or(0));
+                    self.services.metrics.bytes_received(Listener::Tcp, wide(bytes));
                     self.process().await
                 }
                 Woken::Tick => self.tick(&mut quiet),

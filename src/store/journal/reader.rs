@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::record::{self, FLAG_KEY, FLAG_SEALED, HEADER_BYTES, Header, Place};
 use super::segment::{self, HEADER_END};
 use super::{Record, SegmentInfo, Sequence, StoreId};
+use crate::limits::{narrow, wide};
 use crate::platform::disk::{Disk, DiskFile, SECTOR_BYTES};
 use crate::store::damage::{Damage, FileError};
 
@@ -152,14 +153,14 @@ impl SegmentReader {
     /// Goes past the `bytes` of the record that `look` found.
     pub(super) fn advance(&mut self, bytes: usize) {
         self.start = self.start.saturating_add(bytes);
-        self.offset = self.offset.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.offset = self.offset.saturating_add(wide(bytes));
         self.expected = self.expected.next();
     }
 
     /// The rest of the file from the reader's place on, read whole. For looking into damage.
     pub(super) fn rest(&mut self) -> Result<&[u8], FileError> {
         let length = self.file.length()?.saturating_sub(self.offset);
-        self.fill(usize::try_from(length).unwrap_or(usize::MAX))
+        self.fill(narrow(length))
     }
 
     pub(super) fn store_id(&self) -> StoreId {
@@ -185,7 +186,7 @@ impl SegmentReader {
         let last = self.expected.previous();
         let mark =
             record::seal_mark(Place { store_id: self.store_id, sequence: self.expected, synced: last });
-        let in_sector = usize::try_from(self.offset).unwrap_or(usize::MAX) % SECTOR_BYTES;
+        let in_sector = narrow(self.offset) % SECTOR_BYTES;
         let rest = self.fill(HEADER_BYTES.saturating_add(1))?;
         let is_end = is_part_of(rest, &mark, SECTOR_BYTES.saturating_sub(in_sector));
         Ok(if is_end { Found::End } else { Found::Bad(otherwise) })
@@ -197,10 +198,9 @@ impl SegmentReader {
         if held < wanted {
             self.buffer.drain(..self.start);
             self.start = 0;
-            let position = self.offset.saturating_add(u64::try_from(held).unwrap_or(u64::MAX));
+            let position = self.offset.saturating_add(wide(held));
             let left = self.file.length()?.saturating_sub(position);
-            let more =
-                usize::try_from(left).unwrap_or(usize::MAX).min(wanted.max(READ_BYTES).saturating_sub(held));
+            let more = narrow(left).min(wanted.max(READ_BYTES).saturating_sub(held));
             self.buffer.resize(held.saturating_add(more), 0);
             let read = self.file.read_at(self.buffer.get_mut(held..).unwrap_or_default(), position)?;
             self.buffer.truncate(held.saturating_add(read));

@@ -25,6 +25,7 @@ use super::reader::{Found, SegmentReader};
 use super::record::{self, HEADER_BYTES, Header};
 use super::segment::{self, HEADER_END};
 use super::{SegmentInfo, Sequence, StoreId};
+use crate::limits::{narrow, wide};
 use crate::platform::disk::{Disk, SECTOR_BYTES};
 use crate::store::damage::{Damage, FileError};
 
@@ -165,7 +166,7 @@ fn judge(reader: &mut SegmentReader, what: &'static str) -> Result<&'static str,
     if hole && behind.synced_max < due {
         return Ok("a power cut left a hole before records that were not synced");
     }
-    let place = offset.saturating_add(u64::try_from(behind.first_at).unwrap_or(u64::MAX));
+    let place = offset.saturating_add(wide(behind.first_at));
     Err(reader.damaged(&format!("{what}, but record {} at byte {place} behind it is good", behind.first)))
 }
 
@@ -209,7 +210,7 @@ fn good_record(bytes: &[u8], store_id: StoreId, due: Sequence) -> Option<(Header
 fn has_unwritten_sector(bytes: &[u8], offset: u64) -> bool {
     let is_zero = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
     // The front of the first sector may hold what was synced before.
-    let in_sector = usize::try_from(offset).unwrap_or(usize::MAX) % SECTOR_BYTES;
+    let in_sector = narrow(offset) % SECTOR_BYTES;
     let first = bytes.get(..SECTOR_BYTES.saturating_sub(in_sector));
     // What a record holds is never so many zeros on end. A bad part that is shorter must be zeros throughout.
     let mut zeros = 0_usize;

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::{Sequence, StoreId};
+use crate::limits::{narrow, wide};
 use crate::platform::disk::{Disk, DiskError, DiskFile, TEMPORARY_SUFFIX};
 use crate::store::damage::{Damage, FileError};
 use crate::store::layout::{first_of_segment, segment_name};
@@ -91,14 +92,14 @@ pub(super) fn copy_records(
         file.append(&Header { store_id, first_sequence: first }.encode())?;
         let (mut buffer, mut offset) = (vec![0; COPY_BYTES], records.start);
         while offset < records.end {
-            let left = usize::try_from(records.end.saturating_sub(offset)).unwrap_or(usize::MAX);
+            let left = narrow(records.end.saturating_sub(offset));
             let wanted = buffer.get_mut(..left.min(COPY_BYTES)).unwrap_or_default();
             let read = source.read_at(wanted, offset)?;
             if read == 0 {
                 break;
             }
             file.append(buffer.get(..read).unwrap_or_default())?;
-            offset = offset.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+            offset = offset.saturating_add(wide(read));
         }
         Ok(())
     });
@@ -135,7 +136,6 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// The bytes of the header.
     pub(super) fn encode(self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         let (content, checksum) = bytes.split_at_mut(HEADER_BYTES - 4);
@@ -160,7 +160,7 @@ impl Header {
         let mut bytes = [0; HEADER_BYTES];
         let read = file.read_at(&mut bytes, 0)?;
         if read < HEADER_BYTES {
-            let offset = u64::try_from(read).unwrap_or(u64::MAX);
+            let offset = wide(read);
             return damaged(offset, "the segment's header is cut short");
         }
         let (content, checksum) = bytes.split_at(HEADER_BYTES - 4);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::record::{self, Place, Staged};
 use super::segment::{self, HEADER_END};
 use super::{Sequence, StoreId};
-use crate::limits::RECORD_BYTES_MAX;
+use crate::limits::{RECORD_BYTES_MAX, wide};
 use crate::platform::disk::{Disk, DiskError, DiskFile, Operation};
 use crate::store::damage::{Damage, FileError};
 
@@ -222,7 +222,7 @@ impl OpenSegment {
         }
         match self.file.append(records) {
             Ok(()) => {
-                self.bytes = self.bytes.saturating_add(u64::try_from(records.len()).unwrap_or(u64::MAX));
+                self.bytes = self.bytes.saturating_add(wide(records.len()));
                 self.next = next;
                 Ok(())
             }

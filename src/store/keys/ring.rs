@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hashbrown::HashTable;
 
-use crate::limits::{KEY_BAD_LINES_BYTES_MAX, wide};
+use crate::limits::{KEY_BAD_LINES_BYTES_MAX, narrow, wide};
 use crate::model::batch::{BatchKey, KeyId, KeyRule, RejectedLine};
 use crate::store::position::Sequence;
 
@@ -112,7 +112,7 @@ impl Ring {
 }
 
 fn place(number: u32, first: u32) -> usize {
-    usize::try_from(number.wrapping_sub(first)).unwrap_or(usize::MAX)
+    narrow(number.wrapping_sub(first))
 }
 
 /// The id is a hash already.

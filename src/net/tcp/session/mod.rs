@@ -79,7 +79,6 @@ pub(super) enum Then {
 pub(super) struct Turn {
     /// Bytes taken from the front.
     pub(super) consumed: usize,
-    /// What is next.
     pub(super) then: Then,
 }
 
@@ -94,7 +93,6 @@ pub(super) struct BatchLines {
 
 /// The lines since the last batch: their tally and the batch that they make.
 pub(super) struct FinishedBatch {
-    /// For the metrics.
     pub(super) tally: Tally,
     /// The batch to submit and its lines; `None` where no line was an event.
     pub(super) batch: Option<(Batch, BatchLines)>,
@@ -242,7 +240,6 @@ impl Session {
         is_withdrawn
     }
 
-    /// What is to be written.
     pub(super) fn answers(&mut self) -> &mut Answers {
         &mut self.answers
     }

@@ -23,7 +23,7 @@
 
 use super::segment::take;
 use super::{Sequence, StoreId, varint};
-use crate::limits::RECORD_BYTES_MAX;
+use crate::limits::{RECORD_BYTES_MAX, narrow, wide};
 use crate::model::batch::{
     Batch, BatchIdentity, BatchKey, Change, Definition, Increment, KeyId, KeyRule, KeyedAnswer, RejectedLine,
     SeriesId,
@@ -95,7 +95,6 @@ impl Header {
     }
 }
 
-/// Where a record stands in the journal.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub(super) store_id: StoreId,
@@ -163,7 +162,7 @@ pub fn encode_increments(increments: &[Increment], out: &mut Vec<u8>) {
                 word |= part << bits;
                 bits = bits.saturating_add(part_bits);
             }
-            let end = out.len().saturating_add(usize::try_from(bits / 8).unwrap_or(8));
+            let end = out.len().saturating_add(narrow(bits / 8));
             out.extend_from_slice(&word.to_le_bytes());
             out.truncate(end);
         } else {
@@ -236,7 +235,7 @@ fn stamp(place: Place, flags: u32, length: u32, record: &mut [u8]) {
 }
 
 fn write_count(count: usize, out: &mut Vec<u8>) {
-    varint::write(u64::try_from(count).unwrap_or(u64::MAX), out);
+    varint::write(wide(count), out);
 }
 
 /// A number of items, of which each is at least `item_bytes_min` long: more than can follow is refused.
