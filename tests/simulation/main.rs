@@ -40,7 +40,7 @@ const SEED: u64 = 1;
 
 /// Rounds that once failed, and why. A seed stands for another round once the workload changes, so each fault has a test
 /// of its own, too, in `src/store/recover/power_tests.rs` or beside the code that was mended.
-const FOUND: [(u64, &str); 13] = [
+const FOUND: [(u64, &str); 14] = [
     (15_897_925_802_583_272_582, "a start after a failed sync believed the page cache"),
     (8_918_304_299_997_121_426, "a refused batch came back: its undoing was not synced"),
     (
@@ -68,6 +68,10 @@ const FOUND: [(u64, &str); 13] = [
     (
         17_575_417_609_082_374_187,
         "a start asked for the header of a segment that nothing needs; verify did not",
+    ),
+    (
+        7_590_761_046_794_105_770,
+        "a start went on though the name of the copied records was not durable, as the disk was full",
     ),
 ];
 

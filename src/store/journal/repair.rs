@@ -26,7 +26,7 @@ use super::record::{self, HEADER_BYTES, Header};
 use super::segment::{self, HEADER_END};
 use super::{SegmentInfo, Sequence, StoreId};
 use crate::limits::{narrow, wide};
-use crate::platform::disk::{Disk, SECTOR_BYTES};
+use crate::platform::disk::{Disk, Operation, SECTOR_BYTES};
 use crate::store::damage::{Damage, FileError};
 
 /// The torn tail of the newest segment: what a crash left of records that were not synced.
@@ -83,9 +83,9 @@ pub fn repair_tail(
         return Ok(found);
     }
     match segment::copy_records(disk, &newest, (store_id, unsynced.first), unsynced.bytes.clone()) {
-        // A full disk must not keep reports from going on. NOTE: where a sync failed before, and the one here fails as well,
+        // A full disk must not keep reports from going on. (Once the copy has its name, there is no way back.) NOTE: where a sync failed before, and the one here fails as well,
         // a power cut may leave what looks like damage.
-        Err(error) if error.is_no_space() => {
+        Err(error) if error.is_no_space() && error.operation != Operation::SyncDirectory => {
             tracing::warn!(%error, "the disk is full: the journal's unsynced end is written anew in place");
             segment::remove_leftovers(disk, directory)?;
             disk.open_append(&newest.path)?.truncate(unsynced.bytes.end)?;
