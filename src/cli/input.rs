@@ -54,9 +54,6 @@ pub(crate) fn open(path: &Path, progress: &ProgressBar) -> anyhow::Result<Input>
 }
 
 /// Whether the file can be read.
-///
-/// # Errors
-/// Where it cannot.
 pub(crate) fn check(path: &Path) -> anyhow::Result<()> {
     if is_standard_input(path) || std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return Ok(());

@@ -23,9 +23,6 @@ pub(super) struct InputKeys {
 impl InputKeys {
     /// Keys by which a later run with the same file is recognised: its device, its inode and its first line, so that a file that
     /// was renamed is the same and one that took another's place is not.
-    ///
-    /// # Errors
-    /// Where the file cannot be asked for, or there is no randomness.
     pub(super) fn of(path: &Path, is_new: bool) -> io::Result<Self> {
         let place = if is_new { None } else { input::place(path)? };
         let identity = match place {

@@ -172,9 +172,6 @@ fn line_at(text: &str, byte: usize) -> usize {
 }
 
 /// The text of a file of the operator's. Blocks.
-///
-/// # Errors
-/// The error is a message: the file cannot be read, is too large or is not UTF-8.
 pub(super) fn read_text(path: &Path) -> Result<String, String> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
     let bytes = std::fs::metadata(path).map_err(unreadable)?.len();

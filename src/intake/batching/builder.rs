@@ -110,9 +110,6 @@ impl<'p> BatchBuilder<'p> {
     }
 
     /// Adds an event of the fast path whose series may be new.
-    ///
-    /// # Errors
-    /// `CatalogueFull`, `MemoryFull`.
     pub(super) fn add_new(
         &mut self,
         key: &SeriesKey,
@@ -126,9 +123,6 @@ impl<'p> BatchBuilder<'p> {
     }
 
     /// Adds an event of the complete grammar.
-    ///
-    /// # Errors
-    /// `CatalogueFull`, `MemoryFull`.
     pub(super) fn add_event(&mut self, Reading { event, stamp }: Reading<'_>) -> Result<(), LineError> {
         let Event { story, source, what, count, hour, story_name } = event;
         let (kind, metric) = match &what {

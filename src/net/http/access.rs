@@ -12,10 +12,7 @@ use super::failure::Failure;
 use super::routes::{Dialect, Route};
 use crate::net::auth::{Auth, Denied};
 
-/// Lets the request in or says why not.
-///
-/// # Errors
-/// 401 without a known token, 403 with one that lacks the scope.
+/// Lets the request in or says why not. 401 without a known token, 403 with one that lacks the scope.
 pub(super) fn check(auth: &Auth, route: &Route, head: &Parts) -> Result<(), Failure> {
     if route.scopes.is_empty() || auth.is_open() {
         return Ok(());

@@ -35,10 +35,7 @@ impl Held {
     }
 }
 
-/// Reads and inflates a body.
-///
-/// # Errors
-/// [`BodyError`]; what was not read of the body is still in it.
+/// Reads and inflates a body. After an error, what was not read of the body is still in it.
 pub(super) async fn read(
     shared: &HttpShared,
     bytes_max: usize,

@@ -31,10 +31,7 @@ impl Exchange {
         Arc::new(Self { refused_from, begun, deadline: Mutex::default() })
     }
 
-    /// Counts the next request.
-    ///
-    /// # Errors
-    /// `400` where its end is not sure; the connection is closed after it.
+    /// Counts the next request. `400` where its end is not sure; the connection is closed after it.
     pub(super) fn begin(&self) -> Result<(), Failure> {
         // One task reads and answers, so nothing has to be ordered with anything.
         let number = self.begun.fetch_add(1, Ordering::Relaxed);

@@ -7,6 +7,7 @@ use hyper::header::{self, HeaderValue};
 use serde::Serialize;
 
 use super::response::{self, HttpResponse};
+use crate::limits::wide;
 use crate::model::calendar::rfc3339;
 use crate::net::Services;
 use crate::net::metrics::{self, MetricReading, MetricValue};
@@ -79,90 +80,58 @@ pub(super) fn metrics(services: &Services) -> HttpResponse {
 
 /// What the store, the counters and the catalogue say about themselves.
 fn figures(services: &Services) -> Vec<MetricReading> {
-    let store = services.store_status.figures();
-    let counters = services.counters.stats();
-    let size = |value: usize| MetricValue::Gauge(u64::try_from(value).unwrap_or(u64::MAX));
-    let flag = |value: bool| MetricValue::Gauge(u64::from(value));
-    let snapshot_seconds = Duration::from_millis(store.last_snapshot_ms).as_secs_f64();
-    let snapshot_time = u64::try_from(store.last_snapshot_unix_seconds).unwrap_or(0);
-    let rows = [
-        ("journal_batches", "Batches written to the journal", MetricValue::Counter(store.batches)),
-        ("journal_increments", "Increments written to the journal", MetricValue::Counter(store.increments)),
-        ("journal_written_bytes", "Bytes written to the journal", MetricValue::Counter(store.journal_bytes)),
-        ("journal_segments", "Segments begun", MetricValue::Counter(store.journal_segments)),
-        ("journal_syncs", "Syncs of the journal", MetricValue::Counter(store.journal_syncs)),
-        ("journal_sync_failures", "Syncs that failed", MetricValue::Counter(store.journal_sync_failures)),
-        ("journal_append_failures", "Appends that failed", MetricValue::Counter(store.append_failures)),
-        (
-            "journal_sequence",
-            "Place of the newest batch in the journal",
-            MetricValue::Gauge(store.last_sequence),
-        ),
-        ("snapshots", "Snapshots made", MetricValue::Counter(store.snapshots)),
-        ("snapshot_failures", "Snapshots that failed", MetricValue::Counter(store.snapshot_failures)),
-        ("snapshot_last_timestamp_seconds", "When the newest was made", MetricValue::Gauge(snapshot_time)),
-        ("snapshot_last_duration_seconds", "How long it took", MetricValue::GaugeFloat(snapshot_seconds)),
-        (
-            "ingest_refused",
-            "1 while events are refused",
-            flag(services.store_status.ingest_refused().is_some()),
-        ),
-        (
-            "snapshot_failing",
-            "1 while snapshots fail",
-            flag(services.store_status.snapshot_failing().is_some()),
-        ),
-        ("counted_series", "Series that have a counter", MetricValue::Gauge(counters.series)),
-        ("buckets", "Cells: hours of a series with a count", MetricValue::Gauge(counters.cells)),
-        ("counters_bytes", "Memory of the counters", MetricValue::Gauge(counters.bytes)),
-        (
-            "catalogue_bytes",
-            "Memory of stories, names and index",
-            MetricValue::Gauge(services.catalogue.memory_bytes()),
-        ),
-        (
-            "memory_limit_bytes",
-            "Most memory of counters and catalogue",
-            MetricValue::Gauge(services.memory.bytes()),
-        ),
+    let Services { store_status, catalogue, memory, write_handle, .. } = services;
+    let (store, counters) = (store_status.figures(), services.counters.stats());
+    let KeyFigures { held: [keys, batches], displaced: [keys_displaced, batches_displaced] } =
+        write_handle.key_figures();
+    let rising = [
+        ("journal_batches", "Batches written to the journal", store.batches),
+        ("journal_increments", "Increments written to the journal", store.increments),
+        ("journal_written_bytes", "Bytes written to the journal", store.journal_bytes),
+        ("journal_segments", "Segments begun", store.journal_segments),
+        ("journal_syncs", "Syncs of the journal", store.journal_syncs),
+        ("journal_sync_failures", "Syncs that failed", store.journal_sync_failures),
+        ("journal_append_failures", "Appends that failed", store.append_failures),
+        ("snapshots", "Snapshots made", store.snapshots),
+        ("snapshot_failures", "Snapshots that failed", store.snapshot_failures),
         (
             "memory_limit_refused",
             "Lines and requests refused since the limit of memory was reached",
-            MetricValue::Counter(services.memory.refused()),
+            memory.refused(),
         ),
-        ("stories", "Stories that are known", size(services.catalogue.story_count())),
-        ("series", "Series that are known", size(services.catalogue.series_count())),
-        (
-            "series_numbered",
-            "Series that have got an id, those of deleted stories included",
-            size(services.catalogue.series_numbered()),
-        ),
-        ("tokens", "Tokens that are configured", size(services.auth.token_count())),
-        (
-            "uptime_seconds",
-            "Time since the start",
-            MetricValue::GaugeFloat(services.clock.monotonic().as_secs_f64()),
-        ),
-    ];
-    rows.into_iter().chain(key_figures(services)).map(MetricReading::from).collect()
-}
-
-/// What the table of keys says about itself.
-fn key_figures(services: &Services) -> [(&'static str, &'static str, MetricValue); 4] {
-    let KeyFigures { held: [keys, batches], displaced: [keys_displaced, batches_displaced] } =
-        services.write_handle.key_figures();
-    [
-        ("keys", "Idempotency keys that are remembered", MetricValue::Gauge(keys)),
-        ("window_batches", "Batches without a key that are remembered", MetricValue::Gauge(batches)),
         (
             "keys_displaced",
             "Keys that gave their place to a newer one before their time was up",
-            MetricValue::Counter(keys_displaced),
+            keys_displaced,
         ),
-        (
-            "window_batches_displaced",
-            "The same, of batches without a key",
-            MetricValue::Counter(batches_displaced),
-        ),
-    ]
+        ("window_batches_displaced", "The same, of batches without a key", batches_displaced),
+    ];
+    let ids = "Series that have got an id, those of deleted stories included";
+    let snapshot_time = u64::try_from(store.last_snapshot_unix_seconds).unwrap_or(0);
+    let present = [
+        ("journal_sequence", "Place of the newest batch in the journal", store.last_sequence),
+        ("snapshot_last_timestamp_seconds", "When the newest was made", snapshot_time),
+        ("ingest_refused", "1 while events are refused", store_status.ingest_refused().is_some().into()),
+        ("snapshot_failing", "1 while snapshots fail", store_status.snapshot_failing().is_some().into()),
+        ("counted_series", "Series that have a counter", counters.series),
+        ("buckets", "Cells: hours of a series with a count", counters.cells),
+        ("counters_bytes", "Memory of the counters", counters.bytes),
+        ("catalogue_bytes", "Memory of stories, names and index", catalogue.memory_bytes()),
+        ("memory_limit_bytes", "Most memory of counters and catalogue", memory.bytes()),
+        ("stories", "Stories that are known", wide(catalogue.story_count())),
+        ("series", "Series that are known", wide(catalogue.series_count())),
+        ("series_numbered", ids, wide(catalogue.series_numbered())),
+        ("tokens", "Tokens that are configured", wide(services.auth.token_count())),
+        ("keys", "Idempotency keys that are remembered", keys),
+        ("window_batches", "Batches without a key that are remembered", batches),
+    ];
+    let snapshot_took = Duration::from_millis(store.last_snapshot_ms).as_secs_f64();
+    let seconds = [
+        ("snapshot_last_duration_seconds", "How long it took", snapshot_took),
+        ("uptime_seconds", "Time since the start", services.clock.monotonic().as_secs_f64()),
+    ];
+    let rising = rising.map(|(name, help, value)| (name, help, MetricValue::Counter(value)));
+    let present = present.map(|(name, help, value)| (name, help, MetricValue::Gauge(value)));
+    let seconds = seconds.map(|(name, help, value)| (name, help, MetricValue::GaugeFloat(value)));
+    rising.into_iter().chain(present).chain(seconds).map(MetricReading::from).collect()
 }

@@ -121,11 +121,8 @@ async fn parse(
     Ok(if is_short { parse() } else { workers::run_body(shared, parse).await.ok_or(BodyError::Worker)? })
 }
 
-/// Hands a batch to the store and waits until it is as durable as promised, and visible.
-///
-/// # Errors
-/// 503 where the store refuses it or too many requests wait for it: nothing of it is counted. 500 where it is not
-/// known whether it is counted.
+/// Hands a batch to the store and waits until it is as durable as promised, and visible. 503 where the store refuses
+/// it or too many requests wait for it: nothing of it is counted. 500 where it is not known whether it is counted.
 pub(super) async fn submit(
     shared: &HttpShared,
     batch: (Batch, Option<Claim>),

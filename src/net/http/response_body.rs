@@ -49,9 +49,6 @@ impl ResponseBody {
     }
 
     /// A text whose length the client chose, within the budget for what waits to be read.
-    ///
-    /// # Errors
-    /// Where the budget is spent.
     pub(super) fn held(text: Vec<u8>, budget: &ByteBudget) -> Result<Self, BudgetSpent> {
         if text.len() <= ANSWER_BYTES_FREE {
             return Ok(text.into());

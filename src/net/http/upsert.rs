@@ -31,10 +31,8 @@ impl Upsert {
     }
 }
 
-/// Reads the body.
-///
-/// # Errors
-/// Every fault with the name of its field, at most [`FAULTS_SHOWN_MAX`]; nothing else where the body is no JSON.
+/// Reads the body. Finds every fault with the name of its field, at most [`FAULTS_SHOWN_MAX`]; nothing else where the
+/// body is no JSON.
 pub(super) fn parse(body: &[u8]) -> Result<Upsert, Vec<Detail>> {
     let mut faults = Faults::default();
     let mut json = serde_json::Deserializer::from_slice(body);

@@ -19,10 +19,7 @@ pub(super) async fn run_body<T: Send + 'static>(
     run(&shared.runtimes.requests, permit, work).await
 }
 
-/// Runs a query over very many series.
-///
-/// # Errors
-/// 503 where its turn does not come soon.
+/// Runs a query over very many series. 503 where its turn does not come soon.
 pub(super) async fn run_query<T: Send + 'static>(
     shared: &HttpShared,
     work: impl FnOnce() -> T + Send + 'static,
@@ -31,10 +28,7 @@ pub(super) async fn run_query<T: Send + 'static>(
     run(&shared.runtimes.heavy, permit, work).await.ok_or_else(Failure::internal)
 }
 
-/// A permit of a kind of which there are few.
-///
-/// # Errors
-/// 503 where none becomes free soon.
+/// A permit of a kind of which there are few. 503 where none becomes free soon.
 pub(super) async fn soon(permits: &Arc<Semaphore>, bound: Bound) -> Result<OwnedSemaphorePermit, Failure> {
     match tokio::time::timeout(HEAVY_QUERY_WAIT_MAX, Arc::clone(permits).acquire_owned()).await {
         Ok(Ok(permit)) => Ok(permit),

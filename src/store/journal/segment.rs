@@ -63,9 +63,6 @@ pub(super) fn path(directory: &Path, first: Sequence) -> PathBuf {
 }
 
 /// Makes a segment without records, durably, and leaves it open; one of that name is replaced.
-///
-/// # Errors
-/// As [`Disk::replace`].
 pub(super) fn create(
     disk: &Disk,
     path: &Path,
@@ -77,9 +74,6 @@ pub(super) fn create(
 
 /// Copies the bytes `records` of a segment, which begin with record `first`, to a segment of their own, durably. Where
 /// that is the segment's first record, the copy replaces it; otherwise the segment ends from now on where the copy begins.
-///
-/// # Errors
-/// As [`Disk::replace`].
 pub(super) fn copy_records(
     disk: &Disk,
     segment: &SegmentInfo,
@@ -107,9 +101,6 @@ pub(super) fn copy_records(
 }
 
 /// Removes what a crash left of segments that were being made.
-///
-/// # Errors
-/// `Disk`.
 pub(super) fn remove_leftovers(disk: &Disk, directory: &Path) -> Result<(), DiskError> {
     for entry in disk.list(directory)? {
         if entry.name.strip_suffix(TEMPORARY_SUFFIX).is_some_and(|name| first_of_segment(name).is_some()) {
@@ -152,9 +143,6 @@ impl Header {
     }
 
     /// Reads the header of an open segment. Which store id it must have is for the caller to say.
-    ///
-    /// # Errors
-    /// Where it is not the header of this very file, or of a newer tallyd.
     pub(super) fn read(file: &DiskFile, info: &SegmentInfo) -> Result<Self, FileError> {
         let damaged = |offset: u64, what: &str| Err(Damage::damaged(&info.path, offset, what).into());
         let mut bytes = [0; HEADER_BYTES];

@@ -75,9 +75,6 @@ impl<'a> RawEvent<'a> {
     }
 
     /// Takes a field, if it is one that events of this kind have.
-    ///
-    /// # Errors
-    /// `Twice`.
     pub(super) fn put_field(
         &mut self,
         key: &str,

@@ -102,10 +102,8 @@ pub(super) struct Place {
     pub(super) synced: Sequence,
 }
 
-/// Appends a record to `out`.
-///
-/// # Errors
-/// The payload's length, where it is over [`RECORD_BYTES_MAX`]; nothing is then appended.
+/// Appends a record to `out`. An error is the payload's length, where it is over [`RECORD_BYTES_MAX`]; nothing is
+/// then appended.
 pub(super) fn encode(place: Place, parts: Staged<'_>, out: &mut Vec<u8>) -> Result<(), usize> {
     let start = out.len();
     out.extend_from_slice(&[0; HEADER_BYTES]);
@@ -173,10 +171,8 @@ pub fn encode_increments(increments: &[Increment], out: &mut Vec<u8>) {
     }
 }
 
-/// Reads a payload, which begins with a key or not, into `record`, whose allocations are used again. The record's sequence is left as it is.
-///
-/// # Errors
-/// What is wrong with the payload; `record` then holds anything.
+/// Reads a payload, which begins with a key or not, into `record`, whose allocations are used again. The record's
+/// sequence is left as it is. After an error `record` holds anything.
 pub(super) fn decode(payload: &[u8], has_key: bool, record: &mut Record) -> Result<(), &'static str> {
     let mut rest = payload;
     let batch = &mut record.batch;

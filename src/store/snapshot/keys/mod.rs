@@ -31,9 +31,6 @@ pub(crate) fn bad_line_bytes(key: &BatchKey) -> usize {
 /// Writes and syncs the piece that takes the place of `merged`, with the `fresh` keys behind theirs, but without those that are
 /// not remembered any more: the oldest ones of too many, too old ones, and the oldest lists of bad lines. Holds a block
 /// of the merged ones at a time. Returns what the manifest must say of it.
-///
-/// # Errors
-/// Damage of a source, `Disk` for any file.
 pub(crate) fn merge(
     folder: &SnapshotFolder,
     name: FileName,
@@ -123,9 +120,6 @@ impl Trim {
 }
 
 /// Reads a piece, handing over its keys block by block, oldest first.
-///
-/// # Errors
-/// Where the file is damaged.
 pub(crate) fn read(
     folder: &SnapshotFolder,
     file: &FileRef,
