@@ -17,6 +17,7 @@ use super::random::Random;
 
 /// Answers between two kills.
 const ANSWERS_PER_LIFE: u64 = 40;
+/// Batches of each sender at scale 1.
 const BATCHES: u64 = 60;
 const LINES_PER_BATCH: u64 = 20;
 /// More than one batch of `push`.
@@ -92,10 +93,16 @@ fn pause() {
     thread::park_timeout(Duration::from_millis(5));
 }
 
+/// Batches of each sender.
+fn batches() -> u64 {
+    let scale = std::env::var("TALLYD_TEST_SCALE").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    BATCHES * scale
+}
+
 /// Sends batches over HTTP, each until it is answered.
 fn send(address: SocketAddr, story: u64, target: &str, has_keys: bool) {
     let mut client = Client::new(address);
-    for batch in 0..BATCHES {
+    for batch in 0..batches() {
         let key = format!("story {story}, batch {batch}");
         let headers: &[(&str, &str)] = if has_keys { &[("idempotency-key", &key)] } else { &[] };
         let body = lines(story, batch);
@@ -113,7 +120,7 @@ fn send(address: SocketAddr, story: u64, target: &str, has_keys: bool) {
 /// Sends batches over the line port, each until it is answered.
 fn send_lines(address: SocketAddr, story: u64) {
     let mut connection = None;
-    for batch in 0..BATCHES {
+    for batch in 0..batches() {
         let text = format!("!batch {story}-{batch}\n{}!end\n", lines(story, batch));
         loop {
             let Some(mut lines) = connection.take().or_else(|| Lines::connect(address).ok()) else {
@@ -209,7 +216,7 @@ fn what_clients_repeat_until_it_is_answered_is_counted_once() {
     eprintln!("retries: {kills} kills, {answers} answers, of which two in five were lost");
     assert!(kills > 3);
 
-    let expected = |story: u64| if story == 5 { FILE_LINES } else { BATCHES * LINES_PER_BATCH };
+    let expected = |story: u64| if story == 5 { FILE_LINES } else { batches() * LINES_PER_BATCH };
     let check = |daemon: &Daemon| {
         for story in 0..6 {
             let target = format!(

@@ -47,23 +47,31 @@ impl EventSender {
         let start = self.clock.monotonic();
         let mut text = Vec::with_capacity(CHUNK_BYTES * 2);
         Platform::introduce(&mut text);
-        let mut lines = wide(memchr::memchr_iter(b'\n', &text).count());
+        let mut lines = 0_u64;
         let now = Hour::containing(self.clock.unix_seconds()).context("the clock stands before 1970")?.get();
         for hour in now.saturating_sub(days.saturating_mul(24))..now {
-            lines = lines.saturating_add(self.platform.past_hour(Hour::new(hour), &mut text));
+            self.platform.past_hour(Hour::new(hour), &mut text);
             if text.len() > CHUNK_BYTES {
-                self.stream.write_all(&text)?;
+                lines = lines.saturating_add(self.send_batch(&format!("demo-until-{hour}"), &text)?);
                 text.clear();
             }
         }
-        text.extend_from_slice(b"!sync\n");
-        self.stream.write_all(&text)?;
+        lines = lines.saturating_add(self.send_batch(&format!("demo-until-{now}"), &text)?);
+        Ok(History { lines, took: self.clock.monotonic().saturating_sub(start) })
+    }
+
+    /// Sends lines as one batch, waits until it counts, and gives their number.
+    fn send_batch(&mut self, key: &str, text: &[u8]) -> anyhow::Result<u64> {
+        let lines = wide(memchr::memchr_iter(b'\n', text).count());
+        self.stream.write_all(format!("!batch {key}\n").as_bytes())?;
+        self.stream.write_all(text)?;
+        self.stream.write_all(b"!end\n")?;
         let mut answer = String::new();
         self.answers.read_line(&mut answer)?;
         if answer.trim_end() != format!("OK {lines} 0") {
             bail!("the daemon answered {answer:?} to {lines} lines");
         }
-        Ok(History { lines, took: self.clock.monotonic().saturating_sub(start) })
+        Ok(lines)
     }
 
     /// Sends live events until the daemon closes the connection. Blocks.
