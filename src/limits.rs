@@ -152,7 +152,7 @@ pub const QUERY_FAULTS_SHOWN_MAX: usize = 32;
 /// Most series that a query may look at on the thread of its connection, at about 0.1 µs each.
 pub const LIGHT_QUERY_SERIES_MAX: usize = 2_000;
 /// Most cells that a query may add up on the thread of its connection, at about 1 ns each.
-pub const LIGHT_QUERY_CELLS_MAX: u64 = 100_000;
+pub const LIGHT_QUERY_CELLS_MAX: u64 = 350_000;
 /// Most data points that a query may write on the thread of its connection, at about 7 ns each.
 pub const LIGHT_QUERY_POINTS_MAX: u64 = 50_000;
 
