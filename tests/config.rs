@@ -56,7 +56,7 @@ impl Setting {
     #[track_caller]
     fn check_faults(&self, expected: &[&[&str]]) {
         let Err(error) = self.read() else { panic!("there are faults in it") };
-        let faults: Vec<String> = error.faults().iter().map(ToString::to_string).collect();
+        let faults: Vec<String> = error.faults.iter().map(ToString::to_string).collect();
         assert_eq!(faults.len(), expected.len(), "{faults:#?}");
         for words in expected {
             let is_told = faults.iter().any(|fault| words.iter().all(|word| fault.contains(word)));

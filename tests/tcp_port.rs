@@ -239,7 +239,7 @@ fn one_connection_too_many_is_told_so() {
         )),
         store_status: store.status(),
         auth: Arc::new(Auth::default()),
-        metrics: Arc::new(Metrics::new()),
+        metrics: Arc::new(Metrics::default()),
         clock,
         zones: Arc::new(Zones::new(ZoneDatabase::bundled())),
         max_future: Duration::from_hours(1),

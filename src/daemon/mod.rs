@@ -99,7 +99,7 @@ fn assemble(config: Config) -> Result<Running, DaemonError> {
     let ports = ports::bind(&config, &runtimes)?;
     let addresses = ports::addresses(&ports);
 
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::default());
     metrics.zones_loaded(&zones);
     let zones = Arc::new(Zones::new(zones));
     let services = Services {

@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn the_last_places_are_the_reserved_ones_and_come_back() {
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::default());
         let (ordinary, reserved) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(1)));
         let slots = Slots { listener: Listener::Http, metrics, ordinary, reserved };
         let (first, second) = (slots.acquire(), slots.acquire());

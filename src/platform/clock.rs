@@ -1,6 +1,5 @@
 //! The only place that reads the time. Everything else is handed a `Clock`, or the time itself.
 
-use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -9,10 +8,10 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// Where the time comes from: the machine, or a test's hand.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Clock(Inner);
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 enum Inner {
     System { start: Instant },
     Manual { unix_nanos: Arc<AtomicI64>, start_nanos: i64 },
@@ -82,14 +81,5 @@ impl Clock {
             outcome => outcome.map(Some),
         })
         .await
-    }
-}
-
-impl fmt::Debug for Clock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            Inner::System { .. } => "Clock::System",
-            Inner::Manual { .. } => "Clock::Manual",
-        })
     }
 }

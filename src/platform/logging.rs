@@ -71,7 +71,7 @@ pub enum LoggingError {
     Twice(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
 
-/// What one line begins with.
+/// Writes an event as one line of text, which begins with:
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Prefix {
     /// Time and level, for people.
@@ -101,21 +101,13 @@ pub fn init(
         LogFormat::Text => {
             let to_journal = environment("JOURNAL_STREAM").is_some() && !std::io::stderr().is_terminal();
             let prefix = if to_journal { Prefix::Priority } else { Prefix::Time };
-            tracing::subscriber::set_global_default(
-                builder.event_format(LineFormatter { prefix }).finish().with(targets),
-            )?;
+            tracing::subscriber::set_global_default(builder.event_format(prefix).finish().with(targets))?;
         }
     }
     Ok(())
 }
 
-/// One event as one line of text.
-#[derive(Clone, Copy, Debug)]
-struct LineFormatter {
-    prefix: Prefix,
-}
-
-impl<S, N> FormatEvent<S, N> for LineFormatter
+impl<S, N> FormatEvent<S, N> for Prefix
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -127,7 +119,7 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let level = *event.metadata().level();
-        match self.prefix {
+        match self {
             Prefix::Priority => write!(writer, "<{}>", priority(level))?,
             Prefix::Time => {
                 SystemTime.format_time(&mut writer)?;
@@ -185,7 +177,7 @@ mod tests {
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(Level::TRACE)
             .with_writer(move || writer.clone())
-            .event_format(LineFormatter { prefix })
+            .event_format(prefix)
             .finish();
         tracing::subscriber::with_default(subscriber, log);
         let bytes = sink.0.lock().expect("one thread").clone();

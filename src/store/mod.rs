@@ -45,6 +45,7 @@ pub use write_handle::{Claimed, CommitAck, PendingCommit, WriteHandle};
 
 use crate::model::catalogue::{Catalogue, CatalogueLimits};
 use crate::model::counters::Counters;
+use crate::model::named::named_enum;
 use crate::platform::clock::Clock;
 use crate::platform::disk::Disk;
 use core::Core;
@@ -52,18 +53,20 @@ use journal::StoreId;
 use snapshotter::Control;
 use worker::Worker;
 
-/// When the journal is synced, and so what an acknowledged batch survives. A write is handed to the system before its
-/// ack at every level, so the death of the process loses nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Fsync {
-    /// Before the ack. A power cut loses nothing that was acknowledged.
-    Always,
-    /// An interval after the last sync ended. A power cut loses at most the acks of that interval and of the sync that
-    /// was under way.
-    #[default]
-    Interval,
-    /// When a segment is sealed. A power cut loses at most what the system had not written of the open segment.
-    Never,
+named_enum! {
+    /// When the journal is synced, and so what an acknowledged batch survives. A write is handed to the system before
+    /// its ack at every level, so the death of the process loses nothing.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    pub enum Fsync {
+        /// Before the ack. A power cut loses nothing that was acknowledged.
+        Always = "always",
+        /// An interval after the last sync ended. A power cut loses at most the acks of that interval and of the sync
+        /// that was under way.
+        #[default]
+        Interval = "interval",
+        /// When a segment is sealed. A power cut loses at most what the system had not written of the open segment.
+        Never = "never",
+    }
 }
 
 /// How to open a store.

@@ -94,7 +94,7 @@ impl Port {
             memory: Arc::new(memory(ceiling(used))),
             store_status: store.status(),
             auth: Arc::new(auth),
-            metrics: Arc::new(Metrics::new()),
+            metrics: Arc::new(Metrics::default()),
             zones: Arc::new(Zones::new(ZoneDatabase::bundled())),
             clock: Clock::manual(NOW_UNIX_NANOS),
             max_future: Duration::from_hours(1),

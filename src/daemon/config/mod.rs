@@ -23,7 +23,7 @@ use crate::platform::zoneinfo::DIRECTORY_VARIABLE;
 use crate::store::Fsync;
 use options::{Key, OPTIONS};
 pub use raw::{Environment, Given};
-use raw::{OptionValue, Origin, Raw};
+use raw::{OptionValue, Raw};
 pub use tokens::TokenSources;
 
 /// One thing that is wrong with the configuration.
@@ -41,26 +41,12 @@ impl ConfigFault {
 }
 
 /// Everything that is wrong with the configuration, one fault a line.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the configuration is wrong\n  {}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  "))]
 pub struct ConfigError {
-    faults: Vec<ConfigFault>,
-}
-
-impl ConfigError {
     /// The faults, at least one.
-    pub fn faults(&self) -> &[ConfigFault] {
-        &self.faults
-    }
+    pub faults: Vec<ConfigFault>,
 }
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the configuration is wrong")?;
-        self.faults.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
-    }
-}
-
-impl std::error::Error for ConfigError {}
 
 /// How much memory counters, names and stories may take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -138,7 +124,7 @@ impl Config {
         let (shortest, longest) = SNAPSHOT_INTERVAL_RANGE;
         let snapshot_interval =
             check.value(Key::SnapshotInterval, |text| duration_within(text, shortest, longest));
-        let fsync = check.value(Key::Fsync, fsync);
+        let fsync = check.value(Key::Fsync, |text| Fsync::parse(text));
         let max_future =
             check.value(Key::MaxFuture, |text| duration_within(text, Duration::ZERO, MAX_FUTURE_MAX));
         let retry_window =
@@ -248,15 +234,6 @@ fn duration_within(text: &str, shortest: Duration, longest: Duration) -> Option<
     units::duration(text).filter(|duration| (shortest..=longest).contains(duration))
 }
 
-fn fsync(text: &str) -> Option<Fsync> {
-    match text {
-        "always" => Some(Fsync::Always),
-        "interval" => Some(Fsync::Interval),
-        "never" => Some(Fsync::Never),
-        _ => None,
-    }
-}
-
 /// Faults of the two listeners together, and with the tokens.
 fn check_listeners(
     raw: &Raw,
@@ -264,7 +241,7 @@ fn check_listeners(
     auth: &Auth,
     faults: &mut Vec<ConfigFault>,
 ) {
-    let origin = |key| raw.get(key).map_or(Origin::Default(""), |value| value.origin.clone());
+    let origin = |key| raw.get(key).map_or_else(String::new, |value| value.origin.clone());
     if let [None, None] = listeners {
         faults.push(ConfigFault::new(
             origin(Key::HttpListen),

@@ -4,7 +4,6 @@
 //! INVARIANT: a flag wins over a variable, a variable over the file, the file over the default.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
@@ -26,31 +25,12 @@ pub struct Given {
     pub config: Option<PathBuf>,
 }
 
-/// Where a value comes from.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Origin {
-    Flag(&'static str),
-    Variable(String),
-    File { path: PathBuf, line: usize, name: &'static str },
-    Default(&'static str),
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flag(name) => write!(f, "--{name}"),
-            Self::Variable(name) => f.write_str(name),
-            Self::File { path, line, name } => write!(f, "{}, line {line}, {name}", path.display()),
-            Self::Default(name) => write!(f, "the default of {name}"),
-        }
-    }
-}
-
 /// The text of an option and where it comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct OptionValue {
     pub(super) text: String,
-    pub(super) origin: Origin,
+    /// The flag, the variable, or the place in the file.
+    pub(super) origin: String,
 }
 
 /// The winning value of every option that has one.
@@ -69,7 +49,7 @@ impl Raw {
         let mut raw = Self::default();
         for (key, text) in &given.options {
             if let Some(option) = OPTIONS.iter().find(|option| option.key == *key) {
-                raw.put(*key, OptionValue { text: text.clone(), origin: Origin::Flag(option.name) });
+                raw.put(*key, OptionValue { text: text.clone(), origin: format!("--{}", option.name) });
             }
         }
         for option in &OPTIONS {
@@ -85,10 +65,8 @@ impl Raw {
         }
         for option in &OPTIONS {
             if let Some(default) = option.default {
-                raw.put(
-                    option.key,
-                    OptionValue { text: default.to_owned(), origin: Origin::Default(option.name) },
-                );
+                let origin = format!("the default of {}", option.name);
+                raw.put(option.key, OptionValue { text: default.to_owned(), origin });
             }
         }
         raw
@@ -124,7 +102,7 @@ impl Raw {
             let line = line_at(&text, key.span().start);
             match entry(key.get_ref(), value) {
                 Ok((option, text)) => {
-                    let origin = Origin::File { path: path.to_owned(), line, name: option.name };
+                    let origin = format!("{}, line {line}, {}", path.display(), option.name);
                     self.put(option.key, OptionValue { text, origin });
                 }
                 Err(what) => {
@@ -139,7 +117,7 @@ impl Raw {
 fn variable(name: &str, environment: Environment<'_>, faults: &mut Vec<ConfigFault>) -> Option<OptionValue> {
     match environment(name)?.into_string() {
         Ok(text) if text.is_empty() => None,
-        Ok(text) => Some(OptionValue { text, origin: Origin::Variable(name.to_owned()) }),
+        Ok(text) => Some(OptionValue { text, origin: name.to_owned() }),
         Err(_) => {
             faults.push(ConfigFault::new(name, "is not UTF-8"));
             None

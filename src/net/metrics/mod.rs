@@ -95,14 +95,8 @@ pub struct Metrics {
 }
 
 impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Metrics {
     /// All counters at 0.
-    pub fn new() -> Self {
+    fn default() -> Self {
         let mut registry = Registry::with_prefix("tallyd");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "What is running", build);
@@ -126,7 +120,9 @@ impl Metrics {
         let status_other = status("other".to_owned());
         Self { registry, tzdata, tcp, http, answers_dropped, overloads, reports, statuses, status_other }
     }
+}
 
+impl Metrics {
     fn listener(&self, listener: Listener) -> &ListenerHandles {
         match listener {
             Listener::Tcp => &self.tcp,

@@ -8,7 +8,7 @@ use crate::report::ReportName;
 
 #[test]
 fn render_shows_what_was_counted() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::default();
     metrics.events(Listener::Http, &Tally { conversations: 3, messages: 2, interactions: 1, rejected: 4 });
     metrics.events_refused(Listener::Tcp, 7);
     metrics.bytes_received(Listener::Tcp, 95);

@@ -120,5 +120,7 @@ fn backwards(from: Option<&str>, to: &str) -> QueryError {
 fn period(given: &mut GivenParameters<'_>) -> Option<Period> {
     let Some(text) = given.one(ReportParameter::Period) else { return Some(Period::Last30Days) };
     let names = Period::ALL.map(Period::as_str);
-    given.parsed((ReportParameter::Period, text), Period::parse(text), names.join(", "), names)
+    // The list of names is made only for an error message.
+    Period::parse(text)
+        .or_else(|| given.parsed((ReportParameter::Period, text), None, names.join(", "), names))
 }
