@@ -58,8 +58,8 @@ pub(crate) struct KeyTable {
 #[derive(Debug)]
 struct State {
     rings: [Ring; 2],
-    /// Batches that are under way; who waits for one sees its sender dropped.
-    under_way: HashMap<(KeyRule, KeyId), watch::Receiver<()>>,
+    /// Batches that are under way, and a sender where somebody waits: who does sees it dropped.
+    under_way: HashMap<(KeyRule, KeyId), Option<watch::Sender<()>>, foldhash::fast::RandomState>,
     /// Batches of which it is not known whether a restart will count them. The store is poisoned where there is one.
     unknown: HashSet<(KeyRule, KeyId)>,
     bad_lines: BadLines,
@@ -85,7 +85,6 @@ pub(super) enum LookUp {
 pub struct Claim {
     table: Arc<KeyTable>,
     identity: BatchIdentity,
-    _done: watch::Sender<()>,
 }
 
 impl KeyTable {
@@ -97,7 +96,7 @@ impl KeyTable {
         let rings = KeyRule::ALL.map(|rule| Ring::new(limits.keys, kept(rule)));
         let state = State {
             rings,
-            under_way: HashMap::new(),
+            under_way: HashMap::default(),
             unknown: HashSet::new(),
             bad_lines: BadLines::default(),
         };
@@ -129,12 +128,11 @@ impl KeyTable {
         if state.unknown.contains(&(rule, id)) {
             return LookUp::Unknown;
         }
-        if let Some(under_way) = state.under_way.get(&(rule, id)) {
-            return LookUp::UnderWay(under_way.clone());
+        if let Some(waited_for) = state.under_way.get_mut(&(rule, id)) {
+            return LookUp::UnderWay(waited_for.get_or_insert_default().subscribe());
         }
-        let (done, under_way) = watch::channel(());
-        state.under_way.insert((rule, id), under_way);
-        LookUp::New(Claim { table: Arc::clone(self), identity, _done: done })
+        state.under_way.insert((rule, id), None);
+        LookUp::New(Claim { table: Arc::clone(self), identity })
     }
 
     /// Notes the key of a batch that is counted.
