@@ -212,6 +212,7 @@ impl WriteHandle {
         encoded: Vec<u8>,
     ) -> PendingCommit {
         let (reply, outcome) = oneshot::channel();
+        let claim = claim.map(Claim::hand_over);
         place.send(Message::Submit(Submission { batch, encoded, claim, reply, _room: bytes }));
         PendingCommit { outcome, clock: self.clock.clone() }
     }

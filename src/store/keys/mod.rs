@@ -13,6 +13,7 @@ mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -80,11 +81,13 @@ pub(super) enum LookUp {
     Unknown,
 }
 
-/// The right to count a batch. Dropped, it sets the key free.
+/// The right to count a batch. Dropped, it sets the key free, unless a panic of the sequencer drops it.
 #[derive(Debug)]
 pub struct Claim {
     table: Arc<KeyTable>,
     identity: BatchIdentity,
+    /// The sequencer has the batch, or will.
+    is_handed_over: bool,
 }
 
 impl KeyTable {
@@ -132,7 +135,7 @@ impl KeyTable {
             return LookUp::UnderWay(waited_for.get_or_insert_default().subscribe());
         }
         state.under_way.insert((rule, id), None);
-        LookUp::New(Claim { table: Arc::clone(self), identity })
+        LookUp::New(Claim { table: Arc::clone(self), identity, is_handed_over: false })
     }
 
     /// Notes the key of a batch that is counted.
@@ -168,12 +171,22 @@ impl State {
             self.bad_lines.insert((rule, id), key.answer.bad_lines.clone());
         }
     }
+
+    fn lose(&mut self, BatchIdentity { rule, id, .. }: BatchIdentity) {
+        self.unknown.insert((rule, id));
+    }
 }
 
 impl Claim {
     /// What was claimed.
     pub fn identity(&self) -> BatchIdentity {
         self.identity
+    }
+
+    /// The batch is the sequencer's from now on.
+    pub(super) fn hand_over(mut self) -> Self {
+        self.is_handed_over = true;
+        self
     }
 
     /// The batch is counted, by the record of that number.
@@ -183,12 +196,17 @@ impl Claim {
 
     /// The batch may be found counted after a restart.
     pub(super) fn lose(self) {
-        self.table.state().unknown.insert((self.identity.rule, self.identity.id));
+        self.table.state().lose(self.identity);
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.table.state().under_way.remove(&(self.identity.rule, self.identity.id));
+        let mut state = self.table.state();
+        // Its record may have been written.
+        if self.is_handed_over && thread::panicking() {
+            state.lose(self.identity);
+        }
+        state.under_way.remove(&(self.identity.rule, self.identity.id));
     }
 }

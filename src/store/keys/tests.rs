@@ -57,6 +57,19 @@ fn batch_whose_outcome_is_unknown_is_not_taken_again() {
 }
 
 #[test]
+fn key_of_a_batch_that_a_panic_lost_is_not_free() {
+    let table = table(10);
+    let one = identity(KeyRule::Key, 1, 5);
+    let lost = claim(&table, one, NOW).hand_over();
+    let sequencer = thread::spawn(move || {
+        let _lost = lost;
+        panic!("on purpose");
+    });
+    sequencer.join().unwrap_err();
+    assert!(matches!(table.look_up(one, NOW), LookUp::Unknown));
+}
+
+#[test]
 fn key_is_remembered_for_a_day_and_a_window_for_its_length() {
     for (rule, kept) in [(KeyRule::Key, DAY), (KeyRule::Window, 600)] {
         let table = table(10);
