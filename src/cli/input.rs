@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use anyhow::Context as _;
 use flate2::bufread::MultiGzDecoder;
@@ -31,13 +32,16 @@ pub(crate) fn length(path: &Path) -> Option<u64> {
     std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len())
 }
 
-/// Device and inode of a file; `None` for `-` and for anything that is no file, such as a pipe.
-pub(crate) fn place(path: &Path) -> io::Result<Option<(u64, u64)>> {
+/// Device and inode of a file, and when it was made, since an inode is soon given again (0 where the file system does not
+/// say); `None` for `-` and for anything that is no file, such as a pipe.
+pub(crate) fn place(path: &Path) -> io::Result<Option<[u64; 3]>> {
     if is_standard_input(path) {
         return Ok(None);
     }
     let metadata = std::fs::metadata(path)?;
-    Ok(metadata.is_file().then(|| (metadata.dev(), metadata.ino())))
+    let made = metadata.created().ok().and_then(|made| made.duration_since(UNIX_EPOCH).ok());
+    let made = made.map_or(0, |made| u64::try_from(made.as_nanos()).unwrap_or(0));
+    Ok(metadata.is_file().then(|| [metadata.dev(), metadata.ino(), made]))
 }
 
 /// Opens a file, or standard input for `-`; gzip and zstd are recognised by their first bytes. `progress` counts the

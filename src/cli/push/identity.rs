@@ -14,20 +14,20 @@ const FIRST_LINE_BYTES: usize = 4096;
 #[derive(Debug)]
 pub(super) struct InputKeys {
     /// Hashed together with the first line.
-    identity: [u64; 3],
+    identity: [u64; 4],
     prefix: Option<String>,
     /// Whether another run gives the same keys.
     is_lasting: bool,
 }
 
 impl InputKeys {
-    /// Keys by which a later run with the same file is recognised: its device, its inode and its first line, so that a file that
-    /// was renamed is the same and one that took another's place is not.
+    /// Keys by which a later run with the same file is recognised: its device, its inode, when it was made and its first line, so
+    /// that a file that was renamed is the same and one that took another's place is not.
     pub(super) fn of(path: &Path, is_new: bool) -> io::Result<Self> {
         let place = if is_new { None } else { input::place(path)? };
         let identity = match place {
-            Some((device, inode)) => [0, device, inode],
-            None => [1, random()?, random()?],
+            Some([device, inode, made]) => [0, device, inode, made],
+            None => [1, random()?, random()?, 0],
         };
         Ok(Self { identity, prefix: None, is_lasting: place.is_some() })
     }
@@ -80,5 +80,24 @@ mod tests {
         assert_ne!(key(input, false, 1, "a\n"), key(input, false, 1, "a\n"));
         std::fs::hard_link(&one, scratch.path().join("three")).expect("linked");
         assert_eq!(first, key(&scratch.path().join("three"), false, 1, "a\n"));
+    }
+
+    #[test]
+    fn file_that_was_made_anew_is_another_although_it_has_the_inode_of_the_old_one() {
+        let scratch = tempfile::tempdir().expect("there is room");
+        let path = scratch.path().join("batch");
+        let made = || {
+            std::fs::write(&path, "a\n").expect("written");
+            let place = input::place(&path).expect("there").expect("a file");
+            let key = key(&path, false, 1, "a\n");
+            std::fs::remove_file(&path).expect("removed");
+            (place, key)
+        };
+        let ([_, inode, born], first) = made();
+        // Until the clock of the file system has gone on; it may also never give an inode again.
+        let mut later = (0..10_000).map(|_| made());
+        if let Some((_, key)) = later.find(|([_, again, later], _)| *again == inode && *later != born) {
+            assert_ne!(key, first);
+        }
     }
 }
