@@ -243,6 +243,8 @@ pub const TCP_TICK: Duration = Duration::from_secs(10);
 /// Ticks without a byte after which a connection is closed. Long, since a sender that finds its connection closed
 /// has lost lines; keepalive finds the peers that are gone.
 pub const TCP_QUIET_TICKS_MAX: u32 = 24 * 360;
+/// The same within a batch with a key, whose sender loses nothing and whose lines are held.
+pub const TCP_BATCH_QUIET_TICKS_MAX: u32 = 30;
 /// Ticks that a connection may take to authenticate, where tokens are configured.
 pub const TCP_AUTH_TICKS_MAX: u32 = 3;
 /// How long a connection stays half open after its last answer, so that the peer gets to read it.

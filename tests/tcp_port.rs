@@ -95,6 +95,26 @@ fn many_lines_in_many_batches_are_all_counted() {
 }
 
 #[test]
+fn a_key_is_visible_ascii_and_nothing_counts_after_another() {
+    let served = Served::new();
+    for key in [&b"k\xe9"[..], "schl\u{fc}ssel".as_bytes(), b"", b"two words"] {
+        let text = [b"!batch ", key, b"\n", LINE.as_bytes(), b"!end\n!sync\n"].concat();
+        let answers = talk(served.tcp(), &text);
+        let is_one = answers.lines().count() == 1;
+        assert!(is_one && answers.starts_with("ERR 1 !batch takes one key"), "{answers}");
+    }
+    assert_eq!(conversations(served.http()), 0);
+}
+
+#[test]
+fn every_bad_line_of_a_batch_with_a_key_is_answered() {
+    let served = Served::new();
+    let answers = talk(served.tcp(), format!("!batch many\n{}!end\n", "bogus\n".repeat(3_000)).as_bytes());
+    assert_eq!(answers.lines().count(), 3_001);
+    assert!(answers.ends_with("OK 0 3000\n"));
+}
+
+#[test]
 fn batches_with_keys_count_once_over_connections_restarts_and_ports() {
     let served = Served::new();
     let batch = format!("!batch one\n{LINE}bogus\n{LINE}!end\n");

@@ -53,7 +53,9 @@ impl Bound {
             Self::HeavyQueries => "too many large queries are being answered at the moment",
             Self::LargeAnswers => "too many large answers are being read at the moment",
             Self::AnswersHeld => "too many answers wait for their clients to read them",
-            Self::LineMemory => "too many long lines are being read at the moment",
+            Self::LineMemory => {
+                "the memory for long lines and batches with keys is in use at the moment; send them again later"
+            }
         }
     }
 }

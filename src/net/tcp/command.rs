@@ -29,8 +29,10 @@ pub(super) enum CommandError {
     /// `!precision` with something else than a unit.
     #[error("!precision takes one of ns, us, ms, s")]
     Precision,
-    /// `!batch` with no key, or with more than one word, or with one that is too long.
-    #[error("!batch takes one key of at most {KEY_BYTES_MAX} bytes; the lines after it are not a batch")]
+    /// `!batch` with no key, or with more than one word, or with one that `Idempotency-Key` would not take either.
+    #[error(
+        "!batch takes one key of 1 to {KEY_BYTES_MAX} characters of visible ASCII; nothing after this is counted"
+    )]
     Batch,
     /// `!end` with something behind it.
     #[error("!end takes nothing")]
@@ -67,7 +69,13 @@ impl<'a> Command<'a> {
                 }
             }
             Some("batch") => match argument {
-                Some(key) if only && key.len() <= KEY_BYTES_MAX => Ok(Self::Batch(key)),
+                Some(key)
+                    if only
+                        && key.len() <= KEY_BYTES_MAX
+                        && key.bytes().all(|byte| byte.is_ascii_graphic()) =>
+                {
+                    Ok(Self::Batch(key))
+                }
                 _ => Err(CommandError::Batch),
             },
             Some("end") if argument.is_none() => Ok(Self::End),
@@ -108,6 +116,9 @@ mod tests {
         check("sync now", Err(CommandError::Sync));
         check("batch", Err(CommandError::Batch));
         check("batch two words", Err(CommandError::Batch));
+        // What was not UTF-8 comes as U+FFFD, and so two keys would be one.
+        check("batch k\u{fffd}", Err(CommandError::Batch));
+        check("batch k\u{1}", Err(CommandError::Batch));
         check(
             &format!("batch {}", "k".repeat(KEY_BYTES_MAX)),
             Ok(Command::Batch(&"k".repeat(KEY_BYTES_MAX))),

@@ -23,8 +23,8 @@ use super::session::{BatchLines, FinishedBatch, Session, Then};
 use crate::intake::batching::{Parsed, Parser, Tally};
 use crate::intake::wire::Arrival;
 use crate::limits::{
-    TCP_AUTH_TICKS_MAX, TCP_BATCHES_UNDER_WAY_MAX, TCP_LINGER, TCP_QUIET_TICKS_MAX, TCP_READ_BYTES_MIN,
-    TCP_TICK, TCP_WRITE_TIMEOUT, wide,
+    TCP_AUTH_TICKS_MAX, TCP_BATCH_QUIET_TICKS_MAX, TCP_BATCHES_UNDER_WAY_MAX, TCP_LINGER,
+    TCP_QUIET_TICKS_MAX, TCP_READ_BYTES_MIN, TCP_TICK, TCP_WRITE_TIMEOUT, wide,
 };
 use crate::model::batch::KeyedAnswer;
 use crate::net::Services;
@@ -67,7 +67,7 @@ enum End {
     Lost,
     /// The session has had enough.
     Refused,
-    /// A line is long, and the budget for long lines is spent.
+    /// A line or a batch is long, and the budget for them is spent.
     Overloaded,
     /// Nothing came for long.
     Quiet,
@@ -158,6 +158,7 @@ impl<S: Stream> Connection<'_, S> {
                     return None;
                 }
                 Then::Close => return Some(End::Refused),
+                Then::Overloaded => return Some(End::Overloaded),
                 Then::Sync | Then::Batch => {
                     self.submit().await;
                     self.settle_all().await;
@@ -174,7 +175,7 @@ impl<S: Stream> Connection<'_, S> {
     }
 
     fn tick(&mut self, quiet: &mut Quiet) -> Option<End> {
-        match quiet.tick() {
+        match quiet.tick(self.session.is_in_batch()) {
             _ if self.session.is_unauthenticated() && quiet.age > TCP_AUTH_TICKS_MAX => {
                 return Some(End::Unauthenticated);
             }
@@ -209,7 +210,7 @@ impl<S: Stream> Connection<'_, S> {
         match then {
             Then::Sync => self.session.synced(),
             Then::Batch => self.count_keyed(self.arrival()).await,
-            Then::Read | Then::Again | Then::Close => {}
+            Then::Read | Then::Again | Then::Close | Then::Overloaded => {}
         }
         let written = self.write_all().await;
         if written && !matches!(end, End::Finished | End::Lost) {
@@ -238,33 +239,34 @@ impl<S: Stream> Connection<'_, S> {
 
     /// Counts a batch with a key, unless it was counted before, and answers it.
     async fn count_keyed(&mut self, arrival: Arrival) {
-        let Self { services, session, .. } = self;
-        let Some(mut lines) = session.take_keyed() else { return };
+        let services = self.services;
+        let Some(mut lines) = self.session.take_keyed() else { return };
         let handle = &services.write_handle;
-        let content = (session.precision(), lines.content());
+        let content = (self.session.precision(), lines.content());
         let identity = idempotency::of_key(handle.key_seed(), &lines.key, content);
         let claim = match handle.claim(identity).await {
             Ok(Claimed::New(claim)) => claim,
             Ok(Claimed::Counted(answer)) => {
                 services.metrics.replayed(Listener::Tcp, identity.rule, u64::from(answer.accepted));
-                session.skip_keyed(&lines);
-                session.keyed_replayed(&lines, &answer);
+                self.session.skip_keyed(&lines);
+                self.session.keyed_replayed(&lines, &answer);
                 return;
             }
             Ok(Claimed::Conflict) => {
                 services.metrics.key_conflict(Listener::Tcp);
-                session.skip_keyed(&lines);
-                session.keyed_conflict(&lines);
+                self.session.skip_keyed(&lines);
+                self.session.keyed_conflict(&lines);
                 return;
             }
             Err(error) => {
-                session.skip_keyed(&lines);
-                session.keyed_failed(&lines, (0, &error));
+                self.session.skip_keyed(&lines);
+                self.session.keyed_failed(&lines, (0, &error));
                 return;
             }
         };
         let (mut parsed, mut answer) = (Parsed::default(), KeyedAnswer::default());
-        while session.parse_keyed(&mut lines, arrival, &mut parsed, &mut answer) {
+        while self.session.parse_keyed(&mut lines, arrival, &mut parsed, &mut answer) {
+            self.write_some();
             yield_now().await;
         }
         let mut batch = parsed.batch;
@@ -275,10 +277,10 @@ impl<S: Stream> Connection<'_, S> {
             Err(refusal) => Err(refusal.into()),
         };
         match outcome {
-            Ok(_) => session.keyed_counted(&answer),
+            Ok(_) => self.session.keyed_counted(&answer),
             Err(error) => {
-                session.note_rejected(&answer);
-                session.keyed_failed(&lines, (u64::from(answer.accepted), &error));
+                self.session.note_rejected(&answer);
+                self.session.keyed_failed(&lines, (u64::from(answer.accepted), &error));
             }
         }
     }
@@ -429,13 +431,14 @@ impl Quiet {
     }
 
     /// Another tick has passed.
-    fn tick(&mut self) -> QuietFor {
+    fn tick(&mut self, is_in_batch: bool) -> QuietFor {
         self.age = self.age.saturating_add(1);
         self.ticks = self.ticks.saturating_add(1);
+        let most = if is_in_batch { TCP_BATCH_QUIET_TICKS_MAX } else { TCP_QUIET_TICKS_MAX };
         match self.ticks {
             // The first tick may follow a byte at once; by the second a whole one was quiet.
             2 => QuietFor::ATick,
-            ticks if ticks > TCP_QUIET_TICKS_MAX => QuietFor::Long,
+            ticks if ticks > most => QuietFor::Long,
             _ => QuietFor::NotYet,
         }
     }
@@ -448,14 +451,21 @@ mod tests {
     #[test]
     fn a_quiet_connection_gives_its_buffer_back_once_and_is_closed_in_the_end() {
         let mut quiet = Quiet::default();
-        assert_eq!(quiet.tick(), QuietFor::NotYet);
+        assert_eq!(quiet.tick(false), QuietFor::NotYet);
         quiet.something_came();
-        assert_eq!(quiet.tick(), QuietFor::NotYet);
-        assert_eq!(quiet.tick(), QuietFor::ATick);
+        assert_eq!(quiet.tick(false), QuietFor::NotYet);
+        assert_eq!(quiet.tick(false), QuietFor::ATick);
         for _ in 2..TCP_QUIET_TICKS_MAX {
-            assert_eq!(quiet.tick(), QuietFor::NotYet);
+            assert_eq!(quiet.tick(false), QuietFor::NotYet);
         }
-        assert_eq!(quiet.tick(), QuietFor::Long);
+        assert_eq!(quiet.tick(false), QuietFor::Long);
         assert_eq!(quiet.age, TCP_QUIET_TICKS_MAX + 2);
+    }
+
+    #[test]
+    fn a_batch_that_does_not_go_on_is_not_held_for_long() {
+        let mut quiet = Quiet::default();
+        let ends = (1..=TCP_QUIET_TICKS_MAX).find(|_| quiet.tick(true) == QuietFor::Long);
+        assert_eq!(ends, Some(TCP_BATCH_QUIET_TICKS_MAX + 1));
     }
 }

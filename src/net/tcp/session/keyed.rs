@@ -7,10 +7,17 @@ use crate::intake::wire::{Arrival, Precision};
 use crate::limits::{LINE_BYTES_MAX, LINE_ERRORS_SHOWN_MAX, TCP_KEYED_BATCH_BYTES_MAX, wide};
 use crate::model::batch::KeyedAnswer;
 use crate::net::byte_budget::ReservedBytes;
-use crate::net::metrics::Bound;
 
 /// Bytes that are parsed before other connections get a turn.
 const PARSED_PER_TURN: usize = 256 * 1024;
+
+const NOT_AN_END: &str = "within a batch with a key there is no command but `!end`";
+
+/// Why a batch cannot be held.
+enum NoRoom {
+    InBatch,
+    InMemory,
+}
 
 /// The lines of a batch with a key, as they came.
 #[derive(Debug)]
@@ -38,7 +45,7 @@ impl KeyedLines {
     }
 
     /// Takes whole lines from the front of `bytes` up to a command; says how many bytes, and whether a command is next.
-    fn collect(&mut self, bytes: &[u8]) -> Result<(usize, bool), &'static str> {
+    fn collect(&mut self, bytes: &[u8]) -> Result<(usize, bool), NoRoom> {
         let mut taken = 0;
         let mut at_command = false;
         loop {
@@ -60,14 +67,14 @@ impl KeyedLines {
             }
         }
         if self.bytes.len().saturating_add(taken) > TCP_KEYED_BATCH_BYTES_MAX {
-            return Err("a batch with a key takes at most 32 MiB");
+            return Err(NoRoom::InBatch);
         }
         let lines = bytes.get(..taken).unwrap_or_default();
         let needed = self.bytes.len().saturating_add(taken).saturating_sub(self.bytes.capacity());
         if needed > 0 {
             let more = needed.max(self.bytes.capacity());
-            self.reserved.reserve(more).map_err(|_spent| Bound::LineMemory.message())?;
-            self.bytes.reserve_exact(needed.max(self.bytes.capacity()));
+            self.reserved.reserve(more).map_err(|_spent| NoRoom::InMemory)?;
+            self.bytes.reserve_exact(more);
         }
         self.bytes.extend_from_slice(lines);
         Ok((taken, at_command))
@@ -81,16 +88,15 @@ impl Session {
         let line = batch.first_line;
         let (taken, at_command) = match batch.collect(bytes) {
             Ok(collected) => collected,
-            Err(why) => {
-                self.answers
-                    .err(line, format_args!("{why}; nothing of it, and nothing after it, is counted"));
-                return Turn { consumed: bytes.len(), then: Then::Close };
+            Err(NoRoom::InBatch) => {
+                return self.give_up(line, bytes.len(), "a batch with a key takes at most 32 MiB");
             }
+            Err(NoRoom::InMemory) => return Turn { consumed: bytes.len(), then: Then::Overloaded },
         };
         let command = bytes.get(taken..).unwrap_or_default();
         let Some(length) = memchr::memchr(b'\n', command).filter(|_| at_command) else {
             if at_command && command.len() > LINE_BYTES_MAX {
-                return self.not_an_end(line, bytes.len());
+                return self.give_up(line, bytes.len(), NOT_AN_END);
             }
             return Turn { consumed: taken, then: Then::Read };
         };
@@ -98,12 +104,11 @@ impl Session {
         if command.get(..length).is_some_and(|command| command.trim_ascii_end() == b"!end") {
             Turn { consumed, then: Then::Batch }
         } else {
-            self.not_an_end(line, bytes.len())
+            self.give_up(line, bytes.len(), NOT_AN_END)
         }
     }
 
-    fn not_an_end(&mut self, line: u64, consumed: usize) -> Turn {
-        let what = "within a batch with a key there is no command but `!end`";
+    fn give_up(&mut self, line: u64, consumed: usize, what: &str) -> Turn {
         self.answers.err(line, format_args!("{what}; nothing of it, and nothing after it, is counted"));
         Turn { consumed, then: Then::Close }
     }

@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::answers::Answers;
-use super::command::Command;
+use super::command::{Command, CommandError};
 use crate::intake::batching::{Parsed, Parser, Stop, Tally};
 use crate::intake::wire::Arrival;
 use crate::limits::LINE_BYTES_MAX;
@@ -72,6 +72,8 @@ pub(super) enum Then {
     Batch,
     /// Submit what there is, write the answers, close.
     Close,
+    /// The same: there is no memory for the batch with a key.
+    Overloaded,
 }
 
 /// How far [`Session::process`] came.
@@ -229,6 +231,11 @@ impl Session {
         matches!(self.access, Access::Needed { .. })
     }
 
+    /// Whether a batch with a key has begun.
+    pub(super) fn is_in_batch(&self) -> bool {
+        self.keyed.is_some()
+    }
+
     /// Whether the tokens were replaced by some that do not allow this connection to write any more. Says so then.
     fn is_withdrawn(&mut self) -> bool {
         let Access::Granted(permit) = &mut self.access else { return false };
@@ -322,7 +329,8 @@ impl Session {
         match Command::parse(text) {
             Err(error) => {
                 self.answers.err(line, error);
-                Then::Again
+                // The lines of a batch would count without its key, and twice when they are sent again with another.
+                if error == CommandError::Batch { Then::Close } else { Then::Again }
             }
             Ok(Command::Auth(token)) => {
                 if let Ok(permit) = self.auth.permit(Some(token), Scope::Write) {

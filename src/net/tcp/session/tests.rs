@@ -62,7 +62,7 @@ impl Driven {
                     self.settle();
                     self.keyed();
                 }
-                Then::Close => {
+                Then::Close | Then::Overloaded => {
                     self.closed = true;
                     break;
                 }
@@ -107,7 +107,7 @@ impl Driven {
             match then {
                 Then::Sync => self.session.synced(),
                 Then::Batch => self.keyed(),
-                Then::Read | Then::Again | Then::Close => {}
+                Then::Read | Then::Again | Then::Close | Then::Overloaded => {}
             }
         }
         self.settle();
@@ -220,11 +220,21 @@ fn batches_that_were_counted_before_are_not_parsed_again() {
 }
 
 #[test]
+fn batch_with_a_key_that_the_memory_does_not_hold_ends_the_connection_as_overloaded() {
+    let mut driven = Driven::new(Auth::default(), StoreAnswer::Takes);
+    let mut others = driven.session.memory.holder();
+    others.reserve(driven.session.memory.left()).expect("there is as much");
+    driven.give(b"!batch k\n");
+    let turn = driven.session.process(LINE.as_bytes(), Driven::arrival());
+    assert_eq!(turn, Turn { consumed: LINE.len(), then: Then::Overloaded });
+}
+
+#[test]
 fn batches_with_keys_that_do_not_end_are_not_counted() {
     check(&["!batch k\n", LINE], &["ERR 1 the batch has no `!end`"]);
     check(&["!batch k\n", LINE, "!sync\n", LINE], &["ERR 1 within a batch"]);
     check(&["!end\n", LINE, "!sync\n"], &["ERR 1 no batch has begun", "OK 1 0"]);
-    check(&["!batch\n", LINE, "!sync\n"], &["ERR 1 !batch takes one key", "OK 1 0"]);
+    check(&["!batch\n", LINE, "!sync\n"], &["ERR 1 !batch takes one key"]);
     check_with(
         Auth::default(),
         StoreAnswer::Refuses,
