@@ -150,14 +150,21 @@ fn push(address: SocketAddr, story: u64) {
         Command::new(env!("CARGO_BIN_EXE_tallyd"))
             .args(["push", "--quiet", "--url", &format!("http://{address}")])
             .arg(file.path())
-            .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .status()
+            .output()
             .unwrap()
     };
-    while !run().success() {}
-    // All of it once more counts nothing.
-    while !run().success() {}
+    while !run().status.success() {}
+    // All of it once more counts nothing, and says so.
+    let again = loop {
+        let again = run();
+        if again.status.success() {
+            break String::from_utf8(again.stdout).unwrap();
+        }
+    };
+    let said =
+        format!("{FILE_LINES} accepted, 0 rejected; {FILE_LINES} of the accepted were counted already\n");
+    assert_eq!(again, said);
 }
 
 fn restart_until_done(

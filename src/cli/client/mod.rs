@@ -93,6 +93,8 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     /// The value of `Retry-After`, where it is there and text.
     pub(crate) retry_after: Option<String>,
+    /// It was given before, under the same key.
+    pub(crate) is_replayed: bool,
     pub(crate) body: Bytes,
 }
 
@@ -249,6 +251,7 @@ async fn exchange(
         let status = response.status();
         let retry_after = response.headers().get(header::RETRY_AFTER);
         let retry_after = retry_after.and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let is_replayed = response.headers().contains_key("idempotency-replayed");
         let body = Limited::new(response.into_body(), CLIENT_ANSWER_BYTES_MAX).collect().await;
         let body = body.map_err(|source| {
             if source.is::<LengthLimitError>() {
@@ -257,7 +260,7 @@ async fn exchange(
                 lost(source)
             }
         })?;
-        Ok((Answer { status, retry_after, body: body.to_bytes() }, sender))
+        Ok((Answer { status, retry_after, is_replayed, body: body.to_bytes() }, sender))
     };
     timeout(ANSWER_WAIT, whole)
         .await

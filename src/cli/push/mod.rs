@@ -8,6 +8,7 @@ mod identity;
 mod interrupt;
 mod outcome;
 
+use std::fmt;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -66,6 +67,16 @@ const REPEAT: &str = "push the file again: what is counted already is not counte
 pub(crate) struct LineTotals {
     pub(crate) accepted: u64,
     pub(crate) rejected: u64,
+    /// Of the accepted, those that were counted already under the same keys.
+    pub(crate) repeated: u64,
+}
+
+impl fmt::Display for LineTotals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { accepted, rejected, repeated } = self;
+        write!(f, "{accepted} accepted, {rejected} rejected")?;
+        if *repeated > 0 { write!(f, "; {repeated} of the accepted were counted already") } else { Ok(()) }
+    }
 }
 
 /// Sends the files. Blocks.
@@ -100,10 +111,10 @@ pub(crate) fn send_files(
     };
     let result = files.iter().try_for_each(|file| sender.send_file(file));
     sender.bar.finish_and_clear();
-    let LineTotals { accepted, rejected } = sender.totals;
-    output::print(format!("{accepted} accepted, {rejected} rejected\n").as_bytes())?;
+    let totals = sender.totals;
+    output::print(format!("{totals}\n").as_bytes())?;
     result?;
-    Ok(if rejected == 0 { Exit::Done.into() } else { Exit::Failed.into() })
+    Ok(if totals.rejected == 0 { Exit::Done.into() } else { Exit::Failed.into() })
 }
 
 /// A bar over the bytes of all files, on a terminal only; a spinner where a length is not known.
@@ -177,6 +188,8 @@ impl FileSender {
             BatchOutcome::Counted { accepted, rejected, bad_lines } => {
                 self.totals.accepted = self.totals.accepted.saturating_add(accepted);
                 self.totals.rejected = self.totals.rejected.saturating_add(rejected);
+                let repeated = if answer.is_replayed { accepted } else { 0 };
+                self.totals.repeated = self.totals.repeated.saturating_add(repeated);
                 let unnamed = rejected.saturating_sub(wide(bad_lines.len()));
                 self.bar.suspend(|| {
                     for bad in bad_lines {
@@ -190,7 +203,7 @@ impl FileSender {
                 Ok(())
             }
             BatchOutcome::Conflict => anyhow::bail!(
-                "{lines} of {name} differ from what was pushed from there within the last 24 hours, and are not counted; \
+                "{lines} of {name}, or --precision, differ from what was pushed from there within the last 24 hours, and are not counted; \
                  --again counts all of the file"
             ),
             BatchOutcome::Refused(why) => {

@@ -71,6 +71,7 @@ mod tests {
         let answer = Answer {
             status: StatusCode::from_u16(status).expect("a status"),
             retry_after: None,
+            is_replayed: false,
             body: Bytes::from_static(body.as_bytes()),
         };
         assert_eq!(read(&answer), *expected);
