@@ -108,7 +108,7 @@ impl Keys {
     ) -> Result<Said, Fault> {
         let remembered = self.remembered(identity, now, is_counted);
         match (outcome, remembered) {
-            (Err(_), _) => Ok(Said::Unknown),
+            (Err(WriteError::Unknown(_)), _) => Ok(Said::Unknown),
             (Ok(Claimed::New(claim)), None) => {
                 self.claims.push(claim);
                 Ok(Said::New)

@@ -83,8 +83,8 @@ pub fn repair_tail(
         return Ok(found);
     }
     match segment::copy_records(disk, &newest, (store_id, unsynced.first), unsynced.bytes.clone()) {
-        // A full disk must not keep reports from going on. (Once the copy has its name, there is no way back.) NOTE: where a sync failed before, and the one here fails as well,
-        // a power cut may leave what looks like damage.
+        // A full disk must not keep reports from going on. Once the copy has its name, there is no way back.
+        // NOTE: where a sync failed before, and the one here fails as well, a power cut may leave what looks like damage.
         Err(error) if error.is_no_space() && error.operation != Operation::SyncDirectory => {
             tracing::warn!(%error, "the disk is full: the journal's unsynced end is written anew in place");
             segment::remove_leftovers(disk, directory)?;

@@ -1,7 +1,7 @@
 //! Counters and catalogue on disk. A snapshot is a manifest that lists immutable files which add up: *parts*
-//! (the frames of one calendar month that one fold touched) and *dictionary* pieces (catalogue entries in order).
-//! (The keys of batches are in pieces of their own.) A fold adds small files and now and then merges the newest of them into one, so that it costs what has
-//! changed and not what is stored.
+//! (the frames of one calendar month that one fold touched), *dictionary* pieces (catalogue entries in order) and pieces
+//! of the keys of batches. A fold adds small files and now and then merges the newest of them into one, so that it costs
+//! what has changed and not what is stored.
 //!
 //! Must not know: live counters, the catalogue in memory, the journal's files, sockets, async.
 //!
