@@ -163,6 +163,9 @@ fn span(story: &Story, counters: &Counters, series: &mut Vec<SeriesId>) -> Optio
     // Copied out first: the story must not stay locked while its counters are looked at.
     series.clear();
     story.series_of_all(series);
+    for series in series.iter() {
+        counters.prefetch(*series);
+    }
     let spans = series.iter().filter_map(|series| counters.span(*series));
     spans.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
 }
