@@ -6,7 +6,6 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::limits::narrow;
-
 use crate::model::prefetch::prefetch;
 
 /// Numbers by the hash of what they stand for, each in the first free slot from where its hash points to.

@@ -22,13 +22,29 @@ fn interaction(number: usize) -> Node {
 
 /// As a parser looks a head up.
 fn find(index: &Index, view: &View, key: &SeriesKey) -> Option<Interned> {
+    find_counting(index, view, key, &mut 0)
+}
+
+/// As [`find`]; counts the keys whose 32 bits of hash another id has, too, of which the row comes first: a parser
+/// takes the slower look-up for those.
+fn find_counting(index: &Index, view: &View, key: &SeriesKey, shared: &mut usize) -> Option<Interned> {
     let text = key.story.0.as_bytes();
     let counter = StoryCounter::of(key.metric);
     let node = counter.as_ref().err().map(Node::as_text);
     let hashes = index.hash_ids(text, node);
     view.prefetch(hashes);
     let rows = index.candidates(view, hashes);
-    let story = rows.story(text)?;
+    let story = rows.story(text);
+    let is_row_of_another = match (&story, node) {
+        (None, _) => rows.story.is_some(),
+        (Some(story), Some(node)) => rows.node.is_some() && rows.node(story, node).is_none(),
+        (Some(_), None) => false,
+    };
+    if is_row_of_another {
+        *shared += 1;
+        return index.series(view, key);
+    }
+    let story = story?;
     let found = match node {
         Some(node) => rows.node(&story, node)?.series_on(key.source),
         None => story.series_of(counter.ok()?, key.source),
@@ -67,13 +83,17 @@ fn every_series_is_found_under_its_ids_alone_while_the_tables_grow() {
     }
     let mut view = catalogue.index().view();
     index.refresh(&mut view);
+    let mut shared = 0;
     for (key, id) in &wanted {
         assert_eq!(catalogue.intern(key), Ok(*id));
-        assert_eq!(found_id(index, &view, key), Some(*id), "{key:?}");
+        let found = find_counting(index, &view, key, &mut shared).map(|series| series.id);
+        assert_eq!(found, Some(*id), "{key:?}");
         assert_eq!(found_id(index, &view, &SeriesKey { source: Source::Custom, ..*key }), None, "{key:?}");
         // What the first tables have is right, though they have not all.
         assert!(found_id(index, &first, key).is_none_or(|there| there == *id), "{key:?}");
     }
+    // By chance one run in forty has such a pair.
+    assert!(shared <= 10, "{shared} of {}", wanted.len());
     assert_eq!(found_id(index, &view, &key(0, Some(interaction(3)), Source::Slack)), None);
     assert_eq!(found_id(index, &view, &key(3 * INDEX_SLOTS_MIN, None, Source::Slack)), None);
 }
