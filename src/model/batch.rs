@@ -7,6 +7,7 @@
 use crate::model::calendar::Hour;
 pub use crate::model::event::SeriesId;
 use crate::model::event::{Node, SeriesKey, StoryId};
+use crate::model::named::named_enum;
 
 /// Adds `count` to one counter. A count of 0 changes nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,27 +69,18 @@ impl Change {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct KeyId(pub [u8; 16]);
 
-/// By which rule a batch is recognised.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum KeyRule {
-    /// Its sender gave it an idempotency key.
-    Key,
-    /// Its sender can give none: it is recognised by all of its content, for a while.
-    Window,
+named_enum! {
+    /// By which rule a batch is recognised.
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+    pub enum KeyRule {
+        /// Its sender gave it an idempotency key.
+        Key = "key",
+        /// Its sender can give none: it is recognised by all of its content, for a while.
+        Window = "window",
+    }
 }
 
 impl KeyRule {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Key, Self::Window];
-
-    /// Its name, in metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Key => "key",
-            Self::Window => "window",
-        }
-    }
-
     /// Its place in [`KeyRule::ALL`].
     pub const fn index(self) -> usize {
         match self {
@@ -127,6 +119,13 @@ pub struct KeyedAnswer {
     pub rejected: u32,
     /// The first of those.
     pub bad_lines: Box<[RejectedLine]>,
+}
+
+impl KeyedAnswer {
+    /// Bytes of the list of bad lines.
+    pub fn bad_line_bytes(&self) -> usize {
+        self.bad_lines.iter().map(|bad| size_of::<RejectedLine>().saturating_add(bad.message.len())).sum()
+    }
 }
 
 /// The key of a batch, when it was taken and how it was answered.

@@ -3,7 +3,7 @@
 
 use twox_hash::{XxHash3_64, XxHash3_128};
 
-use crate::intake::batching::{Parsed, Rejection};
+use crate::intake::batching::{Rejection, Tally};
 use crate::intake::wire::Precision;
 use crate::limits::wide;
 use crate::model::batch::{BatchIdentity, KeyId, KeyRule, KeyedAnswer, RejectedLine};
@@ -32,16 +32,17 @@ pub(super) fn of_content(seed: u64, token: &str, query: &str, content: &[u8]) ->
     BatchIdentity { rule: KeyRule::Window, id, content: 0 }
 }
 
-/// What the sender of a parsed batch is answered. `lines_before` of the stream are not the batch's.
-pub(super) fn answer(parsed: &Parsed, lines_before: u64) -> KeyedAnswer {
+/// What the sender of a parsed batch is answered.
+pub(super) fn answer(tally: &Tally, bad_lines: Vec<RejectedLine>) -> KeyedAnswer {
     let count = |lines: u64| u32::try_from(lines).unwrap_or(u32::MAX);
-    let bad_line = |Rejection { line, error }: &Rejection| RejectedLine {
-        line: line.saturating_sub(lines_before),
-        message: error.to_string().into(),
-    };
     KeyedAnswer {
-        accepted: count(parsed.tally.accepted()),
-        rejected: count(parsed.tally.rejected),
-        bad_lines: parsed.rejections.iter().map(bad_line).collect(),
+        accepted: count(tally.accepted()),
+        rejected: count(tally.rejected),
+        bad_lines: bad_lines.into(),
     }
+}
+
+/// A bad line as the answer has it. `lines_before` of the stream are not the batch's.
+pub(super) fn bad_line(Rejection { line, error }: &Rejection, lines_before: u64) -> RejectedLine {
+    RejectedLine { line: line.saturating_sub(lines_before), message: error.to_string().into() }
 }

@@ -49,6 +49,7 @@ pub(crate) fn load(
             for key in &block {
                 keys.note(key, manifest.position);
             }
+            Ok(())
         })?;
     }
     let loaded = Loaded { catalogue, counters, writer, cleared: Cleared::default(), keys };

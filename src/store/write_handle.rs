@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::Fsync;
 use super::error::{Refusal, Uncertainty, WriteError};
-use super::keys::{Claim, KeyFigures, KeyTable, LookUp, bad_lines_bytes};
+use super::keys::{Claim, KeyFigures, KeyTable, LookUp};
 use super::status::Status;
 use crate::limits::{BATCHES_QUEUED_MAX, OUTCOME_WAIT_MAX, QUEUE_WAIT_MAX, QUEUED_BYTES_MAX};
 use crate::model::batch::{Batch, BatchIdentity, BatchKey, Change, Definition, Increment, KeyedAnswer};
@@ -292,11 +292,11 @@ pub(super) fn send_outcome(reply: oneshot::Sender<Outcome>, outcome: Outcome) {
 /// How much of the queue's room the batch takes; one that is over all of it takes all.
 fn permits_for(batch: &Batch, encoded: &[u8]) -> u32 {
     let names: usize = batch.changes.iter().map(|change| size_of::<Change>() + name_bytes(change)).sum();
-    let bad_lines = batch.key.as_ref().map_or(0, |key| bad_lines_bytes(&key.answer.bad_lines));
+    let key = batch.key.as_ref().map_or(0, |key| size_of::<BatchKey>() + key.answer.bad_line_bytes());
     let bytes = size_of_val::<[Increment]>(&batch.increments)
         .saturating_add(size_of_val::<[Definition]>(&batch.definitions))
         .saturating_add(names)
-        .saturating_add(bad_lines)
+        .saturating_add(key)
         .saturating_add(encoded.len());
     u32::try_from((bytes / PERMIT_BYTES).saturating_add(1).min(PERMITS)).unwrap_or(u32::MAX)
 }

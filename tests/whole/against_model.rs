@@ -14,7 +14,7 @@ use super::random::Random;
 const STORIES: u64 = 12;
 
 /// How often each part runs, times `TALLYD_TEST_SCALE` (1 where it is not set).
-fn scaled(count: u64) -> u64 {
+pub(crate) fn scaled(count: u64) -> u64 {
     count * std::env::var("TALLYD_TEST_SCALE").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::against_model::scaled;
 use super::daemon::{Daemon, Lines, verify};
 use super::events::id;
 use super::http::Client;
@@ -95,8 +96,7 @@ fn pause() {
 
 /// Batches of each sender.
 fn batches() -> u64 {
-    let scale = std::env::var("TALLYD_TEST_SCALE").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
-    BATCHES * scale
+    scaled(BATCHES)
 }
 
 /// Sends batches over HTTP, each until it is answered.

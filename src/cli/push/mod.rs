@@ -167,9 +167,9 @@ impl FileSender {
 
     fn send_batch(&mut self, name: &str, keys: &mut InputKeys, batch: LineBatch) -> anyhow::Result<()> {
         let lines = batch.line_range();
-        let remedy = if keys.is_lasting() && !self.again { REPEAT } else { "nothing tells which" };
+        let remedy = if keys.is_lasting() { REPEAT } else { "nothing tells which" };
         if self.interrupt.is_asked() {
-            let rest = if keys.is_lasting() && !self.again { REPEAT } else { "the lines before are counted" };
+            let rest = if keys.is_lasting() { REPEAT } else { "the lines before are counted" };
             anyhow::bail!("interrupted before {lines} of {name}; {rest}");
         }
         let key = Some(keys.of_batch(batch.first_line, &batch.text));

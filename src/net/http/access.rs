@@ -1,7 +1,6 @@
 //! Where a request carries its token, and whether that is enough. The token itself is never logged or repeated.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,18 +9,19 @@ use hyper::{StatusCode, header};
 
 use super::failure::Failure;
 use super::routes::{Dialect, Route};
-use crate::net::auth::{Auth, Denied};
+use crate::net::auth::{Auth, Denied, Grant};
 
-/// Lets the request in or says why not. 401 without a known token, 403 with one that lacks the scope.
-pub(super) fn check(auth: &Auth, route: &Route, head: &Parts) -> Result<(), Failure> {
+/// Lets the request in, with the token that it was granted by if one is needed, or says why not. 401 without a known token,
+/// 403 with one that lacks the scope.
+pub(super) fn check(auth: &Auth, route: &Route, head: &Parts) -> Result<Option<Grant>, Failure> {
     if route.scopes.is_empty() || auth.is_open() {
-        return Ok(());
+        return Ok(None);
     }
     let presented = presented(head, route.dialect);
     let mut denied = Denied::Missing;
     for scope in route.scopes {
         match auth.check(presented.as_deref(), *scope) {
-            Ok(_) => return Ok(()),
+            Ok(grant) => return Ok(Some(grant)),
             Err(why) => denied = why,
         }
     }
@@ -30,13 +30,6 @@ pub(super) fn check(auth: &Auth, route: &Route, head: &Parts) -> Result<(), Fail
         Denied::Scope => StatusCode::FORBIDDEN,
     };
     Err(Failure::new(status, denied.to_string()))
-}
-
-/// The name of the token that a request was let in by.
-pub(super) fn token_name(auth: &Auth, route: &Route, head: &Parts) -> Arc<str> {
-    let presented = presented(head, route.dialect);
-    let granted = route.scopes.iter().find_map(|scope| auth.check(presented.as_deref(), *scope).ok());
-    granted.map_or_else(|| Arc::from(""), |grant| grant.name)
 }
 
 /// The token of a request: `Authorization: Bearer` everywhere; on the routes of `InfluxDB` clients also `Token`,

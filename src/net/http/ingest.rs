@@ -13,12 +13,13 @@ use super::body_error::BodyError;
 use super::failure::{Counts, Detail, Failure};
 use super::response::{self, HttpResponse};
 use super::routes::{Dialect, Route};
-use super::{HttpShared, access, workers};
+use super::{HttpShared, workers};
 use crate::intake::batching::{BodyPrecision, Parsed, Parser, Tally};
 use crate::intake::wire::{Arrival, Precision};
 use crate::limits::KEY_BYTES_MAX;
 use crate::model::batch::{Batch, BatchIdentity, KeyedAnswer, RejectedLine};
 use crate::model::excerpt::Excerpt;
+use crate::net::auth::Grant;
 use crate::net::metrics::{Bound, Listener};
 use crate::net::{commit, idempotency};
 use crate::store::{Claim, Claimed, Refusal, WriteError};
@@ -28,7 +29,7 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Takes the events of a body. One that was counted before is answered as it was then.
 pub(super) async fn write(
     shared: &HttpShared,
-    route: &Route,
+    (route, grant): (&Route, Option<Grant>),
     head: &Parts,
     body: &mut Incoming,
 ) -> Result<HttpResponse, Failure> {
@@ -43,8 +44,8 @@ pub(super) async fn write(
         Some(key) => Some(idempotency::of_key(seed, key, (precision, lines.bytes()))),
         None if dialect == Dialect::Own || services.write_handle.retry_window().is_zero() => None,
         None => {
-            let token = access::token_name(&services.auth, route, head);
-            Some(idempotency::of_content(seed, &token, query, lines.bytes()))
+            let token = grant.as_ref().map_or("", |grant| &grant.name);
+            Some(idempotency::of_content(seed, token, query, lines.bytes()))
         }
     };
     let claim = match identity {
@@ -67,7 +68,8 @@ pub(super) async fn write(
         None => None,
     };
     let mut parsed = parse(shared, route, lines, precision).await?;
-    let answer = idempotency::answer(&parsed, 0);
+    let bad_lines = parsed.rejections.iter().map(|rejection| idempotency::bad_line(rejection, 0));
+    let answer = idempotency::answer(&parsed.tally, bad_lines.collect());
     let mut batch = std::mem::take(&mut parsed.batch);
     // Two honest batches may be equal where a timestamp is coarser.
     let may_recognise = key.is_some() || parsed.all_finer_than_millisecond;

@@ -81,10 +81,10 @@ async fn handle(
     body: &mut Incoming,
 ) -> Result<HttpResponse, Failure> {
     let services = &shared.services;
-    access::check(&services.auth, route, head)?;
+    let grant = access::check(&services.auth, route, head)?;
     let query = head.uri.query().unwrap_or_default();
     match route.endpoint {
-        Endpoint::WriteEvents => ingest::write(shared, route, head, body).await,
+        Endpoint::WriteEvents => ingest::write(shared, (route, grant), head, body).await,
         Endpoint::Report => match ReportName::parse(segment) {
             Some(name) => reports::report(shared, name, query).await,
             None => Err(Failure::not_found("there is no such report")),

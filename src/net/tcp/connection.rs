@@ -26,7 +26,6 @@ use crate::limits::{
     TCP_AUTH_TICKS_MAX, TCP_BATCH_QUIET_TICKS_MAX, TCP_BATCHES_UNDER_WAY_MAX, TCP_LINGER,
     TCP_QUIET_TICKS_MAX, TCP_READ_BYTES_MIN, TCP_TICK, TCP_WRITE_TIMEOUT, wide,
 };
-use crate::model::batch::KeyedAnswer;
 use crate::net::Services;
 use crate::net::listener::Stream;
 use crate::net::metrics::{Bound, Listener};
@@ -264,11 +263,12 @@ impl<S: Stream> Connection<'_, S> {
                 return;
             }
         };
-        let (mut parsed, mut answer) = (Parsed::default(), KeyedAnswer::default());
-        while self.session.parse_keyed(&mut lines, arrival, &mut parsed, &mut answer) {
+        let mut parsed = Parsed::default();
+        while self.session.parse_keyed(&mut lines, arrival, &mut parsed) {
             self.write_some();
             yield_now().await;
         }
+        let answer = lines.answer(&parsed.tally);
         let mut batch = parsed.batch;
         batch.key = Some(Box::new(handle.key_of(&claim, answer.clone())));
         let outcome = match commit::submit(services, Listener::Tcp, (batch, Some(claim)), parsed.tally).await

@@ -17,6 +17,7 @@ mod tests;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,8 +33,8 @@ pub const TEMPORARY_SUFFIX: &str = ".tmp";
 /// A disk writes a stretch of so many bytes whole or not at all, so that many zeros on end were never written.
 pub const SECTOR_BYTES: usize = 512;
 
-/// Bytes that are written anew at a time.
-const REWRITE_BYTES: usize = 1024 * 1024;
+/// Bytes that are read and written again at a time.
+const CHUNK_BYTES: usize = 1024 * 1024;
 
 type FaultPlan = dyn Fn(Operation, &Path) -> Option<DiskFault> + Send + Sync;
 
@@ -214,15 +215,8 @@ impl Disk {
     /// certain. After an error what is read of the file is still the same.
     pub fn write_anew(&self, path: &Path, from: u64) -> Result<(), DiskError> {
         let file = self.open(Operation::Open, path, OpenMode::Overwrite)?;
-        let (mut buffer, mut offset) = (vec![0; REWRITE_BYTES], from);
-        loop {
-            let read = file.read_at(&mut buffer, offset)?;
-            if read == 0 {
-                return file.sync();
-            }
-            file.put(buffer.get(..read).unwrap_or_default(), Some(offset))?;
-            offset = offset.saturating_add(wide(read));
-        }
+        file.for_each_chunk(from..u64::MAX, |bytes, offset| file.put(bytes, Some(offset)))?;
+        file.sync()
     }
 
     /// Gives a file another name, replacing a file of that name. Durable only after [`Disk::sync_directory`].
@@ -393,6 +387,25 @@ impl DiskFile {
             Content::Real(file) => file.metadata().map(|metadata| metadata.len()),
             Content::Memory(file) => file.length(),
         })
+    }
+
+    /// Reads the bytes in that range, or as many as the file has, and hands them over piece by piece, each with its offset.
+    pub fn for_each_chunk(
+        &self,
+        range: Range<u64>,
+        mut take: impl FnMut(&[u8], u64) -> Result<(), DiskError>,
+    ) -> Result<(), DiskError> {
+        let (mut buffer, mut offset) = (vec![0; CHUNK_BYTES], range.start);
+        while offset < range.end {
+            let wanted = narrow(range.end.saturating_sub(offset)).min(CHUNK_BYTES);
+            let read = self.read_at(buffer.get_mut(..wanted).unwrap_or_default(), offset)?;
+            if read == 0 {
+                break;
+            }
+            take(buffer.get(..read).unwrap_or_default(), offset)?;
+            offset = offset.saturating_add(wide(read));
+        }
+        Ok(())
     }
 
     /// Reads from byte `offset` on until `buffer` is full or the file ends; returns how many bytes it read.

@@ -9,7 +9,6 @@ use crate::store::damage::FileError;
 use crate::store::snapshot::Generation;
 use crate::store::snapshot::dictionary::Cleared;
 use crate::store::snapshot::entry::Entry;
-use crate::store::snapshot::keys;
 
 /// What the records of one snapshot add.
 #[derive(Debug)]
@@ -42,7 +41,7 @@ impl Intake {
     /// Takes a batch as the counters would, definitions, changes in order, increments, and its key out of it.
     pub(super) fn take(&mut self, folder: &Folder, batch: &mut Batch) -> Result<(), FileError> {
         if let Some(key) = batch.key.take() {
-            self.bad_line_bytes = self.bad_line_bytes.saturating_add(keys::bad_line_bytes(&key));
+            self.bad_line_bytes = self.bad_line_bytes.saturating_add(key.answer.bad_line_bytes());
             self.keys.push(*key);
         }
         for definition in &batch.definitions {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::{Sequence, StoreId};
-use crate::limits::{narrow, wide};
+use crate::limits::wide;
 use crate::platform::disk::{Disk, DiskError, DiskFile, TEMPORARY_SUFFIX};
 use crate::store::damage::{Damage, FileError};
 use crate::store::layout::{first_of_segment, segment_name};
@@ -18,9 +18,6 @@ pub(super) const HEADER_BYTES: usize = 32;
 pub(super) const HEADER_END: u64 = 32;
 
 const MAGIC: [u8; 8] = *b"tallyjnl";
-
-/// Bytes that are copied at a time.
-const COPY_BYTES: usize = 1024 * 1024;
 
 /// One segment, as its name and the directory tell it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -84,18 +81,7 @@ pub(super) fn copy_records(
     let target = segment.path.with_file_name(segment_name(first));
     let copied = disk.replace_with(&target, |file| {
         file.append(&Header { store_id, first_sequence: first }.encode())?;
-        let (mut buffer, mut offset) = (vec![0; COPY_BYTES], records.start);
-        while offset < records.end {
-            let left = narrow(records.end.saturating_sub(offset));
-            let wanted = buffer.get_mut(..left.min(COPY_BYTES)).unwrap_or_default();
-            let read = source.read_at(wanted, offset)?;
-            if read == 0 {
-                break;
-            }
-            file.append(buffer.get(..read).unwrap_or_default())?;
-            offset = offset.saturating_add(wide(read));
-        }
-        Ok(())
+        source.for_each_chunk(records, |bytes, _| file.append(bytes))
     });
     copied.map(drop)
 }

@@ -21,7 +21,6 @@ use tokio::sync::watch;
 use super::position::{Sequence, StoreId};
 use crate::limits::{KEYS_KEPT, KEYS_MAX, RETRY_WINDOW};
 use crate::model::batch::{BatchIdentity, BatchKey, KeyId, KeyRule, KeyedAnswer};
-pub(super) use ring::bad_lines_bytes;
 use ring::{BadLines, Ring};
 
 /// How many keys are remembered, and for how long.
@@ -168,7 +167,7 @@ impl State {
         let BatchIdentity { rule, id, .. } = key.identity;
         self.ring(rule).push(key, sequence);
         if !key.answer.bad_lines.is_empty() {
-            self.bad_lines.insert((rule, id), key.answer.bad_lines.clone());
+            self.bad_lines.insert((rule, id), &key.answer);
         }
     }
 

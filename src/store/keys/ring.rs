@@ -6,7 +6,7 @@ use std::time::Duration;
 use hashbrown::HashTable;
 
 use crate::limits::{KEY_BAD_LINES_BYTES_MAX, narrow, wide};
-use crate::model::batch::{BatchKey, KeyId, KeyRule, RejectedLine};
+use crate::model::batch::{BatchKey, KeyId, KeyRule, KeyedAnswer, RejectedLine};
 use crate::store::position::Sequence;
 
 /// The keys of one rule, oldest first, and where each is.
@@ -120,6 +120,9 @@ fn hash(KeyId(id): KeyId) -> u64 {
     id.first_chunk().map_or(0, |front| u64::from_le_bytes(*front))
 }
 
+/// Memory of a list of bad lines beside the lines, about.
+const BYTES_BESIDE: usize = 64;
+
 /// Lists of bad lines, which few keys have.
 #[derive(Debug, Default)]
 pub(super) struct BadLines {
@@ -133,10 +136,10 @@ impl BadLines {
         self.lists.get(&(rule, id)).cloned().unwrap_or_default()
     }
 
-    pub(super) fn insert(&mut self, key: (KeyRule, KeyId), lines: Box<[RejectedLine]>) {
-        let bytes = bad_lines_bytes(&lines);
+    pub(super) fn insert(&mut self, key: (KeyRule, KeyId), answer: &KeyedAnswer) {
+        let bytes = answer.bad_line_bytes().saturating_add(BYTES_BESIDE);
         self.bytes = self.bytes.saturating_add(bytes);
-        self.lists.insert(key, lines);
+        self.lists.insert(key, answer.bad_lines.clone());
         self.oldest_first.push_back((key, bytes));
         while self.bytes > KEY_BAD_LINES_BYTES_MAX {
             let Some((key, bytes)) = self.oldest_first.pop_front() else { break };
@@ -144,13 +147,4 @@ impl BadLines {
             self.bytes = self.bytes.saturating_sub(bytes);
         }
     }
-}
-
-/// Memory of a list of bad lines, about.
-pub(in crate::store) fn bad_lines_bytes(lines: &[RejectedLine]) -> usize {
-    lines
-        .iter()
-        .map(|bad| size_of::<RejectedLine>().saturating_add(bad.message.len()))
-        .sum::<usize>()
-        .saturating_add(64)
 }

@@ -2,14 +2,15 @@
 //! one that was counted before is recognised without being parsed.
 
 use super::{BatchLines, Session, Then, Turn};
-use crate::intake::batching::{Parsed, Stop};
+use crate::intake::batching::{Parsed, Stop, Tally};
 use crate::intake::wire::{Arrival, Precision};
-use crate::limits::{LINE_BYTES_MAX, LINE_ERRORS_SHOWN_MAX, TCP_KEYED_BATCH_BYTES_MAX, wide};
-use crate::model::batch::KeyedAnswer;
+use crate::limits::{
+    BODY_BYTES_PER_TURN, LINE_BYTES_MAX, LINE_ERRORS_SHOWN_MAX, TCP_KEYED_BATCH_BYTES_MAX, wide,
+};
+use crate::model::batch::{KeyedAnswer, RejectedLine};
 use crate::net::byte_budget::ReservedBytes;
-
-/// Bytes that are parsed before other connections get a turn.
-const PARSED_PER_TURN: usize = 256 * 1024;
+use crate::net::idempotency;
+use crate::store::WriteError;
 
 const NOT_AN_END: &str = "within a batch with a key there is no command but `!end`";
 
@@ -31,12 +32,19 @@ pub(in super::super) struct KeyedLines {
     is_mid_line: bool,
     /// How much of it is parsed.
     parsed_to: usize,
+    /// The first bad lines of that.
+    bad_lines: Vec<RejectedLine>,
 }
 
 impl KeyedLines {
     pub(super) fn begin(key: &str, first_line: u64, reserved: ReservedBytes) -> Self {
-        let (key, bytes) = (key.to_owned(), Vec::new());
-        Self { key, first_line, bytes, reserved, is_mid_line: false, parsed_to: 0 }
+        let (key, bytes, bad_lines) = (key.to_owned(), Vec::new(), Vec::new());
+        Self { key, first_line, bytes, reserved, is_mid_line: false, parsed_to: 0, bad_lines }
+    }
+
+    /// What the batch is answered, once it is parsed.
+    pub(in super::super) fn answer(&mut self, tally: &Tally) -> KeyedAnswer {
+        idempotency::answer(tally, std::mem::take(&mut self.bad_lines))
     }
 
     /// All lines, without the commands around them.
@@ -123,16 +131,14 @@ impl Session {
         self.parser.precision()
     }
 
-    /// Parses some more of the batch into `parsed`, and answers bad lines; `false` once all is parsed, `!end` included. The
-    /// first bad lines are kept in `shown`.
+    /// Parses some more of the batch into `parsed`, and answers bad lines; `false` once all is parsed, `!end` included.
     pub(in super::super) fn parse_keyed(
         &mut self,
         batch: &mut KeyedLines,
         arrival: Arrival,
         parsed: &mut Parsed,
-        shown: &mut KeyedAnswer,
     ) -> bool {
-        let mut length = PARSED_PER_TURN;
+        let mut length = BODY_BYTES_PER_TURN;
         let is_done = loop {
             let rest = batch.bytes.get(batch.parsed_to..).unwrap_or_default();
             let slice = rest.get(..length).unwrap_or(rest);
@@ -150,16 +156,11 @@ impl Session {
             self.parser.skip_lines(1);
         }
         self.lines = self.lines_before_parser.saturating_add(self.parser.lines());
-        let answer = crate::net::idempotency::answer(
-            parsed,
-            batch.first_line.saturating_sub(self.lines_before_parser),
-        );
-        let room = LINE_ERRORS_SHOWN_MAX.saturating_sub(shown.bad_lines.len());
-        shown.accepted = answer.accepted;
-        shown.rejected = answer.rejected;
-        let more = answer.bad_lines.into_vec().into_iter().take(room);
-        shown.bad_lines = std::mem::take(&mut shown.bad_lines).into_vec().into_iter().chain(more).collect();
+        let before_batch = batch.first_line.saturating_sub(self.lines_before_parser);
         for rejection in parsed.rejections.drain(..) {
+            if batch.bad_lines.len() < LINE_ERRORS_SHOWN_MAX {
+                batch.bad_lines.push(idempotency::bad_line(&rejection, before_batch));
+            }
             self.answers.err(rejection.line.saturating_add(self.lines_before_parser), &rejection.error);
         }
         !is_done
@@ -198,7 +199,7 @@ impl Session {
     pub(in super::super) fn keyed_failed(
         &mut self,
         batch: &KeyedLines,
-        (accepted, error): (u64, &crate::store::WriteError),
+        (accepted, error): (u64, &WriteError),
     ) {
         let lines = batch.first_line..=self.lines;
         self.not_acknowledged(&BatchLines { lines, accepted }, error);

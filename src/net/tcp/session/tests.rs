@@ -74,7 +74,6 @@ impl Driven {
     /// Counts a batch with a key; the key `again` was counted before.
     fn keyed(&mut self) {
         let mut lines = self.session.take_keyed().expect("a batch is whole");
-        let mut answer = KeyedAnswer::default();
         match (lines.key.as_str(), self.store) {
             ("again", _) => {
                 self.session.skip_keyed(&lines);
@@ -87,7 +86,8 @@ impl Driven {
             }
             (_, store) => {
                 let mut parsed = Parsed::default();
-                while self.session.parse_keyed(&mut lines, Self::arrival(), &mut parsed, &mut answer) {}
+                while self.session.parse_keyed(&mut lines, Self::arrival(), &mut parsed) {}
+                let answer = lines.answer(&parsed.tally);
                 let full = Refusal::AppendRefused("the disk is full".to_owned()).into();
                 match store {
                     StoreAnswer::Takes => self.session.keyed_counted(&answer),

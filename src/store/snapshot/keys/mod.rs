@@ -20,12 +20,7 @@ pub(crate) fn bytes_of(keys: &[BatchKey]) -> u64 {
 }
 
 fn bytes_of_one(key: &BatchKey) -> usize {
-    64_usize.saturating_add(bad_line_bytes(key))
-}
-
-/// Bytes of its list of bad lines, roughly.
-pub(crate) fn bad_line_bytes(key: &BatchKey) -> usize {
-    key.answer.bad_lines.iter().map(|bad| bad.message.len().saturating_add(16)).sum()
+    64_usize.saturating_add(key.answer.bad_line_bytes())
 }
 
 /// Writes and syncs the piece that takes the place of `merged`, with the `fresh` keys behind theirs, but without those that are
@@ -39,13 +34,7 @@ pub(crate) fn merge(
     let mut trim = Trim::default();
     let for_each = |take: &mut dyn FnMut(&BatchKey) -> Result<(), FileError>| {
         for piece in merged {
-            let mut outcome = Ok(());
-            read(folder, &piece.file, |block| {
-                if outcome.is_ok() {
-                    outcome = block.iter().try_for_each(&mut *take);
-                }
-            })?;
-            outcome?;
+            read(folder, &piece.file, |block| block.iter().try_for_each(&mut *take))?;
         }
         fresh.iter().try_for_each(take)
     };
@@ -98,7 +87,7 @@ impl Trim {
         if let Some(left) = self.left.get_mut(key.identity.rule.index()) {
             *left = left.saturating_add(1);
         }
-        self.bad_line_bytes_left = self.bad_line_bytes_left.saturating_add(bad_line_bytes(key));
+        self.bad_line_bytes_left = self.bad_line_bytes_left.saturating_add(key.answer.bad_line_bytes());
     }
 
     fn keep(&mut self, key: &BatchKey) -> Option<BatchKey> {
@@ -107,7 +96,7 @@ impl Trim {
         let is_one_of_many = *left > KEYS_MAX;
         *left = left.saturating_sub(1);
         let has_room = self.bad_line_bytes_left <= KEY_BAD_LINES_BYTES_MAX;
-        self.bad_line_bytes_left = self.bad_line_bytes_left.saturating_sub(bad_line_bytes(key));
+        self.bad_line_bytes_left = self.bad_line_bytes_left.saturating_sub(key.answer.bad_line_bytes());
         if is_one_of_many || is_past(rule, key.taken, self.now) {
             return None;
         }
@@ -123,12 +112,12 @@ impl Trim {
 pub(crate) fn read(
     folder: &SnapshotFolder,
     file: &FileRef,
-    mut take: impl FnMut(Vec<BatchKey>),
+    mut take: impl FnMut(Vec<BatchKey>) -> Result<(), FileError>,
 ) -> Result<(), FileError> {
     let mut reader = folder.open(file)?;
     let mut payload = Vec::new();
     while reader.next(&mut payload)? {
-        take(codec::decode_keys(&payload).map_err(|what| reader.damaged(what))?);
+        take(codec::decode_keys(&payload).map_err(|what| reader.damaged(what))?)?;
     }
     Ok(())
 }

@@ -30,7 +30,10 @@ fn merged(folder: &Path, generation: u64, pieces: &[KeyPiece], fresh: &[BatchKey
 
 fn read_back(folder: &Path, piece: &KeyPiece) -> Result<Vec<BatchKey>, FileError> {
     let mut found = Vec::new();
-    read(&snapshots(folder), &piece.file, |mut block| found.append(&mut block))?;
+    read(&snapshots(folder), &piece.file, |mut block| {
+        found.append(&mut block);
+        Ok(())
+    })?;
     Ok(found)
 }
 
@@ -81,7 +84,7 @@ fn oldest_keys_of_too_many_and_oldest_lists_of_bad_lines_are_left_out() {
     assert!(trim.keep(&key(KeyRule::Window, 4, NOW)).is_some());
 
     let one = key(KeyRule::Key, 1, NOW);
-    let bytes = bad_line_bytes(&one);
+    let bytes = one.answer.bad_line_bytes();
     let mut trim = Trim { now: NOW, left: [9, 9], bad_line_bytes_left: KEY_BAD_LINES_BYTES_MAX + bytes };
     let lists: Vec<usize> =
         (0..3).map(|_| trim.keep(&one).expect("it is remembered").answer.bad_lines.len()).collect();
