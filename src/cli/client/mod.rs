@@ -1,8 +1,8 @@
 //! A small blocking HTTP client for the commands that talk to a daemon: one connection, kept alive, plain
 //! HTTP/1.1. Knows nothing of the requests. `retry` decides which failures are retried.
 //!
-//! INVARIANT: the daemon sees a request at most once per call. The client repeats only one that was certainly not sent;
-//! `retry` repeats others where they have an idempotency key.
+//! INVARIANT: the daemon sees a request with a body at most once per call. On a kept connection the client repeats what was
+//! certainly not sent and what changes nothing; `retry` repeats others where they have an idempotency key.
 
 pub(crate) mod retry;
 
@@ -128,6 +128,17 @@ pub(crate) enum ClientError {
     Request(#[from] hyper::http::Error),
 }
 
+impl ClientError {
+    /// Whether the call may be made again on a new connection: it was not sent, or it changes nothing.
+    fn allows_repeat(&self, call: &Call) -> bool {
+        match self {
+            Self::NotSent { .. } => true,
+            Self::AnswerLost { .. } => call.body.is_none(),
+            Self::AnswerLate { .. } | Self::AnswerTooLong { .. } | Self::Request(_) => false,
+        }
+    }
+}
+
 impl Answer {
     /// The status and, where the body is the daemon's own error, its message with one line per detail.
     pub(crate) fn explanation(&self) -> String {
@@ -187,9 +198,10 @@ impl Client {
                 tokio::task::yield_now().await;
             }
             let (answer, sender) = match connection.take() {
-                // The daemon may close an idle connection at any time; that says nothing about a new one.
+                // The daemon may close an idle connection at any time, also while a request is on its way; that says
+                // nothing about a new one.
                 Some(sender) => match exchange(sender, request.clone(), authority).await {
-                    Err(ClientError::NotSent { .. }) => {
+                    Err(error) if error.allows_repeat(call) => {
                         exchange(connect(authority).await?, request, authority).await?
                     }
                     other => other?,

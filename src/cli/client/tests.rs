@@ -44,6 +44,20 @@ fn closed_idle_connection_is_replaced() {
 }
 
 #[test]
+fn kept_connection_that_breaks_repeats_only_what_changes_nothing() {
+    let (url, thread) = server(vec![vec![FINE, ""], vec![FINE, ""]]);
+    let mut client = client(&url, None);
+    client.call(&get("/a")).expect("an answer");
+    client.call(&get("/b")).expect("an answer on a second connection");
+    let write = Call { body: Some(Bytes::from_static(b"x")), path: "/events".to_owned(), key: None };
+    let lost = client.call(&write).expect_err("no answer");
+    assert!(matches!(lost, ClientError::AnswerLost { .. }), "{lost:?}");
+    let received = thread.join().expect("a server");
+    let lines: Vec<&str> = received.iter().filter_map(|request| request.lines().next()).collect();
+    assert_eq!(lines, ["GET /a HTTP/1.1", "GET /b HTTP/1.1", "GET /b HTTP/1.1", "POST /events HTTP/1.1"]);
+}
+
+#[test]
 fn lost_answer_is_told_from_a_request_that_was_never_sent() {
     let (url, thread) = server(vec![vec![""]]);
     let lost = client(&url, None).call(&get("/a")).expect_err("no answer");
