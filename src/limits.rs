@@ -287,6 +287,11 @@ pub const HTTP_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long requests under way may take to finish when the daemon stops.
 pub const HTTP_DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Origins whose pages may ask that can be configured; each request of a page compares with all of them.
+pub const ORIGINS_MAX: usize = 64;
+/// How long a browser may remember what a path takes; Chromium does not for longer.
+pub const PREFLIGHT_AGE: Duration = Duration::from_hours(2);
+
 // The HTTP port: bodies (`net/http`).
 
 /// Longest body of a request, in bytes, after decompression.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tallyd::daemon::config::options::{Key, OPTIONS};
 use tallyd::daemon::config::{Config, ConfigError, Given};
+use tallyd::net::http::Origins;
 use tallyd::platform::logging::LogFormat;
 use tallyd::store::Fsync;
 
@@ -149,6 +150,12 @@ fn bad_values_are_refused_with_what_would_be_right() {
     check(Key::Log, "log", &["", "loud", "info,tallyd=loud", "info,", "=info", "a b=info"], "`error`");
     check(Key::LogFormat, "log-format", &["xml"], "`text` or `json`");
     check(Key::DataDir, "data-dir", &[""], "the path of a directory");
+    check(
+        Key::CorsOrigin,
+        "cors-origin",
+        &["", "*", "null", "https://a/", "https://a,b"],
+        "scheme, host and port",
+    );
 }
 
 #[test]
@@ -173,6 +180,26 @@ fn a_file_that_cannot_be_read_is_told() {
     let mut setting = Setting::default();
     setting.given.config = Some(PathBuf::from("/nonexistent/tallyd.toml"));
     setting.check_faults(&[&["/nonexistent/tallyd.toml", "cannot be read"]]);
+}
+
+#[test]
+fn origins_are_a_text_with_commas_or_a_list_of_the_file() {
+    let expected = Origins::parse("https://a,http://b:8080").expect("origins");
+    let read = |setting: Setting| (*setting.good().origins).clone();
+    assert_eq!(read(Setting::default()), Origins::default());
+    assert_eq!(read(Setting::default().flag(Key::CorsOrigin, "http://b:8080,https://a")), expected);
+    assert_eq!(
+        read(Setting::default().variable("TALLYD_CORS_ORIGIN", "https://a:443, http://b:8080")),
+        expected
+    );
+    assert_eq!(read(Setting::default().file("cors-origin = ['https://a', 'http://b:8080']")), expected);
+    assert_eq!(read(Setting::default().file("cors-origin = 'https://a,http://b:8080'")), expected);
+    for text in ["[]", "['https://a', 1]", "['*']", "true"] {
+        Setting::default()
+            .file(&format!("cors-origin = {text}"))
+            .check_faults(&[&["line 1", "scheme, host"]]);
+    }
+    Setting::default().file("fsync = ['never']").check_faults(&[&["line 1", "as a string"]]);
 }
 
 #[test]

@@ -259,6 +259,7 @@ fn one_connection_too_many_is_told_so() {
         )),
         store_status: store.status(),
         auth: Arc::new(Auth::default()),
+        origins: Arc::default(),
         metrics: Arc::new(Metrics::default()),
         clock,
         zones: Arc::new(Zones::new(ZoneDatabase::bundled())),

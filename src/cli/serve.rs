@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::{Exit, output};
 use crate::daemon::config::options::{CONFIG_VARIABLE, OPTIONS, TOKENS_VARIABLE};
@@ -30,9 +30,10 @@ impl clap::FromArgMatches for ServeArgs {
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         for option in &OPTIONS {
-            if let Some(value) = matches.get_one::<String>(option.name) {
+            if let Some(values) = matches.get_many::<String>(option.name) {
+                let values: Vec<&str> = values.map(String::as_str).collect();
                 self.given.options.retain(|(key, _)| *key != option.key);
-                self.given.options.push((option.key, value.clone()));
+                self.given.options.push((option.key, values.join(",")));
             }
         }
         if let Some(path) = matches.get_one::<PathBuf>("config") {
@@ -52,8 +53,9 @@ impl clap::Args for ServeArgs {
         for option in &OPTIONS {
             let default = option.default.map_or(String::new(), |default| format!(" [default: {default}]"));
             let help = format!("{}{default} [env: {}]", option.help, option.variable());
-            command =
-                command.arg(Arg::new(option.name).long(option.name).value_name(option.value_name).help(help));
+            let action = if option.is_list() { ArgAction::Append } else { ArgAction::Set };
+            let arg = Arg::new(option.name).long(option.name).value_name(option.value_name);
+            command = command.arg(arg.help(help).action(action));
         }
         let config = Arg::new("config")
             .long("config")

@@ -109,6 +109,7 @@ fn assemble(config: Config) -> Result<Running, DaemonError> {
         memory: memory::ceiling(config.memory_limit, &store),
         store_status: store.status(),
         auth: Arc::clone(&config.auth),
+        origins: Arc::clone(&config.origins),
         metrics: Arc::clone(&metrics),
         clock: clock.clone(),
         zones: Arc::clone(&zones),

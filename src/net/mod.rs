@@ -37,6 +37,8 @@ pub struct Services {
     pub store_status: Arc<Status>,
     /// Who may do what.
     pub auth: Arc<Auth>,
+    /// The other origins whose pages may ask over HTTP.
+    pub origins: Arc<http::Origins>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// What time it is.

@@ -10,6 +10,7 @@
 
 mod access;
 mod bounds;
+mod cors;
 mod keys;
 mod memory;
 mod quick;

@@ -17,6 +17,8 @@ async fn health_is_answered_while_the_threads_of_all_other_requests_are_busy() {
         assert_eq!(client.ask("GET", path, &[], b"").await.status, 200, "{path}");
     }
     assert_eq!(port.ask("HEAD", "/ping", &[], b"").await.status, 204);
+    client.send(b"OPTIONS /metrics HTTP/1.1\r\nhost: tallyd\r\n\r\n").await;
+    assert_eq!(client.reply(false).await.status, 405);
     // The same connection goes on where the others are served.
     client.send(b"GET /reports/conversations HTTP/1.1\r\nhost: tallyd\r\n\r\n").await;
     assert_eq!(port.get("/health").await.status, 200);

@@ -9,7 +9,7 @@ use tallyd::model::catalogue::CatalogueLimits;
 use tallyd::model::memory::MemoryCeiling;
 use tallyd::net::Services;
 use tallyd::net::auth::Auth;
-use tallyd::net::http::{self, Limits, Runtimes};
+use tallyd::net::http::{self, Limits, Origins, Runtimes};
 use tallyd::net::metrics::Metrics;
 use tallyd::platform::clock::Clock;
 use tallyd::platform::shutdown::{self, Trigger};
@@ -25,6 +25,9 @@ pub(crate) const STORY: &str = "5b07ffafc2376e30306d9b16";
 /// One conversation in the hour of 09:00.
 pub(crate) const LINE: &str =
     "conversation,storyId=5b07ffafc2376e30306d9b16,source=messenger count=1i 1552813200000000001\n";
+
+/// Who may ask, and how much.
+type Access = (Auth, Limits, Origins);
 
 /// A served port. Dropping it fires the shutdown.
 pub(crate) struct Port {
@@ -46,16 +49,23 @@ impl Port {
 
     /// With a ceiling of memory, made of what an empty store takes.
     pub(crate) async fn below(auth: Auth, limits: Limits, ceiling: impl FnOnce(u64) -> u64) -> Self {
-        Self::with_keys(KeyLimits::default(), (auth, limits), ceiling).await
+        Self::with_keys(KeyLimits::default(), (auth, limits, Origins::default()), ceiling).await
+    }
+
+    /// With other origins whose pages may ask.
+    pub(crate) async fn for_pages(auth: Auth, origins: &str) -> Self {
+        let access = (auth, Limits::default(), Origins::parse(origins).unwrap());
+        Self::with_keys(KeyLimits::default(), access, |_| u64::MAX).await
     }
 
     /// With a retry window.
     pub(crate) async fn with_window(retry_window: Duration) -> Self {
         let keys = KeyLimits { retry_window, ..KeyLimits::default() };
-        Self::with_keys(keys, (Auth::default(), Limits::default()), |_| u64::MAX).await
+        let access = (Auth::default(), Limits::default(), Origins::default());
+        Self::with_keys(keys, access, |_| u64::MAX).await
     }
 
-    async fn with_keys(keys: KeyLimits, access: (Auth, Limits), ceiling: impl FnOnce(u64) -> u64) -> Self {
+    async fn with_keys(keys: KeyLimits, access: Access, ceiling: impl FnOnce(u64) -> u64) -> Self {
         let runtimes = Runtimes { requests: Handle::current(), heavy: Handle::current() };
         Self::start(runtimes, keys, access, ceiling).await
     }
@@ -63,14 +73,14 @@ impl Port {
     /// With all that is not quick on another runtime.
     pub(crate) async fn beside(requests: Handle) -> Self {
         let runtimes = Runtimes { requests, heavy: Handle::current() };
-        let access = (Auth::default(), Limits::default());
+        let access = (Auth::default(), Limits::default(), Origins::default());
         Self::start(runtimes, KeyLimits::default(), access, |_| u64::MAX).await
     }
 
     async fn start(
         runtimes: Runtimes,
         keys: KeyLimits,
-        (auth, limits): (Auth, Limits),
+        (auth, limits, origins): Access,
         ceiling: impl FnOnce(u64) -> u64,
     ) -> Self {
         let data_dir = tempfile::tempdir().unwrap();
@@ -94,6 +104,7 @@ impl Port {
             memory: Arc::new(memory(ceiling(used))),
             store_status: store.status(),
             auth: Arc::new(auth),
+            origins: Arc::new(origins),
             metrics: Arc::new(Metrics::default()),
             zones: Arc::new(Zones::new(ZoneDatabase::bundled())),
             clock: Clock::manual(NOW_UNIX_NANOS),

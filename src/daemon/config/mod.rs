@@ -18,6 +18,7 @@ use crate::limits::{
     MAX_FUTURE_MAX, MEMORY_BESIDE_COUNTERS, MEMORY_LIMIT_MIN, RETRY_WINDOW_MAX, SNAPSHOT_INTERVAL_RANGE,
 };
 use crate::net::auth::Auth;
+use crate::net::http::Origins;
 use crate::platform::logging::{LogFilter, LogFormat};
 use crate::platform::zoneinfo::DIRECTORY_VARIABLE;
 use crate::store::Fsync;
@@ -101,6 +102,8 @@ pub struct Config {
     pub auth: Arc<Auth>,
     /// Where to read the tokens again.
     pub token_sources: TokenSources,
+    /// The other origins whose pages may ask.
+    pub origins: Arc<Origins>,
     /// The directory of time-zone files that the environment names.
     pub zone_dir: Option<PathBuf>,
     /// What is logged.
@@ -131,6 +134,7 @@ impl Config {
             check.value(Key::RetryWindow, |text| duration_within(text, Duration::ZERO, RETRY_WINDOW_MAX));
         let memory_limit = check.value(Key::MemoryLimit, MemoryLimit::parse);
         let tokens_file = check.value(Key::TokensFile, path);
+        let origins = check.value(Key::CorsOrigin, Origins::parse);
         let log = check.value(Key::Log, LogFilter::parse);
         let log_format = check.value(Key::LogFormat, LogFormat::parse);
 
@@ -155,6 +159,7 @@ impl Config {
                 memory_limit: memory_limit?,
                 auth: Arc::new(auth),
                 token_sources,
+                origins: Arc::new(origins.unwrap_or_default()),
                 zone_dir: environment(DIRECTORY_VARIABLE).map(PathBuf::from),
                 log: log?,
                 log_format: log_format?,

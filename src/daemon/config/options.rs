@@ -17,6 +17,7 @@ pub enum Key {
     RetryWindow,
     MemoryLimit,
     TokensFile,
+    CorsOrigin,
     Log,
     LogFormat,
 }
@@ -39,6 +40,11 @@ pub struct OptionSpec {
 }
 
 impl OptionSpec {
+    /// Whether it may be given repeatedly, and as a list in the file. The values are then joined by commas.
+    pub fn is_list(&self) -> bool {
+        self.key == Key::CorsOrigin
+    }
+
     /// The environment variable of the option.
     pub fn variable(&self) -> String {
         format!("TALLYD_{}", self.name.replace('-', "_").to_ascii_uppercase())
@@ -55,7 +61,7 @@ const ADDRESS: &str =
 const DURATION: &str = "a whole number and a unit such as 500ms, 60s, 5m or 1h; without a unit it is seconds";
 
 /// Every option, in the order of [`Key`] and of `--help`.
-pub const OPTIONS: [OptionSpec; 11] = [
+pub const OPTIONS: [OptionSpec; 12] = [
     OptionSpec {
         key: Key::HttpListen,
         name: "http-listen",
@@ -130,6 +136,15 @@ pub const OPTIONS: [OptionSpec; 11] = [
         default: None,
         takes: "the path of a file of access tokens, as `tallyd token` prints them",
         help: "The access tokens, read again on SIGHUP; without any, tallyd listens on loopback only",
+    },
+    OptionSpec {
+        key: Key::CorsOrigin,
+        name: "cors-origin",
+        value_name: "ORIGINS",
+        default: None,
+        takes: "origins as browsers send them, such as https://board.example.org, separated by commas: scheme, host \
+                and port, without a path; `*` and `null` are none",
+        help: "Other origins whose pages may ask over HTTP, separated by commas or given repeatedly",
     },
     OptionSpec {
         key: Key::Log,

@@ -139,6 +139,12 @@ fn entry(key: &str, value: &Spanned<DeValue<'_>>) -> Result<(&'static OptionSpec
     match value.get_ref() {
         DeValue::String(text) => Ok((option, text.clone().into_owned())),
         DeValue::Integer(number) => Ok((option, number.to_string())),
+        DeValue::Array(values) if option.is_list() => {
+            let texts: Option<Vec<&str>> = values.iter().map(|value| value.get_ref().as_str()).collect();
+            let texts =
+                texts.ok_or_else(|| format!("`{}` takes {}, as strings", option.name, option.takes))?;
+            Ok((option, texts.join(",")))
+        }
         _ => Err(format!("`{}` takes {}, as a string", option.name, option.takes)),
     }
 }

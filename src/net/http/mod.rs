@@ -10,6 +10,7 @@ mod body;
 mod body_error;
 mod client_stream;
 mod connection;
+mod cors;
 mod deadline_timer;
 mod failure;
 mod framing;
@@ -41,6 +42,7 @@ use super::listener::{self, Capacity};
 use super::metrics::{Bound, Listener};
 use crate::limits;
 use crate::platform::shutdown::Watch;
+pub use cors::Origins;
 use failure::Failure;
 use response_body::ResponseBody;
 

@@ -211,13 +211,18 @@ pub(super) fn quick_head(bytes: &[u8]) -> Option<usize> {
     let mut words = lines.next()?.split(|byte| matches!(byte, b' ' | b'?'));
     let (method, path) = (words.next()?, words.next()?);
     let method = Method::from_bytes(method).ok()?;
-    let RouteMatch::Route(route, _) = find(&method, std::str::from_utf8(path).ok()?) else { return None };
+    let takes_no_time = match find(&method, std::str::from_utf8(path).ok()?) {
+        RouteMatch::Route(route, _) => route.is_quick(),
+        // What a path takes is known without asking anything.
+        RouteMatch::OtherMethods(..) => method == Method::OPTIONS,
+        RouteMatch::NoRoute => false,
+    };
     let announces_body = |line: &[u8]| {
         let begins =
             |name: &[u8]| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
         begins(b"content-length") || begins(b"transfer-encoding")
     };
-    (route.is_quick() && !lines.any(announces_body)).then(|| end.saturating_add(4))
+    (takes_no_time && !lines.any(announces_body)).then(|| end.saturating_add(4))
 }
 
 /// What `GET /` says.

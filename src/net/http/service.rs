@@ -10,7 +10,7 @@ use hyper::{Request, StatusCode, Version};
 use super::failure::Failure;
 use super::response::{self, HttpResponse};
 use super::routes::{self, Dialect, Endpoint, Route, RouteMatch};
-use super::{HttpShared, access, body, health, influx, ingest, reports, stories};
+use super::{HttpShared, access, body, cors, health, influx, ingest, reports, stories};
 use crate::limits::HTTP_HEADERS_MAX;
 use crate::net::listener::ConnectionSlot;
 use crate::net::metrics::Bound;
@@ -39,12 +39,15 @@ pub(super) async fn respond(
         (Ok(()), RouteMatch::Route(route, segment)) => {
             handle(shared, (route, segment), &head, &mut body).await
         }
+        (Ok(()), RouteMatch::OtherMethods(_, methods)) if services.origins.is_preflight(&head) => {
+            Ok(cors::preflight(&methods))
+        }
         (Ok(()), RouteMatch::OtherMethods(_, methods)) => Err(Failure::method_not_allowed(methods)),
         (Ok(()), RouteMatch::NoRoute) => {
             Err(Failure::not_found("there is nothing at this path; GET / lists what there is"))
         }
     };
-    let response = match outcome {
+    let mut response = match outcome {
         Ok(response) => response,
         Err(failure) => {
             // The body came too slowly or broke off, so the rest of it is not awaited.
@@ -57,6 +60,7 @@ pub(super) async fn respond(
             failure.to_response(dialect, &services.clock)
         }
     };
+    services.origins.mark(&head.headers, &mut response);
     services.metrics.http_answered(response.status().as_u16());
     response
 }
