@@ -3,13 +3,13 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tallyd::daemon::config::options::{Key, OPTIONS};
-use tallyd::daemon::config::{Config, ConfigError, Given};
+use tallyd::daemon::config::{Config, ConfigError, Given, Listen};
 use tallyd::net::http::Origins;
+use tallyd::net::listener::ListenAddress;
 use tallyd::platform::logging::LogFormat;
 use tallyd::store::Fsync;
 
@@ -66,15 +66,19 @@ impl Setting {
     }
 }
 
-fn address(text: &str) -> SocketAddr {
-    text.parse().expect("an address")
+fn address(text: &str) -> ListenAddress {
+    ListenAddress::Tcp(text.parse().expect("an address"))
+}
+
+fn listens_at(listen: Option<&Listen>) -> Option<ListenAddress> {
+    listen.map(|listen| listen.address().clone())
 }
 
 #[test]
 fn defaults_are_those_of_the_contract() {
     let config = Setting::default().good();
-    assert_eq!(config.http_listen, Some(address("127.0.0.1:8780")));
-    assert_eq!(config.tcp_listen, Some(address("127.0.0.1:8781")));
+    assert_eq!(listens_at(config.http_listen.as_ref()), Some(address("127.0.0.1:8780")));
+    assert_eq!(listens_at(config.tcp_listen.as_ref()), Some(address("127.0.0.1:8781")));
     assert_eq!(config.data_dir, Path::new("./tallyd-data"));
     assert_eq!(config.snapshot_interval, Duration::from_mins(1));
     assert_eq!(config.fsync, Fsync::Interval);
@@ -112,9 +116,14 @@ fn a_file_may_be_named_by_a_variable() {
 
 #[test]
 fn listeners_take_addresses_and_off() {
-    let check = |text: &str, expected: Option<SocketAddr>| {
-        assert_eq!(Setting::default().flag(Key::TcpListen, text).good().tcp_listen, expected, "{text}");
+    let check = |text: &str, expected: Option<ListenAddress>| {
+        let config = Setting::default().flag(Key::TcpListen, text).good();
+        assert_eq!(listens_at(config.tcp_listen.as_ref()), expected, "{text}");
     };
+    let socket = |path: &str, mode| Some(ListenAddress::Unix { path: path.into(), mode: Some(mode) });
+    check("unix:/run/tallyd/http.sock", socket("/run/tallyd/http.sock", 0o660));
+    check("unix:/run/tallyd/http.sock,mode=0600", socket("/run/tallyd/http.sock", 0o600));
+    check("unix:/run/a,b,mode=666", socket("/run/a,b", 0o666));
     check("127.0.0.1:0", Some(address("127.0.0.1:0")));
     check("[::1]:9000", Some(address("[::1]:9000")));
     check("localhost:9000", Some(address("127.0.0.1:9000")));
@@ -136,7 +145,18 @@ fn bad_values_are_refused_with_what_would_be_right() {
     check(
         Key::HttpListen,
         "http-listen",
-        &["", "8780", "127.0.0.1", "example.org:80", ":1"],
+        &[
+            "",
+            "8780",
+            "127.0.0.1",
+            "example.org:80",
+            ":1",
+            "unix:",
+            "unix:http.sock",
+            "unix:/",
+            "unix:/run/s,mode=9",
+            "unix:/run/s,mode=1777",
+        ],
         "an address and a port",
     );
     check(
@@ -208,7 +228,9 @@ fn listeners_must_have_something_to_do_and_places_of_their_own() {
         |http: &str, tcp: &str| Setting::default().flag(Key::HttpListen, http).flag(Key::TcpListen, tcp);
     both("off", "off").check_faults(&[&["both listeners are off"]]);
     both("127.0.0.1:9000", "127.0.0.1:9000").check_faults(&[&["--tcp-listen", "addresses of their own"]]);
+    both("unix:/run/s,mode=0600", "unix:/run/s").check_faults(&[&["--tcp-listen", "addresses of their own"]]);
     both("127.0.0.1:0", "127.0.0.1:0").good();
+    assert!(!both("unix:/run/http.sock", "unix:/run/lines.sock").good().is_public());
 }
 
 #[test]
@@ -276,8 +298,8 @@ fn the_example_file_has_every_option_with_its_default() {
     let mut setting = Setting::default();
     setting.given.config = Some(path);
     let (example, default) = (setting.good(), Setting::default().good());
-    assert_eq!(example.http_listen, default.http_listen);
-    assert_eq!(example.tcp_listen, default.tcp_listen);
+    assert_eq!(listens_at(example.http_listen.as_ref()), listens_at(default.http_listen.as_ref()));
+    assert_eq!(listens_at(example.tcp_listen.as_ref()), listens_at(default.tcp_listen.as_ref()));
     assert_eq!(example.snapshot_interval, default.snapshot_interval);
     assert_eq!(example.fsync, default.fsync);
     assert_eq!(example.max_future, default.max_future);

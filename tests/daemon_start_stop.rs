@@ -5,12 +5,14 @@ mod support;
 
 use std::collections::HashSet;
 use std::io::{Read as _, Write as _};
-use std::os::unix::net::UnixDatagram;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 use std::process::{Command, Output};
 
 use rustix::process::Signal;
-use support::{Daemon, LINE, PATIENCE, command, talk};
+use support::{Daemon, LINE, PATIENCE, command, command_with_sockets, talk};
 
 fn data_dir() -> (tempfile::TempDir, std::path::PathBuf) {
     let dir = tempfile::tempdir().expect("a directory");
@@ -134,6 +136,81 @@ fn an_address_that_others_reach_is_refused_without_tokens() {
     let (code, log) = outcome(open.arg(data));
     assert_eq!(code, Some(64), "{log}");
     assert!(log.contains("no access tokens"), "{log}");
+}
+
+#[test]
+fn sockets_of_the_service_manager_are_served_and_stay_open_over_a_restart() {
+    let (_dir, data) = data_dir();
+    let [http, lines] = [(), ()].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
+    let [http_at, lines_at] = [&http, &lines].map(|socket| socket.local_addr().expect("an address"));
+    let start = || {
+        let [http, lines] = [&http, &lines].map(|socket| socket.try_clone().expect("a handle").into());
+        Daemon::spawn(&mut command_with_sockets(&data, http, lines))
+    };
+    let daemon = start();
+    assert_eq!((daemon.http, daemon.tcp), (http_at, lines_at));
+    assert_eq!(talk(lines_at, format!("{LINE}!sync\n").as_bytes()), "OK 1 0\n");
+    assert_eq!(daemon.stop().0.code(), Some(0));
+    // Nobody serves now, and nobody is refused: the kernel keeps the connection for the next daemon.
+    let mut waiting = TcpStream::connect(lines_at).expect("a connection");
+    waiting.write_all(format!("{LINE}!sync\n").as_bytes()).expect("room");
+    let daemon = start();
+    let mut answer = [0; 7];
+    waiting.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"OK 1 0\n");
+    assert_eq!(daemon.conversations(), 2);
+}
+
+#[test]
+fn a_socket_with_another_name_ends_with_64() {
+    let (_dir, data) = data_dir();
+    let socket = || TcpListener::bind("127.0.0.1:0").expect("a port").into();
+    let command = command_with_sockets(&data, socket(), socket());
+    let arguments: Vec<_> = command.get_args().map(|text| text.to_string_lossy().into_owned()).collect();
+    let script = arguments[1].replace("http:lines", "http:line");
+    let mut renamed = Command::new("/bin/sh");
+    renamed.env_clear().arg("-c").arg(script).args(&arguments[2..]).stdin(socket()).stdout(socket());
+    let (code, log) = outcome(renamed.stderr(std::process::Stdio::piped()));
+    drop(command);
+    assert_eq!(code, Some(64), "{log}");
+    assert!(log.contains("`line`") && log.contains("http or lines"), "{log}");
+}
+
+#[test]
+fn sockets_of_the_file_system_serve_both_ports() {
+    let (dir, data) = data_dir();
+    let [http, lines] = ["http.sock", "lines.sock"].map(|name| dir.path().join(name));
+    let flags = [("--http-listen", format!("unix:{},mode=0600", http.display()))];
+    let mut command =
+        tallyd(&[flags[0].0, &flags[0].1, "--tcp-listen", &format!("unix:{}", lines.display())]);
+    command.arg("--data-dir").arg(&data).stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().expect("it runs");
+    let mut log = std::io::BufReader::new(child.stderr.take().expect("piped"));
+    let mut told = String::new();
+    while !told.contains("listening") {
+        told.clear();
+        assert!(std::io::BufRead::read_line(&mut log, &mut told).expect("text") > 0, "it ended");
+    }
+    assert!(told.contains(&format!("http=unix:{} tcp=unix:{}", http.display(), lines.display())), "{told}");
+    let mode =
+        |path: &Path| std::fs::symlink_metadata(path).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!((mode(&http), mode(&lines)), (0o600, 0o660));
+
+    let ask = |path: &Path, request: &str| {
+        let mut stream = UnixStream::connect(path).expect("a connection");
+        stream.write_all(request.as_bytes()).expect("it reads");
+        stream.shutdown(std::net::Shutdown::Write).expect("open");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    };
+    assert_eq!(ask(&lines, &format!("{LINE}!sync\n")), "OK 1 0\n");
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    assert!(ask(&http, &get("/health")).starts_with("HTTP/1.1 200 "));
+    assert!(ask(&http, &get("/reports/conversations")).contains("\"total\":1"));
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).expect("it runs");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    assert!(!http.exists() && !lines.exists(), "the names go with the daemon");
 }
 
 #[test]
@@ -263,9 +340,9 @@ fn connections_leave_descriptors_to_the_store() {
     let daemon = Daemon::spawn(&mut limited);
     assert!(daemon.log.contains("allows fewer connections"), "{}", daemon.log);
     // Five for each port.
-    let open: Vec<_> = (0..5).map(|_| std::net::TcpStream::connect(daemon.tcp).expect("a place")).collect();
+    let open: Vec<_> = (0..5).map(|_| TcpStream::connect(daemon.tcp).expect("a place")).collect();
     let mut refused = String::new();
-    std::net::TcpStream::connect(daemon.tcp).expect("it listens").read_to_string(&mut refused).expect("text");
+    TcpStream::connect(daemon.tcp).expect("it listens").read_to_string(&mut refused).expect("text");
     assert!(refused.contains("too many connections"), "{refused}");
     assert!(
         support::get(daemon.http, "/metrics")
@@ -291,7 +368,7 @@ fn sighup_reads_the_tokens_again_and_faulty_ones_change_nothing() {
         talk(daemon.tcp, format!("!auth {token}\n!sync\n").as_bytes()) == "OK 0 0\n"
     };
     assert!(takes(&daemon, "one") && !takes(&daemon, "two"));
-    let mut open = std::net::TcpStream::connect(daemon.tcp).expect("it listens");
+    let mut open = TcpStream::connect(daemon.tcp).expect("it listens");
     open.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     open.write_all(format!("!auth one\n{LINE}!sync\n").as_bytes()).expect("it reads");
     let mut answer = [0; 7];

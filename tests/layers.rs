@@ -15,7 +15,7 @@ const ASYNC_PLACES: [&str; 10] = [
     "net/http/",
     "net/tcp/",
     "net/commit.rs",
-    "net/listener.rs",
+    "net/listener/",
     "daemon/",
     "cli/",
     "platform/clock.rs",

@@ -24,6 +24,7 @@ use tallyd::model::catalogue::CatalogueLimits;
 use tallyd::model::memory::MemoryCeiling;
 use tallyd::net::Services;
 use tallyd::net::auth::Auth;
+use tallyd::net::listener::Socket;
 use tallyd::net::metrics::Metrics;
 use tallyd::net::tcp;
 use tallyd::platform::clock::Clock;
@@ -269,7 +270,7 @@ fn one_connection_too_many_is_told_so() {
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
     let address = listener.local_addr().expect("an address");
     let (trigger, watch) = shutdown::channel();
-    let serving = runtime.spawn(tcp::serve(listener, services, 1, watch));
+    let serving = runtime.spawn(tcp::serve(Socket::Tcp(listener), services, 1, watch));
 
     let mut first = connect(address);
     first.write_all(b"!sync\n").expect("it reads");

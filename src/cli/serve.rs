@@ -5,13 +5,14 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::{Exit, output};
 use crate::daemon::config::options::{CONFIG_VARIABLE, OPTIONS, TOKENS_VARIABLE};
-use crate::daemon::config::{Config, Given};
+use crate::daemon::config::{Config, Given, InheritedSockets};
 use crate::daemon::{self, Running};
-use crate::platform::logging;
+use crate::platform::{inherited, logging};
 
 /// What the command line says about the daemon. Values are still text: they are checked together with those of
 /// the environment and the file, so that every fault is reported in one run.
@@ -86,7 +87,8 @@ impl clap::Args for ServeArgs {
 /// Runs the daemon until a signal stops it. Blocks.
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let environment = |name: &str| std::env::var_os(name);
-    let config = Config::read(&args.given, &environment)?;
+    let inherited = inherited::take().context("the service manager's sockets cannot be used")?;
+    let config = Config::read_with(InheritedSockets::new(inherited), &args.given, &environment)?;
     if args.check_config {
         output::note("the configuration is good");
         return Ok(Exit::Done.into());
@@ -102,10 +104,11 @@ fn greet(running: &Running) {
         return;
     }
     output::note(&format!("tallyd {} is ready; stop it with Ctrl-C", env!("CARGO_PKG_VERSION")));
-    if let Some(address) = running.http_address() {
-        output::note(&format!("  HTTP:  http://{address}/  (POST /events, GET /reports/…, GET /health)"));
+    if let Some(address) = running.http_listener() {
+        let scheme = if address.tcp().is_some() { "http://" } else { "" };
+        output::note(&format!("  HTTP:  {scheme}{address}  (POST /events, GET /reports/…, GET /health)"));
     }
-    if let Some(address) = running.tcp_address() {
-        output::note(&format!("  lines: {address}  (line protocol or NDJSON over TCP)"));
+    if let Some(address) = running.line_listener() {
+        output::note(&format!("  lines: {address}  (line protocol or NDJSON)"));
     }
 }

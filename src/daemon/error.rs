@@ -1,8 +1,8 @@
 //! What can go wrong with the daemon as a whole.
 
 use std::io;
-use std::net::SocketAddr;
 
+use crate::net::listener::ListenAddress;
 use crate::store::{CloseError, OpenError};
 
 /// Why the daemon did not start, or did not end well.
@@ -20,7 +20,7 @@ pub enum DaemonError {
         /// Which port: `HTTP` or `lines`.
         port: &'static str,
         /// The address.
-        address: SocketAddr,
+        address: ListenAddress,
         /// The cause.
         #[source]
         source: io::Error,

@@ -25,6 +25,7 @@ use tracing::{error, info, warn};
 use crate::limits::STOP_MAX;
 use crate::model::calendar::Zones;
 use crate::net::Services;
+use crate::net::listener::ListenAddress;
 use crate::net::metrics::Metrics;
 use crate::platform::clock::Clock;
 use crate::platform::shutdown::{self, Trigger};
@@ -82,7 +83,7 @@ pub fn start(config: Config) -> Result<Running, DaemonError> {
 }
 
 /// The first list: lock and recover, bind, spawn.
-fn assemble(config: Config) -> Result<Running, DaemonError> {
+fn assemble(mut config: Config) -> Result<Running, DaemonError> {
     let zones = zones::load(config.zone_dir.as_deref());
     info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -96,7 +97,9 @@ fn assemble(config: Config) -> Result<Running, DaemonError> {
     let clock = Clock::system();
     let store = recovery::open(&config, &clock)?;
     let runtimes = Runtimes::build().map_err(DaemonError::Runtime)?;
-    let ports = ports::bind(&config, &runtimes)?;
+    let is_public = config.is_public();
+    let listens = [(PortKind::Http, config.http_listen.take()), (PortKind::Lines, config.tcp_listen.take())];
+    let ports = ports::bind(listens, &runtimes)?;
     let addresses = ports::addresses(&ports);
 
     let metrics = Arc::new(Metrics::default());
@@ -115,7 +118,7 @@ fn assemble(config: Config) -> Result<Running, DaemonError> {
         zones: Arc::clone(&zones),
         max_future: config.max_future,
     };
-    let reload = Reload::new(config, zones, metrics);
+    let reload = Reload::new(config, is_public, zones, metrics);
 
     let (trigger, watch) = shutdown::channel();
     let mut tasks = Tasks::new(watch);
@@ -185,18 +188,28 @@ impl Running {
         Ok(())
     }
 
-    /// Where HTTP is listened for, with the real port.
+    /// The address where HTTP is listened for, with the real port; `None` also for a socket of the file system.
     pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http_listener().and_then(ListenAddress::tcp)
+    }
+
+    /// The address where lines are listened for, likewise.
+    pub fn tcp_address(&self) -> Option<SocketAddr> {
+        self.line_listener().and_then(ListenAddress::tcp)
+    }
+
+    /// Where HTTP is listened for.
+    pub fn http_listener(&self) -> Option<&ListenAddress> {
         self.address(PortKind::Http)
     }
 
-    /// Where lines over TCP are listened for, with the real port.
-    pub fn tcp_address(&self) -> Option<SocketAddr> {
+    /// Where lines are listened for.
+    pub fn line_listener(&self) -> Option<&ListenAddress> {
         self.address(PortKind::Lines)
     }
 
-    fn address(&self, protocol: PortKind) -> Option<SocketAddr> {
-        self.addresses.iter().find(|(spoken, _)| *spoken == protocol).map(|(_, address)| *address)
+    fn address(&self, protocol: PortKind) -> Option<&ListenAddress> {
+        self.addresses.iter().find(|(spoken, _)| *spoken == protocol).map(|(_, address)| address)
     }
 
     fn listen_for_signals(&mut self) -> Result<(), DaemonError> {
@@ -216,8 +229,8 @@ impl Running {
 
     /// Both addresses, `off` for one that is not listened on.
     fn status(&self) -> String {
-        let text = |address: Option<SocketAddr>| address.map_or("off".to_owned(), |found| found.to_string());
-        format!("listening http={} tcp={}", text(self.http_address()), text(self.tcp_address()))
+        let text = |address: Option<&ListenAddress>| address.map_or("off".to_owned(), ToString::to_string);
+        format!("listening http={} tcp={}", text(self.http_listener()), text(self.line_listener()))
     }
 }
 

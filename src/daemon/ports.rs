@@ -1,16 +1,14 @@
 //! The listening sockets: one row per port, bound together, then served. Knows nothing of the protocols.
 
-use std::net::SocketAddr;
-
-use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tracing::info;
 
-use super::config::Config;
+use super::config::Listen;
 use super::error::DaemonError;
 use super::runtimes::Runtimes;
 use super::tasks::Tasks;
 use crate::limits::{DESCRIPTORS_RESERVED, HTTP_CONNECTIONS_MAX, TCP_CONNECTIONS_MAX};
+use crate::net::listener::{ListenAddress, Socket};
 use crate::net::{Services, http, tcp};
 
 /// The protocol of a port.
@@ -41,30 +39,38 @@ impl PortKind {
 #[derive(Debug)]
 pub(super) struct Port {
     protocol: PortKind,
-    listener: TcpListener,
-    address: SocketAddr,
+    socket: Socket,
+    address: ListenAddress,
 }
 
 /// Where each port is, with the port number that the system chose.
-pub(super) type Addresses = Vec<(PortKind, SocketAddr)>;
+pub(super) type Addresses = Vec<(PortKind, ListenAddress)>;
 
-/// Binds every port that the configuration names.
-pub(super) fn bind(config: &Config, runtimes: &Runtimes) -> Result<Vec<Port>, DaemonError> {
-    let wanted = [(PortKind::Http, config.http_listen), (PortKind::Lines, config.tcp_listen)];
-    let wanted = wanted.into_iter().filter_map(|(protocol, address)| Some((protocol, address?)));
+/// Binds the ports that are to be bound.
+pub(super) fn bind(
+    wanted: [(PortKind, Option<Listen>); 2],
+    runtimes: &Runtimes,
+) -> Result<Vec<Port>, DaemonError> {
+    let wanted = wanted.into_iter().filter_map(|(protocol, listen)| Some((protocol, listen?)));
     wanted
-        .map(|(protocol, address)| {
-            let failed = |source| DaemonError::Bind { port: protocol.as_str(), address, source };
-            let listener = protocol.runtime(runtimes).block_on(TcpListener::bind(address)).map_err(failed)?;
-            let address = listener.local_addr().map_err(failed)?;
-            Ok(Port { protocol, listener, address })
+        .map(|(protocol, listen)| {
+            let wanted_at = listen.address().clone();
+            let bound = protocol.runtime(runtimes).block_on(async {
+                let socket = match listen {
+                    Listen::At(address) => Socket::bind(&address).await?,
+                    Listen::Inherited(socket, _) => Socket::inherit(socket)?,
+                };
+                let address = socket.address()?;
+                Ok(Port { protocol, socket, address })
+            });
+            bound.map_err(|source| DaemonError::Bind { port: protocol.as_str(), address: wanted_at, source })
         })
         .collect()
 }
 
 /// The addresses of bound ports.
 pub(super) fn addresses(ports: &[Port]) -> Addresses {
-    ports.iter().map(|port| (port.protocol, port.address)).collect()
+    ports.iter().map(|port| (port.protocol, port.address.clone())).collect()
 }
 
 /// Serves the ports, as tasks of the daemon. `descriptors` is how many the process may have open.
@@ -76,7 +82,7 @@ pub(super) fn serve(
     tasks: &mut Tasks,
 ) {
     let affordable = affordable_connections(descriptors, ports.len());
-    for Port { protocol, listener, .. } in ports {
+    for Port { protocol, socket, .. } in ports {
         let (services, watch) = (services.clone(), tasks.watch());
         match protocol {
             PortKind::Http => {
@@ -85,12 +91,12 @@ pub(super) fn serve(
                 let [requests, heavy] =
                     [&runtimes.requests, &runtimes.heavy].map(|runtime| runtime.handle().clone());
                 let serving =
-                    http::serve(listener, services, limits, http::Runtimes { requests, heavy }, watch);
+                    http::serve(socket, services, limits, http::Runtimes { requests, heavy }, watch);
                 tasks.spawn(protocol.runtime(runtimes), "the HTTP port", serving);
             }
             PortKind::Lines => {
                 let connections = at_most(affordable, TCP_CONNECTIONS_MAX, protocol);
-                let serving = tcp::serve(listener, services, connections, watch);
+                let serving = tcp::serve(socket, services, connections, watch);
                 tasks.spawn(protocol.runtime(runtimes), "the line port", serving);
             }
         }

@@ -23,8 +23,7 @@ pub(super) struct Reload {
 }
 
 impl Reload {
-    pub(super) fn new(config: Config, zones: Arc<Zones>, metrics: Arc<Metrics>) -> Self {
-        let is_public = config.is_public();
+    pub(super) fn new(config: Config, is_public: bool, zones: Arc<Zones>, metrics: Arc<Metrics>) -> Self {
         let Config { auth, token_sources, zone_dir, .. } = config;
         Self { auth, token_sources, is_public, zones, zone_dir, metrics }
     }

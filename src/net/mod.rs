@@ -6,7 +6,7 @@ mod byte_budget;
 mod commit;
 pub mod http;
 mod idempotency;
-mod listener;
+pub mod listener;
 pub mod metrics;
 pub mod tcp;
 

@@ -10,6 +10,7 @@ use tallyd::model::memory::MemoryCeiling;
 use tallyd::net::Services;
 use tallyd::net::auth::Auth;
 use tallyd::net::http::{self, Limits, Origins, Runtimes};
+use tallyd::net::listener::Socket;
 use tallyd::net::metrics::Metrics;
 use tallyd::platform::clock::Clock;
 use tallyd::platform::shutdown::{self, Trigger};
@@ -113,7 +114,7 @@ impl Port {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (shutdown, watch) = shutdown::channel();
-        let served = tokio::spawn(http::serve(listener, services, limits, runtimes, watch));
+        let served = tokio::spawn(http::serve(Socket::Tcp(listener), services, limits, runtimes, watch));
         Self { address, shutdown, served, store: Some(store), _data_dir: data_dir }
     }
 

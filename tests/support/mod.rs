@@ -10,6 +10,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -43,6 +44,17 @@ pub(crate) fn command(data_dir: &Path) -> Command {
         "--data-dir",
     ]);
     command.arg(data_dir).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+/// The command of a daemon that finds its sockets bound, as a service manager passes them: `http` and `lines`.
+pub(crate) fn command_with_sockets(data_dir: &Path, http: OwnedFd, lines: OwnedFd) -> Command {
+    // The shell moves its first two descriptors to where the daemon looks for sockets, and becomes the daemon.
+    let script = "LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=http:lines \
+                  exec \"$0\" serve --data-dir \"$1\" 3<&0 4<&1 </dev/null >/dev/null";
+    let mut command = Command::new("/bin/sh");
+    command.env_clear().args(["-c", script, env!("CARGO_BIN_EXE_tallyd")]).arg(data_dir);
+    command.stdin(http).stdout(lines).stderr(Stdio::piped());
     command
 }
 

@@ -3,13 +3,13 @@
 //!
 //! INVARIANT: a [`Config`] listens on loopback only, or has tokens.
 
+mod listen;
 pub mod options;
 mod raw;
 mod tokens;
 mod units;
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,8 @@ use crate::net::http::Origins;
 use crate::platform::logging::{LogFilter, LogFormat};
 use crate::platform::zoneinfo::DIRECTORY_VARIABLE;
 use crate::store::Fsync;
+use listen::ListenSetting;
+pub use listen::{InheritedSockets, Listen};
 use options::{Key, OPTIONS};
 pub use raw::{Environment, Given};
 use raw::{OptionValue, Raw};
@@ -83,9 +85,9 @@ impl MemoryLimit {
 #[derive(Debug)]
 pub struct Config {
     /// Where to listen for HTTP; `None` for not at all.
-    pub http_listen: Option<SocketAddr>,
+    pub http_listen: Option<Listen>,
     /// Where to listen for lines over TCP; `None` for not at all.
-    pub tcp_listen: Option<SocketAddr>,
+    pub tcp_listen: Option<Listen>,
     /// Where everything is kept.
     pub data_dir: PathBuf,
     /// How often a snapshot is made, within [`SNAPSHOT_INTERVAL_RANGE`].
@@ -118,11 +120,24 @@ impl Config {
     /// # Errors
     /// Every fault of every origin.
     pub fn read(given: &Given, environment: Environment<'_>) -> Result<Self, ConfigError> {
+        Self::read_with(InheritedSockets::default(), given, environment)
+    }
+
+    /// The same for a process that has listening sockets already, which stand for the addresses of the configuration.
+    ///
+    /// # Errors
+    /// Every fault of every origin.
+    pub fn read_with(
+        inherited: InheritedSockets,
+        given: &Given,
+        environment: Environment<'_>,
+    ) -> Result<Self, ConfigError> {
         let mut faults = Vec::new();
         let raw = Raw::collect(given, environment, &mut faults);
         let mut check = Check { raw: &raw, faults: &mut faults };
-        let http_listen = check.value(Key::HttpListen, Listen::parse).and_then(Listen::address);
-        let tcp_listen = check.value(Key::TcpListen, Listen::parse).and_then(Listen::address);
+        let http_address =
+            check.value(Key::HttpListen, ListenSetting::parse).and_then(ListenSetting::address);
+        let tcp_address = check.value(Key::TcpListen, ListenSetting::parse).and_then(ListenSetting::address);
         let data_dir = check.value(Key::DataDir, path);
         let (shortest, longest) = SNAPSHOT_INTERVAL_RANGE;
         let snapshot_interval =
@@ -143,9 +158,11 @@ impl Config {
             faults.extend(more);
             Auth::default()
         });
+        let [http_listen, tcp_listen] = inherited.instead_of([http_address, tcp_address], &mut faults);
         // Where the tokens or addresses are wrong themselves, what they would mean together is guesswork.
         if faults.is_empty() {
-            check_listeners(&raw, [http_listen, tcp_listen], &auth, &mut faults);
+            let listeners = [(Key::HttpListen, http_listen.as_ref()), (Key::TcpListen, tcp_listen.as_ref())];
+            check_listeners(&raw, listeners, &auth, &mut faults);
         }
         let complete = (|| {
             Some(Self {
@@ -170,7 +187,7 @@ impl Config {
 
     /// Whether a listener can be reached from other machines.
     pub fn is_public(&self) -> bool {
-        [self.http_listen, self.tcp_listen].into_iter().flatten().any(|address| !address.ip().is_loopback())
+        [&self.http_listen, &self.tcp_listen].into_iter().flatten().any(|listen| listen.address().is_public())
     }
 }
 
@@ -206,31 +223,6 @@ fn range_of(key: Key) -> &'static str {
     }
 }
 
-/// What the value of a listener means.
-enum Listen {
-    Off,
-    On(SocketAddr),
-}
-
-impl Listen {
-    fn parse(text: &str) -> Option<Self> {
-        if matches!(text, "off" | "none") {
-            return Some(Self::Off);
-        }
-        if let Some(port) = text.strip_prefix("localhost:") {
-            return Some(Self::On(SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().ok()?))));
-        }
-        text.parse().ok().map(Self::On)
-    }
-
-    fn address(self) -> Option<SocketAddr> {
-        match self {
-            Self::Off => None,
-            Self::On(address) => Some(address),
-        }
-    }
-}
-
 fn path(text: &str) -> Option<PathBuf> {
     (!text.is_empty() && !text.contains('\0')).then(|| Path::new(text).to_owned())
 }
@@ -242,32 +234,38 @@ fn duration_within(text: &str, shortest: Duration, longest: Duration) -> Option<
 /// Faults of the two listeners together, and with the tokens.
 fn check_listeners(
     raw: &Raw,
-    listeners: [Option<SocketAddr>; 2],
+    listeners: [(Key, Option<&Listen>); 2],
     auth: &Auth,
     faults: &mut Vec<ConfigFault>,
 ) {
-    let origin = |key| raw.get(key).map_or_else(String::new, |value| value.origin.clone());
-    if let [None, None] = listeners {
-        faults.push(ConfigFault::new(
-            origin(Key::HttpListen),
-            "both listeners are off, so there is nothing to do",
-        ));
+    let origin = |key, listen: &Listen| match listen {
+        Listen::At(_) => raw.get(key).map_or_else(String::new, |value| value.origin.clone()),
+        Listen::Inherited(..) => listen::INHERITED_ORIGIN.to_owned(),
+    };
+    match listeners {
+        [(key, None), (_, None)] => {
+            let origin = raw.get(key).map_or_else(String::new, |value| value.origin.clone());
+            faults.push(ConfigFault::new(origin, "both listeners are off, so there is nothing to do"));
+        }
+        [(_, Some(http)), (key, Some(tcp))] if http.is_same_place(tcp) => {
+            let what = format!(
+                "{} is where HTTP is listened for; the two need addresses of their own",
+                tcp.address()
+            );
+            faults.push(ConfigFault::new(origin(key, tcp), what));
+        }
+        _ => {}
     }
-    if let [Some(http), Some(tcp)] = listeners
-        && http == tcp
-        && http.port() != 0
-    {
-        let what = format!("{tcp} is where HTTP is listened for; the two need addresses of their own");
-        faults.push(ConfigFault::new(origin(Key::TcpListen), what));
-    }
-    for (key, address) in [Key::HttpListen, Key::TcpListen].into_iter().zip(listeners) {
-        if let Some(address) = address.filter(|address| !address.ip().is_loopback() && auth.is_open()) {
+    for (key, listen) in listeners {
+        let Some(listen) = listen.filter(|listen| listen.address().is_public()) else { continue };
+        let address = listen.address();
+        if auth.is_open() {
             let what = format!(
                 "{address} can be reached from other machines, and no access tokens are configured, so anybody \
                  could read and write; make a token with `tallyd token` and give --tokens-file, or listen on \
                  127.0.0.1"
             );
-            faults.push(ConfigFault::new(origin(key), what));
+            faults.push(ConfigFault::new(origin(key, listen), what));
         }
     }
 }

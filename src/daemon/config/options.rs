@@ -56,8 +56,8 @@ pub const CONFIG_VARIABLE: &str = "TALLYD_CONFIG";
 /// The environment variable that holds tokens themselves; see `auth`.
 pub const TOKENS_VARIABLE: &str = "TALLYD_TOKENS";
 
-const ADDRESS: &str =
-    "an address and a port such as 127.0.0.1:8780 or [::1]:8780 (port 0 takes a free one), or `off`";
+const ADDRESS: &str = "an address and a port such as 127.0.0.1:8780 or [::1]:8780 (port 0 takes a free one), a socket such as \
+     unix:/run/tallyd/http.sock or unix:/run/tallyd/http.sock,mode=0660, or `off`";
 const DURATION: &str = "a whole number and a unit such as 500ms, 60s, 5m or 1h; without a unit it is seconds";
 
 /// Every option, in the order of [`Key`] and of `--help`.
@@ -68,7 +68,8 @@ pub const OPTIONS: [OptionSpec; 12] = [
         value_name: "ADDRESS",
         default: Some("127.0.0.1:8780"),
         takes: ADDRESS,
-        help: "Where to listen for HTTP; `off` for not at all",
+        help: "Where to listen for HTTP: an address and a port, `unix:PATH[,mode=MODE]` for a socket of the file \
+               system, or `off` for not at all; a socket named `http` from the service manager goes before it",
     },
     OptionSpec {
         key: Key::TcpListen,
@@ -76,7 +77,7 @@ pub const OPTIONS: [OptionSpec; 12] = [
         value_name: "ADDRESS",
         default: Some("127.0.0.1:8781"),
         takes: ADDRESS,
-        help: "Where to listen for lines of events over TCP; `off` for not at all",
+        help: "Where to listen for lines of events, in the same forms; the service manager's socket is named `lines`",
     },
     OptionSpec {
         key: Key::DataDir,

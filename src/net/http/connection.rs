@@ -13,7 +13,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
@@ -24,19 +23,19 @@ use super::quick::QuickStream;
 use super::response::HttpResponse;
 use super::{HttpShared, service};
 use crate::limits::{HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_PARSED_MAX, HTTP_RESERVED_HEAD_TIMEOUT};
-use crate::net::listener::{ConnectionSlot, Protocol, Stream};
+use crate::net::listener::{ConnectionSlot, DetachedStream, Protocol, RawStream, Stream};
 use crate::platform::shutdown::{WakeFiltered, Watch};
 
 impl Protocol for HttpShared {
-    async fn accept(self: Arc<Self>, stream: TcpStream, slot: ConnectionSlot, shutdown: Watch) {
+    async fn accept(self: Arc<Self>, stream: RawStream, slot: ConnectionSlot, shutdown: Watch) {
         let rest = match self.serve_quick(stream, &slot, shutdown.clone()).await {
             Ok(Some(rest)) => rest,
             Ok(None) => return,
-            Err(error) => return log_ended_early(&error),
+            Err(error) => return log_ended_early(&slot, &error),
         };
         let requests = self.runtimes.requests.clone();
         let serving = async move {
-            match TcpStream::from_std(rest) {
+            match RawStream::attach(rest) {
                 Ok(stream) => self.serve(stream, slot, shutdown).await,
                 Err(error) => tracing::warn!(%error, "a connection cannot be handed over"),
             }
@@ -65,7 +64,7 @@ impl Protocol for HttpShared {
             }
         };
         if let Err(error) = ended {
-            log_ended_early(&error);
+            log_ended_early(&slot, &error);
         }
     }
 
@@ -90,10 +89,10 @@ impl HttpShared {
     /// or the daemon stops.
     async fn serve_quick(
         self: &Arc<Self>,
-        stream: TcpStream,
+        stream: RawStream,
         slot: &ConnectionSlot,
         mut shutdown: Watch,
-    ) -> Result<Option<std::net::TcpStream>, Box<dyn Error + Send + Sync>> {
+    ) -> Result<Option<DetachedStream>, Box<dyn Error + Send + Sync>> {
         let mut stream = QuickStream::new(stream);
         let mut stopping = pin!(WakeFiltered::new(shutdown.stopping()));
         let first = timeout(self.head_timeout(slot), poll_fn(|cx| stream.poll_is_quick(cx)));
@@ -115,7 +114,7 @@ impl HttpShared {
             };
             stream = parts.io.into_inner().into_inner();
         }
-        Ok(stream.into_rest().map(TcpStream::into_std).transpose()?)
+        Ok(stream.into_rest().map(RawStream::detach).transpose()?)
     }
 
     async fn respond(
@@ -152,6 +151,6 @@ impl HttpShared {
 }
 
 /// Clients go away in the middle of things every day; nothing here needs an operator.
-fn log_ended_early(error: &dyn std::fmt::Display) {
-    tracing::debug!(%error, "an http connection ended early");
+fn log_ended_early(slot: &ConnectionSlot, error: &dyn std::fmt::Display) {
+    tracing::debug!(%error, peer = ?slot.peer(), "an http connection ended early");
 }

@@ -32,13 +32,12 @@ mod workers;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::Services;
 use super::byte_budget::ByteBudget;
-use super::listener::{self, Capacity};
+use super::listener::{self, Capacity, Socket};
 use super::metrics::{Bound, Listener};
 use crate::limits;
 use crate::platform::shutdown::Watch;
@@ -49,13 +48,7 @@ use response_body::ResponseBody;
 /// Serves the port until the shutdown, then stops accepting, answers the requests under way with
 /// `Connection: close`, and returns once all connections are closed or the drain deadline has passed. Here connections are
 /// accepted and quick requests answered; all others are answered on the other runtimes.
-pub async fn serve(
-    socket: TcpListener,
-    services: Services,
-    limits: Limits,
-    runtimes: Runtimes,
-    shutdown: Watch,
-) {
+pub async fn serve(socket: Socket, services: Services, limits: Limits, runtimes: Runtimes, shutdown: Watch) {
     let capacity = Capacity {
         connections: limits.connections,
         reserved: limits.connections_reserved,

@@ -8,15 +8,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::routes;
 use crate::limits::QUICK_HEAD_BYTES_MAX;
+use crate::net::listener::RawStream;
 
 /// A stream that ends before the first request that is not quick.
 #[derive(Debug)]
 pub(super) struct QuickStream {
-    stream: TcpStream,
+    stream: RawStream,
     /// Bytes of the present head that are still to be read.
     head_left: usize,
     /// Whether what comes next is for others to read.
@@ -26,12 +26,12 @@ pub(super) struct QuickStream {
 }
 
 impl QuickStream {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: RawStream) -> Self {
         Self { stream, head_left: 0, is_over: false, is_unread: false }
     }
 
     /// The stream, where it ended only here.
-    pub(super) fn into_rest(self) -> Option<TcpStream> {
+    pub(super) fn into_rest(self) -> Option<RawStream> {
         self.is_over.then_some(self.stream)
     }
 

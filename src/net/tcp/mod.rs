@@ -12,11 +12,10 @@ mod session;
 use std::sync::Arc;
 
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpListener;
 
 use super::Services;
 use super::byte_budget::ByteBudget;
-use super::listener::{self, Capacity, ConnectionSlot, Protocol, Stream};
+use super::listener::{self, Capacity, ConnectionSlot, Protocol, Socket, Stream};
 use super::metrics::Listener;
 use crate::limits::{LINE_MEMORY_BYTES_MAX, TCP_DRAIN};
 use crate::platform::shutdown::Watch;
@@ -31,7 +30,7 @@ struct TcpShared {
 
 /// Serves the line port until the daemon stops and its connections have finished, or their deadline has passed.
 /// At most `connections` of them are served at a time.
-pub async fn serve(socket: TcpListener, services: Services, connections: usize, shutdown: Watch) {
+pub async fn serve(socket: Socket, services: Services, connections: usize, shutdown: Watch) {
     let metrics = Arc::clone(&services.metrics);
     let capacity = Capacity { connections, reserved: 0, drain_timeout: TCP_DRAIN };
     let shared = Arc::new(TcpShared { services, memory: ByteBudget::new(LINE_MEMORY_BYTES_MAX) });

@@ -4,12 +4,14 @@
 //! INVARIANT: a connection's slot and its place in the gauge are given back however its task ends.
 //! INVARIANT: a loop that cannot accept does not spin, and logs so once, not a hundred times a second.
 
+mod socket;
+
 use std::io::{self, ErrorKind};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
@@ -17,9 +19,10 @@ use tokio::time::{sleep, timeout};
 use super::metrics::{Listener, Metrics};
 use crate::limits::{
     ACCEPT_BACKOFF_MAX, ACCEPT_BACKOFF_MIN, CONNECTION_REFUSAL_TIMEOUT, CONNECTIONS_REFUSED_MAX,
-    TCP_KEEPALIVE,
 };
 use crate::platform::shutdown::Watch;
+pub(crate) use socket::{DetachedStream, RawStream};
+pub use socket::{ListenAddress, Socket, SocketFile};
 
 /// A connection's bytes, encrypted on their way or not.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
@@ -31,7 +34,7 @@ pub(crate) trait Protocol: Send + Sync + 'static {
     /// Serves a connection that was just accepted, wherever the protocol likes.
     fn accept(
         self: Arc<Self>,
-        stream: TcpStream,
+        stream: RawStream,
         slot: ConnectionSlot,
         shutdown: Watch,
     ) -> impl Future<Output = ()> + Send {
@@ -64,11 +67,17 @@ pub(crate) struct Capacity {
 pub(crate) struct ConnectionSlot {
     listener: Listener,
     metrics: Arc<Metrics>,
+    peer: Option<IpAddr>,
     is_reserved: bool,
     _permit: OwnedSemaphorePermit,
 }
 
 impl ConnectionSlot {
+    /// The address of the peer; IPv4 as such, also where it came by IPv6. `None` on a socket of the file system.
+    pub(crate) fn peer(&self) -> Option<IpAddr> {
+        self.peer
+    }
+
     /// Whether the connection has one of the places that are kept for clients that do not write.
     pub(crate) fn is_reserved(&self) -> bool {
         self.is_reserved
@@ -91,20 +100,20 @@ struct Slots {
 
 impl Slots {
     /// A place, if there is one.
-    fn acquire(&self) -> Option<ConnectionSlot> {
+    fn acquire(&self, peer: Option<IpAddr>) -> Option<ConnectionSlot> {
         let ordinary = Arc::clone(&self.ordinary).try_acquire_owned();
         let is_reserved = ordinary.is_err();
         let permit = ordinary.or_else(|_none| Arc::clone(&self.reserved).try_acquire_owned()).ok()?;
         self.metrics.connection_opened(self.listener);
         let (listener, metrics) = (self.listener, Arc::clone(&self.metrics));
-        Some(ConnectionSlot { listener, metrics, is_reserved, _permit: permit })
+        Some(ConnectionSlot { listener, metrics, peer, is_reserved, _permit: permit })
     }
 }
 
 /// Serves the port until the shutdown, then stops accepting, and returns once all connections have ended or the
 /// deadline for that has passed.
 pub(crate) async fn serve<P: Protocol>(
-    socket: TcpListener,
+    socket: Socket,
     (listener, metrics): (Listener, Arc<Metrics>),
     capacity: Capacity,
     protocol: Arc<P>,
@@ -131,10 +140,9 @@ pub(crate) async fn serve<P: Protocol>(
             accepted = socket.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 backoff = Backoff::default();
-                prepare(&stream);
-                if let Some(slot) = slots.acquire() {
+                if let Some(slot) = slots.acquire(peer) {
                     tasks.spawn(Arc::clone(&protocol).accept(stream, slot, shutdown.clone()));
                     // A burst of connections must not hold up those that are served on the same thread.
                     yield_now().await;
@@ -159,7 +167,7 @@ pub(crate) async fn serve<P: Protocol>(
     drain(tasks, listener, capacity.drain_timeout).await;
 }
 
-async fn refuse<P: Protocol>(protocol: Arc<P>, stream: TcpStream, permit: OwnedSemaphorePermit) {
+async fn refuse<P: Protocol>(protocol: Arc<P>, stream: RawStream, permit: OwnedSemaphorePermit) {
     if timeout(CONNECTION_REFUSAL_TIMEOUT, protocol.refuse(stream)).await.is_err() {
         tracing::debug!("a connection that was one too many did not wait for the reason");
     }
@@ -188,21 +196,6 @@ fn log_panic(ended: Result<(), JoinError>) {
         && error.is_panic()
     {
         tracing::error!(%error, "a connection's task panicked");
-    }
-}
-
-/// Short answers must not wait for more bytes, and keepalive finds peers that vanished.
-fn prepare(stream: &TcpStream) {
-    let (idle, interval, probes) = TCP_KEEPALIVE;
-    let prepared = stream.set_nodelay(true).and_then(|()| {
-        rustix::net::sockopt::set_socket_keepalive(stream, true)?;
-        rustix::net::sockopt::set_tcp_keepidle(stream, idle)?;
-        rustix::net::sockopt::set_tcp_keepintvl(stream, interval)?;
-        rustix::net::sockopt::set_tcp_keepcnt(stream, probes)?;
-        Ok(())
-    });
-    if let Err(error) = prepared {
-        tracing::debug!(%error, "a connection goes without TCP_NODELAY or keepalive");
     }
 }
 
@@ -264,13 +257,13 @@ mod tests {
         let metrics = Arc::new(Metrics::default());
         let (ordinary, reserved) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(1)));
         let slots = Slots { listener: Listener::Http, metrics, ordinary, reserved };
-        let (first, second) = (slots.acquire(), slots.acquire());
+        let (first, second) = (slots.acquire(None), slots.acquire(None));
         assert_eq!(
             [&first, &second].map(|slot| slot.as_ref().map(ConnectionSlot::is_reserved)),
             [Some(false), Some(true)]
         );
-        assert!(slots.acquire().is_none());
+        assert!(slots.acquire(None).is_none());
         drop(first);
-        assert!(slots.acquire().is_some_and(|slot| !slot.is_reserved()));
+        assert!(slots.acquire(None).is_some_and(|slot| !slot.is_reserved()));
     }
 }
