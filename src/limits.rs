@@ -178,6 +178,24 @@ pub const TOKEN_NAME_BYTES_MAX: usize = 64;
 pub const TOKEN_SECRET_BYTES_MIN: usize = 16;
 /// Longest secret that the environment may hold, in bytes.
 pub const TOKEN_SECRET_BYTES_MAX: usize = 256;
+/// Wrong tokens of an address that are checked at once, before it has to wait.
+pub const GUESSES_FREE: u8 = 10;
+/// How long it then has to wait for the next one; twice as long after each.
+pub const GUESS_PAUSE_MIN: Duration = Duration::from_secs(1);
+/// Longest such pause.
+pub const GUESS_PAUSE_MAX: Duration = Duration::from_mins(1);
+/// How long after its last guess those of an address count.
+pub const GUESSES_REMEMBERED: Duration = Duration::from_hours(1);
+/// Addresses that have guessed and are remembered: so many of IPv4, and so many networks of IPv6.
+pub const GUESSING_NETWORKS_MAX: usize = 8_192;
+/// Wrong tokens of an address that are remembered, so that to show them again is no guess.
+pub const WRONG_TOKENS_PER_NETWORK_MAX: usize = 8;
+/// Sets of tokens that were good lately, each with the address that showed it.
+pub const GOOD_TOKEN_SETS_MAX: usize = 2_048;
+/// How many a set has.
+pub const GOOD_TOKENS_PER_SET: usize = 8;
+/// How long after the log has named an address that guesses it names no other.
+pub const GUESSING_LOG_PAUSE: Duration = Duration::from_mins(1);
 /// Largest configuration or tokens file, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 /// Shortest and longest time between snapshots.
@@ -191,7 +209,7 @@ pub const MEMORY_LIMIT_MIN: u64 = 64 * 1024 * 1024;
 pub const MEMORY_BESIDE_COUNTERS: u64 = 9 * 256 * 1024 * 1024;
 /// Bytes that all with a bound of its own can take at most: connections, each with the longest head and an answer that is not
 /// counted or with the shortest buffers of a line connection; bodies, answers, lines, the queue and the record that is being
-/// written; large answers; a fold; the keys of batches.
+/// written; large answers; a fold; the keys of batches; addresses that guess tokens.
 const BOUNDED_BYTES: usize = HTTP_CONNECTIONS_MAX * (HTTP_HEAD_BYTES_MAX + ANSWER_BYTES_FREE)
     + TCP_CONNECTIONS_MAX * 4 * TCP_READ_BYTES_MIN
     + BODIES_HELD_BYTES_MAX
@@ -203,7 +221,9 @@ const BOUNDED_BYTES: usize = HTTP_CONNECTIONS_MAX * (HTTP_HEAD_BYTES_MAX + ANSWE
     + 16 * FOLD_CELLS_MAX
     + 2 * 64 * KEYS_MAX
     + 64 * FOLD_KEYS_MAX
-    + 2 * KEY_BAD_LINES_BYTES_MAX;
+    + 2 * KEY_BAD_LINES_BYTES_MAX
+    + 2 * 512 * GUESSING_NETWORKS_MAX
+    + 8 * GOOD_TOKENS_PER_SET * GOOD_TOKEN_SETS_MAX;
 
 const _: () =
     assert!(wide(BOUNDED_BYTES) <= MEMORY_BESIDE_COUNTERS, "what is bounded must fit beside the counters");

@@ -24,6 +24,7 @@ use tallyd::model::catalogue::CatalogueLimits;
 use tallyd::model::memory::MemoryCeiling;
 use tallyd::net::Services;
 use tallyd::net::auth::Auth;
+use tallyd::net::guessing::Guessing;
 use tallyd::net::listener::Socket;
 use tallyd::net::metrics::Metrics;
 use tallyd::net::tcp;
@@ -235,54 +236,103 @@ fn stopping_counts_whole_lines_names_the_first_that_is_not_and_keeps_what_was_co
     running.stop().expect("a clean end");
 }
 
+/// The port alone, at a time that stands still.
+struct StillPort {
+    runtime: tokio::runtime::Runtime,
+    serving: tokio::task::JoinHandle<()>,
+    trigger: shutdown::Trigger,
+    store: Store,
+    clock: Clock,
+    address: SocketAddr,
+    _dir: tempfile::TempDir,
+}
+
+impl StillPort {
+    fn open(auth: Auth, connections: usize) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let clock = Clock::manual(1_552_813_200_000_000_000);
+        let options = StoreOptions {
+            limits: CatalogueLimits::default(),
+            keys: KeyLimits::default(),
+            data_dir: dir.path().join("data"),
+            fsync: Fsync::Never,
+            fsync_interval: Duration::from_secs(1),
+            snapshot_interval: Duration::from_hours(1),
+            clock: Clock::system(),
+        };
+        let (store, _) = Store::open(options, &mut || {}).expect("a store");
+        let services = Services {
+            write_handle: store.write_handle(),
+            catalogue: Arc::clone(store.catalogue()),
+            counters: Arc::clone(store.counters()),
+            memory: Arc::new(MemoryCeiling::new(
+                u64::MAX,
+                Arc::clone(store.catalogue()),
+                Arc::clone(store.counters()),
+            )),
+            store_status: store.status(),
+            auth: Arc::new(auth),
+            guessing: Arc::new(Guessing::new(Arc::default(), clock.clone())),
+            origins: Arc::default(),
+            metrics: Arc::new(Metrics::default()),
+            clock: clock.clone(),
+            zones: Arc::new(Zones::new(ZoneDatabase::bundled())),
+            max_future: Duration::from_hours(1),
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (trigger, watch) = shutdown::channel();
+        let serving = runtime.spawn(tcp::serve(Socket::Tcp(listener), services, connections, watch));
+        Self { runtime, serving, trigger, store, clock, address, _dir: dir }
+    }
+
+    fn close(self) {
+        self.trigger.fire();
+        self.runtime.block_on(self.serving).expect("it ends");
+        self.store.close(support::PATIENCE).expect("a clean end");
+    }
+}
+
 #[test]
 fn one_connection_too_many_is_told_so() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let clock = Clock::system();
-    let options = StoreOptions {
-        limits: CatalogueLimits::default(),
-        keys: KeyLimits::default(),
-        data_dir: dir.path().join("data"),
-        fsync: Fsync::Never,
-        fsync_interval: Duration::from_secs(1),
-        snapshot_interval: Duration::from_hours(1),
-        clock: clock.clone(),
-    };
-    let (store, _) = Store::open(options, &mut || {}).expect("a store");
-    let services = Services {
-        write_handle: store.write_handle(),
-        catalogue: Arc::clone(store.catalogue()),
-        counters: Arc::clone(store.counters()),
-        memory: Arc::new(MemoryCeiling::new(
-            u64::MAX,
-            Arc::clone(store.catalogue()),
-            Arc::clone(store.counters()),
-        )),
-        store_status: store.status(),
-        auth: Arc::new(Auth::default()),
-        origins: Arc::default(),
-        metrics: Arc::new(Metrics::default()),
-        clock,
-        zones: Arc::new(Zones::new(ZoneDatabase::bundled())),
-        max_future: Duration::from_hours(1),
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
-    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let (trigger, watch) = shutdown::channel();
-    let serving = runtime.spawn(tcp::serve(Socket::Tcp(listener), services, 1, watch));
-
-    let mut first = connect(address);
+    let port = StillPort::open(Auth::default(), 1);
+    let mut first = connect(port.address);
     first.write_all(b"!sync\n").expect("it reads");
     let mut answers = BufReader::new(first.try_clone().expect("a second handle"));
     let mut ok = String::new();
     answers.read_line(&mut ok).expect("an answer");
     assert_eq!(ok, "OK 0 0\n");
     let mut refused = String::new();
-    connect(address).read_to_string(&mut refused).expect("an answer and the end");
+    connect(port.address).read_to_string(&mut refused).expect("an answer and the end");
     assert_eq!(refused, "ERR 0 too many connections\n");
+    port.close();
+}
 
-    trigger.fire();
-    runtime.block_on(serving).expect("it ends");
-    store.close(support::PATIENCE).expect("a clean end");
+#[test]
+fn an_address_that_guesses_tokens_has_to_wait_and_a_good_token_passes() {
+    let (hand_made, generated) =
+        ("correct-horse-battery", format!("tally_{}", "0123456789".repeat(4) + "01w"));
+    let tokens = format!("hand:write:{hand_made};machine:write:{generated}");
+    let port = StillPort::open(Auth::from_env_text(&tokens).expect("tokens"), 100);
+    let show = |token: &str| talk(port.address, format!("!auth {token}\n!sync\n").as_bytes());
+    for number in 0..10 {
+        assert_eq!(
+            show(&format!("guess-{number}")),
+            "ERR 1 the token is not known or may not write; nothing after this is counted\n"
+        );
+    }
+    for token in [hand_made, "guess-10"] {
+        assert_eq!(
+            show(token),
+            "ERR 1 too many wrong tokens came from this address; try again in 1 s; nothing after this is counted\n"
+        );
+    }
+    assert_eq!(show(&generated), "OK 0 0\n", "nobody guesses a token of 256 random bits");
+    port.clock.advance(Duration::from_secs(1));
+    assert_eq!(show(hand_made), "OK 0 0\n");
+    assert!(show("guess-10").starts_with("ERR 1 the token is not known"));
+    assert!(show("guess-11").starts_with("ERR 1 too many wrong tokens"));
+    assert_eq!(show(hand_made), "OK 0 0\n", "it was good from here");
+    port.close();
 }

@@ -25,6 +25,7 @@ use tracing::{error, info, warn};
 use crate::limits::STOP_MAX;
 use crate::model::calendar::Zones;
 use crate::net::Services;
+use crate::net::guessing::Guessing;
 use crate::net::listener::ListenAddress;
 use crate::net::metrics::Metrics;
 use crate::platform::clock::Clock;
@@ -112,6 +113,7 @@ fn assemble(mut config: Config) -> Result<Running, DaemonError> {
         memory: memory::ceiling(config.memory_limit, &store),
         store_status: store.status(),
         auth: Arc::clone(&config.auth),
+        guessing: Arc::new(Guessing::new(Arc::clone(&metrics), clock.clone())),
         origins: Arc::clone(&config.origins),
         metrics: Arc::clone(&metrics),
         clock: clock.clone(),

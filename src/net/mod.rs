@@ -4,6 +4,7 @@
 pub mod auth;
 mod byte_budget;
 mod commit;
+pub mod guessing;
 pub mod http;
 mod idempotency;
 pub mod listener;
@@ -20,6 +21,7 @@ use crate::model::memory::MemoryCeiling;
 use crate::platform::clock::Clock;
 use crate::store::{Status, WriteHandle};
 use auth::Auth;
+use guessing::Guessing;
 use metrics::Metrics;
 
 /// The other rooms, as both ports use them.
@@ -37,6 +39,8 @@ pub struct Services {
     pub store_status: Arc<Status>,
     /// Who may do what.
     pub auth: Arc<Auth>,
+    /// Who guesses at that.
+    pub guessing: Arc<Guessing>,
     /// The other origins whose pages may ask over HTTP.
     pub origins: Arc<http::Origins>,
     /// The metrics.

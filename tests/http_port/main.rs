@@ -11,6 +11,7 @@
 mod access;
 mod bounds;
 mod cors;
+mod guessing;
 mod keys;
 mod memory;
 mod quick;

@@ -9,6 +9,7 @@ use tallyd::model::catalogue::CatalogueLimits;
 use tallyd::model::memory::MemoryCeiling;
 use tallyd::net::Services;
 use tallyd::net::auth::Auth;
+use tallyd::net::guessing::Guessing;
 use tallyd::net::http::{self, Limits, Origins, Runtimes};
 use tallyd::net::listener::Socket;
 use tallyd::net::metrics::Metrics;
@@ -35,6 +36,8 @@ pub(crate) struct Port {
     pub(crate) address: SocketAddr,
     pub(crate) shutdown: Trigger,
     pub(crate) served: JoinHandle<()>,
+    /// That of requests, not that of the store.
+    pub(crate) clock: Clock,
     pub(crate) store: Option<Store>,
     _data_dir: tempfile::TempDir,
 }
@@ -98,6 +101,7 @@ impl Port {
         let memory =
             |bytes| MemoryCeiling::new(bytes, Arc::clone(store.catalogue()), Arc::clone(store.counters()));
         let used = memory(0).used_bytes();
+        let (metrics, clock) = (Arc::new(Metrics::default()), Clock::manual(NOW_UNIX_NANOS));
         let services = Services {
             write_handle: store.write_handle(),
             catalogue: Arc::clone(store.catalogue()),
@@ -105,17 +109,18 @@ impl Port {
             memory: Arc::new(memory(ceiling(used))),
             store_status: store.status(),
             auth: Arc::new(auth),
+            guessing: Arc::new(Guessing::new(Arc::clone(&metrics), clock.clone())),
             origins: Arc::new(origins),
-            metrics: Arc::new(Metrics::default()),
+            metrics,
             zones: Arc::new(Zones::new(ZoneDatabase::bundled())),
-            clock: Clock::manual(NOW_UNIX_NANOS),
+            clock: clock.clone(),
             max_future: Duration::from_hours(1),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (shutdown, watch) = shutdown::channel();
         let served = tokio::spawn(http::serve(Socket::Tcp(listener), services, limits, runtimes, watch));
-        Self { address, shutdown, served, store: Some(store), _data_dir: data_dir }
+        Self { address, shutdown, served, clock, store: Some(store), _data_dir: data_dir }
     }
 
     pub(crate) async fn client(&self) -> Client {

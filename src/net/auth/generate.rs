@@ -5,6 +5,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::{Scope, Scopes, digest, parse};
 
+/// What the secrets begin with.
+const PREFIX: &str = "tally_";
+
 /// Why no token was made.
 #[derive(Debug, thiserror::Error)]
 pub enum GenerateError {
@@ -32,7 +35,7 @@ pub fn generate(name: &str, scopes: &[Scope]) -> Result<(String, String), Genera
     }
     let mut random = [0_u8; 32];
     getrandom::fill(&mut random).map_err(GenerateError::Random)?;
-    let secret = format!("tally_{}", URL_SAFE_NO_PAD.encode(random));
+    let secret = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random));
     let names: Vec<String> = scopes.iter().map(|scope| format!("\"{}\"", scope.as_str())).collect();
     let entry = format!(
         "[[token]]\nname = \"{name}\"\nscopes = [{}]\nsha256 = \"{}\"\n",
@@ -40,6 +43,13 @@ pub fn generate(name: &str, scopes: &[Scope]) -> Result<(String, String), Genera
         hex(&digest(&secret))
     );
     Ok((secret, entry))
+}
+
+/// Whether a secret has the form of those that [`generate`] makes, of which nobody guesses one.
+pub(in crate::net) fn has_generated_form(secret: &str) -> bool {
+    let mut random = [0_u8; 32];
+    let text = secret.strip_prefix(PREFIX);
+    text.is_some_and(|text| URL_SAFE_NO_PAD.decode_slice(text, &mut random) == Ok(random.len()))
 }
 
 fn hex(bytes: &[u8]) -> String {

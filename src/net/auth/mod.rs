@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::model::named::named_enum;
+pub(in crate::net) use generate::has_generated_form;
 pub use generate::{GenerateError, generate};
 
 named_enum! {

@@ -1,6 +1,7 @@
 //! Where a request carries its token, and whether that is enough. The token itself is never logged or repeated.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,28 +9,45 @@ use hyper::http::request::Parts;
 use hyper::{StatusCode, header};
 
 use super::failure::Failure;
-use super::routes::{Dialect, Route};
-use crate::net::auth::{Auth, Denied, Grant};
+use super::routes::{Dialect, Endpoint, Route};
+use crate::net::Services;
+use crate::net::auth::{Denied, Grant};
+use crate::net::guessing::NoAccess;
+use crate::net::metrics::Listener;
 
 /// Lets the request in, with the token that it was granted by if one is needed, or says why not. 401 without a known token,
-/// 403 with one that lacks the scope.
-pub(super) fn check(auth: &Auth, route: &Route, head: &Parts) -> Result<Option<Grant>, Failure> {
-    if route.scopes.is_empty() || auth.is_open() {
+/// 403 with one that lacks the scope; where the peer guesses tokens 429, on the routes of events 503, since a client may throw
+/// away what gets a 429.
+pub(super) fn check(
+    services: &Services,
+    route: &Route,
+    head: &Parts,
+    peer: Option<IpAddr>,
+) -> Result<Option<Grant>, Failure> {
+    if route.scopes.is_empty() || services.auth.is_open() {
         return Ok(None);
     }
     let presented = presented(head, route.dialect);
-    let mut denied = Denied::Missing;
-    for scope in route.scopes {
-        match auth.check(presented.as_deref(), *scope) {
-            Ok(grant) => return Ok(Some(grant)),
-            Err(why) => denied = why,
+    let outcome = services.guessing.check((Listener::Http, peer), presented.as_deref(), || {
+        let mut denied = Denied::Missing;
+        for scope in route.scopes {
+            match services.auth.check(presented.as_deref(), *scope) {
+                Ok(grant) => return Ok(grant),
+                Err(why) => denied = why,
+            }
         }
-    }
-    let status = match denied {
-        Denied::Missing | Denied::Unknown => StatusCode::UNAUTHORIZED,
-        Denied::Scope => StatusCode::FORBIDDEN,
-    };
-    Err(Failure::new(status, denied.to_string()))
+        Err(denied)
+    });
+    outcome.map(Some).map_err(|why| match why {
+        NoAccess::Denied(denied @ (Denied::Missing | Denied::Unknown)) => {
+            Failure::new(StatusCode::UNAUTHORIZED, denied.to_string())
+        }
+        NoAccess::Denied(denied @ Denied::Scope) => Failure::new(StatusCode::FORBIDDEN, denied.to_string()),
+        NoAccess::BackOff(pause) if route.endpoint == Endpoint::WriteEvents => {
+            Failure::unavailable(format!("{why}; nothing was counted; send the events again")).after(pause)
+        }
+        NoAccess::BackOff(pause) => Failure::new(StatusCode::TOO_MANY_REQUESTS, why.to_string()).after(pause),
+    })
 }
 
 /// The token of a request: `Authorization: Bearer` everywhere; on the routes of `InfluxDB` clients also `Token`,

@@ -1,8 +1,9 @@
 //! The one error of HTTP, and its responses in the three dialects that clients expect.
-//! INVARIANT: every 503 carries `Retry-After` as an HTTP date, every 401 `WWW-Authenticate`, every 405 `Allow`; a 500
+//! INVARIANT: every 503 and 429 carries `Retry-After` as an HTTP date, every 401 `WWW-Authenticate`, every 405 `Allow`; a 500
 //! that leaves the outcome unknown carries no `Retry-After` and closes the connection.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use hyper::StatusCode;
 use hyper::header::{self, HeaderName, HeaderValue};
@@ -10,7 +11,7 @@ use serde::Serialize;
 
 use super::response::{self, HttpResponse, retry_after, to_json, with_json};
 use super::routes::Dialect;
-use crate::limits::{HEADER_TEXT_CHARS_MAX, LINES_IN_MESSAGE_MAX, wide};
+use crate::limits::{HEADER_TEXT_CHARS_MAX, LINES_IN_MESSAGE_MAX, RETRY_AFTER, wide};
 use crate::model::calendar::rfc3339;
 use crate::net::metrics::Bound;
 use crate::platform::clock::Clock;
@@ -61,6 +62,8 @@ pub(super) struct Failure {
     /// The connection is closed after it, so that the rest of the body need not be read.
     pub(super) closes: bool,
     is_replayed: bool,
+    /// How far in the future `Retry-After` lies, where there is one.
+    retry_after: Duration,
 }
 
 #[derive(Serialize)]
@@ -112,6 +115,7 @@ impl Failure {
             bound: None,
             closes: false,
             is_replayed: false,
+            retry_after: RETRY_AFTER,
         }
     }
 
@@ -174,6 +178,11 @@ impl Failure {
         Self { closes: true, ..self }
     }
 
+    /// The same, to be tried again after that time.
+    pub(super) fn after(self, retry_after: Duration) -> Self {
+        Self { retry_after, ..self }
+    }
+
     /// The same, as the answer that the batch got the first time.
     pub(super) fn and_replayed(self) -> Self {
         Self { is_replayed: true, ..self }
@@ -203,8 +212,8 @@ impl Failure {
                 };
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
             }
-            StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(header::RETRY_AFTER, header_text(&retry_after(clock)));
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                headers.insert(header::RETRY_AFTER, header_text(&retry_after(clock, self.retry_after)));
             }
             _ => {}
         }
@@ -224,7 +233,7 @@ impl Failure {
             "HTTP/1.1 {}\r\ncontent-type: application/json\r\ncache-control: no-store\r\nretry-after: {}\r\n\
              connection: close\r\ncontent-length: {}\r\n\r\n",
             self.status,
-            retry_after(clock),
+            retry_after(clock, self.retry_after),
             body.len()
         );
         [head.into_bytes(), body].concat()
@@ -282,6 +291,7 @@ fn influx_code(status: StatusCode) -> &'static str {
         413 => "request too large",
         415 => "unsupported media type",
         422 => "unprocessable entity",
+        429 => "too many requests",
         503 => "unavailable",
         500 => "internal error",
         _ => "invalid",
@@ -340,6 +350,9 @@ mod tests {
             let (headers, _) = shown(&Failure::unavailable("busy"), dialect);
             assert_eq!(headers["retry-after"], "Sun, 17 Mar 2019 09:00:03 GMT");
         }
+        let guessed =
+            Failure::new(StatusCode::TOO_MANY_REQUESTS, "guessed").after(Duration::from_millis(7_001));
+        assert_eq!(shown(&guessed, Dialect::Own).0["retry-after"], "Sun, 17 Mar 2019 09:00:08 GMT");
         let raw = String::from_utf8(Failure::unavailable("full").to_bytes(&Clock::manual(0))).unwrap();
         assert!(raw.contains("retry-after: Thu, 01 Jan 1970 00:00:03 GMT\r\n"), "{raw}");
     }

@@ -7,9 +7,10 @@ use hyper::header::{self, HeaderValue};
 use serde::Serialize;
 
 use super::response::{self, HttpResponse};
-use crate::limits::wide;
+use crate::limits::{RETRY_AFTER, wide};
 use crate::model::calendar::rfc3339;
 use crate::net::Services;
+use crate::net::guessing::GuessFigures;
 use crate::net::metrics::{self, MetricReading, MetricValue};
 use crate::store::KeyFigures;
 
@@ -51,7 +52,9 @@ pub(super) fn health(services: &Services) -> HttpResponse {
         tzdata: services.zones.current().to_string(),
     };
     let mut response = response::with_json(status, response::to_json(&body));
-    if !takes_events && let Ok(date) = HeaderValue::try_from(response::retry_after(&services.clock)) {
+    if !takes_events
+        && let Ok(date) = HeaderValue::try_from(response::retry_after(&services.clock, RETRY_AFTER))
+    {
         response.headers_mut().insert(header::RETRY_AFTER, date);
     }
     response
@@ -84,6 +87,7 @@ fn figures(services: &Services) -> Vec<MetricReading> {
     let (store, counters) = (store_status.figures(), services.counters.stats());
     let KeyFigures { held: [keys, batches], displaced: [keys_displaced, batches_displaced] } =
         write_handle.key_figures();
+    let GuessFigures { networks, displaced } = services.guessing.figures();
     let rising = [
         ("journal_batches", "Batches written to the journal", store.batches),
         ("journal_increments", "Increments written to the journal", store.increments),
@@ -105,6 +109,11 @@ fn figures(services: &Services) -> Vec<MetricReading> {
             keys_displaced,
         ),
         ("window_batches_displaced", "The same, of batches without a key", batches_displaced),
+        (
+            "guessing_addresses_displaced",
+            "Addresses that gave their place to another one while their guesses counted",
+            displaced,
+        ),
     ];
     let ids = "Series that have got an id, those of deleted stories included";
     let snapshot_time = u64::try_from(store.last_snapshot_unix_seconds).unwrap_or(0);
@@ -122,6 +131,7 @@ fn figures(services: &Services) -> Vec<MetricReading> {
         ("series", "Series that are known", wide(catalogue.series_count())),
         ("series_numbered", ids, wide(catalogue.series_numbered())),
         ("tokens", "Tokens that are configured", wide(services.auth.token_count())),
+        ("guessing_addresses", "Addresses that have shown a wrong token lately", networks),
         ("keys", "Idempotency keys that are remembered", keys),
         ("window_batches", "Batches without a key that are remembered", batches),
     ];

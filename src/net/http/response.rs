@@ -1,13 +1,15 @@
 //! Responses that are no errors, and the headers that several of them share.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
 use super::response_body::ResponseBody;
-use crate::limits::RETRY_AFTER;
 use crate::model::calendar::http_date;
+use crate::net::guessing::whole_seconds;
 use crate::platform::clock::Clock;
 
 pub(super) type HttpResponse = Response<ResponseBody>;
@@ -57,7 +59,7 @@ pub(super) fn to_json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
 
-/// When to try again, as an HTTP date: some clients read a number as milliseconds.
-pub(super) fn retry_after(clock: &Clock) -> String {
-    http_date(clock.unix_seconds().saturating_add_unsigned(RETRY_AFTER.as_secs()))
+/// When to try again, as an HTTP date, since some clients read a number as milliseconds. Not before `after` is over.
+pub(super) fn retry_after(clock: &Clock, after: Duration) -> String {
+    http_date(clock.unix_seconds().saturating_add_unsigned(whole_seconds(after)))
 }

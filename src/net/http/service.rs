@@ -1,5 +1,6 @@
 //! One request to one response: route, method, access, handler, in this order.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
@@ -37,7 +38,7 @@ pub(super) async fn respond(
             Err(Failure::overloaded(Bound::ReservedConnections))
         }
         (Ok(()), RouteMatch::Route(route, segment)) => {
-            handle(shared, (route, segment), &head, &mut body).await
+            handle(shared, (route, segment), slot.peer(), &head, &mut body).await
         }
         (Ok(()), RouteMatch::OtherMethods(_, methods)) if services.origins.is_preflight(&head) => {
             Ok(cors::preflight(&methods))
@@ -81,11 +82,12 @@ fn check_head(head: &Parts) -> Result<(), Failure> {
 async fn handle(
     shared: &Arc<HttpShared>,
     (route, segment): (&'static Route, &str),
+    peer: Option<IpAddr>,
     head: &Parts,
     body: &mut Incoming,
 ) -> Result<HttpResponse, Failure> {
     let services = &shared.services;
-    let grant = access::check(&services.auth, route, head)?;
+    let grant = access::check(services, route, head, peer)?;
     let query = head.uri.query().unwrap_or_default();
     match route.endpoint {
         Endpoint::WriteEvents => ingest::write(shared, (route, grant), head, body).await,

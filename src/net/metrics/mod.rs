@@ -3,6 +3,7 @@
 //! INVARIANT: every label set exists from the start, so that bumping is one atomic addition (a report's latency:
 //! one short lock) and no client can make a new series.
 
+mod auth_failure;
 mod bound;
 mod classic;
 mod process;
@@ -20,6 +21,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 
+pub(crate) use auth_failure::AuthFailure;
 pub(crate) use bound::Bound;
 pub use reading::{MetricReading, MetricValue};
 
@@ -38,7 +40,7 @@ const REPORT_SECONDS: [f64; 16] = [
 ];
 
 /// The statuses that have a series of their own; the rest count as `other`.
-const STATUSES: [u16; 14] = [200, 204, 400, 401, 403, 404, 405, 408, 413, 415, 422, 431, 500, 503];
+const STATUSES: [u16; 15] = [200, 204, 400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 431, 500, 503];
 
 /// Where something came in.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -75,6 +77,7 @@ struct ListenerHandles {
     /// Batches that were recognised, and their lines, by rule.
     replayed: [(Counter, Counter); 2],
     key_conflicts: Counter,
+    auth_failures: [(AuthFailure, Counter); AuthFailure::ALL.len()],
     connections: Gauge,
     connections_opened: Counter,
     connections_refused: Counter,
@@ -166,6 +169,14 @@ impl Metrics {
     /// Counts a batch whose key was used for another one.
     pub(crate) fn key_conflict(&self, listener: Listener) {
         self.listener(listener).key_conflicts.inc();
+    }
+
+    /// Somebody got no access.
+    pub(crate) fn auth_failed(&self, listener: Listener, failure: AuthFailure) {
+        let failures = &self.listener(listener).auth_failures;
+        if let Some((_, counter)) = failures.iter().find(|(of, _)| *of == failure) {
+            counter.inc();
+        }
     }
 
     /// Counts bytes of events as they came from the network, before decompression.
@@ -262,6 +273,11 @@ fn listeners(registry: &mut Registry) -> [ListenerHandles; 2] {
     let replayed_lines: Family<Labels<2>, Counter> = add(registry, "replayed_lines", "Lines of those");
     let conflicts: ByListener<Counter> =
         add(registry, "key_conflicts", "Batches whose key was used for another one");
+    let auth_failures: Family<Labels<2>, Counter> = add(
+        registry,
+        "auth_failures",
+        "Refusals of access: no token (missing), a wrong one (unknown), one for other things (scope), too many wrong ones from the address (back_off)",
+    );
     let connections: ByListener<Gauge> = add(registry, "connections", "Connections that are open");
     let opened: ByListener<Counter> = add(registry, "connections_opened", "Connections that were opened");
     let refused: ByListener<Counter> =
@@ -286,6 +302,10 @@ fn listeners(registry: &mut Registry) -> [ListenerHandles; 2] {
                 (replayed.get_or_create_owned(&labels), replayed_lines.get_or_create_owned(&labels))
             }),
             key_conflicts: conflicts.get_or_create_owned(&labels),
+            auth_failures: AuthFailure::ALL.map(|failure| {
+                let [listener] = labels;
+                (failure, auth_failures.get_or_create_owned(&[listener, ("reason", failure.label())]))
+            }),
             connections: connections.get_or_create_owned(&labels),
             connections_opened: opened.get_or_create_owned(&labels),
             connections_refused: refused.get_or_create_owned(&labels),

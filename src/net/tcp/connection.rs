@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -34,10 +35,11 @@ use crate::platform::shutdown::Watch;
 use crate::store::{Claimed, CommitAck, WriteError};
 
 /// Serves one connection until it ends.
-pub(super) async fn run<S: Stream>(stream: S, shared: &TcpShared, shutdown: Watch) {
+pub(super) async fn run<S: Stream>(stream: S, shared: &TcpShared, peer: Option<IpAddr>, shutdown: Watch) {
     let services = &shared.services;
     let parser = Parser::new(Arc::clone(&services.catalogue)).below(Arc::clone(&services.memory));
-    let session = Session::new(parser, Arc::clone(&services.auth), &shared.memory);
+    let doors = (Arc::clone(&services.auth), Arc::clone(&services.guessing));
+    let session = Session::new(parser, doors, peer, &shared.memory);
     let buffer = ReadBuffer::new(&shared.memory);
     let mut connection =
         Connection { stream, services, session, buffer, under_way: VecDeque::new(), writable: true };

@@ -39,7 +39,7 @@ pub async fn serve(socket: Socket, services: Services, connections: usize, shutd
 
 impl Protocol for TcpShared {
     async fn serve<S: Stream>(self: Arc<Self>, stream: S, slot: ConnectionSlot, shutdown: Watch) {
-        connection::run(stream, &self, shutdown).await;
+        connection::run(stream, &self, slot.peer(), shutdown).await;
         drop(slot);
     }
 

@@ -8,6 +8,7 @@ mod keyed;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ use crate::limits::LINE_BYTES_MAX;
 use crate::model::batch::Batch;
 use crate::net::auth::{Auth, Permit, Scope};
 use crate::net::byte_budget::ByteBudget;
+use crate::net::guessing::{Guessing, NoAccess, whole_seconds};
+use crate::net::metrics::Listener;
 use crate::store::WriteError;
 pub(super) use keyed::KeyedLines;
 
@@ -26,6 +29,8 @@ pub(super) use keyed::KeyedLines;
 pub(super) struct Session {
     parser: Parser,
     auth: Arc<Auth>,
+    guessing: Arc<Guessing>,
+    peer: Option<IpAddr>,
     access: Access,
     /// Nothing was taken yet, so that a client of another protocol may still show itself.
     at_start: bool,
@@ -102,13 +107,20 @@ pub(super) struct FinishedBatch {
 
 impl Session {
     /// A connection that has said nothing yet.
-    pub(super) fn new(parser: Parser, auth: Arc<Auth>, memory: &ByteBudget) -> Self {
+    pub(super) fn new(
+        parser: Parser,
+        (auth, guessing): (Arc<Auth>, Arc<Guessing>),
+        peer: Option<IpAddr>,
+        memory: &ByteBudget,
+    ) -> Self {
         let access = auth
             .permit(None, Scope::Write)
             .map_or(Access::Needed { told: false, skipping: false }, Access::Granted);
         Self {
             parser,
             auth,
+            guessing,
+            peer,
             access,
             at_start: true,
             lines: 0,
@@ -333,12 +345,20 @@ impl Session {
                 if error == CommandError::Batch { Then::Close } else { Then::Again }
             }
             Ok(Command::Auth(token)) => {
-                if let Ok(permit) = self.auth.permit(Some(token), Scope::Write) {
-                    self.access = Access::Granted(permit);
-                    return Then::Again;
-                }
-                self.answers
-                    .err(line, "the token is not known or may not write; nothing after this is counted");
+                let (auth, peer) = (&self.auth, (Listener::Tcp, self.peer));
+                let checked =
+                    self.guessing.check(peer, Some(token), || auth.permit(Some(token), Scope::Write));
+                let why = match checked {
+                    Ok(permit) => {
+                        self.access = Access::Granted(permit);
+                        return Then::Again;
+                    }
+                    Err(NoAccess::Denied(_)) => "the token is not known or may not write".to_owned(),
+                    Err(error @ NoAccess::BackOff(pause)) => {
+                        format!("{error}; try again in {} s", whole_seconds(pause))
+                    }
+                };
+                self.answers.err(line, format_args!("{why}; nothing after this is counted"));
                 Then::Close
             }
             Ok(_) if self.is_unauthenticated() => {

@@ -10,6 +10,7 @@ use crate::limits::{LINE_ERRORS_SHOWN_MAX, LINE_MEMORY_BYTES_MAX};
 use crate::model::batch::{KeyedAnswer, RejectedLine};
 use crate::model::catalogue::{Catalogue, CatalogueLimits};
 use crate::net::byte_budget::ByteBudget;
+use crate::platform::clock::Clock;
 use crate::store::Refusal;
 
 const LINE: &str = "conversation,storyId=5b07ffafc2376e30306d9b16,source=messenger count=1i\n";
@@ -35,7 +36,9 @@ impl Driven {
     fn new(auth: Auth, store: StoreAnswer) -> Self {
         let catalogue = Arc::new(Catalogue::new(CatalogueLimits::default()));
         let memory = ByteBudget::new(LINE_MEMORY_BYTES_MAX);
-        let session = Session::new(Parser::new(catalogue), Arc::new(auth), &memory);
+        let guessing = Guessing::new(Arc::default(), Clock::manual(0));
+        let doors = (Arc::new(auth), Arc::new(guessing));
+        let session = Session::new(Parser::new(catalogue), doors, None, &memory);
         Self { session, store, waiting: Vec::new(), out: String::new(), closed: false }
     }
 
