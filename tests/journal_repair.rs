@@ -249,6 +249,23 @@ fn start_refuses_when_a_good_record_follows_damage() {
     assert!(what.contains("record 3"), "{what}");
 }
 
+/// The next segment is gone, and something stands where nothing was ever written. Once taken for a torn tail, with which
+/// the records before it went.
+#[test]
+fn start_refuses_what_stands_behind_the_mark_of_a_next_segment() {
+    let journal = Journal::of(&[3, 0]);
+    fs::remove_file(journal.segment(1)).unwrap();
+    let mark = fs::read(journal.segment(0)).unwrap().len() - HEADER;
+    for behind in [&[0; 1][..], &[0; 600], b"jrec", &[7; 40]] {
+        journal.edit(0, |content| content.truncate(mark + HEADER));
+        journal.edit(0, |content| content.extend(behind));
+        let before = journal.files();
+        let Damage { kind, offset, what, .. } = damage(journal.start());
+        assert_eq!((kind, offset), (DamageKind::Damaged, mark as u64), "{what}");
+        assert_eq!(journal.files(), before, "the records are kept");
+    }
+}
+
 #[test]
 fn start_cuts_a_hole_that_a_power_cut_left_in_what_was_not_synced() {
     // Long records, so that each has a sector of its own.

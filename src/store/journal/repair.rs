@@ -8,6 +8,7 @@
 //! | any other good record behind it | damage | refused |
 //! | no good record behind it, but the snapshot has the record that is due here, so it was synced | damage | refused |
 //! | a good record of a later number right here | records are missing | refused |
+//! | the mark that another segment follows, with anything behind it | damage: nothing is written there | refused |
 //! | a good record that cannot be decoded | damage | refused, by the reader |
 //!
 //! A record knows what was synced when it was staged, so records of the last commit groups may be synced although none behind
@@ -146,6 +147,7 @@ fn examine(
             Found::End if reader.is_sealed() || reader.offset() >= newest.bytes => break None,
             Found::End => break Some(torn(reader.offset(), "less than a record is left")),
             Found::Later(found) => return Err(reader.gap(found)),
+            Found::Bad(what) if reader.is_sealed() => return Err(reader.damaged(what)),
             Found::Bad(what) => break Some(torn(reader.offset(), judge(&mut reader, what)?)),
         }
     };
