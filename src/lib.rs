@@ -41,3 +41,9 @@ pub mod net;
 pub mod platform;
 pub mod report;
 pub mod store;
+
+#[cfg(test)]
+mod test_seeds;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod testing;

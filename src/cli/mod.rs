@@ -5,7 +5,7 @@
 
 mod client;
 mod demo;
-mod export;
+pub(crate) mod export;
 mod import;
 mod input;
 mod output;

@@ -10,6 +10,8 @@ mod idempotency;
 pub mod listener;
 pub mod metrics;
 pub mod tcp;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod testing;
 
 use std::sync::Arc;
 use std::time::Duration;

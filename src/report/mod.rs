@@ -13,6 +13,8 @@ mod query;
 mod roll_up;
 mod series;
 mod summary;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod testing;
 mod weight;
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! written in `line`; reading the directory is the store's.
 
 mod events;
-mod line;
+pub(crate) mod line;
 #[cfg(test)]
 mod tests;
 

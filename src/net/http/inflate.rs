@@ -57,7 +57,7 @@ pub(super) async fn inflate_somewhere(
     .ok_or(BodyError::Worker)?
 }
 
-fn inflate(
+pub(super) fn inflate(
     encoding: Encoding,
     sent: &[u8],
     max: usize,

@@ -26,6 +26,8 @@ mod response_body;
 mod routes;
 mod service;
 mod stories;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod testing;
 mod upsert;
 mod workers;
 

@@ -11,6 +11,8 @@ mod reader;
 pub mod record;
 mod repair;
 mod segment;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod testing;
 mod varint;
 mod writer;
 

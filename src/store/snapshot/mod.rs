@@ -23,9 +23,11 @@ pub(crate) mod keys;
 pub(crate) mod manifest;
 pub(crate) mod merge;
 pub(crate) mod part;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod testing;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use crate::store::position::Generation;
 pub(crate) use codec::Frames;

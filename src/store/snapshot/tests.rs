@@ -6,13 +6,14 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
+use super::codec::{self, Listed};
 use super::dictionary::{self, Cleared};
 use super::entry::Entry;
 use super::manifest::Manifest;
 use super::merge::{Sources, files_kept, merge_parts};
 use super::part::PartReader;
-use super::{FileRef, Frames, Generation, SnapshotFolder};
-use crate::model::batch::{Definition, Increment, SeriesId};
+use super::{FileRef, Frames, Generation, KeyPiece, SnapshotFolder};
+use crate::model::batch::{BatchKey, Definition, Increment, SeriesId};
 use crate::model::calendar::Hour;
 use crate::model::cells::{self, Cell, Month};
 use crate::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
@@ -20,6 +21,7 @@ use crate::platform::disk::Disk;
 use crate::store::damage::{Damage, DamageKind, FileError};
 use crate::store::journal::{Sequence, StoreId};
 use crate::store::layout::{FileName, generation_of, manifest_generation};
+use crate::test_seeds::samples;
 
 const STORE_ID: StoreId = StoreId::new(0x1122_3344_5566_7788);
 const HOUR: u32 = 431_000;
@@ -308,6 +310,66 @@ fn any_entry() -> impl Strategy<Value = Entry> {
             .prop_map(|(letter, name)| Entry::Node { story: story(letter), node: Node::Welcome, name }),
         1 => letter.prop_map(|letter| Entry::Deleted { story: story(letter), generation: generation(0) }),
     ]
+}
+
+/// Blocks of parts for the fuzz targets.
+pub(crate) fn parts() -> Vec<Vec<u8>> {
+    let cell = (0_u32..3, prop_oneof![0_u32..3, any::<u32>()]);
+    let frame = prop::collection::vec(cell, 1..40);
+    let blocks = samples(prop::collection::vec((0_u32..50, frame), 0..6), 20);
+    let block = |mut frames_of: Vec<(u32, Vec<(u32, u32)>)>| {
+        // What is out of order is for a part to refuse.
+        if frames_of.len() != 4 {
+            frames_of.sort();
+        }
+        let mut frames = Frames::default();
+        for (series, of_series) in frames_of {
+            let mut hour = HOUR;
+            let cells: Vec<Cell> = of_series
+                .iter()
+                .map(|(step, count)| {
+                    hour += step;
+                    Cell { hour: Hour::new(hour), count: *count }
+                })
+                .collect();
+            frames.push_with(SeriesId::new(series), |out| cells::encode_frame(&cells, out));
+        }
+        let mut out = Vec::new();
+        codec::encode_frames(&frames, &mut out).expect("it is small");
+        out
+    };
+    blocks.into_iter().map(block).collect()
+}
+
+/// Blocks of dictionaries for the fuzz targets.
+pub(crate) fn dictionaries() -> Vec<Vec<u8>> {
+    let lists = samples(prop::collection::vec(any_entry(), 0..12), 20).into_iter().chain([entries()]);
+    lists.map(|entries| codec::encode_entries(&entries).expect("it is small")).collect()
+}
+
+/// Manifests for the fuzz targets.
+pub(crate) fn manifests() -> Vec<Vec<u8>> {
+    let file = |name| FileRef { name, bytes: 100, crc32: 7 };
+    let listed = |number: u64| {
+        let generations = || (1..=number).map(generation);
+        let piece = |generation| KeyPiece {
+            file: file(FileName::Keys(generation)),
+            held: [3, number],
+            newest: [1_552_813_200, 1_552_813_200],
+        };
+        Listed {
+            position: Sequence::new(number),
+            dictionary: generations().map(|generation| file(FileName::Dictionary(generation))).collect(),
+            parts: generations().map(|generation| file(FileName::Part(month(), generation))).collect(),
+            keys: generations().skip(1).map(piece).collect(),
+        }
+    };
+    (0..6).map(|number| codec::encode_manifest(&listed(number)).expect("it is small")).collect()
+}
+
+/// Blocks of keys for the fuzz targets.
+pub(crate) fn key_blocks(keys: &[BatchKey]) -> Vec<Vec<u8>> {
+    keys.chunks(3).chain([&[][..]]).map(|keys| codec::encode_keys(keys).expect("it is small")).collect()
 }
 
 proptest! {

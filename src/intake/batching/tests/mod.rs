@@ -1,7 +1,7 @@
 //! The parser as its callers see it: batches, numbers of lines, definitions, names.
 #![expect(clippy::string_slice, reason = "a test that slices wrongly fails, which is what it should do")]
 
-mod random;
+pub(crate) mod random;
 
 use std::fmt::Write as _;
 use std::time::Duration;

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use super::*;
+use crate::intake::batching::testing::fast_path;
 use crate::intake::wire::line as grammar;
+use crate::test_seeds::samples;
 
 /// Of the random lines; a failure names its smallest case.
 const SEED: u64 = 20_190_317;
@@ -141,17 +143,9 @@ fn any_object() -> impl Strategy<Value = String> {
     prop_oneof![members, usual].prop_shuffle().prop_map(|members| format!("{{{}}}", members.join(",")))
 }
 
-/// What the complete grammar says of each line.
-fn slowly(catalogue: &Arc<Catalogue>, lines: &[Vec<u8>]) -> Parsed {
-    let mut parsed = Parsed::default();
-    let mut parser = Parser::new(catalogue.clone());
-    let times = TimeRules::new(ARRIVAL, None);
-    let mut batcher = parser.batcher(times, &mut parsed);
-    for line in lines {
-        batcher.add_by_grammar(line.strip_suffix(b"\r").unwrap_or(line));
-    }
-    batcher.finish();
-    parsed
+/// Lines for the fuzz targets.
+pub(crate) fn lines() -> Vec<Vec<u8>> {
+    samples(any_line(), 200)
 }
 
 proptest! {
@@ -160,24 +154,7 @@ proptest! {
     /// Known series, blocks and bodies change nothing: neither what is counted nor what is refused.
     #[test]
     fn fast_path_says_what_the_slow_path_says(lines in prop::collection::vec(any_line(), 1..120)) {
-        let catalogue = catalogue();
-        let wanted = slowly(&catalogue, &lines);
-        let mut text = lines.join(&b'\n');
-        text.push(b'\n');
-        let mut parser = Parser::new(catalogue.clone());
-        let mut first = Parsed::default();
-        take_all(&mut parser, &text, &mut first);
-        parser.lines = 0;
-        let mut second = Parsed::default();
-        let (taken, _) = take_all(&mut parser, &text, &mut second);
-        prop_assert_eq!(taken, text.len());
-        for got in [first, second] {
-            prop_assert_eq!(&got.batch.increments, &wanted.batch.increments);
-            prop_assert_eq!(&got.batch.definitions, &wanted.batch.definitions);
-            prop_assert_eq!(got.tally, wanted.tally);
-            prop_assert_eq!(&got.rejections, &wanted.rejections);
-            prop_assert_eq!(got.all_finer_than_millisecond, wanted.all_finer_than_millisecond);
-        }
+        fast_path(&[b"\0", lines.join(&b'\n').as_slice()].concat());
     }
 
     /// `parse(a + bad + b) == [a, error, b]`, on a stream and in a body.

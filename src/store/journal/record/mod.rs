@@ -423,5 +423,7 @@ fn take_id(rest: &mut &[u8]) -> Option<ObjectId> {
     ObjectId::parse(&take::<{ ObjectId::LEN }>(rest)?)
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod testing;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

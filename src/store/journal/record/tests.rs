@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::limits::HOURS_MAX;
+use crate::test_seeds::samples;
 
 const STORE_ID: StoreId = StoreId::new(0x0123_4567_89ab_cdef);
 
@@ -218,18 +219,33 @@ fn any_key() -> impl Strategy<Value = BatchKey> {
     })
 }
 
+fn any_record() -> impl Strategy<Value = Record> {
+    let batch = (
+        prop::option::of(any_key()),
+        prop::collection::vec(any_definition(), 0..4),
+        prop::collection::vec(any_change(), 0..4),
+        prop::collection::vec(any_increment(), 0..40),
+    );
+    (any::<u64>(), batch).prop_map(|(sequence, (key, definitions, changes, increments))| {
+        let batch = Batch { key: key.map(Box::new), deletions: 0, definitions, changes, increments };
+        Record { sequence: Sequence::new(sequence), batch }
+    })
+}
+
+/// Payloads for the fuzz targets, and whether each begins with a key.
+pub(crate) fn payloads() -> Vec<(bool, Vec<u8>)> {
+    let records = std::iter::once(example()).chain(samples(any_record(), 30));
+    records.map(|record| (record.batch.key.is_some(), encoded(&record).split_off(HEADER_BYTES))).collect()
+}
+
+/// Keys for the fuzz targets.
+pub(crate) fn keys() -> Vec<BatchKey> {
+    samples(any_key(), 20)
+}
+
 proptest! {
     #[test]
-    fn records_come_back(
-        sequence: u64,
-        key in prop::option::of(any_key()),
-        definitions in prop::collection::vec(any_definition(), 0..4),
-        changes in prop::collection::vec(any_change(), 0..4),
-        increments in prop::collection::vec(any_increment(), 0..40),
-    ) {
-        let key = key.map(Box::new);
-        let batch = Batch { key, deletions: 0, definitions, changes, increments };
-        let record = Record { sequence: Sequence::new(sequence), batch };
+    fn records_come_back(record in any_record()) {
         prop_assert_eq!(decoded(&encoded(&record)), Some(record));
     }
 

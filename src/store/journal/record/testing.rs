@@ -1,0 +1,63 @@
+//! What must hold for any bytes that come as the payload of a record. Run by `cargo test` and by the targets of `fuzz/`;
+//! see [`crate::testing`].
+#![expect(clippy::missing_panics_doc, clippy::panic, reason = "a check says by panic what does not hold")]
+
+use super::*;
+
+const STORE_ID: StoreId = StoreId::new(0x0123_4567_89ab_cdef);
+
+/// A payload is a batch that is written and read again the same, and refused once a byte of it is another; or it is
+/// refused. Neither takes more room than the payload can fill.
+pub fn journal_record(bytes: &[u8]) {
+    let Some(([choice, place, flip], payload)) = bytes.split_first_chunk() else { return };
+    let mut record = Record { sequence: Sequence::new(7), ..Record::default() };
+    let outcome = decode(payload, choice % 2 == 1, &mut record);
+    let Batch { definitions, changes, increments, key, .. } = &record.batch;
+    // A vector that is not empty has room for four.
+    let room = |items: usize, bytes_min: usize| items <= (payload.len() / bytes_min).max(4);
+    assert!(room(definitions.capacity(), DEFINITION_BYTES_MIN), "room for {}", definitions.capacity());
+    assert!(room(changes.capacity(), CHANGE_BYTES_MIN), "room for {}", changes.capacity());
+    assert!(room(increments.capacity(), INCREMENT_BYTES_MIN), "room for {}", increments.capacity());
+    assert!(key.iter().all(|key| room(key.answer.bad_lines.len(), BAD_LINE_BYTES_MIN)), "bad lines");
+    if let Err(what) = outcome {
+        assert!(!what.is_empty());
+        return;
+    }
+    let written = encoded(&record);
+    assert!(written.len() <= payload.len().saturating_add(HEADER_BYTES), "it is longer than it was");
+    // Into one that holds something already.
+    let mut again = record.clone();
+    again.batch.increments.extend_from_within(..);
+    assert_eq!(read(&written, &mut again), Some(()));
+    assert_eq!(again, record);
+
+    let mut flipped = written;
+    let place = usize::from(u16::from_le_bytes([*place, *choice])) % flipped.len();
+    if let Some(byte) = flipped.get_mut(place) {
+        *byte ^= flip | 1;
+    }
+    assert_eq!(read(&flipped, &mut again), None, "byte {place} is another");
+}
+
+fn encoded(record: &Record) -> Vec<u8> {
+    let mut increments = Vec::new();
+    encode_increments(&record.batch.increments, &mut increments);
+    let Batch { key, definitions, changes, .. } = &record.batch;
+    let parts = Staged { key: key.as_deref(), definitions, changes, increments: &increments };
+    let place = Place { store_id: STORE_ID, sequence: record.sequence, synced: Sequence::START };
+    let mut out = Vec::new();
+    if let Err(bytes) = encode(place, parts, &mut out) {
+        panic!("a payload of {bytes} bytes");
+    }
+    out
+}
+
+fn read(bytes: &[u8], record: &mut Record) -> Option<()> {
+    let header = Header::parse(bytes)?;
+    let whole = bytes.get(..HEADER_BYTES.saturating_add(header.length))?;
+    if !header.matches(STORE_ID, whole) || header.flags & !FLAG_KEY != 0 {
+        return None;
+    }
+    record.sequence = header.sequence;
+    decode(whole.get(HEADER_BYTES..)?, header.flags == FLAG_KEY, record).ok()
+}
