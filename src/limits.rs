@@ -225,8 +225,20 @@ const BOUNDED_BYTES: usize = HTTP_CONNECTIONS_MAX * (HTTP_HEAD_BYTES_MAX + ANSWE
     + 2 * 512 * GUESSING_NETWORKS_MAX
     + 8 * GOOD_TOKENS_PER_SET * GOOD_TOKEN_SETS_MAX;
 
+/// Memory, in bytes, that is left to the connections' encryption where they have it.
+pub const MEMORY_FOR_TLS: u64 = 6 * 256 * 1024 * 1024;
+/// Bytes that the encryption of a connection can take: a record as it comes, one that was decrypted, answers that the peer has
+/// not taken and one record more, and the keys and states of the session.
+const TLS_CONNECTION_BYTES: usize = 3 * TLS_RECORD_BYTES_MAX + TLS_ANSWER_BYTES_MAX + 8 * 1024;
+
 const _: () =
     assert!(wide(BOUNDED_BYTES) <= MEMORY_BESIDE_COUNTERS, "what is bounded must fit beside the counters");
+const _: () = assert!(
+    wide((HTTP_CONNECTIONS_MAX + TCP_CONNECTIONS_MAX) * TLS_CONNECTION_BYTES) <= MEMORY_FOR_TLS,
+    "encrypted connections must fit, too"
+);
+const _: () =
+    assert!(TLS_HANDSHAKE_BYTES_MAX <= TLS_RECORD_BYTES_MAX, "a handshake takes no more than a record");
 
 // Both ports (`net/listener.rs`).
 
@@ -238,6 +250,16 @@ pub const ACCEPT_BACKOFF_MAX: Duration = Duration::from_secs(1);
 pub const CONNECTIONS_REFUSED_MAX: usize = 64;
 /// How long such a connection may take to read that it is one too many.
 pub const CONNECTION_REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a TLS handshake may take.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Most bytes that a peer may send until its handshake is over; a client's part has one to three KiB.
+pub const TLS_HANDSHAKE_BYTES_MAX: usize = 16 * 1024;
+/// Longest record, in bytes, with its head and its seal (RFC 8446, section 5.2).
+pub const TLS_RECORD_BYTES_MAX: usize = 16 * 1024 + 256 + 5;
+/// Bytes of answers that a connection holds encrypted while the peer does not read, besides one record.
+pub const TLS_ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// Days before its end when the log begins to warn of a certificate; authorities of today give it 47 to 90 days in all.
+pub const TLS_EXPIRY_WARNING_DAYS: i32 = 14;
 /// When a quiet peer is first asked whether it is still there, how often then, and how many times.
 pub const TCP_KEEPALIVE: (Duration, Duration, u32) = (Duration::from_mins(1), Duration::from_secs(15), 4);
 

@@ -237,11 +237,16 @@ fn listeners_must_have_something_to_do_and_places_of_their_own() {
 fn without_tokens_other_machines_are_refused() {
     let open =
         || Setting::default().flag(Key::HttpListen, "0.0.0.0:8780").flag(Key::TcpListen, "192.0.2.1:8781");
-    open().check_faults(&[
+    open().flag(Key::InsecurePlaintext, "true").check_faults(&[
         &["--http-listen", "0.0.0.0:8780", "no access tokens"],
         &["--tcp-listen", "192.0.2.1:8781", "tallyd token"],
     ]);
-    let config = open().variable("TALLYD_TOKENS", "bots:write:0123456789abcdefghij").good();
+    let with_tokens = || open().variable("TALLYD_TOKENS", "bots:write:0123456789abcdefghij");
+    with_tokens().check_faults(&[
+        &["--http-listen", "0.0.0.0:8780", "without TLS", "--tls-cert"],
+        &["--tcp-listen", "192.0.2.1:8781", "--insecure-plaintext"],
+    ]);
+    let config = with_tokens().flag(Key::InsecurePlaintext, "true").good();
     assert!(config.is_public());
     assert!(!config.auth.is_open());
 }

@@ -273,6 +273,7 @@ impl StillPort {
             store_status: store.status(),
             auth: Arc::new(auth),
             guessing: Arc::new(Guessing::new(Arc::default(), clock.clone())),
+            tls: None,
             origins: Arc::default(),
             metrics: Arc::new(Metrics::default()),
             clock: clock.clone(),
@@ -305,7 +306,7 @@ fn one_connection_too_many_is_told_so() {
     assert_eq!(ok, "OK 0 0\n");
     let mut refused = String::new();
     connect(port.address).read_to_string(&mut refused).expect("an answer and the end");
-    assert_eq!(refused, "ERR 0 too many connections\n");
+    assert_eq!(refused, "ERR 0 there are too many connections\n");
     port.close();
 }
 

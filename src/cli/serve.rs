@@ -55,7 +55,10 @@ impl clap::Args for ServeArgs {
             let default = option.default.map_or(String::new(), |default| format!(" [default: {default}]"));
             let help = format!("{}{default} [env: {}]", option.help, option.variable());
             let action = if option.is_list() { ArgAction::Append } else { ArgAction::Set };
-            let arg = Arg::new(option.name).long(option.name).value_name(option.value_name);
+            let mut arg = Arg::new(option.name).long(option.name).value_name(option.value_name);
+            if option.is_switch() {
+                arg = arg.num_args(0..=1).require_equals(true).default_missing_value("true");
+            }
             command = command.arg(arg.help(help).action(action));
         }
         let config = Arg::new("config")

@@ -26,7 +26,7 @@ use crate::limits::STOP_MAX;
 use crate::model::calendar::Zones;
 use crate::net::Services;
 use crate::net::guessing::Guessing;
-use crate::net::listener::ListenAddress;
+use crate::net::listener::{ListenAddress, Tls};
 use crate::net::metrics::Metrics;
 use crate::platform::clock::Clock;
 use crate::platform::shutdown::{self, Trigger};
@@ -99,28 +99,37 @@ fn assemble(mut config: Config) -> Result<Running, DaemonError> {
     let store = recovery::open(&config, &clock)?;
     let runtimes = Runtimes::build().map_err(DaemonError::Runtime)?;
     let is_public = config.is_public();
+    if config.is_plaintext_public() {
+        warn!(
+            "other machines connect WITHOUT TLS: whoever is on the way can read tokens and events, and change them"
+        );
+    }
     let listens = [(PortKind::Http, config.http_listen.take()), (PortKind::Lines, config.tcp_listen.take())];
     let ports = ports::bind(listens, &runtimes)?;
     let addresses = ports::addresses(&ports);
 
     let metrics = Arc::new(Metrics::default());
     metrics.zones_loaded(&zones);
-    let zones = Arc::new(Zones::new(zones));
+    let tls = config.tls.clone().map(|identity| Arc::new(Tls::new(identity)));
+    if let Some(tls) = &tls {
+        reload::log_expiry(tls.expires_in_days(clock.unix_seconds()));
+    }
     let services = Services {
         write_handle: store.write_handle(),
         catalogue: Arc::clone(store.catalogue()),
         counters: Arc::clone(store.counters()),
-        memory: memory::ceiling(config.memory_limit, &store),
+        memory: memory::ceiling(&config, &store),
         store_status: store.status(),
         auth: Arc::clone(&config.auth),
         guessing: Arc::new(Guessing::new(Arc::clone(&metrics), clock.clone())),
         origins: Arc::clone(&config.origins),
-        metrics: Arc::clone(&metrics),
+        tls,
+        metrics,
         clock: clock.clone(),
-        zones: Arc::clone(&zones),
+        zones: Arc::new(Zones::new(zones)),
         max_future: config.max_future,
     };
-    let reload = Reload::new(config, is_public, zones, metrics);
+    let reload = Reload::new(config, is_public, &services);
 
     let (trigger, watch) = shutdown::channel();
     let mut tasks = Tasks::new(watch);

@@ -24,6 +24,7 @@ use crate::platform::clock::Clock;
 use crate::store::{Status, WriteHandle};
 use auth::Auth;
 use guessing::Guessing;
+use listener::Tls;
 use metrics::Metrics;
 
 /// The other rooms, as both ports use them.
@@ -45,6 +46,8 @@ pub struct Services {
     pub guessing: Arc<Guessing>,
     /// The other origins whose pages may ask over HTTP.
     pub origins: Arc<http::Origins>,
+    /// The certificate of both ports, where they speak TLS; sockets of the file system never do.
+    pub tls: Option<Arc<Tls>>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// What time it is.

@@ -110,6 +110,7 @@ impl Port {
             store_status: store.status(),
             auth: Arc::new(auth),
             guessing: Arc::new(Guessing::new(Arc::clone(&metrics), clock.clone())),
+            tls: None,
             origins: Arc::new(origins),
             metrics,
             zones: Arc::new(Zones::new(ZoneDatabase::bundled())),

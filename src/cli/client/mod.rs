@@ -1,13 +1,15 @@
-//! A small blocking HTTP client for the commands that talk to a daemon: one connection, kept alive, plain
-//! HTTP/1.1. Knows nothing of the requests. `retry` decides which failures are retried.
+//! A small blocking HTTP client for the commands that talk to a daemon: one connection, kept alive, HTTP/1.1, with TLS where the
+//! URL says https. Knows nothing of the requests. `retry` decides which failures are retried.
 //!
 //! INVARIANT: the daemon sees a request with a body at most once per call. On a kept connection the client repeats what was
 //! certainly not sent and what changes nothing; `retry` repeats others where they have an idempotency key.
 
 pub(crate) mod retry;
+mod trust;
 
 use std::borrow::Cow;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -18,10 +20,14 @@ use hyper::header::{self, HeaderValue};
 use hyper::http::uri::Authority;
 use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 use crate::limits::CLIENT_ANSWER_BYTES_MAX;
 
@@ -37,7 +43,7 @@ const TOKEN_VARIABLE: &str = "TALLYD_TOKEN";
 #[derive(Clone, clap::Args)]
 #[command(next_help_heading = "Daemon")]
 pub(crate) struct ConnectionArgs {
-    /// Where the daemon listens for HTTP; https is not there yet
+    /// Where the daemon listens for HTTP: http://HOST:PORT or https://HOST:PORT
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8780")]
     pub(crate) url: String,
     /// The access token itself.
@@ -52,6 +58,9 @@ pub(crate) struct ConnectionArgs {
     /// File whose first line is the access token
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// PEM file of the certificates that an https daemon is trusted by, instead of the system's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for ConnectionArgs {
@@ -60,6 +69,7 @@ impl std::fmt::Debug for ConnectionArgs {
             .field("url", &self.url)
             .field("token", &self.token.as_ref().map(|_| "***"))
             .field("token_file", &self.token_file)
+            .field("ca_file", &self.ca_file)
             .finish()
     }
 }
@@ -68,12 +78,20 @@ impl std::fmt::Debug for ConnectionArgs {
 #[derive(Debug)]
 pub(crate) struct Client {
     runtime: Runtime,
-    authority: Authority,
-    /// What stands before every path, without a slash at its end; mostly empty.
-    prefix: String,
+    daemon: DaemonUrl,
     /// The value of `Authorization`; marked as sensitive, so that it is never printed.
     credentials: Option<HeaderValue>,
     connection: Option<SendRequest<Full<Bytes>>>,
+}
+
+/// Where a daemon is.
+#[derive(Debug)]
+struct DaemonUrl {
+    authority: Authority,
+    /// What stands before every path, without a slash at its end; mostly empty.
+    prefix: String,
+    /// Whom it is trusted by; `None` where it is spoken to in plain text.
+    tls: Option<Arc<ClientConfig>>,
 }
 
 /// A request: built once, sent as often as needed.
@@ -110,6 +128,13 @@ pub(crate) enum ClientError {
         #[source]
         source: BoxError,
     },
+    /// The peer cannot prove who it is, or does not speak TLS. Nothing was sent.
+    #[error("{address} cannot be spoken to over TLS")]
+    NotTrusted {
+        address: String,
+        #[source]
+        source: BoxError,
+    },
     /// The request was sent, at least in part, and no whole answer came.
     #[error("the answer of {address} was lost")]
     AnswerLost {
@@ -134,7 +159,10 @@ impl ClientError {
         match self {
             Self::NotSent { .. } => true,
             Self::AnswerLost { .. } => call.body.is_none(),
-            Self::AnswerLate { .. } | Self::AnswerTooLong { .. } | Self::Request(_) => false,
+            Self::NotTrusted { .. }
+            | Self::AnswerLate { .. }
+            | Self::AnswerTooLong { .. }
+            | Self::Request(_) => false,
         }
     }
 }
@@ -163,7 +191,12 @@ impl Answer {
 impl Client {
     /// A client for the daemon that the arguments name. Nothing is connected yet.
     pub(crate) fn new(args: &ConnectionArgs) -> anyhow::Result<Self> {
-        let (authority, prefix) = parse_url(&args.url)?;
+        let (scheme, authority, prefix) = parse_url(&args.url)?;
+        let tls = match (scheme, &args.ca_file) {
+            (Scheme::Https, file) => Some(trust::config(file.as_deref())?),
+            (Scheme::Http, None) => None,
+            (Scheme::Http, Some(_)) => bail!("--ca-file is for a daemon that is spoken to by https"),
+        };
         let token = match (&args.token, &args.token_file) {
             (Some(token), _) => Some(token.clone()),
             (None, Some(path)) => Some(super::input::first_line(path)?),
@@ -179,19 +212,20 @@ impl Client {
                 value
             });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { runtime, authority, prefix, credentials, connection: None })
+        Ok(Self { runtime, daemon: DaemonUrl { authority, prefix, tls }, credentials, connection: None })
     }
 
     /// Host and port, for messages.
     pub(crate) fn authority(&self) -> &str {
-        self.authority.as_str()
+        self.daemon.authority.as_str()
     }
 
     /// Sends a request and waits for its whole answer, within a bound. Blocks. A status of 400 or 503 is an answer,
     /// not an error.
     pub(crate) fn call(&mut self, call: &Call) -> Result<Answer, ClientError> {
         let request = self.request(call)?;
-        let Self { runtime, authority, connection, .. } = self;
+        let Self { runtime, daemon, connection, .. } = self;
+        let authority = &daemon.authority;
         runtime.block_on(async {
             // The runtime stands still between calls. Let it notice first whether the daemon closed the connection meanwhile.
             for _ in 0..CONNECTION_LOOKS {
@@ -202,11 +236,11 @@ impl Client {
                 // nothing about a new one.
                 Some(sender) => match exchange(sender, request.clone(), authority).await {
                     Err(error) if error.allows_repeat(call) => {
-                        exchange(connect(authority).await?, request, authority).await?
+                        exchange(connect(daemon).await?, request, authority).await?
                     }
                     other => other?,
                 },
-                None => exchange(connect(authority).await?, request, authority).await?,
+                None => exchange(connect(daemon).await?, request, authority).await?,
             };
             *connection = Some(sender);
             Ok(answer)
@@ -216,7 +250,7 @@ impl Client {
     fn request(&self, call: &Call) -> Result<Request<Full<Bytes>>, ClientError> {
         let mut request = Request::builder()
             .method(if call.body.is_some() { Method::POST } else { Method::GET })
-            .uri(format!("{}{}", self.prefix, call.path))
+            .uri(format!("{}{}", self.daemon.prefix, call.path))
             .header(header::HOST, self.authority())
             .header(header::USER_AGENT, concat!("tallyd/", env!("CARGO_PKG_VERSION")));
         if let Some(value) = &self.credentials {
@@ -229,16 +263,36 @@ impl Client {
     }
 }
 
-async fn connect(authority: &Authority) -> Result<SendRequest<Full<Bytes>>, ClientError> {
+async fn connect(daemon: &DaemonUrl) -> Result<SendRequest<Full<Bytes>>, ClientError> {
+    let address = || daemon.authority.to_string();
     let opened = timeout(CONNECT_WAIT, async {
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let stream = TcpStream::connect((host, authority.port_u16().unwrap_or(80))).await?;
+        let host = daemon.authority.host().trim_start_matches('[').trim_end_matches(']');
+        let port = daemon.authority.port_u16().unwrap_or(if daemon.tls.is_some() { 443 } else { 80 });
+        let stream = TcpStream::connect((host, port)).await?;
         stream.set_nodelay(true)?;
-        Ok(http1::handshake(TokioIo::new(stream)).await?)
+        match &daemon.tls {
+            None => speak_http(stream).await,
+            Some(tls) => {
+                let name = ServerName::try_from(host.to_owned())?;
+                let connector = TlsConnector::from(Arc::clone(tls));
+                speak_http(connector.connect(name, stream).await?).await
+            }
+        }
     });
     let opened = opened.await.map_err(BoxError::from).and_then(|opened| opened);
-    let (sender, connection) =
-        opened.map_err(|source| ClientError::NotSent { address: authority.to_string(), source })?;
+    opened.map_err(|source| {
+        if trust::is_about_tls(&*source) {
+            ClientError::NotTrusted { address: address(), source }
+        } else {
+            ClientError::NotSent { address: address(), source }
+        }
+    })
+}
+
+async fn speak_http(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> Result<SendRequest<Full<Bytes>>, BoxError> {
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(async move {
         // The request that waits on the connection gets the error.
         if connection.await.is_err() {}
@@ -279,19 +333,26 @@ async fn exchange(
         .unwrap_or_else(|_elapsed| Err(ClientError::AnswerLate { address: address() }))
 }
 
-/// Where the daemon of a URL listens, such as `http://127.0.0.1:8780` or `http://[::1]:8780/behind/a/proxy`, and what
+/// How a daemon is spoken to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Scheme {
+    Http,
+    Https,
+}
+
+/// Where the daemon of a URL listens, such as `http://127.0.0.1:8780` or `https://[::1]:8780/behind/a/proxy`, and what
 /// stands there before every path.
-fn parse_url(url: &str) -> anyhow::Result<(Authority, String)> {
+fn parse_url(url: &str) -> anyhow::Result<(Scheme, Authority, String)> {
     let uri: Uri = url.parse().with_context(|| format!("{url:?} is not a URL"))?;
-    match uri.scheme_str() {
-        Some("http") => {}
-        Some("https") => bail!("{url:?}: https is not there yet; put a TLS proxy in front of the daemon"),
-        _ => bail!("{url:?} is not a URL of the form http://HOST:PORT"),
-    }
+    let scheme = match uri.scheme_str() {
+        Some("http") => Scheme::Http,
+        Some("https") => Scheme::Https,
+        _ => bail!("{url:?} is not a URL of the form http://HOST:PORT or https://HOST:PORT"),
+    };
     ensure!(uri.query().is_none(), "{url:?}: the address of a daemon has no query");
     let authority = uri.authority().with_context(|| format!("{url:?} names no host"))?;
     ensure!(!authority.as_str().contains('@'), "the URL holds a user or a password; use --token-file");
-    Ok((authority.clone(), uri.path().trim_end_matches('/').to_owned()))
+    Ok((scheme, authority.clone(), uri.path().trim_end_matches('/').to_owned()))
 }
 
 #[cfg(test)]

@@ -4,7 +4,12 @@ use super::testing::server;
 use super::*;
 
 fn client(url: &str, token: Option<&str>) -> Client {
-    let args = ConnectionArgs { url: url.to_owned(), token: token.map(str::to_owned), token_file: None };
+    let args = ConnectionArgs {
+        url: url.to_owned(),
+        token: token.map(str::to_owned),
+        token_file: None,
+        ca_file: None,
+    };
     Client::new(&args).expect("a client")
 }
 
@@ -75,6 +80,7 @@ fn token_is_never_shown() {
         url: "http://127.0.0.1:1".to_owned(),
         token: Some("tally_secret\u{1}".to_owned()),
         token_file: None,
+        ca_file: None,
     };
     let error = Client::new(&args).expect_err("a control character");
     assert!(!format!("{error:#}").contains("secret"));
@@ -89,22 +95,16 @@ fn address_takes_names_numbers_ports_and_prefixes() {
         ("http://stats.internal", "stats.internal", None, ""),
         ("http://stats.internal/tallyd/", "stats.internal", None, "/tallyd"),
     ] {
-        let (authority, rest) = parse_url(url).expect(url);
+        let (_, authority, rest) = parse_url(url).expect(url);
         assert_eq!((authority.host(), authority.port_u16(), rest.as_str()), (host, port, prefix));
     }
 }
 
 #[test]
 fn address_refuses_what_is_not_a_daemon() {
-    for url in [
-        "",
-        "127.0.0.1:8780",
-        "/reports",
-        "https://127.0.0.1",
-        "ftp://127.0.0.1",
-        "http://a:b@127.0.0.1",
-        "http://127.0.0.1/?a=b",
-    ] {
+    for url in
+        ["", "127.0.0.1:8780", "/reports", "ftp://127.0.0.1", "http://a:b@127.0.0.1", "http://127.0.0.1/?a=b"]
+    {
         assert!(parse_url(url).is_err(), "{url:?}");
     }
 }

@@ -1,11 +1,12 @@
 //! The configuration: from text of three origins to values that are in range. Everything is checked before
 //! anything is reported, and everything is reported before anything is bound.
 //!
-//! INVARIANT: a [`Config`] listens on loopback only, or has tokens.
+//! INVARIANT: a [`Config`] listens on loopback only, or has tokens, and TLS unless plain text was asked for.
 
 mod listen;
 pub mod options;
 mod raw;
+mod tls;
 mod tokens;
 mod units;
 
@@ -15,10 +16,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::limits::{
-    MAX_FUTURE_MAX, MEMORY_BESIDE_COUNTERS, MEMORY_LIMIT_MIN, RETRY_WINDOW_MAX, SNAPSHOT_INTERVAL_RANGE,
+    MAX_FUTURE_MAX, MEMORY_BESIDE_COUNTERS, MEMORY_FOR_TLS, MEMORY_LIMIT_MIN, RETRY_WINDOW_MAX,
+    SNAPSHOT_INTERVAL_RANGE,
 };
 use crate::net::auth::Auth;
 use crate::net::http::Origins;
+use crate::net::listener::TlsIdentity;
 use crate::platform::logging::{LogFilter, LogFormat};
 use crate::platform::zoneinfo::DIRECTORY_VARIABLE;
 use crate::store::Fsync;
@@ -27,6 +30,7 @@ pub use listen::{InheritedSockets, Listen};
 use options::{Key, OPTIONS};
 pub use raw::{Environment, Given};
 use raw::{OptionValue, Raw};
+pub use tls::TlsFiles;
 pub use tokens::TokenSources;
 
 /// One thing that is wrong with the configuration.
@@ -69,13 +73,10 @@ impl MemoryLimit {
     }
 
     /// The limit in bytes, given the memory of the machine or the control group. By default four fifths of it, less
-    /// [`MEMORY_BESIDE_COUNTERS`]; on a small machine a quarter.
-    pub fn of_available(self, available: u64) -> u64 {
+    /// what is `beside` them; on a small machine a quarter.
+    pub fn of_available(self, available: u64, beside: u64) -> u64 {
         match self {
-            Self::Auto => (available / 5 * 4)
-                .saturating_sub(MEMORY_BESIDE_COUNTERS)
-                .max(available / 4)
-                .max(MEMORY_LIMIT_MIN),
+            Self::Auto => (available / 5 * 4).saturating_sub(beside).max(available / 4).max(MEMORY_LIMIT_MIN),
             Self::Bytes(bytes) => bytes,
         }
     }
@@ -106,6 +107,10 @@ pub struct Config {
     pub token_sources: TokenSources,
     /// The other origins whose pages may ask.
     pub origins: Arc<Origins>,
+    /// The certificate of both ports as it was when the configuration was read; `None` where they speak no TLS.
+    pub tls: Option<TlsIdentity>,
+    /// Where to read it again.
+    pub tls_files: Option<TlsFiles>,
     /// The directory of time-zone files that the environment names.
     pub zone_dir: Option<PathBuf>,
     /// What is logged.
@@ -150,6 +155,9 @@ impl Config {
         let memory_limit = check.value(Key::MemoryLimit, MemoryLimit::parse);
         let tokens_file = check.value(Key::TokensFile, path);
         let origins = check.value(Key::CorsOrigin, Origins::parse);
+        let tls_cert = check.value(Key::TlsCert, path);
+        let tls_key = check.value(Key::TlsKey, path);
+        let is_plaintext_allowed = check.value(Key::InsecurePlaintext, |text| text.parse::<bool>().ok());
         let log = check.value(Key::Log, LogFilter::parse);
         let log_format = check.value(Key::LogFormat, LogFormat::parse);
 
@@ -158,11 +166,17 @@ impl Config {
             faults.extend(more);
             Auth::default()
         });
+        let tls_files = TlsFiles::find(tls_cert, tls_key, &mut faults);
+        let tls = tls_files.as_ref().and_then(|files| files.load().map_err(|fault| faults.push(fault)).ok());
         let [http_listen, tcp_listen] = inherited.instead_of([http_address, tcp_address], &mut faults);
         // Where the tokens or addresses are wrong themselves, what they would mean together is guesswork.
         if faults.is_empty() {
             let listeners = [(Key::HttpListen, http_listen.as_ref()), (Key::TcpListen, tcp_listen.as_ref())];
-            check_listeners(&raw, listeners, &auth, &mut faults);
+            let protection = Protection {
+                has_tokens: !auth.is_open(),
+                is_readable: tls.is_none() && is_plaintext_allowed != Some(true),
+            };
+            check_listeners(&raw, listeners, &protection, &mut faults);
         }
         let complete = (|| {
             Some(Self {
@@ -177,12 +191,24 @@ impl Config {
                 auth: Arc::new(auth),
                 token_sources,
                 origins: Arc::new(origins.unwrap_or_default()),
+                tls,
+                tls_files,
                 zone_dir: environment(DIRECTORY_VARIABLE).map(PathBuf::from),
                 log: log?,
                 log_format: log_format?,
             })
         })();
         complete.filter(|_| faults.is_empty()).ok_or(ConfigError { faults })
+    }
+
+    /// Memory, in bytes, that all but counters, names and stories can take.
+    pub fn memory_beside_counters(&self) -> u64 {
+        MEMORY_BESIDE_COUNTERS + if self.tls.is_some() { MEMORY_FOR_TLS } else { 0 }
+    }
+
+    /// Whether other machines can connect, and whoever is on the way can read what they send.
+    pub fn is_plaintext_public(&self) -> bool {
+        self.is_public() && self.tls.is_none()
     }
 
     /// Whether a listener can be reached from other machines.
@@ -231,11 +257,18 @@ fn duration_within(text: &str, shortest: Duration, longest: Duration) -> Option<
     units::duration(text).filter(|duration| (shortest..=longest).contains(duration))
 }
 
-/// Faults of the two listeners together, and with the tokens.
+/// What stands between the listeners and other machines.
+struct Protection {
+    has_tokens: bool,
+    /// There is no TLS, and nobody has asked for that.
+    is_readable: bool,
+}
+
+/// Faults of the two listeners together, and with what protects them.
 fn check_listeners(
     raw: &Raw,
     listeners: [(Key, Option<&Listen>); 2],
-    auth: &Auth,
+    protection: &Protection,
     faults: &mut Vec<ConfigFault>,
 ) {
     let origin = |key, listen: &Listen| match listen {
@@ -259,11 +292,19 @@ fn check_listeners(
     for (key, listen) in listeners {
         let Some(listen) = listen.filter(|listen| listen.address().is_public()) else { continue };
         let address = listen.address();
-        if auth.is_open() {
+        if !protection.has_tokens {
             let what = format!(
                 "{address} can be reached from other machines, and no access tokens are configured, so anybody \
                  could read and write; make a token with `tallyd token` and give --tokens-file, or listen on \
                  127.0.0.1"
+            );
+            faults.push(ConfigFault::new(origin(key, listen), what));
+        }
+        if protection.is_readable {
+            let what = format!(
+                "{address} can be reached from other machines without TLS, so whoever is on the way could read tokens \
+                 and events; give --tls-cert and --tls-key, or listen on 127.0.0.1 or a unix: socket behind a proxy, \
+                 or say --insecure-plaintext where the network itself is encrypted"
             );
             faults.push(ConfigFault::new(origin(key, listen), what));
         }

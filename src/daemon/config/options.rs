@@ -18,6 +18,9 @@ pub enum Key {
     MemoryLimit,
     TokensFile,
     CorsOrigin,
+    TlsCert,
+    TlsKey,
+    InsecurePlaintext,
     Log,
     LogFormat,
 }
@@ -45,6 +48,11 @@ impl OptionSpec {
         self.key == Key::CorsOrigin
     }
 
+    /// Whether the flag may stand without a value, which then is `true`.
+    pub fn is_switch(&self) -> bool {
+        self.key == Key::InsecurePlaintext
+    }
+
     /// The environment variable of the option.
     pub fn variable(&self) -> String {
         format!("TALLYD_{}", self.name.replace('-', "_").to_ascii_uppercase())
@@ -61,7 +69,7 @@ const ADDRESS: &str = "an address and a port such as 127.0.0.1:8780 or [::1]:878
 const DURATION: &str = "a whole number and a unit such as 500ms, 60s, 5m or 1h; without a unit it is seconds";
 
 /// Every option, in the order of [`Key`] and of `--help`.
-pub const OPTIONS: [OptionSpec; 12] = [
+pub const OPTIONS: [OptionSpec; 15] = [
     OptionSpec {
         key: Key::HttpListen,
         name: "http-listen",
@@ -146,6 +154,32 @@ pub const OPTIONS: [OptionSpec; 12] = [
         takes: "origins as browsers send them, such as https://board.example.org, separated by commas: scheme, host \
                 and port, without a path; `*` and `null` are none",
         help: "Other origins whose pages may ask over HTTP, separated by commas or given repeatedly",
+    },
+    OptionSpec {
+        key: Key::TlsCert,
+        name: "tls-cert",
+        value_name: "FILE",
+        default: None,
+        takes: "the path of a PEM file: the certificate, then those that lead to its authority",
+        help: "The certificate of both ports, which then speak TLS 1.3 and 1.2, read again on SIGHUP; sockets of the \
+               file system stay as they are",
+    },
+    OptionSpec {
+        key: Key::TlsKey,
+        name: "tls-key",
+        value_name: "FILE",
+        default: None,
+        takes: "the path of a PEM file: the private key of the certificate",
+        help: "The private key of the certificate, read again with it",
+    },
+    OptionSpec {
+        key: Key::InsecurePlaintext,
+        name: "insecure-plaintext",
+        value_name: "BOOL",
+        default: Some("false"),
+        takes: "`true` or `false`",
+        help: "Let other machines connect without TLS, so that whoever is on the way can read tokens and events; for a \
+               network that is encrypted otherwise",
     },
     OptionSpec {
         key: Key::Log,

@@ -139,6 +139,7 @@ fn entry(key: &str, value: &Spanned<DeValue<'_>>) -> Result<(&'static OptionSpec
     match value.get_ref() {
         DeValue::String(text) => Ok((option, text.clone().into_owned())),
         DeValue::Integer(number) => Ok((option, number.to_string())),
+        DeValue::Boolean(is_so) if option.is_switch() => Ok((option, is_so.to_string())),
         DeValue::Array(values) if option.is_list() => {
             let texts: Option<Vec<&str>> = values.iter().map(|value| value.get_ref().as_str()).collect();
             let texts =
@@ -157,10 +158,15 @@ fn line_at(text: &str, byte: usize) -> usize {
 
 /// The text of a file of the operator's. Blocks.
 pub(super) fn read_text(path: &Path) -> Result<String, String> {
+    String::from_utf8(read_bytes(path)?).map_err(|_not_text| "is not UTF-8".to_owned())
+}
+
+/// The bytes of a file of the operator's. Blocks.
+pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
     let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
     if bytes > CONFIG_BYTES_MAX {
         return Err(format!("has {bytes} bytes; {CONFIG_BYTES_MAX} is the most"));
     }
-    std::fs::read_to_string(path).map_err(unreadable)
+    std::fs::read(path).map_err(unreadable)
 }

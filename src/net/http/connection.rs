@@ -23,21 +23,34 @@ use super::quick::QuickStream;
 use super::response::HttpResponse;
 use super::{HttpShared, service};
 use crate::limits::{HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_PARSED_MAX, HTTP_RESERVED_HEAD_TIMEOUT};
-use crate::net::listener::{ConnectionSlot, DetachedStream, Protocol, RawStream, Stream};
+use crate::net::listener::{self, ConnectionSlot, DetachedStream, Protocol, RawStream, Refusal, Stream, Tls};
 use crate::platform::shutdown::{WakeFiltered, Watch};
 
 impl Protocol for HttpShared {
-    async fn accept(self: Arc<Self>, stream: RawStream, slot: ConnectionSlot, shutdown: Watch) {
-        let rest = match self.serve_quick(stream, &slot, shutdown.clone()).await {
+    async fn accept(
+        self: Arc<Self>,
+        (stream, tls): (RawStream, Option<Arc<Tls>>),
+        slot: ConnectionSlot,
+        shutdown: Watch,
+    ) {
+        let rest = match &tls {
+            // What is quick shows only after the handshake, and a handshake is not quick.
+            Some(_) => stream.detach().map(Some).map_err(Into::into),
+            None => self.serve_quick(stream, &slot, shutdown.clone()).await,
+        };
+        let rest = match rest {
             Ok(Some(rest)) => rest,
             Ok(None) => return,
             Err(error) => return log_ended_early(&slot, &error),
         };
         let requests = self.runtimes.requests.clone();
         let serving = async move {
-            match RawStream::attach(rest) {
-                Ok(stream) => self.serve(stream, slot, shutdown).await,
-                Err(error) => tracing::warn!(%error, "a connection cannot be handed over"),
+            match (RawStream::attach(rest), tls) {
+                (Ok(stream), Some(tls)) => {
+                    listener::serve_encrypted(self, (stream, tls), slot, shutdown).await;
+                }
+                (Ok(stream), None) => self.serve(stream, slot, shutdown).await,
+                (Err(error), _) => tracing::warn!(%error, "a connection cannot be handed over"),
             }
         };
         // A set, so that the connection ends where this task is cut off.
@@ -69,8 +82,11 @@ impl Protocol for HttpShared {
     }
 
     /// Reads on after the response, since a close with unread bytes would make the client's kernel throw it away.
-    async fn refuse<S: Stream>(self: Arc<Self>, mut stream: S) {
-        let failure = Failure::unavailable("there are too many connections");
+    async fn refuse<S: Stream>(self: Arc<Self>, mut stream: S, why: Refusal) {
+        let failure = match why {
+            Refusal::TooMany => Failure::unavailable(why.message()),
+            Refusal::NotEncrypted => Failure::bad_request(why.message()),
+        };
         let mut unread = [0_u8; 4096];
         let said = async {
             stream.write_all(&failure.to_bytes(&self.services.clock)).await?;
@@ -79,7 +95,7 @@ impl Protocol for HttpShared {
             Ok::<_, std::io::Error>(())
         };
         if let Err(error) = said.await {
-            tracing::debug!(%error, "a connection that was one too many broke");
+            tracing::debug!(%error, "a connection that is not served broke");
         }
     }
 }

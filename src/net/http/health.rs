@@ -140,8 +140,17 @@ fn figures(services: &Services) -> Vec<MetricReading> {
         ("snapshot_last_duration_seconds", "How long it took", snapshot_took),
         ("uptime_seconds", "Time since the start", services.clock.monotonic().as_secs_f64()),
     ];
+    let certificate = services.tls.as_ref().map(|tls| {
+        let days = f64::from(tls.expires_in_days(services.clock.unix_seconds()));
+        (
+            "tls_certificate_expires_days",
+            "Whole days until the certificate expires; below 0 where it has",
+            days,
+        )
+    });
     let rising = rising.map(|(name, help, value)| (name, help, MetricValue::Counter(value)));
     let present = present.map(|(name, help, value)| (name, help, MetricValue::Gauge(value)));
-    let seconds = seconds.map(|(name, help, value)| (name, help, MetricValue::GaugeFloat(value)));
-    rising.into_iter().chain(present).chain(seconds).map(MetricReading::from).collect()
+    let parts = seconds.into_iter().chain(certificate);
+    let parts = parts.map(|(name, help, value)| (name, help, MetricValue::GaugeFloat(value)));
+    rising.into_iter().chain(present).chain(parts).map(MetricReading::from).collect()
 }

@@ -57,8 +57,9 @@ pub async fn serve(socket: Socket, services: Services, limits: Limits, runtimes:
         drain_timeout: limits.drain_timeout,
     };
     let metrics = Arc::clone(&services.metrics);
+    let tls = services.tls.clone().filter(|_| socket.is_tcp());
     let shared = Arc::new(HttpShared::new(services, limits, runtimes));
-    listener::serve(socket, (Listener::Http, metrics), capacity, shared, shutdown).await;
+    listener::serve((socket, tls), (Listener::Http, metrics), capacity, shared, shutdown).await;
 }
 
 /// Where requests that are not quick are answered.

@@ -1,10 +1,11 @@
 //! The accept loop of both ports: bounds the number of connections, backs off while the machine is out of descriptors or
-//! memory, drains when the daemon stops. Knows nothing of the protocols.
+//! memory, drains when the daemon stops; with TLS, has the handshake made first. Knows nothing of the protocols.
 //!
 //! INVARIANT: a connection's slot and its place in the gauge are given back however its task ends.
 //! INVARIANT: a loop that cannot accept does not spin, and logs so once, not a hundred times a second.
 
 mod socket;
+mod tls;
 
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
@@ -23,22 +24,51 @@ use crate::limits::{
 use crate::platform::shutdown::Watch;
 pub(crate) use socket::{DetachedStream, RawStream};
 pub use socket::{ListenAddress, Socket, SocketFile};
+use tls::HandshakeError;
+pub use tls::{IdentityError, Tls, TlsIdentity};
 
 /// A connection's bytes, encrypted on their way or not.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
 
+/// Why a connection is not served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Refusal {
+    /// There are as many connections as the port serves.
+    TooMany,
+    /// It did not begin with TLS, which the port speaks.
+    NotEncrypted,
+}
+
+impl Refusal {
+    /// What the peer is told.
+    pub(crate) const fn message(self) -> &'static str {
+        match self {
+            Self::TooMany => "there are too many connections",
+            Self::NotEncrypted => "this port speaks TLS, and the connection did not begin with it",
+        }
+    }
+}
+
 /// The protocol of a port.
 pub(crate) trait Protocol: Send + Sync + 'static {
-    /// Serves a connection that was just accepted, wherever the protocol likes.
+    /// Serves a connection that was just accepted, wherever the protocol likes; with `tls`, after the handshake.
     fn accept(
         self: Arc<Self>,
-        stream: RawStream,
+        (stream, tls): (RawStream, Option<Arc<Tls>>),
         slot: ConnectionSlot,
         shutdown: Watch,
-    ) -> impl Future<Output = ()> + Send {
-        self.serve(stream, slot, shutdown)
+    ) -> impl Future<Output = ()> + Send
+    where
+        Self: Sized,
+    {
+        async move {
+            match tls {
+                Some(tls) => serve_encrypted(self, (stream, tls), slot, shutdown).await,
+                None => self.serve(stream, slot, shutdown).await,
+            }
+        }
     }
 
     /// Serves one connection until it ends, which is soon after the shutdown.
@@ -49,8 +79,32 @@ pub(crate) trait Protocol: Send + Sync + 'static {
         shutdown: Watch,
     ) -> impl Future<Output = ()> + Send;
 
-    /// Says that there are too many connections. It is cut off after [`CONNECTION_REFUSAL_TIMEOUT`].
-    fn refuse<S: Stream>(self: Arc<Self>, stream: S) -> impl Future<Output = ()> + Send;
+    /// Says why the connection is not served. It is cut off after [`CONNECTION_REFUSAL_TIMEOUT`].
+    fn refuse<S: Stream>(self: Arc<Self>, stream: S, why: Refusal) -> impl Future<Output = ()> + Send;
+}
+
+/// Makes the handshake, then serves the connection. A peer that does not speak TLS is told so in its own words.
+pub(crate) async fn serve_encrypted<P: Protocol>(
+    protocol: Arc<P>,
+    (stream, tls): (RawStream, Arc<Tls>),
+    slot: ConnectionSlot,
+    mut shutdown: Watch,
+) {
+    let shaken = tokio::select! {
+        biased;
+        shaken = tls.handshake(slot.listener, stream) => shaken,
+        () = shutdown.stopping() => return,
+    };
+    let why = match shaken {
+        Ok(stream) => return protocol.serve(stream, slot, shutdown).await,
+        Err(HandshakeError::Plaintext(stream)) => {
+            turn_away(protocol, stream, Refusal::NotEncrypted).await;
+            "the peer does not speak TLS".to_owned()
+        }
+        Err(HandshakeError::Failed(error)) => error.to_string(),
+    };
+    slot.metrics.handshake_failed(slot.listener);
+    tracing::debug!(why, listener = slot.listener.as_str(), peer = ?slot.peer, "a handshake failed");
 }
 
 /// How many connections a port serves, and how long they may take to finish when the daemon stops.
@@ -113,7 +167,7 @@ impl Slots {
 /// Serves the port until the shutdown, then stops accepting, and returns once all connections have ended or the
 /// deadline for that has passed.
 pub(crate) async fn serve<P: Protocol>(
-    socket: Socket,
+    (socket, tls): (Socket, Option<Arc<Tls>>),
     (listener, metrics): (Listener, Arc<Metrics>),
     capacity: Capacity,
     protocol: Arc<P>,
@@ -143,6 +197,7 @@ pub(crate) async fn serve<P: Protocol>(
             Ok((stream, peer)) => {
                 backoff = Backoff::default();
                 if let Some(slot) = slots.acquire(peer) {
+                    let stream = (stream, tls.clone());
                     tasks.spawn(Arc::clone(&protocol).accept(stream, slot, shutdown.clone()));
                     // A burst of connections must not hold up those that are served on the same thread.
                     yield_now().await;
@@ -150,7 +205,8 @@ pub(crate) async fn serve<P: Protocol>(
                 }
                 slots.metrics.connection_refused(listener);
                 if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
-                    tasks.spawn(refuse(Arc::clone(&protocol), stream, permit));
+                    let stream = (stream, tls.clone());
+                    tasks.spawn(refuse(Arc::clone(&protocol), listener, stream, permit));
                 }
             }
             Err(error) => {
@@ -167,11 +223,32 @@ pub(crate) async fn serve<P: Protocol>(
     drain(tasks, listener, capacity.drain_timeout).await;
 }
 
-async fn refuse<P: Protocol>(protocol: Arc<P>, stream: RawStream, permit: OwnedSemaphorePermit) {
-    if timeout(CONNECTION_REFUSAL_TIMEOUT, protocol.refuse(stream)).await.is_err() {
-        tracing::debug!("a connection that was one too many did not wait for the reason");
+async fn refuse<P: Protocol>(
+    protocol: Arc<P>,
+    listener: Listener,
+    (stream, tls): (RawStream, Option<Arc<Tls>>),
+    permit: OwnedSemaphorePermit,
+) {
+    match tls {
+        None => turn_away(protocol, stream, Refusal::TooMany).await,
+        Some(tls) => match timeout(CONNECTION_REFUSAL_TIMEOUT, tls.handshake(listener, stream)).await {
+            Ok(Ok(stream)) => turn_away(protocol, stream, Refusal::TooMany).await,
+            Ok(Err(HandshakeError::Plaintext(stream))) => {
+                turn_away(protocol, stream, Refusal::NotEncrypted).await;
+            }
+            Ok(Err(HandshakeError::Failed(error))) => {
+                tracing::debug!(%error, "a connection that was one too many broke");
+            }
+            Err(_late) => tracing::debug!("a connection that was one too many made no handshake in time"),
+        },
     }
     drop(permit);
+}
+
+async fn turn_away<P: Protocol, S: Stream>(protocol: Arc<P>, stream: S, why: Refusal) {
+    if timeout(CONNECTION_REFUSAL_TIMEOUT, protocol.refuse(stream, why)).await.is_err() {
+        tracing::debug!(?why, "a connection that is not served did not wait for the reason");
+    }
 }
 
 async fn drain(mut tasks: JoinSet<()>, listener: Listener, deadline: Duration) {

@@ -139,6 +139,11 @@ impl Socket {
         }
     }
 
+    /// Whether what it accepts may cross a network, and so can be encrypted.
+    pub fn is_tcp(&self) -> bool {
+        matches!(self, Self::Tcp(_))
+    }
+
     /// Waits for the next connection. Gives the address of the peer, where it has one.
     pub(super) async fn accept(&self) -> io::Result<(RawStream, Option<IpAddr>)> {
         match self {

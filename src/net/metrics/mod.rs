@@ -81,6 +81,7 @@ struct ListenerHandles {
     connections: Gauge,
     connections_opened: Counter,
     connections_refused: Counter,
+    handshakes_failed: Counter,
 }
 
 /// Counters that the shells bump; [`render`](Self::render) adds the figures of others and writes the text.
@@ -201,6 +202,11 @@ impl Metrics {
         self.listener(listener).connections_refused.inc();
     }
 
+    /// A connection did not get through the TLS handshake.
+    pub fn handshake_failed(&self, listener: Listener) {
+        self.listener(listener).handshakes_failed.inc();
+    }
+
     /// Counts `ERR` answers that were dropped since the client does not read.
     pub fn answers_dropped(&self, answers: u64) {
         self.answers_dropped.inc_by(answers);
@@ -282,6 +288,8 @@ fn listeners(registry: &mut Registry) -> [ListenerHandles; 2] {
     let opened: ByListener<Counter> = add(registry, "connections_opened", "Connections that were opened");
     let refused: ByListener<Counter> =
         add(registry, "connections_refused", "Connections that were one too many");
+    let handshakes: ByListener<Counter> =
+        add(registry, "tls_handshakes_failed", "Connections that did not get through the TLS handshake");
     Listener::ALL.map(|listener| {
         let labels = [("listener", listener.as_str())];
         let event = |kind, outcome| {
@@ -309,6 +317,7 @@ fn listeners(registry: &mut Registry) -> [ListenerHandles; 2] {
             connections: connections.get_or_create_owned(&labels),
             connections_opened: opened.get_or_create_owned(&labels),
             connections_refused: refused.get_or_create_owned(&labels),
+            handshakes_failed: handshakes.get_or_create_owned(&labels),
         }
     })
 }

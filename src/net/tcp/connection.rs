@@ -214,8 +214,11 @@ impl<S: Stream> Connection<'_, S> {
             Then::Read | Then::Again | Then::Close | Then::Overloaded => {}
         }
         let written = self.write_all().await;
-        if written && !matches!(end, End::Finished | End::Lost) {
-            self.linger().await;
+        match end {
+            End::Finished if written => self.close().await,
+            End::Finished | End::Lost => {}
+            _ if written => self.linger().await,
+            _ => {}
         }
     }
 
@@ -331,9 +334,16 @@ impl<S: Stream> Connection<'_, S> {
                 if is_done { Poll::Ready(()) } else { Poll::Pending }
             })
             .await;
-            *writable && stream.flush().await.is_ok()
+            *writable
         });
         written.await.unwrap_or(false)
+    }
+
+    /// Ends the answers, so that a peer with TLS knows that nothing was cut off.
+    async fn close(&mut self) {
+        if !matches!(timeout(TCP_LINGER, self.stream.shutdown()).await, Ok(Ok(()))) {
+            debug!("a peer of the line port went away before the end of its answers");
+        }
     }
 
     /// Ends the answers and lets the peer read them: closing a socket with unread bytes in it would throw away
@@ -380,8 +390,17 @@ fn write_answers<S: Stream>(
     }
     if !*writable {
         answers.advance(answers.waiting().len());
+        return true;
     }
-    true
+    // An encrypted stream takes more than it has sent.
+    match Pin::new(stream).poll_flush(cx) {
+        Poll::Ready(Ok(())) => true,
+        Poll::Ready(Err(_gone)) => {
+            *writable = false;
+            true
+        }
+        Poll::Pending => false,
+    }
 }
 
 /// Reads into the buffer. A quiet connection has none: what comes first is read on the stack.

@@ -15,7 +15,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::Services;
 use super::byte_budget::ByteBudget;
-use super::listener::{self, Capacity, ConnectionSlot, Protocol, Socket, Stream};
+use super::listener::{self, Capacity, ConnectionSlot, Protocol, Refusal, Socket, Stream};
 use super::metrics::Listener;
 use crate::limits::{LINE_MEMORY_BYTES_MAX, TCP_DRAIN};
 use crate::platform::shutdown::Watch;
@@ -33,8 +33,9 @@ struct TcpShared {
 pub async fn serve(socket: Socket, services: Services, connections: usize, shutdown: Watch) {
     let metrics = Arc::clone(&services.metrics);
     let capacity = Capacity { connections, reserved: 0, drain_timeout: TCP_DRAIN };
+    let tls = services.tls.clone().filter(|_| socket.is_tcp());
     let shared = Arc::new(TcpShared { services, memory: ByteBudget::new(LINE_MEMORY_BYTES_MAX) });
-    listener::serve(socket, (Listener::Tcp, metrics), capacity, shared, shutdown).await;
+    listener::serve((socket, tls), (Listener::Tcp, metrics), capacity, shared, shutdown).await;
 }
 
 impl Protocol for TcpShared {
@@ -43,9 +44,14 @@ impl Protocol for TcpShared {
         drop(slot);
     }
 
-    async fn refuse<S: Stream>(self: Arc<Self>, mut stream: S) {
-        if let Err(error) = stream.write_all(b"ERR 0 too many connections\n").await {
-            tracing::debug!(%error, "a connection that was one too many broke");
+    async fn refuse<S: Stream>(self: Arc<Self>, mut stream: S, why: Refusal) {
+        let answer = format!("ERR 0 {}\n", why.message());
+        let said = async {
+            stream.write_all(answer.as_bytes()).await?;
+            stream.shutdown().await
+        };
+        if let Err(error) = said.await {
+            tracing::debug!(%error, "a connection that is not served broke");
         }
     }
 }
