@@ -153,7 +153,8 @@ fn lines() -> Vec<Vec<u8>> {
             "{{\"event\":\"interaction\",{members},\"id\":\"{STORY}\",\"name\":{name},\"storyName\":{name}}}"
         ),
     ];
-    written.chain(named.map(String::into_bytes)).chain(random::lines()).collect()
+    let returns = ["{\r", "{\r\r", "\r\r"].map(|line| line.as_bytes().to_vec());
+    written.chain(named.map(String::into_bytes)).chain(returns).chain(random::lines()).collect()
 }
 
 fn with_choices<const N: usize>(choices: [u8; N], inputs: Vec<Vec<u8>>) -> Vec<Vec<u8>> {

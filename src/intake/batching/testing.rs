@@ -103,7 +103,8 @@ pub fn fast_path(bytes: &[u8]) {
         }
     }
     let catalogue = catalogue();
-    let wanted = by_grammar(&catalogue, *choice, lines.iter().map(Vec::as_slice));
+    let wanted =
+        by_grammar(&catalogue, *choice, lines.iter().map(|line| line.strip_suffix(b"\r").unwrap_or(line)));
     let mut text = lines.join(&b'\n');
     text.push(b'\n');
     // The first time the series are new, the second time they are known.
@@ -278,13 +279,13 @@ fn body(catalogue: &Arc<Catalogue>, choice: u8, text: &[u8]) -> Parsed {
     parsed
 }
 
-/// What the complete grammar alone says of each line.
+/// What the complete grammar alone says of each line; line endings are not among them.
 fn by_grammar<'a>(catalogue: &Arc<Catalogue>, choice: u8, lines: impl Iterator<Item = &'a [u8]>) -> Parsed {
     let mut parsed = Parsed::default();
     let mut parser = Parser::new(Arc::clone(catalogue));
     let mut batcher = parser.batcher(TimeRules::new(ARRIVAL, precision(choice)), &mut parsed);
     for line in lines {
-        batcher.add_by_grammar(line.strip_suffix(b"\r").unwrap_or(line));
+        batcher.add_by_grammar(line);
     }
     batcher.finish();
     parsed
