@@ -326,6 +326,9 @@ pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 pub const HTTP_RESERVED_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a client may leave an answer unread.
 pub const HTTP_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection without a request stays open when the daemon stops: clients that send one after the other have not
+/// heard of it yet.
+pub const HTTP_LAST_REQUEST_WAIT: Duration = Duration::from_millis(100);
 /// How long requests under way may take to finish when the daemon stops.
 pub const HTTP_DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -443,6 +446,10 @@ pub const STOP_MAX: Duration = Duration::from_secs(
 /// runtimes and signals, and of connections that are one too many.
 pub const DESCRIPTORS_RESERVED: usize = 256;
 
+const _: () = assert!(
+    HTTP_LAST_REQUEST_WAIT.as_millis() * 2 < HTTP_DRAIN_TIMEOUT.as_millis(),
+    "a request that comes at the last moment has time to be answered"
+);
 const _: () = assert!(
     HTTP_DRAIN_TIMEOUT.as_secs() < DRAIN.as_secs() && TCP_DRAIN.as_secs() < DRAIN.as_secs(),
     "the ports have to miss their own deadlines first"

@@ -157,6 +157,42 @@ async fn stopping_answers_what_is_under_way_and_takes_nothing_new() {
 }
 
 #[tokio::test]
+async fn requests_on_their_way_while_the_daemon_stops_are_answered_as_the_last_of_their_connections() {
+    let never = Duration::from_hours(1);
+    let port = limited(Limits { last_request_wait: never, drain_timeout: never, ..Limits::default() }).await;
+    let (mut kept, mut quick, mut new) = (port.client().await, port.client().await, port.client().await);
+    assert_eq!(kept.ask("POST", "/events", &[], LINE.as_bytes()).await.status, 200);
+    // The last of the three was accepted where the first asks about it.
+    while !kept
+        .ask("GET", "/metrics", &[], b"")
+        .await
+        .body
+        .contains("tallyd_connections{listener=\"http\"} 3\n")
+    {
+        assert_eq!(quick.ask("GET", "/ping", &[], b"").await.status, 204);
+    }
+    port.shutdown.fire();
+    for (client, method, target, body) in [
+        (&mut kept, "POST", "/events", LINE),
+        (&mut quick, "GET", "/health", ""),
+        (&mut new, "GET", "/stories", ""),
+    ] {
+        let mut answers = 0;
+        loop {
+            let reply = client.ask(method, target, &[], body.as_bytes()).await;
+            assert_eq!(reply.status, 200, "{target}: {reply:?}");
+            answers += 1;
+            if reply.header("connection") == Some("close") {
+                break;
+            }
+            assert!(answers < 100, "the connection to {target} does not hear of the stop");
+        }
+        assert_eq!(client.rest().await, 0, "{target}");
+    }
+    tokio::time::timeout(Duration::from_secs(20), port.served).await.expect("drained").unwrap();
+}
+
+#[tokio::test]
 async fn stopping_does_not_wait_for_ever() {
     let port = limited(Limits { drain_timeout: SHORT, ..Limits::default() }).await;
     let mut stuck = port.client().await;

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -21,6 +21,8 @@ pub(super) struct Exchange {
     /// The number, from 0, of the first request whose end is in doubt.
     refused_from: AtomicU64,
     begun: AtomicU64,
+    /// The next response is the last of the connection.
+    is_last: AtomicBool,
     /// When the response that is being read must be written, where it is one of the few large ones.
     deadline: Mutex<Option<Instant>>,
 }
@@ -28,7 +30,17 @@ pub(super) struct Exchange {
 impl Exchange {
     pub(super) fn new() -> Arc<Self> {
         let (refused_from, begun) = (AtomicU64::new(u64::MAX), AtomicU64::new(0));
-        Arc::new(Self { refused_from, begun, deadline: Mutex::default() })
+        let is_last = AtomicBool::new(false);
+        Arc::new(Self { refused_from, begun, is_last, deadline: Mutex::default() })
+    }
+
+    /// The next response, or the one that is being made, is the last of the connection.
+    pub(super) fn close_after_the_next(&self) {
+        self.is_last.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_last(&self) -> bool {
+        self.is_last.load(Ordering::Relaxed)
     }
 
     /// Counts the next request. `400` where its end is not sure; the connection is closed after it.

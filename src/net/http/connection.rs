@@ -3,12 +3,13 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -61,20 +62,17 @@ impl Protocol for HttpShared {
         }
     }
 
-    async fn serve<S: Stream>(self: Arc<Self>, stream: S, slot: ConnectionSlot, mut shutdown: Watch) {
+    async fn serve<S: Stream>(self: Arc<Self>, stream: S, slot: ConnectionSlot, shutdown: Watch) {
         let exchange = Exchange::new();
         let stream = ClientStream::new(stream, Arc::clone(&exchange), self.limits.write_timeout);
         let service = service_fn(|request| self.respond(request, &slot, &exchange));
         let connection = self.http1(&slot).serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection);
-        let mut stopping = pin!(WakeFiltered::new(shutdown.stopping()));
-        let ended = tokio::select! {
-            biased;
-            ended = connection.as_mut() => ended,
-            () = stopping.as_mut() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
+        let ended = if let Some(ended) = self.before_the_end(connection.as_mut(), &exchange, shutdown).await {
+            ended
+        } else {
+            connection.as_mut().graceful_shutdown();
+            connection.await
         };
         if let Err(error) = ended {
             log_ended_early(&slot, &error);
@@ -107,30 +105,44 @@ impl HttpShared {
         self: &Arc<Self>,
         stream: RawStream,
         slot: &ConnectionSlot,
-        mut shutdown: Watch,
+        shutdown: Watch,
     ) -> Result<Option<DetachedStream>, Box<dyn Error + Send + Sync>> {
         let mut stream = QuickStream::new(stream);
-        let mut stopping = pin!(WakeFiltered::new(shutdown.stopping()));
-        let first = timeout(self.head_timeout(slot), poll_fn(|cx| stream.poll_is_quick(cx)));
-        let is_quick = tokio::select! {
-            biased;
-            is_quick = first => is_quick??,
-            () = stopping.as_mut() => return Ok(None),
+        let exchange = Exchange::new();
+        let first = pin!(timeout(self.head_timeout(slot), poll_fn(|cx| stream.poll_is_quick(cx))));
+        let Some(is_quick) = self.before_the_end(first, &exchange, shutdown.clone()).await else {
+            return Ok(None);
         };
-        if is_quick {
-            let exchange = Exchange::new();
+        if is_quick?? {
             let client = ClientStream::new(stream, Arc::clone(&exchange), self.limits.write_timeout);
             let service = service_fn(|request| self.respond(request, slot, &exchange));
             let connection = self.http1(slot).serve_connection(TokioIo::new(client), service);
-            let parts = tokio::select! {
-                biased;
-                parts = connection.without_shutdown() => parts?,
-                // A quick request is answered as soon as it is read, so none is under way.
-                () = stopping.as_mut() => return Ok(None),
+            // A quick request is answered as soon as it is read, so none is under way at the end.
+            let connection = pin!(connection.without_shutdown());
+            let Some(parts) = self.before_the_end(connection, &exchange, shutdown).await else {
+                return Ok(None);
             };
-            stream = parts.io.into_inner().into_inner();
+            stream = parts?.io.into_inner().into_inner();
         }
         Ok(stream.into_rest().map(RawStream::detach).transpose()?)
+    }
+
+    /// What the work on a connection comes to. `None` where the daemon stops first: from then on each answer closes its connection,
+    /// and one on which nothing is under way has a moment more, for a request that is on its way.
+    async fn before_the_end<F: Future>(
+        &self,
+        mut work: Pin<&mut F>,
+        exchange: &Exchange,
+        mut shutdown: Watch,
+    ) -> Option<F::Output> {
+        let mut stopping = pin!(WakeFiltered::new(shutdown.stopping()));
+        tokio::select! {
+            biased;
+            outcome = work.as_mut() => return Some(outcome),
+            () = stopping.as_mut() => {}
+        }
+        exchange.close_after_the_next();
+        timeout(self.limits.last_request_wait, work).await.ok()
     }
 
     async fn respond(
@@ -140,7 +152,10 @@ impl HttpShared {
         exchange: &Exchange,
     ) -> Result<HttpResponse, Infallible> {
         exchange.set_deadline(None);
-        let response = service::respond(self, request, slot, exchange.begin()).await;
+        let mut response = service::respond(self, request, slot, exchange.begin()).await;
+        if exchange.is_last() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if response.body().is_streamed() {
             exchange.set_deadline(Some(Instant::now() + self.limits.large_answer_timeout));
         }

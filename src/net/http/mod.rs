@@ -90,6 +90,8 @@ pub struct Limits {
     pub write_timeout: Duration,
     /// Time for the whole of a large answer to be read.
     pub large_answer_timeout: Duration,
+    /// How long a connection without a request stays open when the daemon stops, for one that is on its way.
+    pub last_request_wait: Duration,
     /// Time for requests under way when the daemon stops.
     pub drain_timeout: Duration,
     /// Bytes of all bodies held at a time; at most `u32::MAX`.
@@ -109,6 +111,7 @@ impl Default for Limits {
             body_timeout: limits::HTTP_BODY_TIMEOUT,
             write_timeout: limits::HTTP_WRITE_TIMEOUT,
             large_answer_timeout: limits::LARGE_ANSWER_TIMEOUT,
+            last_request_wait: limits::HTTP_LAST_REQUEST_WAIT,
             drain_timeout: limits::HTTP_DRAIN_TIMEOUT,
             bodies_held_bytes: limits::BODIES_HELD_BYTES_MAX,
             answers_held_bytes: limits::ANSWERS_HELD_BYTES_MAX,
