@@ -6,6 +6,7 @@ mod support;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -137,4 +138,52 @@ fn a_hung_disk_holds_up_neither_health_nor_reports_and_writes_get_their_outcome(
     let again = answer(write(daemon.http));
     assert!(again.starts_with("HTTP/1.1 200 "), "{again}");
     assert_eq!(daemon.conversations(), 2 + unknown);
+}
+
+/// What the service manager has heard by now.
+fn heard(manager: &UnixDatagram) -> Vec<String> {
+    manager.set_nonblocking(true).expect("a socket");
+    let mut buffer = [0; 4096];
+    let heard = std::iter::from_fn(|| manager.recv(&mut buffer).ok().map(|bytes| buffer[..bytes].to_vec()));
+    let heard = heard.map(|told| String::from_utf8(told).expect("text")).collect();
+    manager.set_nonblocking(false).expect("a socket");
+    heard
+}
+
+fn wait_for_proof(manager: &UnixDatagram) {
+    let mut buffer = [0; 4096];
+    loop {
+        let bytes = manager.recv(&mut buffer).expect("a message in time");
+        if buffer[..bytes].starts_with(b"WATCHDOG=1") {
+            return;
+        }
+    }
+}
+
+#[test]
+fn the_watchdog_hears_nothing_while_the_disk_hangs_and_hears_again_after() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("notify");
+    let manager = UnixDatagram::bind(&path).expect("a socket");
+    manager.set_read_timeout(Some(support::PATIENCE)).expect("a timeout");
+    let hangs = directory.path().join("hangs");
+    let mut command = support::command(&directory.path().join("data"));
+    command
+        .args(["--fsync", "always"])
+        .env("LD_PRELOAD", library(directory.path()))
+        .env("HANG_WHILE", &hangs);
+    let daemon = Daemon::spawn(command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "20000"));
+    wait_for_proof(&manager);
+    std::fs::write(&hangs, "").expect("a file");
+    let waiting = write(daemon.http);
+    wait_for_metric(&daemon, "tallyd_journal_batches_total 1");
+    drop(heard(&manager));
+    // It takes hundreds of times as long as the watchdog's interval until that is given up.
+    let outcome = answer(waiting);
+    assert!(outcome.starts_with("HTTP/1.1 500 "), "{outcome}");
+    // One proof may have been on its way when the hang began.
+    let proofs = heard(&manager).iter().filter(|told| told.contains("WATCHDOG=1")).count();
+    assert!(proofs <= 1, "{proofs} proofs of a daemon that counts nothing");
+    std::fs::remove_file(&hangs).expect("the file");
+    wait_for_proof(&manager);
 }

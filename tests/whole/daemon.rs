@@ -1,7 +1,8 @@
 //! Starts, stops and kills real daemons on free ports.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -34,7 +35,22 @@ impl Daemon {
         arguments: &[&str],
         env: &[(&str, &str)],
     ) -> Result<Self, String> {
-        let mut child = command(data_dir).args(arguments).envs(env.iter().copied()).spawn().unwrap();
+        Self::spawn(command(data_dir).args(arguments).envs(env.iter().copied()))
+    }
+
+    /// Starts a daemon on sockets that stay open when it ends, as a service manager does: the one of HTTP, and that of lines.
+    pub(crate) fn start_on(data_dir: &Path, arguments: &[&str], sockets: [&TcpListener; 2]) -> Self {
+        // The shell moves its first two descriptors to where the daemon looks for sockets, and becomes the daemon.
+        let script = "LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=http:lines exec \"$0\" \"$@\" 3<&0 4<&1 </dev/null >/dev/null";
+        let [http, lines] = sockets.map(|socket| OwnedFd::from(socket.try_clone().unwrap()));
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script, env!("CARGO_BIN_EXE_tallyd"), "serve", "--data-dir"]).arg(data_dir);
+        command.args(arguments).stdin(http).stdout(lines).stderr(Stdio::piped());
+        Self::spawn(&mut command).unwrap_or_else(|output| panic!("the daemon did not start:\n{output}"))
+    }
+
+    fn spawn(command: &mut Command) -> Result<Self, String> {
+        let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, receiver) = mpsc::sync_channel(1024);
         std::thread::spawn(move || {

@@ -22,4 +22,5 @@ mod http;
 mod model;
 mod queries;
 mod random;
+mod restarts;
 mod retries;
