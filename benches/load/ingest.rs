@@ -12,7 +12,7 @@ use super::table::{Table, median};
 use super::workload::{Text, Workload};
 
 const LINES_PER_REQUEST: usize = 5_000;
-const WRITE_BYTES: usize = 256 * 1024;
+pub(crate) const WRITE_BYTES: usize = 256 * 1024;
 
 /// One pass over the events, as the sender and the kernel saw it.
 pub(crate) struct Pass {

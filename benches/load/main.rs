@@ -23,6 +23,7 @@ mod ceilings;
 mod cells;
 mod daemon;
 mod dear;
+mod encrypted;
 mod fold;
 mod http;
 mod ingest;
@@ -45,7 +46,7 @@ use workload::{Shape, Workload};
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Parts to run; all where none is named: ceilings, ingest, fsync, single, reports, busy, peers,
-    /// peer-reports, fold, cells, dear, keys.
+    /// peer-reports, fold, cells, dear, keys, tls.
     parts: Vec<String>,
     /// Events of the workload.
     #[arg(long, default_value_t = 2_000_000)]
@@ -122,6 +123,9 @@ fn main() {
     }
     if wanted("keys") {
         keys::measure(&workload, arguments.runs, &mut table);
+    }
+    if wanted("tls") {
+        encrypted::measure(&workload, arguments.runs, &mut table);
     }
     if wanted("dear") {
         dear::measure(arguments.events, &arguments.only, &mut table);

@@ -105,9 +105,13 @@ impl<S: Stream> Connection<'_, S> {
             }
             let Self { stream, session, buffer, under_way, writable, .. } = self;
             let received = poll_fn(|cx| {
-                // Where the peer does not take all answers now, it is asked again when it has room.
-                write_answers(stream, session.answers(), writable, cx);
-                if may_read { poll_fill(stream, buffer, cx) } else { Poll::Pending }
+                let received = if may_read { poll_fill(stream, buffer, cx) } else { Poll::Pending };
+                if received.is_pending() {
+                    // Reading may have made TLS answer by itself. Where the peer does not take all answers now, it is asked
+                    // again when it has room.
+                    write_answers(stream, session.answers(), writable, cx);
+                }
+                received
             });
             let woken = tokio::select! {
                 () = &mut stopping => Woken::Stop,

@@ -1,6 +1,7 @@
 //! Both ports over TLS, as the real program speaks it: versions, the certificate and its change, peers that do it wrong.
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "tests end where they go wrong")]
 
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::io::{Read as _, Write as _};
@@ -252,6 +253,40 @@ fn stream_that_is_cut_off_loses_only_the_line_that_is_not_whole() {
     assert_eq!(talk(connect(daemon.tcp, files.certificate(), &TLS13), "!sync\n"), "OK 0 0\n");
     let report = files.run(&daemon, &["report", "conversations", "--json"]);
     assert!(text(&report).contains("\"total\":3"), "{}", text(&report));
+}
+
+#[test]
+fn records_of_a_byte_each_are_counted_as_if_they_were_whole() {
+    let files = Files::new();
+    let daemon = files.start();
+    let mut lines = connect(daemon.tcp, files.certificate(), &TLS13);
+    let text = format!("{}!sync\n", LINE.repeat(50));
+    for byte in text.as_bytes() {
+        lines.write_all(&[*byte]).expect("it reads");
+    }
+    lines.flush().expect("it reads");
+    let mut answer = [0; 8];
+    lines.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"OK 50 0\n");
+}
+
+#[test]
+fn handshakes_that_stall_hold_up_nobody() {
+    let files = Files::new();
+    let daemon = files.start();
+    let hello = client_hello(3);
+    let stalled: Vec<TcpStream> = (0..500)
+        .map(|number| {
+            let mut stream = plain(if number % 2 == 0 { daemon.http } else { daemon.tcp });
+            // Half of them say nothing, and half of them half of what they have to say.
+            stream.write_all(&hello[..if number % 4 < 2 { 0 } else { hello.len() / 2 }]).expect("room");
+            stream
+        })
+        .collect();
+    assert_eq!(talk(connect(daemon.tcp, files.certificate(), &TLS13), &format!("{LINE}!sync\n")), "OK 1 0\n");
+    let report = files.run(&daemon, &["report", "conversations", "--json"]);
+    assert!(text(&report).contains("\"total\":1"), "{}", text(&report));
+    drop(stalled);
 }
 
 #[test]
