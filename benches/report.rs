@@ -14,6 +14,7 @@ use tallyd::model::calendar::{Hour, ZoneDatabase};
 use tallyd::model::catalogue::{Catalogue, CatalogueLimits};
 use tallyd::model::counters::Counters;
 use tallyd::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
+use tallyd::model::story_set::StorySet;
 use tallyd::report::{Query, Report, ReportFormat, ReportName, roll_up};
 
 /// 2019-01-01 … 2023-12-31, and a moment after.
@@ -81,7 +82,7 @@ fn story(number: u32) -> StoryId {
 }
 
 fn parse(report: ReportName, pairs: &[(String, String)]) -> Query {
-    Query::parse(report, pairs, NOW_MS, STORIES_KNOWN, &ZONES).unwrap()
+    Query::parse(report, pairs, NOW_MS, (&StorySet::ALL, STORIES_KNOWN), &ZONES).unwrap()
 }
 
 fn pairs(text: &str) -> Vec<(String, String)> {

@@ -16,6 +16,7 @@
 //! | definition, change | binds a series id to its key; makes a story or node known, names or deletes it |
 //! | series, total | (story, source, metric); the same over all stories, kept and not added up when asked |
 //! | hour, cell, frame | whole hours since 1970-01-01T00:00Z; (hour, count) of a series; its cells of one month, packed |
+//! | story set | all stories, or those of a list: what a token may know of, what a report is about |
 //! | catalogue | the stories, nodes and series that are known, and their names |
 //! | index, row, link | finds series by the bytes of ids; a story or a node in it; the series of one source there |
 //! | intern, durable | gives a key its id, which makes nothing known; journalled, and not deleted since |

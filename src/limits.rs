@@ -172,6 +172,8 @@ pub const ZONE_FOLDERS_DEEP_MAX: usize = 4;
 
 /// Most tokens that can be configured; each request compares with all of them.
 pub const TOKENS_MAX: usize = 256;
+/// Most stories that a token can be limited to.
+pub const STORIES_PER_TOKEN_MAX: usize = 1_000;
 /// Longest name of a token, in bytes.
 pub const TOKEN_NAME_BYTES_MAX: usize = 64;
 /// Shortest secret that the environment may hold, in bytes.

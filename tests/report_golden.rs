@@ -18,6 +18,7 @@ use tallyd::model::calendar::{Hour, ZoneDatabase};
 use tallyd::model::catalogue::{Catalogue, CatalogueLimits};
 use tallyd::model::counters::{Counters, Writer};
 use tallyd::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
+use tallyd::model::story_set::StorySet;
 use tallyd::report::{GroupBy, Query, Report, ReportFormat, ReportName, Weight, roll_up};
 
 const STORY: &str = "5b07ffafc2376e30306d9b16";
@@ -85,8 +86,14 @@ const NOW: &str = "2019-03-27T12:34:56Z";
 fn parse(report: &str, query: &str, now: &str) -> Result<Query, Vec<String>> {
     let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let now = DateTime::parse_from_rfc3339(now).unwrap().timestamp_millis();
-    Query::parse(ReportName::parse(report).unwrap(), &pairs, now, 10_000, &ZoneDatabase::bundled())
-        .map_err(|faults| faults.iter().map(ToString::to_string).collect())
+    Query::parse(
+        ReportName::parse(report).unwrap(),
+        &pairs,
+        now,
+        (&StorySet::ALL, 10_000),
+        &ZoneDatabase::bundled(),
+    )
+    .map_err(|faults| faults.iter().map(ToString::to_string).collect())
 }
 
 fn id(text: &str) -> ObjectId {

@@ -9,6 +9,7 @@ use tallyd::model::calendar::{Hour, ZoneDatabase};
 use tallyd::model::catalogue::{Catalogue, CatalogueLimits};
 use tallyd::model::counters::Counters;
 use tallyd::model::event::{Metric, ObjectId, SeriesKey, Source, StoryId};
+use tallyd::model::story_set::StorySet;
 use tallyd::report::{Query, ReportFormat, ReportName, roll_up};
 
 const STORIES: [&str; 2] = ["5b07ffafc2376e30306d9b16", "5b07ff77c2376e30306d9b12"];
@@ -86,7 +87,9 @@ fn queries() -> impl Strategy<Value = String> {
 
 fn told(report: ReportName, query: &str, (catalogue, counters): (&Catalogue, &Counters)) -> String {
     let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    let query = Query::parse(report, &pairs, NOW_MS, STORIES.len(), &ZoneDatabase::bundled()).unwrap();
+    let query =
+        Query::parse(report, &pairs, NOW_MS, (&StorySet::ALL, STORIES.len()), &ZoneDatabase::bundled())
+            .unwrap();
     let mut text = Vec::new();
     roll_up(catalogue, counters, &query).write(ReportFormat::Json, &mut text);
     String::from_utf8(text).unwrap()

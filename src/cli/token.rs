@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::{Exit, output};
+use crate::model::event::{ObjectId, StoryId};
 use crate::net::auth::{self, Scope};
 
 /// Make a new access token.
@@ -19,14 +20,22 @@ pub(crate) struct TokenArgs {
     /// or use commas
     #[arg(long, value_name = "SCOPE", required = true, value_delimiter = ',', value_parser = ["read", "write", "admin"])]
     pub(crate) scope: Vec<String>,
+    /// A story that it is limited to, all others being as if unknown to it; repeat it or use commas [default: all stories]
+    #[arg(long, value_name = "STORYID", value_delimiter = ',', value_parser = story_id)]
+    pub(crate) story: Vec<StoryId>,
 }
 
 pub(crate) fn run(args: &TokenArgs) -> anyhow::Result<ExitCode> {
     let scopes: Vec<Scope> = args.scope.iter().filter_map(Scope::parse).collect();
-    let (secret, entry) = auth::generate(&args.name, &scopes)?;
+    let (secret, entry) = auth::generate(&args.name, &scopes, &args.story)?;
     output::note(&format!("the secret of {}, shown only now: {secret}", args.name));
     output::print(entry.as_bytes())?;
     Ok(Exit::Done.into())
+}
+
+fn story_id(text: &str) -> Result<StoryId, String> {
+    let id = ObjectId::parse(text.as_bytes()).map(StoryId);
+    id.ok_or_else(|| "a story id must be 24 ASCII letters and digits".to_owned())
 }
 
 #[cfg(test)]
@@ -55,6 +64,19 @@ mod tests {
         for line in [["x", "n"].as_slice(), &["x", "--scope=read"], &["x", "n", "--scope=all"]] {
             assert!(Line::try_parse_from(line).is_err(), "{line:?}");
         }
+    }
+
+    #[test]
+    fn stories_are_repeated_or_separated_by_commas_and_must_be_ids() {
+        const ONE: &str = "5b07ffafc2376e30306d9b16";
+        const OTHER: &str = "5b07ff77c2376e30306d9b12";
+        let both = format!("--story={ONE},{OTHER}");
+        for line in [["--story", ONE, "--story", OTHER].as_slice(), &[&both]] {
+            let line = ["x", "n", "--scope=read"].iter().chain(line);
+            let args = Line::try_parse_from(line).map(|line| line.args).expect("stories");
+            assert_eq!(args.story.iter().map(StoryId::to_string).collect::<Vec<_>>(), [ONE, OTHER]);
+        }
+        assert!(Line::try_parse_from(["x", "n", "--scope=read", "--story=5b07"]).is_err());
     }
 
     #[test]

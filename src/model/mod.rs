@@ -12,4 +12,5 @@ pub(crate) mod hash;
 pub mod memory;
 pub(crate) mod named;
 mod prefetch;
+pub mod story_set;
 mod table;

@@ -8,13 +8,24 @@ use crate::intake::wire::Precision;
 use crate::limits::wide;
 use crate::model::batch::{BatchIdentity, KeyId, KeyRule, KeyedAnswer, RejectedLine};
 
-/// A batch that its sender gave a key. The unit of its timestamps is part of the content.
+/// A batch that its sender gave a key. The unit of its timestamps is part of the content. Keys of different owners are
+/// different; `None` owns those that most tokens share.
 pub(super) fn of_key(
     seed: u64,
-    key: &str,
+    (owner, key): (Option<&str>, &str),
     (precision, content): (Option<Precision>, &[u8]),
 ) -> BatchIdentity {
-    let id = KeyId(XxHash3_128::oneshot_with_seed(seed, key.as_bytes()).to_le_bytes());
+    let id = owner.map_or_else(
+        || XxHash3_128::oneshot_with_seed(seed, key.as_bytes()),
+        |owner| {
+            let mut hasher = XxHash3_128::with_seed(seed);
+            // The length has a zero among its bytes, which no key has.
+            write_part(&mut hasher, owner);
+            hasher.write(key.as_bytes());
+            hasher.finish_128()
+        },
+    );
+    let id = KeyId(id.to_le_bytes());
     let unit = precision.map_or(0, |precision| 1 + precision.index());
     let content = XxHash3_64::oneshot_with_seed(seed ^ unit, content);
     BatchIdentity { rule: KeyRule::Key, id, content }
@@ -24,12 +35,17 @@ pub(super) fn of_key(
 pub(super) fn of_content(seed: u64, token: &str, query: &str, content: &[u8]) -> BatchIdentity {
     let mut hasher = XxHash3_128::with_seed(seed);
     for part in [token, query] {
-        hasher.write(&wide(part.len()).to_le_bytes());
-        hasher.write(part.as_bytes());
+        write_part(&mut hasher, part);
     }
     hasher.write(content);
     let id = KeyId(hasher.finish_128().to_le_bytes());
     BatchIdentity { rule: KeyRule::Window, id, content: 0 }
+}
+
+/// Adds a text with its length, so that what follows cannot be taken for a part of it.
+fn write_part(hasher: &mut XxHash3_128, part: &str) {
+    hasher.write(&wide(part.len()).to_le_bytes());
+    hasher.write(part.as_bytes());
 }
 
 /// What the sender of a parsed batch is answered.

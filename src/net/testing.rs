@@ -1,7 +1,7 @@
 //! What must hold for any text that comes as a tokens file, or as tokens in the environment. Run by `cargo test` and by the
 //! targets of `fuzz/`; see [`crate::testing`].
 
-use super::auth::{Auth, Denied, Scope};
+use super::auth::{Auth, Denied, Permit, Scope};
 use crate::limits::{TOKEN_SECRET_BYTES_MIN, TOKENS_MAX};
 
 /// A text is tokens, or faults that name their place and repeat nothing secret; and a secret opens what its token says.
@@ -52,8 +52,9 @@ fn environment(text: &str) {
                 let mut parts = entry.splitn(3, ':');
                 let (name, scopes, secret) = (parts.next(), parts.next().unwrap_or_default(), parts.next());
                 for scope in scopes.split('+').filter_map(Scope::parse) {
-                    let grant = auth.check(secret, scope);
-                    assert_eq!(grant.as_ref().ok().map(|grant| &*grant.name), name);
+                    let permit = auth.check(secret, scope);
+                    assert_eq!(permit.as_ref().ok().map(Permit::name), name);
+                    assert!(permit.is_ok_and(|permit| !permit.stories().is_limited()), "the file's alone");
                 }
                 if !scopes.split('+').any(|scope| matches!(scope, "admin" | "write")) {
                     assert!(auth.check(secret, Scope::Write) == Err(Denied::Scope), "more than its scopes");

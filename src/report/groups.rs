@@ -67,8 +67,8 @@ pub(super) fn roll_up(
 ) -> Groups {
     let mut top = TopGroups::new(query.rows_max);
     let mut columns = whole.clone();
-    let stories = query.stories.iter().flatten().filter_map(|id| catalogue.story(*id));
-    if by == GroupBy::Story && query.stories.is_none() {
+    let stories = query.stories.list().into_iter().flatten().filter_map(|id| catalogue.story(*id));
+    if by == GroupBy::Story && !query.stories.is_limited() {
         add_all_stories((catalogue, counters, query), units, whole, &mut top);
         return top.into_groups(by);
     }
@@ -84,7 +84,7 @@ pub(super) fn roll_up(
     let stories: Vec<Arc<Story>> = stories.collect();
     for source in &query.sources {
         columns.clear();
-        if query.stories.is_none() {
+        if !query.stories.is_limited() {
             columns.add(counters, query, units, |metric| total_series(metric, Some(*source)));
         }
         for story in &stories {
@@ -218,6 +218,7 @@ mod tests {
     use crate::model::calendar::{Hour, ZoneDatabase};
     use crate::model::catalogue::CatalogueLimits;
     use crate::model::event::{ObjectId, SeriesKey};
+    use crate::model::story_set::StorySet;
     use crate::report::{ReportFormat, ReportName, roll_up};
 
     #[test]
@@ -256,7 +257,7 @@ mod tests {
                         report,
                         &pairs,
                         1_600_000_000_000,
-                        catalogue.story_count(),
+                        (&StorySet::ALL, catalogue.story_count()),
                         &ZoneDatabase::bundled(),
                     )
                     .unwrap();

@@ -16,7 +16,7 @@ use foldhash::fast::RandomState;
 use super::query::Query;
 use super::summary::{Figure, percent_hundredths};
 use crate::limits::{POPULARITY_NODES_MAX, wide};
-use crate::model::catalogue::{Catalogue, NodeEntry, Story};
+use crate::model::catalogue::{Catalogue, NodeEntry};
 use crate::model::counters::Counters;
 use crate::model::event::{Node, SeriesId, StoryId};
 
@@ -88,8 +88,8 @@ fn roll_up_within(
     (catalogue, counters, query): (&Catalogue, &Counters, &Query),
 ) -> PopularityReport {
     let mut nodes = 0_usize;
-    let mut any_story = query.stories.is_some();
-    for_each_story(catalogue, query, &mut |story| {
+    let mut any_story = query.names_stories;
+    catalogue.for_each_story(&query.stories, &mut |story| {
         nodes = nodes.saturating_add(story.node_count());
         any_story = true;
     });
@@ -101,7 +101,7 @@ fn roll_up_within(
     let (mut fallbacks, mut welcomes) = (0_u64, 0_u64);
     for part in 0..parts {
         let belongs = |node: &Node| parts == 1 || hasher.hash_one(node).checked_rem(parts) == Some(part);
-        for_each_story(catalogue, query, &mut |story| {
+        catalogue.for_each_story(&query.stories, &mut |story| {
             // Copied out first: the story must not stay locked while its counters are added up.
             entries.clear();
             story.for_each_node(&mut |entry| {
@@ -128,13 +128,6 @@ fn roll_up_within(
         gathering.add([always(Node::Fallback, fallbacks), always(Node::Welcome, welcomes)].into_iter());
     }
     gathering.into_report()
-}
-
-fn for_each_story(catalogue: &Catalogue, query: &Query, f: &mut dyn FnMut(&Story)) {
-    match &query.stories {
-        Some(ids) => ids.iter().filter_map(|id| catalogue.story(*id)).for_each(|story| f(&story)),
-        None => catalogue.for_each_story(f),
-    }
 }
 
 fn sum(counters: &Counters, query: &Query, series: &[Option<SeriesId>]) -> u64 {
@@ -204,6 +197,7 @@ mod tests {
     use crate::model::calendar::{Hour, ZoneDatabase};
     use crate::model::catalogue::CatalogueLimits;
     use crate::model::event::{InteractionId, Metric, ObjectId, SeriesKey, Source};
+    use crate::model::story_set::StorySet;
     use crate::report::ReportName;
 
     const HOUR: u32 = 430_000;
@@ -249,7 +243,7 @@ mod tests {
                 ReportName::InteractionsPopularity,
                 &pairs,
                 1_600_000_000_000,
-                1,
+                (&StorySet::ALL, 1),
                 &ZoneDatabase::bundled(),
             )
             .unwrap();

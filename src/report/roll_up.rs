@@ -13,7 +13,7 @@ use crate::model::event::{Metric, SeriesId, Source};
 
 /// The series to add up for a metric (not an interaction) and the stories and sources of the query.
 pub(super) fn series_of(catalogue: &Catalogue, query: &Query, metric: Metric) -> Vec<SeriesId> {
-    match &query.stories {
+    match query.stories.list() {
         None if query.sources.len() == Source::ALL.len() => total_series(metric, None).into_iter().collect(),
         None => query.sources.iter().filter_map(|source| total_series(metric, Some(*source))).collect(),
         Some(stories) => stories

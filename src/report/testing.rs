@@ -13,6 +13,7 @@ use crate::model::calendar::{Units, ZoneDatabase};
 use crate::model::catalogue::{Catalogue, CatalogueLimits};
 use crate::model::counters::Counters;
 use crate::model::event::Source;
+use crate::model::story_set::StorySet;
 
 const STORIES_KNOWN: usize = 20_000;
 /// The present: an end of winter, a leap day, the hour that clocks go back, the first hour, and the last one.
@@ -58,7 +59,7 @@ struct Asked {
 
 impl Asked {
     fn check(&self, pairs: &[(String, String)]) -> Result<Query, Vec<QueryError>> {
-        let outcome = Query::parse(self.report, pairs, self.now_ms, STORIES_KNOWN, zones());
+        let outcome = Query::parse(self.report, pairs, self.now_ms, (&StorySet::ALL, STORIES_KNOWN), zones());
         match &outcome {
             Ok(query) => self.assert_bounded(query),
             Err(faults) => assert_clear(faults, pairs),
@@ -73,10 +74,10 @@ impl Asked {
         assert!((1..=REPORT_ROWS_MAX).contains(&query.rows_max));
         assert!(!query.sources.is_empty() && query.sources.len() <= Source::ALL.len());
         assert!(query.sources.is_sorted_by(|one, next| one < next));
-        let stories = query.stories.iter().flatten();
+        let stories = query.stories.list().into_iter().flatten();
         assert!(stories.is_sorted_by(|one, next| one < next));
         if !self.report.is_series() {
-            assert!(query.stories.as_ref().is_none_or(|stories| stories.len() <= 1));
+            assert!(query.stories.list().is_none_or(|stories| stories.len() <= 1));
         }
         let points = query.unit.count_in(&query.range);
         let (catalogue, counters) = nothing_counted();
@@ -100,9 +101,10 @@ impl Asked {
 
 /// All that a query says.
 fn shown(query: &Query) -> String {
-    let Query { report, range, unit, group, stories, sources, rows_max } = query;
+    let Query { report, range, unit, group, stories, names_stories, sources, rows_max } = query;
     let (start, end, hours) = (range.start(), range.end(), range.hours());
-    format!("{report:?} {start:?} {end:?} {hours:?} {unit:?} {group:?} {stories:?} {sources:?} {rows_max}")
+    let about = format!("{stories:?} {names_stories} {sources:?}");
+    format!("{report:?} {start:?} {end:?} {hours:?} {unit:?} {group:?} {about} {rows_max}")
 }
 
 /// Each fault is one printable line of bounded length that names a parameter.

@@ -8,6 +8,7 @@ use super::summary::{Figure, Scale, Summary, percent_hundredths, ratio_hundredth
 use super::{Query, ReportName};
 use crate::model::calendar::{Hour, Unit, UnixSeconds, ZoneDatabase, write_instant};
 use crate::model::cells::Cell;
+use crate::model::story_set::StorySet;
 
 const NOW: &str = "2019-05-31T12:34:56Z";
 /// More than any `limit`.
@@ -16,7 +17,7 @@ const STORIES_KNOWN: usize = 20_000;
 fn parse(report: ReportName, query: &str, now: &str) -> Result<Query, Vec<String>> {
     let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let now = DateTime::parse_from_rfc3339(now).unwrap().timestamp_millis();
-    Query::parse(report, &pairs, now, STORIES_KNOWN, &ZoneDatabase::bundled())
+    Query::parse(report, &pairs, now, (&StorySet::ALL, STORIES_KNOWN), &ZoneDatabase::bundled())
         .map_err(|faults| faults.iter().map(ToString::to_string).collect())
 }
 

@@ -57,19 +57,19 @@ impl Query {
 }
 
 fn named_stories(query: &Query, catalogue: &Catalogue) -> impl Iterator<Item = std::sync::Arc<Story>> {
-    query.stories.iter().flatten().filter_map(|id| catalogue.story(*id))
+    query.stories.list().into_iter().flatten().filter_map(|id| catalogue.story(*id))
 }
 
 /// How many series the query looks at, at most.
 fn series_at_most(query: &Query, catalogue: &Catalogue) -> usize {
     let is_popularity = query.report == ReportName::InteractionsPopularity;
-    let of_each = match &query.stories {
+    let of_each = match query.stories.list() {
         // Every series there is, by way of its story or of the table of all.
         None if is_popularity || query.group == Some(super::GroupBy::Story) => {
             return catalogue.series_count().saturating_add(catalogue.story_count());
         }
         Some(_) if is_popularity => named_stories(query, catalogue).map(|story| story.node_count()).sum(),
-        stories => stories.as_ref().map_or(1, Vec::len).saturating_mul(metrics(query).count()),
+        stories => stories.map_or(1, <[_]>::len).saturating_mul(metrics(query).count()),
     };
     of_each.saturating_mul(query.sources.len())
 }

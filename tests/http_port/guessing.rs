@@ -12,7 +12,7 @@ const BOTS: &str = "bots-horse-battery";
 
 /// A port whose address of the tests has made its free guesses, and a token that was generated.
 async fn guessed_at() -> (Port, String) {
-    let (generated, _) = tallyd::net::auth::generate("machine", &[Scope::Admin]).unwrap();
+    let (generated, _) = tallyd::net::auth::generate("machine", &[Scope::Admin], &[]).unwrap();
     let tokens = format!("board:read:{BOARD};bots:write:{BOTS};machine:admin:{generated}");
     let port = Port::with(Auth::from_env_text(&tokens).unwrap(), Limits::default()).await;
     assert_eq!(show(&port, "GET", "/stories", BOARD).await.status, 200);

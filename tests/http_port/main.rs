@@ -13,6 +13,7 @@ mod bounds;
 mod cors;
 mod guessing;
 mod keys;
+mod limited;
 mod memory;
 mod quick;
 mod reads;

@@ -12,6 +12,7 @@ use crate::model::catalogue::Catalogue;
 use crate::model::catalogue::index::{Candidates, Interned, StoryCounter, View};
 use crate::model::event::{Event, EventDetails, EventKind, Metric, Node, SeriesKey, StoryId};
 use crate::model::memory::MemoryCeiling;
+use crate::model::story_set::StorySet;
 
 /// Adds events to one `Parsed` during one call of a parser.
 #[derive(Debug)]
@@ -24,6 +25,10 @@ pub(super) struct BatchBuilder<'p> {
     is_outdated: bool,
     /// The ceiling of memory, where it is reached: only what takes no memory is added then.
     reached: Option<&'p MemoryCeiling>,
+    /// The stories that events may be about, where they may not be about all.
+    only: Option<&'p StorySet>,
+    /// Neither of the two: an event of a known series needs no further look.
+    is_free: bool,
     stamps: Stamp,
 }
 
@@ -31,7 +36,7 @@ impl<'p> BatchBuilder<'p> {
     /// Begins to add to `parsed`.
     pub(super) fn begin(
         catalogue: &'p Catalogue,
-        ceiling: Option<&'p MemoryCeiling>,
+        (ceiling, stories): (Option<&'p MemoryCeiling>, &'p StorySet),
         view: &'p mut View,
         parsed: &'p mut Parsed,
     ) -> Self {
@@ -50,7 +55,9 @@ impl<'p> BatchBuilder<'p> {
         let stamps = if is_fine { Stamp::Finer } else { Stamp::Coarse };
         let is_outdated = parsed.batch.deletions != deletions;
         let reached = ceiling.filter(|ceiling| ceiling.is_reached());
-        Self { catalogue, view, parsed, is_outdated, reached, stamps }
+        let only = Some(stories).filter(|stories| stories.is_limited());
+        let is_free = reached.is_none() && only.is_none();
+        Self { catalogue, view, parsed, is_outdated, reached, only, is_free, stamps }
     }
 
     /// The result that this builder fills.
@@ -76,11 +83,11 @@ impl<'p> BatchBuilder<'p> {
             self.parsed.tally.accepted() != 0 && self.stamps == Stamp::Finer;
     }
 
-    /// Adds an event whose series are in those rows. `false`, with nothing done, where they are not, or where there is no
-    /// memory for what may be a new cell.
+    /// Adds an event whose series are in those rows. `false`, with nothing done, where they are not, where there is no
+    /// memory for what may be a new cell, or where the story may not be written to.
     #[inline]
     pub(super) fn add_known(&mut self, head: &Head<'_>, rows: Candidates<'_>, tail: EventTail) -> bool {
-        if self.reached.is_some() {
+        if !self.is_free && !self.may_add_known(head) {
             return false;
         }
         let Some(story) = rows.story(head.story) else { return false };
@@ -109,6 +116,19 @@ impl<'p> BatchBuilder<'p> {
         true
     }
 
+    #[inline(never)]
+    fn may_add_known(&self, head: &Head<'_>) -> bool {
+        self.reached.is_none() && self.only.is_none_or(|stories| stories.contains_text(head.story))
+    }
+
+    /// Refuses an event of a story that may not be written to. Comes before all that depends on what is known of it.
+    fn refuse_other_stories(&self, story: StoryId) -> Result<(), LineError> {
+        if self.only.is_none_or(|stories| stories.contains(story)) {
+            return Ok(());
+        }
+        Err(LineError::whole(LineErrorKind::StoryNotAllowed { story }))
+    }
+
     /// Adds an event of the fast path whose series may be new.
     pub(super) fn add_new(
         &mut self,
@@ -116,6 +136,7 @@ impl<'p> BatchBuilder<'p> {
         kind: EventKind,
         tail: EventTail,
     ) -> Result<(), LineError> {
+        self.refuse_other_stories(key.story)?;
         let is_paid = kind == EventKind::Conversation && tail.paid == Paid::Yes;
         self.add(key, is_paid, (tail.hour, tail.count))?;
         self.accept(kind, tail.stamp);
@@ -125,6 +146,7 @@ impl<'p> BatchBuilder<'p> {
     /// Adds an event of the complete grammar.
     pub(super) fn add_event(&mut self, Reading { event, stamp }: Reading<'_>) -> Result<(), LineError> {
         let Event { story, source, what, count, hour, story_name } = event;
+        self.refuse_other_stories(story)?;
         let (kind, metric) = match &what {
             EventDetails::Conversation { .. } => (EventKind::Conversation, Metric::Conversations),
             EventDetails::Message => (EventKind::Message, Metric::Messages),

@@ -30,6 +30,7 @@ use crate::model::catalogue::Catalogue;
 use crate::model::catalogue::index::View;
 use crate::model::event::EventKind;
 use crate::model::memory::MemoryCeiling;
+use crate::model::story_set::StorySet;
 
 use builder::BatchBuilder;
 use lines::LineBatcher;
@@ -39,6 +40,8 @@ use lines::LineBatcher;
 pub struct Parser {
     catalogue: Arc<Catalogue>,
     ceiling: Option<Arc<MemoryCeiling>>,
+    /// The stories that events may be about.
+    stories: StorySet,
     /// The hash tables of the catalogue's index as they were at the last call.
     view: View,
     precision: Option<Precision>,
@@ -140,13 +143,19 @@ impl Parser {
     /// A parser that interns into `catalogue`, with the default precisions.
     pub fn new(catalogue: Arc<Catalogue>) -> Self {
         let view = catalogue.index().view();
-        Self { catalogue, ceiling: None, view, precision: None, lines: 0, skipping: false }
+        let (ceiling, stories) = (None, StorySet::ALL);
+        Self { catalogue, ceiling, stories, view, precision: None, lines: 0, skipping: false }
     }
 
     /// The same, which refuses what needs new memory while the ceiling is reached.
     #[must_use]
     pub fn below(self, ceiling: Arc<MemoryCeiling>) -> Self {
         Self { ceiling: Some(ceiling), ..self }
+    }
+
+    /// Refuses from now on every event that is about another story, in words that do not tell whether it is known.
+    pub fn set_stories(&mut self, stories: StorySet) {
+        self.stories = stories;
     }
 
     /// Sets the unit of the integer timestamps that follow on the stream, line protocol's and JSON's.
@@ -233,7 +242,12 @@ impl Parser {
 
     /// Begins to fill `parsed`.
     fn batcher<'p>(&'p mut self, times: TimeRules, parsed: &'p mut Parsed) -> LineBatcher<'p> {
-        let builder = BatchBuilder::begin(&self.catalogue, self.ceiling.as_deref(), &mut self.view, parsed);
+        let builder = BatchBuilder::begin(
+            &self.catalogue,
+            (self.ceiling.as_deref(), &self.stories),
+            &mut self.view,
+            parsed,
+        );
         LineBatcher { index: self.catalogue.index(), builder, times, lines: self.lines }
     }
 }

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::limits::{LINE_BYTES_MAX, NAME_BYTES_MAX};
+use crate::model::event::StoryId;
 pub use crate::model::excerpt::Excerpt;
 
 /// Why one line or JSON value is not an event: the kind, and where it is where that is known.
@@ -191,6 +192,10 @@ pub enum LineErrorKind {
     TooLate { instant: Excerpt, max_future_seconds: u64, unit: &'static str },
     #[error("there is no timestamp, and the daemon's clock stands outside the range that events may have")]
     NoUsableClock,
+
+    // ---- access
+    #[error("this token may not write to story {story}")]
+    StoryNotAllowed { story: StoryId },
 
     // ---- bounds of the catalogue
     #[error("{what}")]

@@ -28,6 +28,7 @@ use foldhash::fast::RandomState;
 use crate::limits::{NODES_MAX, NODES_PER_STORY_MAX, SERIES_MAX, STORIES_MAX, TOTALS, narrow, wide};
 use crate::model::batch::{Batch, Change, Definition, SeriesId};
 use crate::model::event::{Metric, Node, SeriesKey, Source, StoryId};
+use crate::model::story_set::StorySet;
 use crate::model::table::Table;
 use index::{Index, Interned, Link, StoryCounter, StoryRow, View};
 use interning::Interning;
@@ -335,8 +336,11 @@ impl Catalogue {
             .collect()
     }
 
-    /// Calls `f` for every known story, in the order of their numbers. No lock is held meanwhile.
-    pub fn for_each_story(&self, f: &mut dyn FnMut(&Story)) {
+    /// Calls `f` for every known story of the set. No lock is held meanwhile.
+    pub fn for_each_story(&self, set: &StorySet, f: &mut dyn FnMut(&Story)) {
+        if let Some(ids) = set.list() {
+            return ids.iter().filter_map(|id| self.story(*id)).for_each(|story| f(&story));
+        }
         let stories = (0..self.story_numbers_end()).filter_map(|number| self.story_numbered(number));
         stories.filter(|story| story.is_known()).for_each(|story| f(&story));
     }

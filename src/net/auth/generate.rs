@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::{Scope, Scopes, digest, parse};
+use crate::model::event::StoryId;
 
 /// What the secrets begin with.
 const PREFIX: &str = "tally_";
@@ -17,28 +18,36 @@ pub enum GenerateError {
     /// No scope was given.
     #[error("a token needs at least one scope")]
     NoScope,
+    /// A token cannot be limited so.
+    #[error("{0}")]
+    Stories(String),
     /// The system gave no random bytes.
     #[error("the system gave no random bytes")]
     Random(#[source] getrandom::Error),
 }
 
 /// A new secret of 256 random bits, as `tally_` and 43 characters of URL-safe base64, and the TOML text that makes
-/// it known when it is added to a tokens file.
+/// it known when it is added to a tokens file. `stories` are those that it is limited to; none for all stories.
 ///
 /// # Errors
 /// [`GenerateError`].
-pub fn generate(name: &str, scopes: &[Scope]) -> Result<(String, String), GenerateError> {
+pub fn generate(
+    name: &str,
+    scopes: &[Scope],
+    stories: &[StoryId],
+) -> Result<(String, String), GenerateError> {
     parse::check_name(name).map_err(GenerateError::Name)?;
     let scopes: Scopes = scopes.iter().copied().collect();
     if scopes.is_empty() {
         return Err(GenerateError::NoScope);
     }
+    let stories_line = stories_line(&scopes, stories)?;
     let mut random = [0_u8; 32];
     getrandom::fill(&mut random).map_err(GenerateError::Random)?;
     let secret = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random));
     let names: Vec<String> = scopes.iter().map(|scope| format!("\"{}\"", scope.as_str())).collect();
     let entry = format!(
-        "[[token]]\nname = \"{name}\"\nscopes = [{}]\nsha256 = \"{}\"\n",
+        "[[token]]\nname = \"{name}\"\nscopes = [{}]\n{stories_line}sha256 = \"{}\"\n",
         names.join(", "),
         hex(&digest(&secret))
     );
@@ -50,6 +59,16 @@ pub(in crate::net) fn has_generated_form(secret: &str) -> bool {
     let mut random = [0_u8; 32];
     let text = secret.strip_prefix(PREFIX);
     text.is_some_and(|text| URL_SAFE_NO_PAD.decode_slice(text, &mut random) == Ok(random.len()))
+}
+
+/// The line that limits a token to those stories; nothing where there are none.
+fn stories_line(scopes: &Scopes, stories: &[StoryId]) -> Result<String, GenerateError> {
+    if stories.is_empty() {
+        return Ok(String::new());
+    }
+    parse::check_limit(scopes, stories.len()).map_err(GenerateError::Stories)?;
+    let ids: Vec<String> = stories.iter().map(|id| format!("\"{id}\"")).collect();
+    Ok(format!("stories = [{}]\n", ids.join(", ")))
 }
 
 fn hex(bytes: &[u8]) -> String {

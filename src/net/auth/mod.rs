@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::model::named::named_enum;
+use crate::model::story_set::StorySet;
 pub(in crate::net) use generate::has_generated_form;
 pub use generate::{GenerateError, generate};
 
@@ -46,13 +47,17 @@ fn digest(secret: &str) -> Digest {
 struct Token {
     name: Arc<str>,
     scopes: Scopes,
+    /// The stories that all it is used for is about. `admin` goes with all stories only.
+    stories: StorySet,
     digest: Digest,
 }
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, scopes, .. } = self;
-        f.debug_struct("Token").field("name", name).field("scopes", scopes).field("digest", &"***").finish()
+        let Self { name, scopes, stories, digest: _ } = self;
+        let mut token = f.debug_struct("Token");
+        token.field("name", name).field("scopes", scopes).field("stories", stories);
+        token.field("digest", &"***").finish()
     }
 }
 
@@ -68,16 +73,13 @@ pub struct Auth {
     anonymous: Arc<str>,
 }
 
-/// The token that a request was granted by.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Grant {
-    /// The token's name, for logs; `anonymous` where no tokens are configured.
-    pub name: Arc<str>,
-}
-
-/// A scope that a token has, for a connection that stays open: it is checked again once the tokens are replaced.
+/// A scope that a token has, and what it is limited to. Whoever keeps it renews it before each use, so that it ends with the
+/// token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Permit {
+    /// The token's name, for logs; `anonymous` where no tokens are configured.
+    name: Arc<str>,
+    stories: StorySet,
     /// Of the token; `None` where none was needed.
     digest: Option<Digest>,
     scope: Scope,
@@ -87,8 +89,37 @@ pub struct Permit {
 
 impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit").field("scope", &self.scope).finish_non_exhaustive()
+        let Self { name, scope, stories, .. } = self;
+        let mut permit = f.debug_struct("Permit");
+        permit.field("name", name).field("scope", scope).field("stories", stories).finish_non_exhaustive()
     }
+}
+
+impl Permit {
+    /// The token's name; `anonymous` where no tokens are configured.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The stories that the request or connection is about; all others are as if unknown.
+    pub fn stories(&self) -> &StorySet {
+        &self.stories
+    }
+
+    /// Whose idempotency keys are told apart from all others'. A token that is limited to some stories has keys of its own, so
+    /// that they tell nothing of what others have sent; all other tokens share theirs.
+    pub fn key_owner(&self) -> Option<&str> {
+        self.stories.is_limited().then_some(&*self.name)
+    }
+}
+
+/// What has become of a permit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Renewal {
+    /// It is as it was.
+    Same,
+    /// It is for other stories now.
+    OtherStories,
 }
 
 /// Why a request was denied.
@@ -126,6 +157,7 @@ impl Auth {
     /// name = "platform"             # 1 to 64 of A-Z a-z 0-9 . _ -
     /// scopes = ["read", "write"]    # read, write, admin (which implies the others)
     /// sha256 = "64 hexadecimal digits: the SHA-256 of the secret"
+    /// stories = ["5b07ffafc2376e30306d9b16"]    # may be left out: all stories
     /// ```
     ///
     /// # Errors
@@ -135,7 +167,7 @@ impl Auth {
     }
 
     /// The tokens of an environment variable: `NAME:SCOPE+SCOPE:SECRET`, several separated by `;` or white space,
-    /// e.g. `bots:write:tally_…;board:read:tally_…`. A secret has 16 to 256 characters of visible ASCII
+    /// e.g. `bots:write:tally_…;board:read:tally_…`. Such a token is for all stories. A secret has 16 to 256 characters of visible ASCII
     /// without `;`. The secrets are hashed at once.
     ///
     /// # Errors
@@ -178,40 +210,32 @@ impl Auth {
     ///
     /// # Errors
     /// [`Denied`], where tokens are configured and none of them allows it.
-    pub fn check(&self, presented: Option<&str>, scope: Scope) -> Result<Grant, Denied> {
+    pub fn check(&self, presented: Option<&str>, scope: Scope) -> Result<Permit, Denied> {
         self.check_digest(presented.map(digest), scope)
-    }
-
-    /// Like [`check`](Self::check), for a connection that stays open.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn permit(&self, presented: Option<&str>, scope: Scope) -> Result<Permit, Denied> {
-        // Read first: where the tokens are replaced meanwhile, the permit is checked once more.
-        let revision = self.revision.load(Ordering::Acquire);
-        let digest = presented.map(digest);
-        self.check_digest(digest, scope).map(|_| Permit { digest, scope, revision })
     }
 
     /// Checks a permit against the tokens as they are now. Free of cost while they stay the same.
     ///
     /// # Errors
     /// [`Denied`], where they do not allow it any more.
-    pub fn renew(&self, permit: &mut Permit) -> Result<(), Denied> {
-        let revision = self.revision.load(Ordering::Acquire);
-        if revision != permit.revision {
-            self.check_digest(permit.digest, permit.scope)?;
-            permit.revision = revision;
+    pub fn renew(&self, permit: &mut Permit) -> Result<Renewal, Denied> {
+        if self.revision.load(Ordering::Acquire) == permit.revision {
+            return Ok(Renewal::Same);
         }
-        Ok(())
+        let now = self.check_digest(permit.digest, permit.scope)?;
+        let before = std::mem::replace(permit, now);
+        Ok(if before.stories == permit.stories { Renewal::Same } else { Renewal::OtherStories })
     }
 
-    fn check_digest(&self, presented: Option<Digest>, scope: Scope) -> Result<Grant, Denied> {
+    fn check_digest(&self, digest: Option<Digest>, scope: Scope) -> Result<Permit, Denied> {
+        // Read first: where the tokens are replaced meanwhile, the permit is checked once more.
+        let revision = self.revision.load(Ordering::Acquire);
         let tokens = self.tokens();
         if tokens.is_empty() {
-            return Ok(Grant { name: Arc::clone(&self.anonymous) });
+            let (name, stories) = (Arc::clone(&self.anonymous), StorySet::ALL);
+            return Ok(Permit { name, stories, digest, scope, revision });
         }
-        let presented = presented.ok_or(Denied::Missing)?;
+        let presented = digest.ok_or(Denied::Missing)?;
         let mut found = None;
         for token in tokens.iter() {
             if bool::from(token.digest.ct_eq(&presented)) {
@@ -220,7 +244,8 @@ impl Auth {
         }
         let token = found.ok_or(Denied::Unknown)?;
         let is_allowed = token.scopes.contains(&scope) || token.scopes.contains(&Scope::Admin);
-        is_allowed.then(|| Grant { name: Arc::clone(&token.name) }).ok_or(Denied::Scope)
+        let (name, stories) = (Arc::clone(&token.name), token.stories.clone());
+        is_allowed.then_some(Permit { name, stories, digest, scope, revision }).ok_or(Denied::Scope)
     }
 
     fn tokens(&self) -> Arc<[Token]> {

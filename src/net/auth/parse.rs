@@ -7,7 +7,11 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{Digest, Scope, Scopes, Token, digest};
-use crate::limits::{TOKEN_NAME_BYTES_MAX, TOKEN_SECRET_BYTES_MAX, TOKEN_SECRET_BYTES_MIN, TOKENS_MAX};
+use crate::limits::{
+    STORIES_PER_TOKEN_MAX, TOKEN_NAME_BYTES_MAX, TOKEN_SECRET_BYTES_MAX, TOKEN_SECRET_BYTES_MIN, TOKENS_MAX,
+};
+use crate::model::event::{ObjectId, StoryId};
+use crate::model::story_set::StorySet;
 
 const SCOPES_TAKEN: &str = "\"read\", \"write\" or \"admin\"";
 
@@ -52,7 +56,7 @@ fn environment_entry(entry: &str) -> Result<Token, String> {
     let scopes: Option<Scopes> = scope_names.split('+').map(Scope::parse).collect();
     let scopes = scopes.ok_or_else(|| format!("a scope is {SCOPES_TAKEN}"))?;
     check_secret(secret)?;
-    Ok(Token { name: name.into(), scopes, digest: digest(secret) })
+    Ok(Token { name: name.into(), scopes, stories: StorySet::ALL, digest: digest(secret) })
 }
 
 /// Names and digests that occur twice, and too many tokens.
@@ -72,6 +76,22 @@ pub(super) fn faults_between(tokens: &[Token]) -> Vec<String> {
         faults.push(format!("there are {} tokens; {TOKENS_MAX} is the most", tokens.len()));
     }
     faults
+}
+
+/// Refuses to limit a token with those scopes to so many stories.
+pub(super) fn check_limit(scopes: &Scopes, stories: usize) -> Result<(), String> {
+    if stories == 0 {
+        return Err("`stories` is empty; leave it out for all stories".to_owned());
+    }
+    if stories > STORIES_PER_TOKEN_MAX {
+        return Err(format!(
+            "a token is limited to {STORIES_PER_TOKEN_MAX} stories at most, not to {stories}"
+        ));
+    }
+    if scopes.contains(&Scope::Admin) {
+        return Err("a token with the scope \"admin\" cannot be limited to stories".to_owned());
+    }
+    Ok(())
 }
 
 /// Refuses names that would be awkward in logs and on command lines.
@@ -133,7 +153,8 @@ impl FileReader<'_> {
 
     /// The token of one table; of use only if no fault was found in it.
     fn token(&mut self, entry: &Spanned<DeValue<'_>>) -> Token {
-        let mut token = Token { name: "".into(), scopes: Scopes::default(), digest: [0; 32] };
+        let (scopes, stories) = (Scopes::default(), StorySet::ALL);
+        let mut token = Token { name: "".into(), scopes, stories, digest: [0; 32] };
         let at = entry.span().start;
         let Some(table) = entry.get_ref().as_table() else {
             self.fault(at, "`token` must be written as [[token]] tables");
@@ -154,11 +175,19 @@ impl FileReader<'_> {
                         "`sha256` must be 64 hexadecimal digits: the SHA-256 of the secret, not the secret itself",
                     ),
                 },
+                // Read below, since the scopes may come after them.
+                "stories" => {}
                 other => self.fault(
                     key.span().start,
-                    format!("`{}` is not known; a token has name, scopes and sha256", other.escape_debug()),
+                    format!(
+                        "`{}` is not known; a token has name, scopes, sha256 and stories",
+                        other.escape_debug()
+                    ),
                 ),
             }
+        }
+        if let Some(value) = table.get("stories") {
+            token.stories = self.stories(&token.scopes, value);
         }
         for needed in ["name", "scopes", "sha256"] {
             if !table.contains_key(needed) {
@@ -166,6 +195,26 @@ impl FileReader<'_> {
             }
         }
         token
+    }
+
+    fn stories(&mut self, scopes: &Scopes, value: &Spanned<DeValue<'_>>) -> StorySet {
+        let at = value.span().start;
+        let Some(texts) = value.get_ref().as_array() else {
+            self.fault(at, "`stories` must be an array of story ids");
+            return StorySet::ALL;
+        };
+        if let Err(what) = check_limit(scopes, texts.len()) {
+            self.fault(at, what);
+            return StorySet::ALL;
+        }
+        let mut ids = Vec::with_capacity(texts.len());
+        for text in texts {
+            match text.get_ref().as_str().and_then(|text| ObjectId::parse(text.as_bytes())) {
+                Some(id) => ids.push(StoryId(id)),
+                None => self.fault(text.span().start, "a story id must be 24 ASCII letters and digits"),
+            }
+        }
+        StorySet::only(ids)
     }
 
     fn scopes(&mut self, value: &Spanned<DeValue<'_>>) -> Scopes {

@@ -1,6 +1,9 @@
 //! What is let in, and which texts make tokens.
 
-use super::{Auth, Denied, Scope, generate};
+use super::{Auth, Denied, Renewal, Scope, generate};
+use crate::limits::STORIES_PER_TOKEN_MAX;
+use crate::model::event::{ObjectId, StoryId};
+use crate::model::story_set::StorySet;
 
 const READ: &str = "tally_read_0123456789";
 const WRITE: &str = "tally_write_0123456789";
@@ -15,7 +18,7 @@ fn check_lets_everything_in_where_no_tokens_are_configured() {
     let auth = Auth::default();
     assert!(auth.is_open());
     assert_eq!(
-        auth.check(None, Scope::Admin).map(|grant| grant.name.to_string()).as_deref(),
+        auth.check(None, Scope::Admin).map(|permit| permit.name().to_owned()).as_deref(),
         Ok("anonymous")
     );
     assert!(auth.check(Some("whatever"), Scope::Write).is_ok());
@@ -24,7 +27,7 @@ fn check_lets_everything_in_where_no_tokens_are_configured() {
 #[test]
 fn check_follows_the_scopes() {
     let auth = auth();
-    let check = |presented, scope| auth.check(presented, scope).map(|grant| grant.name.to_string());
+    let check = |presented, scope| auth.check(presented, scope).map(|permit| permit.name().to_owned());
     assert_eq!(check(None, Scope::Read), Err(Denied::Missing));
     assert_eq!(check(Some("tally_wrong"), Scope::Read), Err(Denied::Unknown));
     assert_eq!(check(Some(READ), Scope::Read).as_deref(), Ok("board"));
@@ -39,17 +42,17 @@ fn check_follows_the_scopes() {
 
 #[test]
 fn generate_makes_an_entry_that_its_secret_opens() {
-    let (secret, entry) = generate("bots", &[Scope::Write, Scope::Read, Scope::Write]).unwrap();
+    let (secret, entry) = generate("bots", &[Scope::Write, Scope::Read, Scope::Write], &[]).unwrap();
     assert!(secret.starts_with("tally_") && secret.len() == 49, "{secret}");
     assert!(!entry.contains(&secret));
     let auth = Auth::from_file_text(&entry).unwrap();
     assert!(auth.check(Some(&secret), Scope::Write).is_ok());
     assert!(auth.check(Some(&secret), Scope::Read).is_ok());
     assert_eq!(auth.check(Some(&secret), Scope::Admin), Err(Denied::Scope));
-    let (other, _) = generate("bots", &[Scope::Read]).unwrap();
+    let (other, _) = generate("bots", &[Scope::Read], &[]).unwrap();
     assert_ne!(secret, other);
-    assert!(generate("", &[Scope::Read]).is_err());
-    assert!(generate("bots", &[]).is_err());
+    assert!(generate("", &[Scope::Read], &[]).is_err());
+    assert!(generate("bots", &[], &[]).is_err());
 }
 
 #[test]
@@ -81,6 +84,60 @@ scopes = []
         "{faults:#?}"
     );
     assert!(faults[3].contains("not the secret itself"), "{faults:#?}");
+}
+
+#[test]
+fn file_limits_tokens_to_stories() {
+    let digest = "a".repeat(64);
+    let entry = |scopes: &str, stories: &str| {
+        format!("[[token]]\nstories = {stories}\nname = \"x\"\nscopes = [{scopes}]\nsha256 = \"{digest}\"\n")
+    };
+    let id = "5b07ffafc2376e30306d9b16";
+    assert!(Auth::from_file_text(&entry("\"read\"", &format!("[\"{id}\"]"))).is_ok());
+    let many = |count: usize| format!("{:?}", (0..count).map(|n| format!("{n:024}")).collect::<Vec<_>>());
+    assert!(Auth::from_file_text(&entry("\"read\"", &many(STORIES_PER_TOKEN_MAX))).is_ok());
+    for (scopes, stories, part) in [
+        ("\"read\"", "[]".to_owned(), "empty"),
+        ("\"read\"", format!("\"{id}\""), "must be an array"),
+        ("\"read\"", format!("[\"{id}\", \"5b07\"]"), "24 ASCII letters and digits"),
+        ("\"read\"", "[7]".to_owned(), "24 ASCII letters and digits"),
+        ("\"read\"", many(STORIES_PER_TOKEN_MAX + 1), "limited to 1000 stories"),
+        ("\"read\", \"admin\"", format!("[\"{id}\"]"), "\"admin\" cannot be limited"),
+    ] {
+        let faults = Auth::from_file_text(&entry(scopes, &stories)).unwrap_err();
+        assert!(faults.len() == 1 && faults[0].starts_with("line 2: "), "{faults:?}");
+        assert!(faults[0].contains(part), "{faults:?}");
+    }
+}
+
+#[test]
+fn generated_token_is_limited_to_its_stories() {
+    let id = |text: &[u8]| StoryId(ObjectId::parse(text).unwrap());
+    let stories = [id(b"5b07ffafc2376e30306d9b16"), id(b"5b07ff77c2376e30306d9b12")];
+    let (secret, entry) = generate("bakery", &[Scope::Read], &stories).unwrap();
+    let permit = Auth::from_file_text(&entry).unwrap().check(Some(&secret), Scope::Read).unwrap();
+    assert_eq!(permit.stories(), &StorySet::only(stories.to_vec()));
+    assert_eq!(permit.key_owner(), Some("bakery"));
+    assert!(generate("bakery", &[Scope::Admin], &stories).is_err());
+}
+
+#[test]
+fn permit_follows_the_tokens_as_they_are_replaced() {
+    let (secret, entry) = generate("x", &[Scope::Write], &[]).unwrap();
+    let entry = |more: &str| format!("{entry}{more}");
+    let auth = Auth::from_file_text(&entry("")).unwrap();
+    let mut permit = auth.check(Some(&secret), Scope::Write).unwrap();
+    assert_eq!(auth.renew(&mut permit), Ok(Renewal::Same));
+    let limited = Auth::from_file_text(&entry("stories = [\"5b07ffafc2376e30306d9b16\"]\n")).unwrap();
+    auth.replace(&limited);
+    assert_eq!(auth.renew(&mut permit), Ok(Renewal::OtherStories));
+    assert!(permit.stories().is_limited());
+    auth.replace(&limited);
+    assert_eq!(auth.renew(&mut permit), Ok(Renewal::Same));
+    auth.replace(&Auth::from_file_text(&entry("").replace("write", "read")).unwrap());
+    assert_eq!(auth.renew(&mut permit), Err(Denied::Scope));
+    auth.replace(&self::auth());
+    assert_eq!(auth.renew(&mut permit), Err(Denied::Unknown));
 }
 
 #[test]

@@ -167,7 +167,7 @@ struct Door {
 impl Door {
     fn new() -> Self {
         let (metrics, clock) = (Arc::new(Metrics::default()), Clock::manual(0));
-        let generated = crate::net::auth::generate("x", &[crate::net::auth::Scope::Read]).unwrap().0;
+        let generated = crate::net::auth::generate("x", &[crate::net::auth::Scope::Read], &[]).unwrap().0;
         let guessing = Guessing::new(Arc::clone(&metrics), clock.clone());
         Self { guessing, metrics, clock, generated, checks: Cell::new(0) }
     }
@@ -220,7 +220,7 @@ fn who_has_a_good_token_is_not_held_up_by_who_guesses_beside() {
         assert_eq!(door.show("::ffff:192.0.2.7", HAND_MADE), Ok(()));
         assert_eq!(door.show(HOME, "one-too-many"), Err(NoAccess::BackOff(GUESS_PAUSE_MIN)));
     }
-    let others = crate::net::auth::generate("y", &[crate::net::auth::Scope::Read]).unwrap().0;
+    let others = crate::net::auth::generate("y", &[crate::net::auth::Scope::Read], &[]).unwrap().0;
     let checks = door.checks.get();
     assert_eq!(door.show(HOME, &others), Err(NoAccess::BackOff(GUESS_PAUSE_MIN)), "wrong is wrong");
     assert_eq!(door.checks.get(), checks + 1, "but it was checked");

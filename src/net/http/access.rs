@@ -1,4 +1,5 @@
-//! Where a request carries its token, and whether that is enough. The token itself is never logged or repeated.
+//! Where a request carries its token, whether that is enough, and for which stories. The token itself is never logged or
+//! repeated.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -9,45 +10,103 @@ use hyper::http::request::Parts;
 use hyper::{StatusCode, header};
 
 use super::failure::Failure;
-use super::routes::{Dialect, Endpoint, Route};
+use super::routes::{Dialect, Endpoint, LimitedTokens, Route};
+use crate::model::story_set::StorySet;
 use crate::net::Services;
-use crate::net::auth::{Denied, Grant};
+use crate::net::auth::{Auth, Denied, Permit, Renewal};
 use crate::net::guessing::NoAccess;
 use crate::net::metrics::Listener;
 
-/// Lets the request in, with the token that it was granted by if one is needed, or says why not. 401 without a known token,
-/// 403 with one that lacks the scope; where the peer guesses tokens 429, on the routes of events 503, since a client may throw
-/// away what gets a 429.
+/// That a request was let in. Its token may be gone by the time that a long body has come or a long answer is read, so it is
+/// renewed then.
+#[derive(Clone, Debug)]
+pub(super) struct Access {
+    permit: Option<Permit>,
+}
+
+static ALL_STORIES: StorySet = StorySet::ALL;
+
+impl Access {
+    /// The stories that the request is about; all others are as if unknown.
+    pub(super) fn stories(&self) -> &StorySet {
+        self.permit.as_ref().map_or(&ALL_STORIES, Permit::stories)
+    }
+
+    /// What it was let in with; `None` on the routes that need no token.
+    pub(super) fn into_permit(self) -> Option<Permit> {
+        self.permit
+    }
+
+    /// The token's name.
+    pub(super) fn token(&self) -> &str {
+        self.permit.as_ref().map_or("", Permit::name)
+    }
+
+    /// Whose idempotency key the request has.
+    pub(super) fn key_owner(&self) -> Option<&str> {
+        self.permit.as_ref().and_then(Permit::key_owner)
+    }
+
+    /// Checks the token once more, against the tokens as they are now. Free of cost while they stay the same.
+    pub(super) fn renew(&mut self, auth: &Auth) -> Result<Renewal, Failure> {
+        self.permit.as_mut().map_or(Ok(Renewal::Same), |permit| auth.renew(permit).map_err(denied))
+    }
+}
+
+/// Lets the request in, or says why not. 401 without a known token, 403 with one that lacks the scope, or that is limited to
+/// some stories where the route is about all; where the peer guesses tokens 429, on the routes of events 503, since a client
+/// may throw away what gets a 429.
 pub(super) fn check(
     services: &Services,
     route: &Route,
     head: &Parts,
     peer: Option<IpAddr>,
-) -> Result<Option<Grant>, Failure> {
-    if route.scopes.is_empty() || services.auth.is_open() {
+) -> Result<Access, Failure> {
+    let access = Access { permit: permit(services, route, head, peer)? };
+    if route.limited_tokens == LimitedTokens::Refused && access.stories().is_limited() {
+        let message = "this is about all stories, and the token is limited to some";
+        return Err(Failure::new(StatusCode::FORBIDDEN, message));
+    }
+    Ok(access)
+}
+
+fn permit(
+    services: &Services,
+    route: &Route,
+    head: &Parts,
+    peer: Option<IpAddr>,
+) -> Result<Option<Permit>, Failure> {
+    if route.scopes.is_empty() {
         return Ok(None);
     }
     let presented = presented(head, route.dialect);
+    // Where everything is allowed, there is nothing to guess.
+    let peer = peer.filter(|_| !services.auth.is_open());
     let outcome = services.guessing.check((Listener::Http, peer), presented.as_deref(), || {
         let mut denied = Denied::Missing;
         for scope in route.scopes {
             match services.auth.check(presented.as_deref(), *scope) {
-                Ok(grant) => return Ok(grant),
+                Ok(permit) => return Ok(permit),
                 Err(why) => denied = why,
             }
         }
         Err(denied)
     });
     outcome.map(Some).map_err(|why| match why {
-        NoAccess::Denied(denied @ (Denied::Missing | Denied::Unknown)) => {
-            Failure::new(StatusCode::UNAUTHORIZED, denied.to_string())
-        }
-        NoAccess::Denied(denied @ Denied::Scope) => Failure::new(StatusCode::FORBIDDEN, denied.to_string()),
+        NoAccess::Denied(why) => denied(why),
         NoAccess::BackOff(pause) if route.endpoint == Endpoint::WriteEvents => {
             Failure::unavailable(format!("{why}; nothing was counted; send the events again")).after(pause)
         }
         NoAccess::BackOff(pause) => Failure::new(StatusCode::TOO_MANY_REQUESTS, why.to_string()).after(pause),
     })
+}
+
+fn denied(why: Denied) -> Failure {
+    let status = match why {
+        Denied::Missing | Denied::Unknown => StatusCode::UNAUTHORIZED,
+        Denied::Scope => StatusCode::FORBIDDEN,
+    };
+    Failure::new(status, why.to_string())
 }
 
 /// The token of a request: `Authorization: Bearer` everywhere; on the routes of `InfluxDB` clients also `Token`,

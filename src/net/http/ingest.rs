@@ -8,6 +8,7 @@ use hyper::header::{HeaderMap, HeaderName};
 use hyper::http::request::Parts;
 use tokio::sync::SemaphorePermit;
 
+use super::access::Access;
 use super::body::{self, Held};
 use super::body_error::BodyError;
 use super::failure::{Counts, Detail, Failure};
@@ -19,7 +20,6 @@ use crate::intake::wire::{Arrival, Precision};
 use crate::limits::KEY_BYTES_MAX;
 use crate::model::batch::{Batch, BatchIdentity, KeyedAnswer, RejectedLine};
 use crate::model::excerpt::Excerpt;
-use crate::net::auth::Grant;
 use crate::net::metrics::{Bound, Listener};
 use crate::net::{commit, idempotency};
 use crate::store::{Claim, Claimed, Refusal, WriteError};
@@ -29,7 +29,7 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Takes the events of a body. One that was counted before is answered as it was then.
 pub(super) async fn write(
     shared: &HttpShared,
-    (route, grant): (&Route, Option<Grant>),
+    (route, mut access): (&Route, Access),
     head: &Parts,
     body: &mut Incoming,
 ) -> Result<HttpResponse, Failure> {
@@ -38,15 +38,13 @@ pub(super) async fn write(
     let query = head.uri.query().unwrap_or_default();
     let precision = precision(dialect, query)?;
     let lines = body::read(shared, route.body.bytes_max, head, body).await?;
+    access.renew(&services.auth)?;
     services.metrics.bytes_received(Listener::Http, lines.received_bytes());
     let seed = services.write_handle.key_seed();
     let identity = match key {
-        Some(key) => Some(idempotency::of_key(seed, key, (precision, lines.bytes()))),
+        Some(key) => Some(idempotency::of_key(seed, (access.key_owner(), key), (precision, lines.bytes()))),
         None if dialect == Dialect::Own || services.write_handle.retry_window().is_zero() => None,
-        None => {
-            let token = grant.as_ref().map_or("", |grant| &grant.name);
-            Some(idempotency::of_content(seed, token, query, lines.bytes()))
-        }
+        None => Some(idempotency::of_content(seed, access.token(), query, lines.bytes())),
     };
     let claim = match identity {
         Some(identity) => match claim(shared, identity).await? {
@@ -67,7 +65,7 @@ pub(super) async fn write(
         },
         None => None,
     };
-    let mut parsed = parse(shared, route, lines, precision).await?;
+    let mut parsed = parse(shared, (route, &access), lines, precision).await?;
     let bad_lines = parsed.rejections.iter().map(|rejection| idempotency::bad_line(rejection, 0));
     let answer = idempotency::answer(&parsed.tally, bad_lines.collect());
     let mut batch = std::mem::take(&mut parsed.batch);
@@ -111,13 +109,14 @@ fn writes_slot(shared: &HttpShared) -> Result<SemaphorePermit<'_>, Failure> {
 
 async fn parse(
     shared: &HttpShared,
-    route: &Route,
+    (route, access): (&Route, &Access),
     lines: Held,
     precision: BodyPrecision,
 ) -> Result<Parsed, Failure> {
     let services = &shared.services;
     let arrival = Arrival { unix_nanos: services.clock.unix_nanos(), max_future: services.max_future };
     let mut parser = Parser::new(Arc::clone(&services.catalogue)).below(Arc::clone(&services.memory));
+    parser.set_stories(access.stories().clone());
     let is_short = lines.bytes().len() <= route.body.inline_bytes_max;
     let mut parse = move || parser.parse_body(lines.bytes(), arrival, precision);
     Ok(if is_short { parse() } else { workers::run_body(shared, parse).await.ok_or(BodyError::Worker)? })

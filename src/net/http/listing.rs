@@ -12,7 +12,8 @@ use crate::model::calendar::{Hour, HourRange};
 use crate::model::catalogue::{Catalogue, Story};
 use crate::model::counters::Counters;
 use crate::model::event::{Metric, ObjectId, SeriesId, Source, StoryId};
-use crate::report::QueryWork;
+use crate::model::story_set::StorySet;
+use crate::report::{QueryWork, Weight};
 
 /// The place of a story in the list.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -82,17 +83,17 @@ impl Search {
     }
 }
 
-/// One page of the list, and the cursor of the next one if there is more. Holds the places of few more stories than
-/// the page has, however many there are.
+/// One page of the list of those `visible`, and the cursor of the next one if there is more. Holds the places of few more
+/// stories than the page has, however many there are.
 pub(super) fn list(
-    catalogue: &Catalogue,
+    (catalogue, visible): (&Catalogue, &StorySet),
     counters: &Counters,
     selection: &Selection,
 ) -> (Vec<Row>, Option<String>) {
     let mut found = Vec::new();
     let mut series = Vec::new();
     let enough = selection.limit.saturating_add(1);
-    catalogue.for_each_story(&mut |story| {
+    catalogue.for_each_story(visible, &mut |story| {
         let matches = match &selection.search {
             Some(search) => search.matches(story.id(), story.name().as_deref()),
             None => true,
@@ -144,8 +145,20 @@ pub(super) fn row(story: &Story, counters: &Counters) -> Row {
 }
 
 /// What [`list`] touches, at most: it looks at every series of every story, and adds up the cells of a page.
-pub(super) fn work_of_all(catalogue: &Catalogue, counters: &Counters) -> QueryWork {
-    QueryWork { series: catalogue.series_count(), cells: counters.stats().cells, points: 0 }
+pub(super) fn work_of_all(catalogue: &Catalogue, counters: &Counters, visible: &StorySet) -> QueryWork {
+    if !visible.is_limited() {
+        return QueryWork { series: catalogue.series_count(), cells: counters.stats().cells, points: 0 };
+    }
+    let mut work = QueryWork::default();
+    catalogue.for_each_story(visible, &mut |story| {
+        // Once it is heavy, it takes no more looking.
+        if work.weight() == Weight::Light {
+            let QueryWork { series, cells, .. } = work_of_one(story, counters);
+            work.series = work.series.saturating_add(series);
+            work.cells = work.cells.saturating_add(cells);
+        }
+    });
+    work
 }
 
 /// What [`row`] touches, at most: of each series its span, and the cells of those that it adds up.

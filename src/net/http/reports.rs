@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::access::Access;
 use super::failure::{Detail, Failure};
 use super::response::{self, HttpResponse};
 use super::response_body::ResponseBody;
 use super::{HttpShared, workers};
 use crate::limits::FAULTS_SHOWN_MAX;
+use crate::model::catalogue::Catalogue;
+use crate::model::event::StoryId;
+use crate::model::story_set::StorySet;
 use crate::net::metrics::Bound;
 use crate::report::{self, Query, ReportFormat, ReportName, Weight};
 
@@ -18,6 +22,7 @@ const PAIRS_EXPECTED: usize = 4;
 /// `GET /reports/{name}`.
 pub(super) async fn report(
     shared: &Arc<HttpShared>,
+    access: &Access,
     name: ReportName,
     query: &str,
 ) -> Result<HttpResponse, Failure> {
@@ -25,9 +30,10 @@ pub(super) async fn report(
     let started = services.clock.monotonic();
     let mut pairs = Vec::with_capacity(PAIRS_EXPECTED);
     pairs.extend(form_urlencoded::parse(query.as_bytes()));
-    let (now, stories_known) = (services.clock.unix_ms(), services.catalogue.story_count());
+    let (now, visible) = (services.clock.unix_ms(), access.stories());
+    let stories = (visible, known_among(&services.catalogue, visible));
     let zones = services.zones.current();
-    let query = Query::parse(name, &pairs, now, stories_known, &zones).map_err(|errors| {
+    let query = Query::parse(name, &pairs, now, stories, &zones).map_err(|errors| {
         let details = errors.into_iter().take(FAULTS_SHOWN_MAX);
         Failure::faults(
             details
@@ -42,8 +48,9 @@ pub(super) async fn report(
         } else {
             None
         };
-        let worker = Arc::clone(shared);
-        workers::run_query(shared, move || roll_up(&worker, &query, permit)).await??
+        let (worker, access) = (Arc::clone(shared), access.clone());
+        workers::run_query(shared, move || roll_up(&worker, &query, permit.map(|permit| (permit, access))))
+            .await??
     } else {
         roll_up(shared, &query, None)?
     };
@@ -52,16 +59,23 @@ pub(super) async fn report(
     Ok(response::json(body))
 }
 
+/// How many of the stories are known.
+fn known_among(catalogue: &Catalogue, visible: &StorySet) -> usize {
+    let count = |ids: &[StoryId]| ids.iter().filter(|id| catalogue.story(**id).is_some()).count();
+    visible.list().map_or_else(|| catalogue.story_count(), count)
+}
+
 fn roll_up(
     shared: &HttpShared,
     query: &Query,
-    permit: Option<OwnedSemaphorePermit>,
+    large: Option<(OwnedSemaphorePermit, Access)>,
 ) -> Result<ResponseBody, Failure> {
     let report = report::roll_up(&shared.services.catalogue, &shared.services.counters, query);
-    if let Some(permit) = permit
+    if let Some((permit, access)) = large
         && report.is_large()
     {
-        return Ok(ResponseBody::streamed(report.into_text_parts(ReportFormat::Json), permit));
+        let standing = (access.into_permit(), Arc::clone(&shared.services.auth));
+        return Ok(ResponseBody::streamed(report.into_text_parts(ReportFormat::Json), permit, standing));
     }
     let mut json = Vec::new();
     report.write(ReportFormat::Json, &mut json);

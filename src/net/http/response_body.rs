@@ -1,8 +1,9 @@
 //! The body of a response: bytes that are there, or a large report that is written while its client reads it.
+//! INVARIANT: a large report ends where its token does.
 //! INVARIANT: of a large report at most a part is held as text, and others get the thread after each turn of it.
 
-use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::limits::{ANSWER_BYTES_FREE, ANSWER_BYTES_PER_TURN};
+use crate::net::auth::{Auth, Permit, Renewal};
 use crate::net::byte_budget::{BudgetSpent, ByteBudget, ReservedBytes};
 use crate::report::TextParts;
 
@@ -22,14 +24,22 @@ pub(super) enum ResponseBody {
     Streamed(Box<StreamedReport>),
 }
 
-/// A large report, and the permit for being one of those that are read.
+/// A large report, and its slot among those that are read.
 #[derive(Debug)]
 pub(super) struct StreamedReport {
     rest: TextParts,
     /// Bytes since others had their turn.
     bytes: usize,
-    _permit: OwnedSemaphorePermit,
+    /// What it was asked with.
+    permit: Option<Permit>,
+    auth: Arc<Auth>,
+    _slot: OwnedSemaphorePermit,
 }
+
+/// The tokens were replaced by some that do not allow the rest of an answer.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the token was withdrawn, or is for other stories now")]
+pub(super) struct Withdrawn;
 
 /// A text that gives its bytes of the budget back once it is written or its connection is gone.
 struct HeldText {
@@ -63,8 +73,13 @@ impl ResponseBody {
         matches!(self, Self::Streamed(_))
     }
 
-    pub(super) fn streamed(parts: TextParts, permit: OwnedSemaphorePermit) -> Self {
-        Self::Streamed(Box::new(StreamedReport { rest: parts, bytes: 0, _permit: permit }))
+    /// A report that is made while it is read, for as long as the tokens allow it.
+    pub(super) fn streamed(
+        rest: TextParts,
+        slot: OwnedSemaphorePermit,
+        (permit, auth): (Option<Permit>, Arc<Auth>),
+    ) -> Self {
+        Self::Streamed(Box::new(StreamedReport { rest, bytes: 0, permit, auth, _slot: slot }))
     }
 }
 
@@ -76,15 +91,15 @@ impl From<Vec<u8>> for ResponseBody {
 
 impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Withdrawn;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Withdrawn>>> {
         match &mut *self {
-            Self::Whole(whole) => Pin::new(whole).poll_frame(cx),
-            Self::Streamed(report) => report.poll(cx).map(|part| part.map(|part| Ok(Frame::data(part)))),
+            Self::Whole(whole) => Pin::new(whole).poll_frame(cx).map_err(|never| match never {}),
+            Self::Streamed(report) => report.poll(cx).map(|part| part.map(|part| part.map(Frame::data))),
         }
     }
 
@@ -105,14 +120,18 @@ impl Body for ResponseBody {
 
 impl StreamedReport {
     /// The next part. A fast client could keep the thread busy until the end, so it yields now and then.
-    fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Bytes>> {
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Bytes, Withdrawn>>> {
         if self.bytes >= ANSWER_BYTES_PER_TURN {
             self.bytes = 0;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
+        let renewal = self.permit.as_mut().map(|permit| self.auth.renew(permit));
+        if renewal.is_some_and(|renewal| renewal != Ok(Renewal::Same)) {
+            return Poll::Ready(Some(Err(Withdrawn)));
+        }
         let part = self.rest.next();
         self.bytes = self.bytes.saturating_add(part.as_ref().map_or(0, Bytes::len));
-        Poll::Ready(part)
+        Poll::Ready(part.map(Ok))
     }
 }

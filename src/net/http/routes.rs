@@ -38,6 +38,17 @@ pub(super) enum Endpoint {
     StatementsInBody,
 }
 
+/// What a token that is limited to some stories gets of a route.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum LimitedTokens {
+    /// What concerns its stories, as if there were no others.
+    ItsStories,
+    /// `403`: it is about all stories together.
+    Refused,
+    /// The same as everybody: no story is in it.
+    Same,
+}
+
 /// Bounds of the body that a route takes, in bytes. Of the other routes no byte is read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct BodyLimits {
@@ -73,57 +84,68 @@ pub(super) struct Route {
     pub(super) dialect: Dialect,
     /// A token needs one of these scopes; none for what everybody may see.
     pub(super) scopes: &'static [Scope],
+    pub(super) limited_tokens: LimitedTokens,
     pub(super) body: BodyLimits,
     /// What it is, for the listing and the README.
     words: &'static str,
 }
 
 pub(super) static ROUTES: [Route; 16] = [
-    row("POST", "/events", Endpoint::WriteEvents, WRITE)
+    row("POST", "/events", Endpoint::WriteEvents, (WRITE, LimitedTokens::ItsStories))
         .body(EVENTS)
         .words("events as line protocol, NDJSON or a JSON document, told apart by content; ?precision="),
-    row("POST", "/api/v2/write", Endpoint::WriteEvents, WRITE)
+    row("POST", "/api/v2/write", Endpoint::WriteEvents, (WRITE, LimitedTokens::ItsStories))
         .body(EVENTS)
         .dialect(Dialect::InfluxV2)
         .words("the same for InfluxDB 2 clients: 204; ?precision=; org and bucket are ignored"),
-    row("POST", "/write", Endpoint::WriteEvents, WRITE)
+    row("POST", "/write", Endpoint::WriteEvents, (WRITE, LimitedTokens::ItsStories))
         .body(EVENTS)
         .dialect(Dialect::InfluxV1)
         .words("the same for InfluxDB 1 clients: 204; ?precision=&u=&p=; db and rp are ignored"),
-    row("GET", "/reports/", Endpoint::Report, READ).segment("name").words("a report"),
-    row("GET", "/v2/reports/", Endpoint::Report, READ).segment("name").words("the same"),
-    row("GET", "/stories", Endpoint::ListStories, READ)
+    row("GET", "/reports/", Endpoint::Report, (READ, LimitedTokens::ItsStories))
+        .segment("name")
+        .words("a report"),
+    row("GET", "/v2/reports/", Endpoint::Report, (READ, LimitedTokens::ItsStories))
+        .segment("name")
+        .words("the same"),
+    row("GET", "/stories", Endpoint::ListStories, (READ, LimitedTokens::ItsStories))
         .words("the stories, most recently active first; ?limit=&cursor=&search="),
-    row("GET", "/stories/", Endpoint::ShowStory, READ).segment("storyId").words("one story, as in the list"),
-    row("PUT", "/stories/", Endpoint::PutStory, WRITE)
+    row("GET", "/stories/", Endpoint::ShowStory, (READ, LimitedTokens::ItsStories))
+        .segment("storyId")
+        .words("one story, as in the list"),
+    row("PUT", "/stories/", Endpoint::PutStory, (WRITE, LimitedTokens::ItsStories))
         .segment("storyId")
         .body(UPSERT)
         .words("makes a story and its interactions known"),
-    row("DELETE", "/stories/", Endpoint::DeleteStory, WRITE)
+    row("DELETE", "/stories/", Endpoint::DeleteStory, (WRITE, LimitedTokens::ItsStories))
         .segment("storyId")
         .words("removes a story and its counters: 204"),
-    row("GET", "/health", Endpoint::Health, OPEN).words("whether ingest, snapshots and reports work"),
-    row("GET", "/ready", Endpoint::Ready, OPEN).words("whether requests are answered, and since when"),
-    row("GET", "/metrics", Endpoint::Metrics, READ).words("Prometheus text"),
-    row("GET", "/ping", Endpoint::Ping, OPEN).dialect(Dialect::InfluxV1).words("204, for InfluxDB clients"),
-    row("GET", "/query", Endpoint::Statements, EITHER)
+    row("GET", "/health", Endpoint::Health, (OPEN, LimitedTokens::Same))
+        .words("whether ingest, snapshots and reports work"),
+    row("GET", "/ready", Endpoint::Ready, (OPEN, LimitedTokens::Same))
+        .words("whether requests are answered, and since when"),
+    row("GET", "/metrics", Endpoint::Metrics, (READ, LimitedTokens::Refused)).words("Prometheus text"),
+    row("GET", "/ping", Endpoint::Ping, (OPEN, LimitedTokens::Same))
+        .dialect(Dialect::InfluxV1)
+        .words("204, for InfluxDB clients"),
+    row("GET", "/query", Endpoint::Statements, (EITHER, LimitedTokens::Same))
         .dialect(Dialect::InfluxV1)
         .words("SHOW DATABASES and CREATE DATABASE for InfluxDB 1 clients, no other statement; ?q="),
-    row("POST", "/query", Endpoint::StatementsInBody, EITHER)
+    row("POST", "/query", Endpoint::StatementsInBody, (EITHER, LimitedTokens::Same))
         .dialect(Dialect::InfluxV1)
         .body(STATEMENTS)
         .words("the same, with q in the query or in a form"),
-    row("GET", "/", Endpoint::Listing, OPEN).words("this list, as text"),
+    row("GET", "/", Endpoint::Listing, (OPEN, LimitedTokens::Same)).words("this list, as text"),
 ];
 
 const fn row(
     method: &'static str,
     path: &'static str,
     endpoint: Endpoint,
-    scopes: &'static [Scope],
+    (scopes, limited_tokens): (&'static [Scope], LimitedTokens),
 ) -> Route {
     let (segment, dialect, body, words) = (None, Dialect::Own, NO_BODY, "");
-    Route { method, path, segment, endpoint, dialect, scopes, body, words }
+    Route { method, path, segment, endpoint, dialect, scopes, limited_tokens, body, words }
 }
 
 impl Route {
@@ -309,7 +331,19 @@ mod tests {
             bytes if bytes >= 1 << 20 => format!("{} MiB", bytes >> 20),
             bytes => format!("{} KiB", bytes >> 10),
         };
-        format!("| `{}` | {} | {scopes} | {body} |", route.title(), route.words)
+        let limited = match route.limited_tokens {
+            LimitedTokens::ItsStories => "its stories",
+            LimitedTokens::Refused => "403",
+            LimitedTokens::Same => "the same",
+        };
+        format!("| `{}` | {} | {scopes} | {limited} | {body} |", route.title(), route.words)
+    }
+
+    #[test]
+    fn a_route_that_anybody_may_ask_is_about_no_story() {
+        for route in ROUTES.iter().filter(|route| route.scopes.is_empty()) {
+            assert_eq!(route.limited_tokens, LimitedTokens::Same, "{}", route.title());
+        }
     }
 
     #[test]

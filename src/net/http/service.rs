@@ -87,18 +87,18 @@ async fn handle(
     body: &mut Incoming,
 ) -> Result<HttpResponse, Failure> {
     let services = &shared.services;
-    let grant = access::check(services, route, head, peer)?;
+    let access = access::check(services, route, head, peer)?;
     let query = head.uri.query().unwrap_or_default();
     match route.endpoint {
-        Endpoint::WriteEvents => ingest::write(shared, (route, grant), head, body).await,
+        Endpoint::WriteEvents => ingest::write(shared, (route, access), head, body).await,
         Endpoint::Report => match ReportName::parse(segment) {
-            Some(name) => reports::report(shared, name, query).await,
+            Some(name) => reports::report(shared, &access, name, query).await,
             None => Err(Failure::not_found("there is no such report")),
         },
-        Endpoint::ListStories => stories::list(shared, query).await,
-        Endpoint::ShowStory => stories::one(shared, segment).await,
-        Endpoint::PutStory => stories::put(shared, (route, segment), head, body).await,
-        Endpoint::DeleteStory => stories::delete(shared, segment).await,
+        Endpoint::ListStories => stories::list(shared, &access, query).await,
+        Endpoint::ShowStory => stories::one(shared, &access, segment).await,
+        Endpoint::PutStory => stories::put(shared, (route, segment), access, (head, body)).await,
+        Endpoint::DeleteStory => stories::delete(shared, &access, segment).await,
         Endpoint::Health => Ok(health::health(services)),
         Endpoint::Ready => Ok(health::ready(services)),
         Endpoint::Metrics => Ok(health::metrics(services)),

@@ -7,6 +7,7 @@ use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use serde::Serialize;
 
+use super::access::Access;
 use super::body_error::BodyError;
 use super::failure::{Detail, Failure};
 use super::ingest::submit;
@@ -15,9 +16,11 @@ use super::response::{self, HttpResponse};
 use super::routes::Route;
 use super::{HttpShared, body, upsert, workers};
 use crate::intake::batching::Tally;
+use crate::intake::wire::LineErrorKind;
 use crate::limits::{FAULTS_SHOWN_MAX, STORIES_LISTED_DEFAULT, STORIES_LISTED_MAX};
 use crate::model::batch::{Batch, Change};
 use crate::model::calendar::{Hour, rfc3339};
+use crate::model::catalogue::Story;
 use crate::model::event::{ObjectId, StoryId};
 use crate::model::excerpt::Excerpt;
 use crate::net::Services;
@@ -55,15 +58,22 @@ impl<'a> From<&'a Row> for Shown<'a> {
 }
 
 /// `GET /stories`.
-pub(super) async fn list(shared: &Arc<HttpShared>, query: &str) -> Result<HttpResponse, Failure> {
+pub(super) async fn list(
+    shared: &Arc<HttpShared>,
+    access: &Access,
+    query: &str,
+) -> Result<HttpResponse, Failure> {
     let selection = selection(query)?;
+    let Services { catalogue, counters, .. } = &shared.services;
+    let weight = listing::work_of_all(catalogue, counters, access.stories()).weight();
+    let visible = access.stories().clone();
     let worker = Arc::clone(shared);
     let work = move || {
         let Services { catalogue, counters, .. } = &worker.services;
-        let (rows, next) = listing::list(catalogue, counters, &selection);
+        let (rows, next) = listing::list((catalogue, &visible), counters, &selection);
         response::to_json(&Page { stories: rows.iter().map(Shown::from).collect(), next })
     };
-    let json = match listing::work_of_all(&shared.services.catalogue, &shared.services.counters).weight() {
+    let json = match weight {
         Weight::Light => work(),
         Weight::Heavy => workers::run_query(shared, work).await?,
     };
@@ -127,8 +137,12 @@ fn parse_limit(text: &str) -> Option<usize> {
 }
 
 /// `GET /stories/{storyId}`.
-pub(super) async fn one(shared: &Arc<HttpShared>, id: &str) -> Result<HttpResponse, Failure> {
-    let (weight, work) = shown(&shared.services, parse_id(id)?)?;
+pub(super) async fn one(
+    shared: &Arc<HttpShared>,
+    access: &Access,
+    id: &str,
+) -> Result<HttpResponse, Failure> {
+    let (weight, work) = shown(&shared.services, access, parse_id(id)?)?;
     Ok(response::json(match weight {
         Weight::Light => work(),
         Weight::Heavy => workers::run_query(shared, work).await?,
@@ -138,12 +152,19 @@ pub(super) async fn one(shared: &Arc<HttpShared>, id: &str) -> Result<HttpRespon
 /// The work of showing one story as it is listed, and where it may be done.
 fn shown(
     services: &Services,
+    access: &Access,
     id: StoryId,
 ) -> Result<(Weight, impl FnOnce() -> Vec<u8> + Send + 'static), Failure> {
-    let story = services.catalogue.story(id).ok_or_else(|| Failure::not_found("the story is not known"))?;
+    let story = known(services, access, id)?;
     let weight = listing::work_of_one(&story, &services.counters).weight();
     let counters = Arc::clone(&services.counters);
     Ok((weight, move || response::to_json(&Shown::from(&listing::row(&story, &counters)))))
+}
+
+/// The story, if it is known to whoever asks.
+fn known(services: &Services, access: &Access, id: StoryId) -> Result<Arc<Story>, Failure> {
+    let story = access.stories().contains(id).then(|| services.catalogue.story(id));
+    story.flatten().ok_or_else(|| Failure::not_found("the story is not known"))
 }
 
 fn parse_id(text: &str) -> Result<StoryId, Failure> {
@@ -157,11 +178,16 @@ fn parse_id(text: &str) -> Result<StoryId, Failure> {
 pub(super) async fn put(
     shared: &Arc<HttpShared>,
     (route, id): (&Route, &str),
-    head: &Parts,
-    body: &mut Incoming,
+    mut access: Access,
+    (head, body): (&Parts, &mut Incoming),
 ) -> Result<HttpResponse, Failure> {
     let id = parse_id(id)?;
     let json = body::read(shared, route.body.bytes_max, head, body).await.map_err(BodyError::of_no_events)?;
+    access.renew(&shared.services.auth)?;
+    if !access.stories().contains(id) {
+        let message = LineErrorKind::StoryNotAllowed { story: id }.to_string();
+        return Err(Failure::new(StatusCode::FORBIDDEN, message));
+    }
     let is_short = json.bytes().len() <= route.body.inline_bytes_max;
     let memory = &shared.services.memory;
     if memory.is_reached() {
@@ -184,7 +210,7 @@ pub(super) async fn put(
         if is_short { parse() } else { workers::run_body(shared, parse).await.ok_or(BodyError::Worker)? }?;
     submit(shared, (batch, None), Tally::default()).await?;
     // Deleted again by somebody else in the meantime is as good a response as any; a 503 would say that nothing was done.
-    let (weight, work) = shown(&shared.services, id)?;
+    let (weight, work) = shown(&shared.services, &access, id)?;
     Ok(response::json(match weight {
         Weight::Light => work(),
         Weight::Heavy => workers::run_body(shared, work).await.ok_or(BodyError::Worker)?,
@@ -192,14 +218,10 @@ pub(super) async fn put(
 }
 
 /// `DELETE /stories/{storyId}`.
-pub(super) async fn delete(shared: &HttpShared, id: &str) -> Result<HttpResponse, Failure> {
-    let story = parse_id(id)?;
-    let catalogue = &shared.services.catalogue;
-    if catalogue.story(story).is_none() {
-        return Err(Failure::not_found("the story is not known"));
-    }
+pub(super) async fn delete(shared: &HttpShared, access: &Access, id: &str) -> Result<HttpResponse, Failure> {
+    let story = known(&shared.services, access, parse_id(id)?)?.id();
     let batch = Batch {
-        deletions: catalogue.deletions(),
+        deletions: shared.services.catalogue.deletions(),
         changes: vec![Change::DeleteStory { story }],
         ..Batch::default()
     };

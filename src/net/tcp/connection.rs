@@ -180,6 +180,9 @@ impl<S: Stream> Connection<'_, S> {
     }
 
     fn tick(&mut self, quiet: &mut Quiet) -> Option<End> {
+        if self.session.is_withdrawn() {
+            return Some(End::Refused);
+        }
         match quiet.tick(self.session.is_in_batch()) {
             _ if self.session.is_unauthenticated() && quiet.age > TCP_AUTH_TICKS_MAX => {
                 return Some(End::Unauthenticated);
@@ -251,7 +254,8 @@ impl<S: Stream> Connection<'_, S> {
         let Some(mut lines) = self.session.take_keyed() else { return };
         let handle = &services.write_handle;
         let content = (self.session.precision(), lines.content());
-        let identity = idempotency::of_key(handle.key_seed(), &lines.key, content);
+        let identity =
+            idempotency::of_key(handle.key_seed(), (self.session.key_owner(), &lines.key), content);
         let claim = match handle.claim(identity).await {
             Ok(Claimed::New(claim)) => claim,
             Ok(Claimed::Counted(answer)) => {

@@ -14,6 +14,7 @@ use crate::model::calendar::{HourRange, LocalRange, Unit, ZoneDatabase};
 use crate::model::catalogue::Catalogue;
 use crate::model::event::{ObjectId, Source, StoryId};
 use crate::model::named::named_enum;
+use crate::model::story_set::StorySet;
 pub use fault::{QueryError, QueryFault};
 use parameters::{GivenParameters, ReportParameter};
 use window::Window;
@@ -40,9 +41,10 @@ pub struct Query {
     pub(super) unit: Unit,
     /// What the series is split by.
     pub group: Option<GroupBy>,
-    /// The stories that it is about, in order of their ids; `None` for all. A token that is limited to some stories will
-    /// narrow this down; nothing else has to change then.
-    pub(super) stories: Option<Vec<StoryId>>,
+    /// The stories that it is about: of those that the asker may know of, the ones that it names, or all.
+    pub(super) stories: StorySet,
+    /// Whether it names stories.
+    pub(super) names_stories: bool,
     /// The sources that it is about, in order.
     pub(super) sources: Vec<Source>,
     /// Most groups or rows of the answer.
@@ -58,8 +60,8 @@ const LIMIT_TAKES: &str = "a whole number from 1 to 10000";
 
 impl Query {
     /// Checks a query string. `pairs` are its decoded names and values in order, `now_unix_ms` the present in
-    /// milliseconds since the epoch, `stories_known` how many groups by story there can be,
-    /// `zones` the time zones.
+    /// milliseconds since the epoch, `zones` the time zones. `visible` are the stories that the asker may know of, with how
+    /// many of them are known: all others are as if unknown.
     ///
     /// # Errors
     /// Every fault that was found, at least one, at most [`QUERY_FAULTS_SHOWN_MAX`].
@@ -67,7 +69,7 @@ impl Query {
         report: ReportName,
         pairs: &[(T, T)],
         now_unix_ms: i64,
-        stories_known: usize,
+        (visible, stories_known): (&StorySet, usize),
         zones: &ZoneDatabase,
     ) -> Result<Self, Vec<QueryError>> {
         let mut given = GivenParameters::collect(report, pairs);
@@ -93,7 +95,9 @@ impl Query {
             faults.extend(check_points(unit, &window.range, groups.map(|groups| groups.min(rows_max))));
         }
         if faults.is_empty() {
-            return Ok(Self { report, range: window.range, unit, group, stories, sources, rows_max });
+            let names_stories = stories.is_some();
+            let (range, stories) = (window.range, visible.narrowed_to(stories));
+            return Ok(Self { report, range, unit, group, stories, names_stories, sources, rows_max });
         }
         faults.truncate(QUERY_FAULTS_SHOWN_MAX);
         Err(faults)
@@ -111,7 +115,7 @@ impl Query {
 
     /// Data points of a series and its groups, at most.
     pub(super) fn points(&self, catalogue: &Catalogue) -> u64 {
-        let stories = self.stories.as_ref().map_or_else(|| catalogue.story_count(), Vec::len);
+        let stories = self.stories.list().map_or_else(|| catalogue.story_count(), <[_]>::len);
         let groups = match self.group {
             None => 0,
             Some(GroupBy::Source) => self.sources.len(),

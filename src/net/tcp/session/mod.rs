@@ -18,7 +18,7 @@ use crate::intake::batching::{Parsed, Parser, Stop, Tally};
 use crate::intake::wire::Arrival;
 use crate::limits::LINE_BYTES_MAX;
 use crate::model::batch::Batch;
-use crate::net::auth::{Auth, Permit, Scope};
+use crate::net::auth::{Auth, Permit, Renewal, Scope};
 use crate::net::byte_budget::ByteBudget;
 use crate::net::guessing::{Guessing, NoAccess, whole_seconds};
 use crate::net::metrics::Listener;
@@ -114,7 +114,7 @@ impl Session {
         memory: &ByteBudget,
     ) -> Self {
         let access = auth
-            .permit(None, Scope::Write)
+            .check(None, Scope::Write)
             .map_or(Access::Needed { told: false, skipping: false }, Access::Granted);
         Self {
             parser,
@@ -248,15 +248,30 @@ impl Session {
         self.keyed.is_some()
     }
 
-    /// Whether the tokens were replaced by some that do not allow this connection to write any more. Says so then.
-    fn is_withdrawn(&mut self) -> bool {
-        let Access::Granted(permit) = &mut self.access else { return false };
-        let is_withdrawn = self.auth.renew(permit).is_err();
-        if is_withdrawn {
-            let next = self.lines.saturating_add(1);
-            self.answers.err(next, "the token was withdrawn; nothing after this is counted");
+    /// Whose key the batch of the connection has.
+    pub(super) fn key_owner(&self) -> Option<&str> {
+        match &self.access {
+            Access::Granted(permit) => permit.key_owner(),
+            Access::Needed { .. } => None,
         }
-        is_withdrawn
+    }
+
+    /// Whether the tokens were replaced by some that do not allow this connection to write any more. Says so then. Where
+    /// they allow it other stories than before, these hold from the next line on.
+    pub(super) fn is_withdrawn(&mut self) -> bool {
+        let Access::Granted(permit) = &mut self.access else { return false };
+        match self.auth.renew(permit) {
+            Ok(Renewal::Same) => false,
+            Ok(Renewal::OtherStories) => {
+                self.parser.set_stories(permit.stories().clone());
+                false
+            }
+            Err(_) => {
+                let next = self.lines.saturating_add(1);
+                self.answers.err(next, "the token was withdrawn; nothing after this is counted");
+                true
+            }
+        }
     }
 
     pub(super) fn answers(&mut self) -> &mut Answers {
@@ -347,9 +362,10 @@ impl Session {
             Ok(Command::Auth(token)) => {
                 let (auth, peer) = (&self.auth, (Listener::Tcp, self.peer));
                 let checked =
-                    self.guessing.check(peer, Some(token), || auth.permit(Some(token), Scope::Write));
+                    self.guessing.check(peer, Some(token), || auth.check(Some(token), Scope::Write));
                 let why = match checked {
                     Ok(permit) => {
+                        self.parser.set_stories(permit.stories().clone());
                         self.access = Access::Granted(permit);
                         return Then::Again;
                     }

@@ -4,11 +4,13 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use sha2::Digest as _;
 
 use super::*;
 use crate::limits::{LINE_ERRORS_SHOWN_MAX, LINE_MEMORY_BYTES_MAX};
 use crate::model::batch::{KeyedAnswer, RejectedLine};
 use crate::model::catalogue::{Catalogue, CatalogueLimits};
+use crate::model::event::{ObjectId, StoryId};
 use crate::net::byte_budget::ByteBudget;
 use crate::platform::clock::Clock;
 use crate::store::Refusal;
@@ -34,10 +36,14 @@ struct Driven {
 
 impl Driven {
     fn new(auth: Auth, store: StoreAnswer) -> Self {
+        Self::sharing(Arc::new(auth), store)
+    }
+
+    fn sharing(auth: Arc<Auth>, store: StoreAnswer) -> Self {
         let catalogue = Arc::new(Catalogue::new(CatalogueLimits::default()));
         let memory = ByteBudget::new(LINE_MEMORY_BYTES_MAX);
         let guessing = Guessing::new(Arc::default(), Clock::manual(0));
-        let doors = (Arc::new(auth), Arc::new(guessing));
+        let doors = (auth, Arc::new(guessing));
         let session = Session::new(Parser::new(catalogue), doors, None, &memory);
         Self { session, store, waiting: Vec::new(), out: String::new(), closed: false }
     }
@@ -131,6 +137,67 @@ impl Driven {
         self.session.answers().advance(waiting.len());
         self.out.push_str(std::str::from_utf8(&waiting).expect("answers are text"));
     }
+}
+
+/// A token that may write to the stories, none for all.
+fn token_for(stories: &[&str]) -> Auth {
+    let stories: Vec<_> = stories.iter().map(|id| StoryId(ObjectId::parse(id.as_bytes()).unwrap())).collect();
+    let (_, entry) = crate::net::auth::generate("bakery", &[Scope::Write], &stories).unwrap();
+    let digest = format!("{:x}", sha2::Sha256::digest(TOKEN));
+    let entry = entry.split("sha256").next().unwrap().to_owned();
+    Auth::from_file_text(&format!("{entry}sha256 = \"{digest}\"\n")).unwrap()
+}
+
+const OTHER: &str = "5b07ff77c2376e30306d9b12";
+
+#[test]
+fn limited_token_writes_to_its_stories_alone() {
+    let mine = "5b07ffafc2376e30306d9b16";
+    let other = LINE.replace(mine, OTHER);
+    let named = other.trim_end().to_owned() + ",storyName=\"x\"\n";
+    let refused = format!("this token may not write to story {OTHER}");
+    let text =
+        format!("!auth {TOKEN}\n{LINE}{other}{LINE}{named}!sync\n!batch k\n{other}{LINE}!end\n!sync\n");
+    let errors = [3, 5, 8].map(|line| format!("ERR {line} {refused}"));
+    check_with(
+        token_for(&[mine]),
+        StoreAnswer::Takes,
+        &[&text],
+        &[&errors[0], &errors[1], "OK 2 2", &errors[2], "OK 1 1", "OK 3 3"],
+    );
+}
+
+#[test]
+fn key_of_a_limited_token_is_its_own() {
+    for (stories, owner) in [([].as_slice(), None), (&[OTHER], Some("bakery"))] {
+        let mut driven = Driven::new(token_for(stories), StoreAnswer::Takes);
+        assert_eq!(driven.session.key_owner(), None);
+        driven.give(format!("!auth {TOKEN}\n").as_bytes());
+        assert_eq!(driven.session.key_owner(), owner);
+    }
+}
+
+#[test]
+fn new_list_of_stories_holds_from_the_next_line_and_a_withdrawn_token_from_the_next_look() {
+    let mine = "5b07ffafc2376e30306d9b16";
+    let auth = Arc::new(token_for(&[]));
+    let mut driven = Driven::sharing(Arc::clone(&auth), StoreAnswer::Takes);
+    driven.give(format!("!auth {TOKEN}\n{LINE}").as_bytes());
+    auth.replace(&token_for(&[OTHER]));
+    driven.give(LINE.as_bytes());
+    auth.replace(&token_for(&[OTHER, mine]));
+    driven.give(format!("{LINE}!sync\n").as_bytes());
+    assert!(!driven.session.is_withdrawn());
+    auth.replace(&Auth::from_env_text("other:write:0123456789abcdefghik").unwrap());
+    assert!(driven.session.is_withdrawn());
+    let out = driven.finish();
+    let lines: Vec<&str> = out.lines().collect();
+    assert!(lines[0].starts_with("ERR 3 this token may not"), "{out}");
+    assert_eq!(
+        lines[1..],
+        ["OK 2 1", "ERR 6 the token was withdrawn; nothing after this is counted"],
+        "{out}"
+    );
 }
 
 fn answers(auth: Auth, store: StoreAnswer, pieces: &[&str]) -> String {
