@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Writes events with the stock clients of InfluxDB (Python, Node.js) and QuestDB (Python) and reads them back as reports,
-# then again through a proxy that loses answers: what the clients repeat counts once.
+# then again through a proxy that loses answers, and while the daemon is killed (every TALLYD_KILL_SECONDS, 1): what the clients
+# repeat counts once.
 # usage: tests/clients/run.sh [path of the tallyd binary]; needs python3 and node, installs the rest under target/.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -47,3 +48,6 @@ done
 lossy=$(cat "$data/proxy")
 "$work/venv/bin/python" tests/clients/python/lossy.py "$lossy" "${url#http://}"
 (cd "$work" && node lossy.mjs "$lossy" "${url#http://}")
+
+# Every fsync policy, with the daemon killed every so many seconds.
+"$work/venv/bin/python" tests/clients/python/kills.py "$(realpath "$tallyd")" "$work" "${TALLYD_KILL_SECONDS:-1}"

@@ -4,6 +4,7 @@ usage: lossy.py PROXY DAEMON, both HOST:PORT."""
 import json
 import logging
 import sys
+import time
 import urllib.request
 import warnings
 
@@ -23,7 +24,7 @@ def nanos(i):
 
 def influxdb(story):
     failed = []
-    options = WriteOptions(batch_size=100, flush_interval=100, retry_interval=20, max_retries=40, max_retry_delay=50,
+    options = WriteOptions(batch_size=100, flush_interval=100, retry_interval=20, max_retries=2_000, max_retry_delay=50,
                            max_retry_time=120_000, exponential_base=1, jitter_interval=0)
     with InfluxDBClient(url=f"http://{PROXY}", token="any", org="o") as client:
         with client.write_api(write_options=options, error_callback=lambda *what: failed.append(what)) as write:
@@ -38,7 +39,7 @@ def questdb(story):
     """This client does not repeat a request by itself whose connection breaks; its users do, with the same buffer."""
     for first in range(0, EVENTS, 100):
         buffer = None
-        for _ in range(100):
+        for _ in range(2_000):
             try:
                 with Sender.from_conf(f"http::addr={PROXY};auto_flush=off;") as sender:
                     if buffer is None:
@@ -49,9 +50,20 @@ def questdb(story):
                     sender.flush(buffer, clear=False)
                 break
             except IngressError:
+                time.sleep(0.01)
                 continue
         else:
             sys.exit("python questdb: gave up")
+
+
+def report(query):
+    for _ in range(1000):
+        try:
+            with urllib.request.urlopen(f"http://{DAEMON}/reports/conversations.messages?{query}") as answer:
+                return json.load(answer)["summary"]["total"]
+        except OSError:
+            time.sleep(0.02)  # the daemon is down for the moment
+    sys.exit("python: no report")
 
 
 def main():
@@ -60,8 +72,7 @@ def main():
     for name, story in STORIES.items():
         {"influxdb-client": influxdb, "questdb": questdb}[name](story)
         query = f"storyId={story}&from=2019-03-17&to=2019-03-17"
-        with urllib.request.urlopen(f"http://{DAEMON}/reports/conversations.messages?{query}") as answer:
-            total = json.load(answer)["summary"]["total"]
+        total = report(query)
         if total != EVENTS:
             sys.exit(f"python {name}: {total} events counted of {EVENTS} written")
         print(f"python {name}: {total} events through a proxy that loses answers, each counted once")

@@ -20,7 +20,11 @@ def pump(source, target):
 
 
 def serve(client):
-    daemon = socket.create_connection((HOST, int(PORT)))
+    try:
+        daemon = socket.create_connection((HOST, int(PORT)))
+    except OSError:
+        client.close()  # the daemon is down
+        return
     threading.Thread(target=pump, args=(client, daemon), daemon=True).start()
     try:
         while data := daemon.recv(65536):
