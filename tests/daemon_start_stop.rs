@@ -49,6 +49,28 @@ fn sigterm_ends_with_0_and_a_restart_knows_everything() {
 }
 
 #[test]
+fn verify_says_how_many_keys_are_remembered() {
+    let (_dir, data) = data_dir();
+    let daemon = Daemon::start(&data);
+    for _ in 0..2 {
+        assert_eq!(
+            talk(daemon.tcp, format!("!batch a\n{LINE}!end\n!batch b\n{LINE}!end\n").as_bytes())
+                .lines()
+                .count(),
+            2
+        );
+    }
+    let line = format!("{} 1552813200000000001", LINE.trim_end());
+    let write =
+        format!("POST /write HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{line}", line.len());
+    assert!(talk(daemon.http, write.as_bytes()).starts_with("HTTP/1.1 204 "));
+    assert_eq!(daemon.stop().0.code(), Some(0));
+    let output = tallyd(&["verify", "--data-dir"]).arg(&data).output().expect("the program can be run");
+    let told = String::from_utf8(output.stdout).expect("text");
+    assert!(told.contains("keys, window:         2, 1\n"), "{told}");
+}
+
+#[test]
 fn sigint_ends_with_0_too() {
     let (_dir, data) = data_dir();
     let daemon = Daemon::start(&data);

@@ -155,7 +155,7 @@ fn check_journal(
 }
 
 fn totals(recovered: &Recovered) -> Totals {
-    let Recovered { catalogue, counters, .. } = recovered;
+    let Recovered { catalogue, counters, keys, .. } = recovered;
     let total = |metric| total_series(metric, None).map_or(0, |series| counters.sum(series, HourRange::ALL));
     let mut interactions = 0_u64;
     catalogue.for_each_series(&mut |series, key| {
@@ -171,5 +171,6 @@ fn totals(recovered: &Recovered) -> Totals {
         paid_conversations: total(Metric::PaidConversations),
         messages: total(Metric::Messages),
         interactions,
+        keys: keys.figures().held,
     }
 }

@@ -23,6 +23,8 @@ pub struct Totals {
     pub messages: u64,
     /// Uses of interaction nodes.
     pub interactions: u64,
+    /// Idempotency keys that are remembered, and batches without one that the retry window has.
+    pub keys: [u64; 2],
 }
 
 /// What was found in a data directory. `Display` gives it as lines for a person.
@@ -86,6 +88,7 @@ impl fmt::Display for VerifyReport {
             writeln!(f, "conversations (paid): {} ({})", t.conversations, t.paid_conversations)?;
             writeln!(f, "messages:             {}", t.messages)?;
             writeln!(f, "interactions:         {}", t.interactions)?;
+            writeln!(f, "keys, window:         {}, {}", t.keys[0], t.keys[1])?;
         } else {
             writeln!(f, "a restart:            would be refused")?;
         }
