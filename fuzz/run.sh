@@ -26,7 +26,7 @@ fi
 # Longest input: what a few lines take, or a few blocks; what is found in longer ones is found in these.
 bytes_max() {
     case $1 in
-        block | fast_path | json) echo 4096 ;;
+        block | fast_path | json | session) echo 4096 ;;
         body | framing) echo 8192 ;;
         *) echo 2048 ;;
     esac
@@ -35,7 +35,7 @@ bytes_max() {
 # The words that inputs are made of.
 dictionary() {
     case $1 in
-        line | block | json | fast_path) echo dictionaries/events.dict ;;
+        line | block | json | fast_path | session) echo dictionaries/events.dict ;;
         *) echo "dictionaries/$1.dict" ;;
     esac
 }

@@ -15,6 +15,9 @@ const WIRE_TESTS: &str = include_str!("intake/wire/tests.rs");
 const BATCHING_TESTS: &str = include_str!("intake/batching/tests/mod.rs");
 const GRAMMAR_TABLE: &str = include_str!("../tests/line_protocol_table.rs");
 const FRAMING_TESTS: &str = include_str!("net/http/framing.rs");
+const UPSERT_TESTS: &str = include_str!("net/http/upsert.rs");
+const STORY_TESTS: &str = include_str!("../tests/http_port/stories.rs");
+const SESSION_TESTS: &str = include_str!("net/tcp/session/tests.rs");
 const AUTH_TESTS: &str = include_str!("net/auth/tests.rs");
 const QUERY_TESTS: &str = include_str!("report/tests.rs");
 const ROUTE_TESTS: &str = include_str!("../tests/report_golden.rs");
@@ -73,6 +76,32 @@ pub(crate) fn framing() -> Vec<Vec<u8>> {
     let headers = literals(FRAMING_TESTS).into_iter().filter(|text| text.starts_with(b"Content-Length"));
     texts.extend(headers.map(|header| [b"POST / HTTP/1.1\r\n", header.as_slice(), b"\r\n\r\nab"].concat()));
     with_choices([3, 5], texts)
+}
+
+pub(crate) fn stories() -> Vec<Vec<u8>> {
+    let cursor = "AQAGk-c1YjA3ZmZhZmMyMzc2ZTMwMzA2ZDliMTY";
+    let queries = ["limit=1000", "limit=0&search=%00", "search=a&search=b", "x=1"].map(str::to_owned);
+    let mut texts = [UPSERT_TESTS, STORY_TESTS].map(literals).concat();
+    let name = |number: u8| format!("{{\"name\":\"n\",\"id\":\"5b07ffafc2376e30306d9b1{number}\"}}");
+    texts.push(format!("{{\"interactions\":[{},{}],\"name\":\"\\u00e9\"}}", name(1), name(2)).into_bytes());
+    let queries = queries.into_iter().chain([format!("cursor={cursor}&limit=2")]).map(String::into_bytes);
+    texts.into_iter().chain(queries).collect()
+}
+
+pub(crate) fn session() -> Vec<Vec<u8>> {
+    let commands =
+        ["!sync", "!batch k", "!end", "!auth 0123456789abcdefghij", "!precision ms", "!batch again"];
+    let mut texts: Vec<Vec<u8>> = literals(SESSION_TESTS);
+    for (place, block) in lines().chunks(3).enumerate() {
+        let mut text = commands[place % commands.len()].as_bytes().to_vec();
+        for line in block {
+            text.push(b'\n');
+            text.extend(line);
+        }
+        text.extend(if place % 3 == 0 { &b"\n!end\n!sync\n"[..] } else { b"\n!sync\n" });
+        texts.push(text);
+    }
+    (0..4).flat_map(|choice| with_choices([choice, 5], texts.clone())).collect()
 }
 
 pub(crate) fn tokens() -> Vec<Vec<u8>> {
@@ -195,7 +224,14 @@ fn literals(source: &str) -> Vec<Vec<u8>> {
     let source = source.replace("'\"'", "");
     let mut found = Vec::new();
     let mut rest = source.as_str();
-    while let Some((_, after)) = rest.split_once('"') {
+    while let Some((before, after)) = rest.split_once('"') {
+        if before.ends_with("r#")
+            && let Some((raw, after)) = after.split_once("\"#")
+        {
+            found.push(raw.as_bytes().to_vec());
+            rest = after;
+            continue;
+        }
         let mut text = String::new();
         let mut characters = after.char_indices();
         rest = "";

@@ -3,7 +3,8 @@
 //! this is the list. Not part of what tallyd is built of.
 
 pub use crate::intake::batching::testing::{block, fast_path, json, line};
-pub use crate::net::http::testing::{body, framing};
+pub use crate::net::http::testing::{body, framing, stories};
+pub use crate::net::tcp::testing::session;
 pub use crate::net::testing::tokens;
 pub use crate::report::testing::query;
 pub use crate::store::journal::record::testing::journal_record;
@@ -86,6 +87,8 @@ mod tests {
         fast_path,
         body,
         framing,
+        stories,
+        session,
         tokens,
         query,
         journal_record,

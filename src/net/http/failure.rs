@@ -54,7 +54,7 @@ pub(super) struct Counts {
 pub(super) struct Failure {
     status: StatusCode,
     message: Cow<'static, str>,
-    details: Vec<Detail>,
+    pub(super) details: Vec<Detail>,
     counts: Option<Counts>,
     allow: Option<String>,
     /// The bound that was reached, if it was one.

@@ -81,7 +81,7 @@ pub(super) async fn list(
 }
 
 /// What a query string asks of the list.
-fn selection(query: &str) -> Result<Selection, Failure> {
+pub(super) fn selection(query: &str) -> Result<Selection, Failure> {
     let (mut search, mut after, mut limit) = (None, None, None);
     let mut faults = Vec::new();
     for (key, value) in form_urlencoded::parse(query.as_bytes()) {

@@ -1,14 +1,31 @@
 //! What must hold for any bytes that come on a connection of HTTP: packed bodies, and where requests end. Run by
 //! `cargo test` and by the targets of `fuzz/`; see [`crate::testing`].
-#![expect(clippy::missing_panics_doc, reason = "a check says by panic what does not hold")]
+#![expect(
+    clippy::missing_panics_doc,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a check says by panic what does not hold"
+)]
 
 use std::io::Write as _;
 
+use serde_json::Value;
+
 use super::body_error::BodyError;
+use super::failure::Detail;
 use super::framing::Framing;
 use super::inflate::{Encoding, inflate};
+use super::listing::{ListPlace, Selection};
+use super::{stories, upsert};
+use crate::limits::{
+    EXCERPT_BYTES_MAX, FAULTS_SHOWN_MAX, NAME_BYTES_MAX, NODES_PER_STORY_MAX, STORIES_LISTED_MAX,
+};
+use crate::model::batch::Change;
+use crate::model::event::{InteractionId, Node, ObjectId, StoryId};
 use crate::net::byte_budget::ByteBudget;
 
+/// A message has at most two excerpts, each character of which may be spelled out.
+const MESSAGE_BYTES: usize = 200 + 2 * EXCERPT_BYTES_MAX;
 /// Longest body that is taken here, in bytes.
 const BODY_BYTES: usize = 64 * 1024;
 /// As much as an inflated body may hold of the budget: its bytes, and one that tells it from a longer one.
@@ -61,6 +78,58 @@ pub fn framing(bytes: &[u8]) {
     sent.extend_from_slice(b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n");
     sent.extend_from_slice(text);
     assert_eq!(refused(sent.chunks(step)), [2], "a request of two ends is let in");
+}
+
+/// The body that describes a story makes the changes that it says, or faults; and a query string for the
+/// list of stories is a part of that list, or faults. Each fault is one printable line and names its field.
+pub fn stories(bytes: &[u8]) {
+    let story = StoryId(ObjectId::parse(&[b's'; ObjectId::LEN]).expect("letters"));
+    match upsert::parse(bytes) {
+        Ok(upsert) => {
+            let changes = upsert.into_changes(story);
+            assert!(changes.len() <= NODES_PER_STORY_MAX.saturating_add(1), "{} changes", changes.len());
+            let body: Value = serde_json::from_slice(bytes).expect("what was taken is JSON");
+            assert_eq!(changes, wanted(story, &body));
+        }
+        Err(faults) => assert_clear(&faults),
+    }
+    let Ok(query) = std::str::from_utf8(bytes) else { return };
+    match stories::selection(query) {
+        Ok(Selection { after, limit, .. }) => {
+            assert!((1..=STORIES_LISTED_MAX).contains(&limit), "{limit} stories");
+            let again = after.map(|place| ListPlace::from_cursor(&place.to_cursor()));
+            assert_eq!(again, after.map(Some), "another place");
+        }
+        Err(failure) => assert_clear(&failure.details),
+    }
+}
+
+/// The changes that a good body asks for.
+fn wanted(story: StoryId, body: &Value) -> Vec<Change> {
+    let name = |value: &Value| -> Option<Box<str>> {
+        let name = value.get("name")?.as_str()?;
+        assert!(
+            (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control),
+            "{name:?}"
+        );
+        Some(name.into())
+    };
+    let id = |value: &Value| ObjectId::parse(value.get("id")?.as_str()?.as_bytes()).map(InteractionId);
+    let interactions = body.get("interactions").and_then(Value::as_array).into_iter().flatten();
+    let nodes = interactions.map(|value| {
+        let node = Node::Interaction(id(value).expect("each has an id"));
+        Change::Node { story, node, name: name(value) }
+    });
+    std::iter::once(Change::Story { story, name: name(body) }).chain(nodes).collect()
+}
+
+fn assert_clear(faults: &[Detail]) {
+    assert!((1..=FAULTS_SHOWN_MAX).contains(&faults.len()), "{} faults", faults.len());
+    for fault in faults {
+        let Detail::Parameter { parameter, message } = fault else { panic!("{fault:?}") };
+        assert!(!parameter.chars().chain(message.chars()).any(char::is_control), "{fault:?}");
+        assert!(parameter.len().max(message.len()) <= MESSAGE_BYTES, "{fault:?}");
+    }
 }
 
 fn refused<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<u64> {

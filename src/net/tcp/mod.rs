@@ -8,6 +8,8 @@ mod buffer;
 mod command;
 mod connection;
 mod session;
+#[cfg(any(test, fuzzing))]
+pub(crate) use session::testing;
 
 use std::sync::Arc;
 

@@ -5,6 +5,8 @@
 //! was blank, a comment or a command.
 
 mod keyed;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -1,143 +1,13 @@
 //! The session without a socket: bytes in, answers out.
 #![expect(clippy::string_slice, reason = "tests end where they go wrong")]
 
-use std::time::Duration;
-
 use proptest::prelude::*;
 use sha2::Digest as _;
 
+use super::testing::{Driven, LINE, StoreAnswer, TOKEN, tokens};
 use super::*;
-use crate::limits::{LINE_ERRORS_SHOWN_MAX, LINE_MEMORY_BYTES_MAX};
-use crate::model::batch::{KeyedAnswer, RejectedLine};
-use crate::model::catalogue::{Catalogue, CatalogueLimits};
+use crate::limits::LINE_ERRORS_SHOWN_MAX;
 use crate::model::event::{ObjectId, StoryId};
-use crate::net::byte_budget::ByteBudget;
-use crate::platform::clock::Clock;
-use crate::store::Refusal;
-
-const LINE: &str = "conversation,storyId=5b07ffafc2376e30306d9b16,source=messenger count=1i\n";
-const TOKEN: &str = "0123456789abcdefghij";
-
-/// What the store does with every batch.
-#[derive(Clone, Copy)]
-enum StoreAnswer {
-    Takes,
-    Refuses,
-}
-
-/// A session driven as a connection does it, without a socket.
-struct Driven {
-    session: Session,
-    store: StoreAnswer,
-    waiting: Vec<u8>,
-    out: String,
-    closed: bool,
-}
-
-impl Driven {
-    fn new(auth: Auth, store: StoreAnswer) -> Self {
-        Self::sharing(Arc::new(auth), store)
-    }
-
-    fn sharing(auth: Arc<Auth>, store: StoreAnswer) -> Self {
-        let catalogue = Arc::new(Catalogue::new(CatalogueLimits::default()));
-        let memory = ByteBudget::new(LINE_MEMORY_BYTES_MAX);
-        let guessing = Guessing::new(Arc::default(), Clock::manual(0));
-        let doors = (auth, Arc::new(guessing));
-        let session = Session::new(Parser::new(catalogue), doors, None, &memory);
-        Self { session, store, waiting: Vec::new(), out: String::new(), closed: false }
-    }
-
-    fn arrival() -> Arrival {
-        Arrival { unix_nanos: 1_552_813_200_000_000_000, max_future: Duration::from_hours(1) }
-    }
-
-    fn give(&mut self, bytes: &[u8]) {
-        if self.closed {
-            return;
-        }
-        self.waiting.extend_from_slice(bytes);
-        loop {
-            let turn = self.session.process(&self.waiting, Self::arrival());
-            self.waiting.drain(..turn.consumed);
-            match turn.then {
-                Then::Again => {}
-                Then::Read => break,
-                Then::Sync => {
-                    self.settle();
-                    self.session.synced();
-                }
-                Then::Batch => {
-                    self.settle();
-                    self.keyed();
-                }
-                Then::Close | Then::Overloaded => {
-                    self.closed = true;
-                    break;
-                }
-            }
-        }
-        self.settle();
-    }
-
-    /// Counts a batch with a key; the key `again` was counted before.
-    fn keyed(&mut self) {
-        let mut lines = self.session.take_keyed().expect("a batch is whole");
-        match (lines.key.as_str(), self.store) {
-            ("again", _) => {
-                self.session.skip_keyed(&lines);
-                let bad_lines = [RejectedLine { line: 1, message: "bad".into() }].into();
-                self.session.keyed_replayed(&lines, &KeyedAnswer { accepted: 5, rejected: 1, bad_lines });
-            }
-            ("other", _) => {
-                self.session.skip_keyed(&lines);
-                self.session.keyed_conflict(&lines);
-            }
-            (_, store) => {
-                let mut parsed = Parsed::default();
-                while self.session.parse_keyed(&mut lines, Self::arrival(), &mut parsed) {}
-                let answer = lines.answer(&parsed.tally);
-                let full = Refusal::AppendRefused("the disk is full".to_owned()).into();
-                match store {
-                    StoreAnswer::Takes => self.session.keyed_counted(&answer),
-                    StoreAnswer::Refuses => {
-                        self.session.note_rejected(&answer);
-                        self.session.keyed_failed(&lines, (u64::from(answer.accepted), &full));
-                    }
-                }
-            }
-        }
-    }
-
-    fn finish(mut self) -> String {
-        if !self.closed {
-            let then = self.session.finish(&self.waiting, Self::arrival());
-            self.settle();
-            match then {
-                Then::Sync => self.session.synced(),
-                Then::Batch => self.keyed(),
-                Then::Read | Then::Again | Then::Close | Then::Overloaded => {}
-            }
-        }
-        self.settle();
-        self.out
-    }
-
-    fn settle(&mut self) {
-        if let Some((_, lines)) = self.session.finish_batch().batch {
-            match self.store {
-                StoreAnswer::Takes => self.session.counted(&lines),
-                StoreAnswer::Refuses => {
-                    let full = Refusal::AppendRefused("the disk is full".to_owned());
-                    self.session.not_acknowledged(&lines, &full.into());
-                }
-            }
-        }
-        let waiting = self.session.answers().waiting().to_vec();
-        self.session.answers().advance(waiting.len());
-        self.out.push_str(std::str::from_utf8(&waiting).expect("answers are text"));
-    }
-}
 
 /// A token that may write to the stories, none for all.
 fn token_for(stories: &[&str]) -> Auth {
@@ -221,10 +91,6 @@ fn check_with(auth: Auth, store: StoreAnswer, pieces: &[&str], expected: &[&str]
 #[track_caller]
 fn check(pieces: &[&str], expected: &[&str]) {
     check_with(Auth::default(), StoreAnswer::Takes, pieces, expected);
-}
-
-fn tokens() -> Auth {
-    Auth::from_env_text(&format!("bots:write:{TOKEN};board:read:{TOKEN}-read")).expect("tokens")
 }
 
 #[test]
