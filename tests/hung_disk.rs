@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use support::{Daemon, LINE, connect};
@@ -186,4 +187,38 @@ fn the_watchdog_hears_nothing_while_the_disk_hangs_and_hears_again_after() {
     assert!(proofs <= 1, "{proofs} proofs of a daemon that counts nothing");
     std::fs::remove_file(&hangs).expect("the file");
     wait_for_proof(&manager);
+}
+
+#[test]
+fn a_start_that_hangs_has_asked_for_time_and_is_ready_only_when_it_answers() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("notify");
+    let manager = UnixDatagram::bind(&path).expect("a socket");
+    manager.set_read_timeout(Some(support::PATIENCE)).expect("a timeout");
+    let (hangs, data) = (directory.path().join("hangs"), directory.path().join("data"));
+    std::fs::write(&hangs, "").expect("a file");
+    let mut command = support::command(&data);
+    command
+        .env("LD_PRELOAD", library(directory.path()))
+        .env("HANG_WHILE", &hangs)
+        .env("NOTIFY_SOCKET", &path);
+    let starting = thread::spawn(move || Daemon::spawn(&mut command));
+    let next = || {
+        let mut buffer = [0; 4096];
+        let bytes = manager.recv(&mut buffer).expect("a message in time");
+        String::from_utf8(buffer[..bytes].to_vec()).expect("text")
+    };
+    let first = next();
+    assert!(first.contains("EXTEND_TIMEOUT_USEC=") && !first.contains("READY=1"), "{first}");
+    // The directory is made, and then synced.
+    let begun = Instant::now();
+    while !data.exists() {
+        assert!(begun.elapsed() < support::PATIENCE, "the daemon does not begin");
+    }
+    assert!(heard(&manager).iter().all(|told| !told.contains("READY=1")), "nothing is open yet");
+    std::fs::remove_file(&hangs).expect("the file");
+    let ready = std::iter::repeat_with(next).find(|told| told.contains("READY=1")).expect("it becomes ready");
+    let address = ready.split("http=").nth(1).and_then(|rest| rest.split(' ').next()).expect("an address");
+    assert!(support::get(address.parse().expect("an address"), "/ready").contains("ready"));
+    drop(starting.join().expect("it listens"));
 }

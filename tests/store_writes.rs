@@ -274,6 +274,30 @@ fn write_that_cannot_be_undone_is_final_and_reports_go_on() {
 }
 
 #[test]
+fn progress_is_told_while_a_journal_is_replayed_and_while_a_snapshot_is_loaded() {
+    let house = House::new(Fsync::Interval);
+    let reopened = || {
+        let mut told = 0;
+        let (store, recovery) = Store::open_on(&house.disk(), house.options(), &mut || told += 1).unwrap();
+        (store, recovery, told)
+    };
+    let (store, _, told) = reopened();
+    assert_eq!(told, 0, "there is nothing to read");
+    house.write(&store, one(&store, 0, 1)).unwrap();
+    // It ends without a snapshot.
+    house.fail(Operation::Sync, BROKEN);
+    assert!(store.close(DEADLINE).is_err());
+    house.heal();
+    let (store, recovery, told) = reopened();
+    assert_eq!((recovery.journal_records, told), (1, 1));
+    store.close(DEADLINE).unwrap();
+    let (store, recovery, told) = reopened();
+    assert_eq!((recovery.journal_records, recovery.parts), (0, 1));
+    assert!(told >= 2, "for the dictionary and for its only part: {told}");
+    store.close(DEADLINE).unwrap();
+}
+
+#[test]
 fn failed_sync_is_final_although_the_next_would_succeed() {
     let house = House::new(Fsync::Always);
     let store = house.open();

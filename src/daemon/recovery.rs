@@ -22,11 +22,9 @@ pub(super) fn open(config: &Config, clock: &Clock) -> Result<Store, OpenError> {
         snapshot_interval: config.snapshot_interval,
         clock: clock.clone(),
     };
-    let mut reported = None;
+    let mut extensions = Extensions::default();
     let mut progress = || {
-        let now = clock.monotonic();
-        if reported.is_none_or(|last: Duration| now.saturating_sub(last) > START_EXTENSION / 4) {
-            reported = Some(now);
+        if extensions.is_due(clock.monotonic()) {
             systemd::still_starting();
         }
     };
@@ -34,6 +32,22 @@ pub(super) fn open(config: &Config, clock: &Clock) -> Result<Store, OpenError> {
     let (store, recovery) = Store::open(options, &mut progress)?;
     log(&recovery, clock.monotonic());
     Ok(store)
+}
+
+/// When more time is asked for: at once, and again while the last [`START_EXTENSION`] has most of its time left.
+#[derive(Default)]
+struct Extensions {
+    asked: Option<Duration>,
+}
+
+impl Extensions {
+    fn is_due(&mut self, now: Duration) -> bool {
+        let is_due = self.asked.is_none_or(|last| now.saturating_sub(last) >= START_EXTENSION / 4);
+        if is_due {
+            self.asked = Some(now);
+        }
+        is_due
+    }
 }
 
 fn log(recovery: &Recovery, took: Duration) {
@@ -51,4 +65,18 @@ fn log(recovery: &Recovery, took: Duration) {
         took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         "recovered"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_time_is_asked_for_at_once_and_long_before_the_last_extension_ends() {
+        let mut extensions = Extensions::default();
+        let due: Vec<u64> =
+            (0..=61).filter(|second| extensions.is_due(Duration::from_secs(*second))).collect();
+        assert_eq!(due, [0, 15, 30, 45, 60]);
+        assert!(START_EXTENSION >= Duration::from_mins(1));
+    }
 }

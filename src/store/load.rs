@@ -46,6 +46,7 @@ pub(crate) fn load(
     let keys = Arc::new(KeyTable::new(keys, manifest.store_id));
     for piece in &manifest.keys {
         keys::read(&folder, &piece.file, |block| {
+            progress();
             for key in &block {
                 keys.note(key, manifest.position);
             }
