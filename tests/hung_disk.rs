@@ -50,7 +50,7 @@ fn library(directory: &Path) -> PathBuf {
 fn write(address: SocketAddr) -> TcpStream {
     let mut stream = connect(address);
     let head = format!(
-        "POST /events HTTP/1.1\r\nhost: tallyd\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{LINE}",
+        "POST /events HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{LINE}",
         LINE.len()
     );
     stream.write_all(head.as_bytes()).expect("it reads");

@@ -261,7 +261,7 @@ fn readme_names_every_route_command_status_and_exit_code() {
     let lines = "!auth|!precision|!sync|!batch";
     let reports = "conversations.paid|conversations.messages|conversations.average|busiest-period|\
                    interactions.popularity";
-    let statuses = [400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 431, 503];
+    let statuses = [400, 401, 403, 404, 405, 408, 413, 415, 421, 422, 429, 431, 503];
     let words = [routes, lines, reports].into_iter().flat_map(|words| words.split('|')).map(str::to_owned);
     let missing: Vec<String> = words
         .chain(statuses.map(|status| format!("| {status} |")))

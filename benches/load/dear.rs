@@ -174,7 +174,7 @@ fn put() -> Vec<u8> {
     body.push_str("]}");
     body.extend(std::iter::repeat_n(' ', limits::UPSERT_BYTES_MAX - body.len()));
     let head = format!(
-        "PUT /stories/{} HTTP/1.1\r\nHost: tallyd\r\nContent-Length: {}\r\n\r\n",
+        "PUT /stories/{} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
         story_id(STORIES),
         body.len()
     );

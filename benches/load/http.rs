@@ -126,14 +126,16 @@ pub(crate) fn parse_head(bytes: &[u8]) -> Option<Head> {
 }
 
 pub(crate) fn get(target: &str) -> Vec<u8> {
-    format!("GET {target} HTTP/1.1\r\nHost: tallyd\r\n\r\n").into_bytes()
+    format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes()
 }
 
 /// The body of the answer to one request on a connection of its own.
 pub(crate) fn get_text(address: SocketAddr, target: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("the server listens");
     stream
-        .write_all(format!("GET {target} HTTP/1.1\r\nHost: tallyd\r\nConnection: close\r\n\r\n").as_bytes())
+        .write_all(
+            format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes(),
+        )
         .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -149,9 +151,11 @@ pub(crate) fn post(target: &str, encoding: Option<&str>, body: &[u8]) -> Vec<u8>
 
 /// A request with more headers, each with its line end.
 pub(crate) fn post_with(target: &str, headers: &str, body: &[u8]) -> Vec<u8> {
-    let mut request =
-        format!("POST {target} HTTP/1.1\r\nHost: tallyd\r\n{headers}Content-Length: {}\r\n\r\n", body.len())
-            .into_bytes();
+    let mut request = format!(
+        "POST {target} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
     request.extend_from_slice(body);
     request
 }

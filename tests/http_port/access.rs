@@ -101,3 +101,48 @@ async fn influx_clients_may_show_their_token_in_their_ways() {
     assert_eq!((v2.status, &v2.json()["code"]), (401, &"unauthorized".into()));
     assert!(port.post("/write", LINE).await.json()["error"].is_string());
 }
+
+/// What a request to that host is answered.
+async fn to_host(port: &Port, method: &str, target: &str, host: &str) -> u16 {
+    let mut client = port.client().await;
+    client.send(format!("{method} {target} HTTP/1.1\r\nhost: {host}\r\n\r\n").as_bytes()).await;
+    let reply = client.reply(false).await;
+    if reply.status == 421 {
+        assert!(reply.body.contains("only requests to `localhost` or to an IP address"), "{reply:?}");
+    }
+    reply.status
+}
+
+#[tokio::test]
+async fn without_tokens_a_name_that_somebody_owns_is_421_whatever_is_asked() {
+    let (open, guarded) = (Port::open().await, guarded().await);
+    let listing = open.get("/").await.body;
+    let rows =
+        listing.lines().filter_map(|line| line.split_once(" /")).filter(|(method, _)| !method.contains(' '));
+    let mut routes: Vec<(String, String)> = rows
+        .map(|(method, rest)| {
+            let path = rest.split(' ').next().unwrap_or_default();
+            let path = path.replace("{name}", "conversations").replace("{storyId}", STORY);
+            (method.to_owned(), format!("/{path}"))
+        })
+        .collect();
+    assert!(routes.len() >= 16, "{routes:?}");
+    routes.extend(
+        [("GET", "/nothing"), ("PATCH", "/events"), ("OPTIONS", "/stories")]
+            .map(|(m, p)| (m.into(), p.into())),
+    );
+    for (method, path) in &routes {
+        let is_open_to_all = matches!(path.as_str(), "/ping" | "/health");
+        for host in ["evil.example", "evil.example:8780", "localhost.evil.example"] {
+            let is_refused = to_host(&open, method, path, host).await == 421;
+            assert_eq!(is_refused, !is_open_to_all, "{method} {path} {host}");
+            assert_ne!(to_host(&guarded, method, path, host).await, 421, "{method} {path} {host}");
+        }
+        for host in ["localhost", "localhost:8780", "127.0.0.1:8780", "[::1]:8780"] {
+            assert_ne!(to_host(&open, method, path, host).await, 421, "{method} {path} {host}");
+        }
+    }
+    // The target wins over the header.
+    assert_eq!(to_host(&open, "GET", "http://evil.example/stories", "localhost").await, 421);
+    assert_eq!(to_host(&open, "GET", "http://127.0.0.1:8780/stories", "evil.example").await, 200);
+}

@@ -48,7 +48,7 @@ async fn slow_bodies_are_503_and_closed_never_408() {
     ] {
         let port = limited(limits).await;
         let mut slow = port.client().await;
-        slow.send(b"POST /write HTTP/1.1\r\nhost: tallyd\r\ncontent-length: 1000\r\n\r\n").await;
+        slow.send(b"POST /write HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n").await;
         slow.send(LINE.as_bytes()).await;
         let reply = slow.reply(false).await;
         assert_eq!((reply.status, reply.header("connection")), (503, Some("close")), "{reply:?}");
@@ -61,7 +61,7 @@ async fn slow_bodies_are_503_and_closed_never_408() {
 async fn a_slow_body_without_events_is_408_and_closed() {
     let port = limited(Limits { body_pause: SHORT, ..Limits::default() }).await;
     let mut slow = port.client().await;
-    let head = format!("PUT /stories/{STORY} HTTP/1.1\r\nhost: tallyd\r\ncontent-length: 1000\r\n\r\n{{");
+    let head = format!("PUT /stories/{STORY} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n{{");
     slow.send(head.as_bytes()).await;
     let reply = slow.reply(false).await;
     assert_eq!((reply.status, reply.header("connection")), (408, Some("close")), "{reply:?}");
@@ -75,7 +75,7 @@ async fn a_client_that_does_not_read_is_closed_and_the_others_are_served() {
     let mut deaf = port.client().await;
     let target = "/reports/conversations?from=2010-01-01&to=2020-01-01&dimension=hour";
     // Several answers of megabytes, of which the kernels' buffers take only the first part.
-    let request = format!("GET {target} HTTP/1.1\r\nhost: tallyd\r\n\r\n").repeat(8);
+    let request = format!("GET {target} HTTP/1.1\r\nhost: localhost\r\n\r\n").repeat(8);
     deaf.send(request.as_bytes()).await;
     wait_for_the_only_connection(&port).await;
 }
@@ -106,7 +106,7 @@ async fn a_large_answer_that_is_not_read_whole_in_time_is_ended_and_its_place_is
         assert_eq!(port.post("/events", &line).await.status, 200);
     }
     let target = "/reports/conversations?from=2010-01-01&to=2020-01-01&dimension=hour&group=source";
-    let request = format!("GET {target} HTTP/1.1\r\nhost: tallyd\r\n\r\n");
+    let request = format!("GET {target} HTTP/1.1\r\nhost: localhost\r\n\r\n");
     let mut slow = port.client().await;
     slow.send(request.as_bytes()).await;
     let head = slow.reply(true).await;
@@ -140,7 +140,7 @@ async fn stopping_answers_what_is_under_way_and_takes_nothing_new() {
     assert_eq!(idle.ask("GET", "/ping", &[], b"").await.status, 204);
     let mut busy = port.client().await;
     let head = format!(
-        "POST /events HTTP/1.1\r\nhost: tallyd\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
+        "POST /events HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
         LINE.len()
     );
     busy.send(head.as_bytes()).await;
@@ -197,7 +197,9 @@ async fn stopping_does_not_wait_for_ever() {
     let port = limited(Limits { drain_timeout: SHORT, ..Limits::default() }).await;
     let mut stuck = port.client().await;
     stuck
-        .send(b"POST /events HTTP/1.1\r\nhost: t\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n")
+        .send(
+            b"POST /events HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n",
+        )
         .await;
     assert_eq!(stuck.reply(true).await.status, 100);
     port.shutdown.fire();
@@ -207,9 +209,11 @@ async fn stopping_does_not_wait_for_ever() {
 
 #[tokio::test]
 async fn a_request_with_two_ends_is_refused_and_counts_nothing() {
-    let both = "POST /events HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n";
-    let turned = "POST /write HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n";
-    let coded = "POST /events HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip, chunked\r\n\r\n";
+    let both =
+        "POST /events HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n";
+    let turned =
+        "POST /write HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n";
+    let coded = "POST /events HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: gzip, chunked\r\n\r\n";
     let chunk = format!("{:x}\r\n{LINE}\r\n0\r\n\r\n", LINE.len());
     for head in [both, turned, coded] {
         let port = Port::open().await;
@@ -217,7 +221,7 @@ async fn a_request_with_two_ends_is_refused_and_counts_nothing() {
         assert_eq!(client.ask("POST", "/events", &[], LINE.as_bytes()).await.status, 200);
         let chunked = ["transfer-encoding: chunked"];
         assert_eq!(client.ask("POST", "/events", &chunked, chunk.as_bytes()).await.status, 200);
-        client.send(format!("{head}{chunk}GET /ping HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await;
+        client.send(format!("{head}{chunk}GET /ping HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).await;
         let reply = client.reply(false).await;
         assert_eq!((reply.status, reply.header("connection")), (400, Some("close")), "{head} {reply:?}");
         assert!(reply.body.contains("it is not clear where the body ends"), "{reply:?}");
@@ -233,9 +237,9 @@ async fn what_is_not_http_is_refused_and_closed() {
     let many = "x: y\r\n".repeat(100);
     for (request, status) in [
         (format!("{LINE}\n"), 400),
-        ("POST /events HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n".to_owned(), 400),
+        ("POST /events HTTP/1.1\r\nhost: localhost\r\ncontent-length: -1\r\n\r\n".to_owned(), 400),
         ("GET /ping HTTP/1.1\r\nhost : x\r\n\r\n".to_owned(), 400),
-        (format!("GET /{long} HTTP/1.1\r\nhost: x\r\n\r\n"), 414),
+        (format!("GET /{long} HTTP/1.1\r\nhost: localhost\r\n\r\n"), 414),
         (format!("GET /ping HTTP/1.1\r\n{many}\r\n"), 431),
     ] {
         let mut client = port.client().await;

@@ -156,7 +156,7 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn ask(&mut self, method: &str, target: &str, headers: &[&str], body: &[u8]) -> Reply {
-        let mut request = format!("{method} {target} HTTP/1.1\r\nhost: tallyd\r\n");
+        let mut request = format!("{method} {target} HTTP/1.1\r\nhost: localhost\r\n");
         for header in headers {
             request.push_str(header);
             request.push_str("\r\n");

@@ -147,7 +147,7 @@ pub(crate) fn talk(address: SocketAddr, bytes: &[u8]) -> String {
 /// The body of the answer to a GET, whatever its status.
 pub(crate) fn get(address: SocketAddr, path: &str) -> String {
     let mut stream = connect(address);
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: tallyd\r\nConnection: close\r\n\r\n").expect("it reads");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("it reads");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("text");
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("an answer: {answer}"));

@@ -64,7 +64,7 @@ impl Client {
             BufReader::new(stream)
         };
         let mut request =
-            format!("{method} {target} HTTP/1.1\r\nHost: tallyd\r\nContent-Length: {}\r\n", body.len());
+            format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n", body.len());
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));
         }

@@ -290,6 +290,7 @@ fn influx_code(status: StatusCode) -> &'static str {
         405 => "method not allowed",
         413 => "request too large",
         415 => "unsupported media type",
+        421 => "misdirected request",
         422 => "unprocessable entity",
         429 => "too many requests",
         503 => "unavailable",

@@ -185,6 +185,11 @@ impl Route {
         matches!(self.endpoint, Endpoint::WriteEvents | Endpoint::PutStory | Endpoint::DeleteStory)
     }
 
+    /// Whether it is answered to whatever name it is sent, also without tokens: it tells nothing.
+    pub(super) fn answers_any_host(&self) -> bool {
+        matches!(self.endpoint, Endpoint::Health | Endpoint::Ping)
+    }
+
     /// Whether it takes no time, whatever is asked.
     fn is_quick(&self) -> bool {
         matches!(self.endpoint, Endpoint::Health | Endpoint::Ready | Endpoint::Metrics | Endpoint::Ping)

@@ -1,10 +1,10 @@
 //! One request to one response: route, method, access, handler, in this order.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::HOST;
+use hyper::header::{HOST, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode, Version};
 
@@ -32,7 +32,13 @@ pub(super) async fn respond(
         RouteMatch::Route(route, _) | RouteMatch::OtherMethods(route, _) => route.dialect,
         RouteMatch::NoRoute => Dialect::Own,
     };
-    let outcome = match (framed.and_then(|()| check_head(&head)), found) {
+    let is_open = services.auth.is_open() && slot.peer().is_some();
+    let checked = framed.and_then(|()| check_head(&head)).and_then(|()| match &found {
+        RouteMatch::Route(route, _) if route.answers_any_host() => Ok(()),
+        _ if is_open => check_host(&head),
+        _ => Ok(()),
+    });
+    let outcome = match (checked, found) {
         (Err(failure), _) => Err(failure),
         (Ok(()), RouteMatch::Route(route, _)) if slot.is_reserved() && route.is_write() => {
             Err(Failure::overloaded(Bound::ReservedConnections))
@@ -79,6 +85,32 @@ fn check_head(head: &Parts) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Without tokens the address alone says who may ask. A page of the web can make its own name stand for that address
+/// and so ask for itself, so only what nobody can own is answered. A socket of the file system no page can reach.
+fn check_host(head: &Parts) -> Result<(), Failure> {
+    let named = head.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let host = named.or_else(|| head.headers.get(HOST).map(HeaderValue::as_bytes));
+    if host.is_none_or(is_nobodys_name) {
+        return Ok(());
+    }
+    let message = "without access tokens only requests to `localhost` or to an IP address are answered; use one of those in \
+                   the URL, or give tokens";
+    Err(Failure::new(StatusCode::MISDIRECTED_REQUEST, message))
+}
+
+/// Whether it is `localhost` or an IP address, with a port or without.
+fn is_nobodys_name(host: &[u8]) -> bool {
+    let Ok(host) = std::str::from_utf8(host) else { return false };
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let in_brackets = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<Ipv4Addr>().is_ok()
+        || in_brackets.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
+}
+
 async fn handle(
     shared: &Arc<HttpShared>,
     (route, segment): (&'static Route, &str),
@@ -106,5 +138,49 @@ async fn handle(
         Endpoint::Statements => influx::statements(query),
         Endpoint::StatementsInBody => influx::statements_in_body(shared, route, head, body).await,
         Endpoint::Listing => Ok(response::content("text/plain; charset=utf-8", routes::listing())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_nobody_owns_are_localhost_and_addresses() {
+        for host in [
+            "localhost",
+            "LocalHost:8780",
+            "127.0.0.1",
+            "127.0.0.1:8780",
+            "192.0.2.1:80",
+            "[::1]",
+            "[::1]:8780",
+            "[2001:db8::1]:8780",
+            "localhost:",
+        ] {
+            assert!(is_nobodys_name(host.as_bytes()), "{host}");
+        }
+        for host in [
+            "",
+            ":8780",
+            "evil.example",
+            "evil.example:8780",
+            "localhost.evil.example",
+            "localhost.",
+            "notlocalhost",
+            "127.0.0.1.evil.example",
+            "127.1",
+            "2130706433",
+            "0x7f000001",
+            "::1",
+            "[::1",
+            "[localhost]",
+            "localhost:evil",
+            "localhost evil",
+            "\u{e9}",
+        ] {
+            assert!(!is_nobodys_name(host.as_bytes()), "{host}");
+        }
+        assert!(!is_nobodys_name(b"\xff"));
     }
 }
