@@ -11,6 +11,7 @@ use crate::store::journal::record::tests as records;
 use crate::store::snapshot::tests as snapshots;
 
 const STORY: &str = "5b07ffafc2376e30306d9b16";
+const OTHER_STORY: &str = "5b07ff77c2376e30306d9b12";
 const WIRE_TESTS: &str = include_str!("intake/wire/tests.rs");
 const BATCHING_TESTS: &str = include_str!("intake/batching/tests/mod.rs");
 const GRAMMAR_TABLE: &str = include_str!("../tests/line_protocol_table.rs");
@@ -34,8 +35,8 @@ pub(crate) fn line() -> Vec<Vec<u8>> {
 }
 
 pub(crate) fn block() -> Vec<Vec<u8>> {
-    let blocks = lines().chunks(8).map(|lines| lines.join(&b'\n')).collect();
-    with_choices([0, 12], blocks)
+    let blocks: Vec<Vec<u8>> = lines().chunks(8).map(|lines| lines.join(&b'\n')).collect();
+    [0, 7].into_iter().flat_map(|choice| with_choices([choice, 12], blocks.clone())).collect()
 }
 
 pub(crate) fn json() -> Vec<Vec<u8>> {
@@ -45,12 +46,13 @@ pub(crate) fn json() -> Vec<Vec<u8>> {
     let documents: Vec<Vec<u8>> = objects.iter().map(laid_out).collect();
     let array = |objects: &[Vec<u8>]| [b"[", objects.join(&b",\n"[..]).as_slice(), b"]"].concat();
     let arrays: Vec<Vec<u8>> = objects.chunks(3).chain(documents.chunks(2)).map(array).collect();
-    with_choices([0], [objects, arrays, documents].concat())
+    let inputs = [objects, arrays, documents].concat();
+    [0, 7].into_iter().flat_map(|choice| with_choices([choice], inputs.clone())).collect()
 }
 
 pub(crate) fn fast_path() -> Vec<Vec<u8>> {
-    let blocks = lines().chunks(3).map(|lines| lines.join(&b'\n')).collect();
-    with_choices([0], blocks)
+    let blocks: Vec<Vec<u8>> = lines().chunks(3).map(|lines| lines.join(&b'\n')).collect();
+    [0, 7].into_iter().flat_map(|choice| with_choices([choice], blocks.clone())).collect()
 }
 
 pub(crate) fn body() -> Vec<Vec<u8>> {
@@ -183,7 +185,29 @@ fn lines() -> Vec<Vec<u8>> {
         ),
     ];
     let returns = ["{\r", "{\r\r", "\r\r"].map(|line| line.as_bytes().to_vec());
-    written.chain(named.map(String::into_bytes)).chain(returns).chain(random::lines()).collect()
+    written
+        .chain(named.map(String::into_bytes))
+        .chain(usual_lines())
+        .chain(returns)
+        .chain(random::lines())
+        .collect()
+}
+
+/// Good lines in the spellings that most clients send, about two stories.
+fn usual_lines() -> impl Iterator<Item = Vec<u8>> {
+    let of_story = |story: &'static str| {
+        let tags = format!(",storyId={story},source=slack");
+        let json = format!("\"storyId\":\"{story}\",\"source\":\"slack\",\"count\":2");
+        [
+            format!("message{tags} count=1i 1552813200000000000"),
+            format!("conversation{tags} count=3i,paid=true"),
+            format!("interaction{tags},id={STORY} count=1i 1552813200000000001"),
+            format!("interaction{tags},type=welcome count=1i"),
+            format!("{{\"event\":\"message\",{json}}}"),
+            format!("{{\"event\":\"conversation\",{json},\"paid\":true,\"timestamp\":1552813200000}}"),
+        ]
+    };
+    [STORY, OTHER_STORY].into_iter().flat_map(of_story).map(String::into_bytes)
 }
 
 fn with_choices<const N: usize>(choices: [u8; N], inputs: Vec<Vec<u8>>) -> Vec<Vec<u8>> {

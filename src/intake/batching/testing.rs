@@ -15,9 +15,10 @@ use crate::intake::wire::json::{self, BodyKind};
 use crate::intake::wire::line::{self as grammar, Lexer};
 use crate::intake::wire::{Arrival, LineError, Precision, Reading, TimeRules};
 use crate::limits::{EXCERPT_BYTES_MAX, LINE_BYTES_MAX, LINE_ERRORS_SHOWN_MAX, NAME_BYTES_MAX, wide};
-use crate::model::batch::Batch;
+use crate::model::batch::{Batch, Change};
 use crate::model::catalogue::{Catalogue, CatalogueLimits};
-use crate::model::event::{Event, EventDetails};
+use crate::model::event::{Event, EventDetails, ObjectId, StoryId};
+use crate::model::story_set::StorySet;
 
 const ARRIVAL: Arrival =
     Arrival { unix_nanos: 1_552_824_000_000_000_000, max_future: Duration::from_hours(1) };
@@ -26,6 +27,7 @@ const MESSAGE_BYTES: usize = 400 + 3 * EXCERPT_BYTES_MAX;
 /// A line that is good wherever it stands, and the count that no other line is likely to have.
 const GOOD: &[u8] =
     b"message,storyId=5b07ffafc2376e30306d9b16,source=slack count=3141592653i 1552813200000000000\n";
+const STORY: &[u8] = b"5b07ffafc2376e30306d9b16";
 const GOOD_COUNT: u32 = 3_141_592_653;
 
 /// One line is nothing, an event that reads the same when it is written out again in either form, or an error that names
@@ -107,13 +109,14 @@ pub fn fast_path(bytes: &[u8]) {
         by_grammar(&catalogue, *choice, lines.iter().map(|line| line.strip_suffix(b"\r").unwrap_or(line)));
     let mut text = lines.join(&b'\n');
     text.push(b'\n');
-    // The first time the series are new, the second time they are known.
+    // The first time the series are new; the second time they are known, also those that only others may write to.
     for _ in 0..2 {
         let got = Stream::read(&catalogue, *choice, &text, text.len());
         assert_eq!(got.batch, wanted.batch);
         assert_eq!(got.tally, wanted.tally);
         assert_eq!(got.rejections.get(..wanted.rejections.len()), Some(wanted.rejections.as_slice()));
         assert_eq!(got.all_finer_than_millisecond, wanted.all_finer_than_millisecond);
+        drop(Stream::read(&catalogue, *choice % 7, &text, text.len()));
     }
 }
 
@@ -130,6 +133,30 @@ fn precision(choice: u8) -> Option<Precision> {
     .get(usize::from(choice % 7))
     .copied()
     .flatten()
+}
+
+/// The stories that the sender's token is limited to: in every other run of seven choices, the one of [`GOOD`].
+fn stories(choice: u8) -> StorySet {
+    if (choice / 7).is_multiple_of(2) {
+        StorySet::ALL
+    } else {
+        StorySet::only(ObjectId::parse(STORY).map(StoryId).into_iter().collect())
+    }
+}
+
+fn parser(catalogue: &Arc<Catalogue>, choice: u8) -> Parser {
+    let mut parser = Parser::new(Arc::clone(catalogue));
+    parser.set_stories(stories(choice));
+    parser
+}
+
+/// Nothing of a batch is about a story that its sender may not write to.
+fn assert_allowed(batch: &Batch, choice: u8) {
+    let stories = stories(choice);
+    let defined = batch.definitions.iter().map(|definition| definition.key.story);
+    for story in defined.chain(batch.changes.iter().map(Change::story)) {
+        assert!(stories.contains(story), "a token without it writes to story {story}");
+    }
 }
 
 /// Small, so that a check costs little, and so that its bounds are met.
@@ -198,7 +225,7 @@ struct Stream {
 
 impl Stream {
     fn read(catalogue: &Arc<Catalogue>, choice: u8, text: &[u8], step_bytes: usize) -> Self {
-        let mut parser = Parser::new(Arc::clone(catalogue));
+        let mut parser = parser(catalogue, choice);
         if let Some(precision) = precision(choice) {
             parser.set_precision(precision);
         }
@@ -226,6 +253,7 @@ impl Stream {
         parser.finish_stream(text.get(taken..).unwrap_or_default(), ARRIVAL, &mut parsed);
         rejections.append(&mut parsed.rejections);
         let Parsed { batch, tally, all_finer_than_millisecond, .. } = parsed;
+        assert_allowed(&batch, choice);
         Self { batch, tally, rejections, all_finer_than_millisecond, commands, lines: parser.lines() }
     }
 
@@ -249,7 +277,8 @@ impl Stream {
 
 /// The body as a request sends it. Where it is lines, each byte is of one line, and it gives what they give one by one.
 fn body(catalogue: &Arc<Catalogue>, choice: u8, text: &[u8]) -> Parsed {
-    let parsed = Parser::new(Arc::clone(catalogue)).parse_body(text, ARRIVAL, precision(choice));
+    let parsed = parser(catalogue, choice).parse_body(text, ARRIVAL, precision(choice));
+    assert_allowed(&parsed.batch, choice);
     assert!(parsed.rejections.len() <= LINE_ERRORS_SHOWN_MAX, "more bad lines than are described");
     let shown = wide(parsed.rejections.len());
     assert!(shown == parsed.tally.rejected.min(wide(LINE_ERRORS_SHOWN_MAX)), "bad lines are left out");
@@ -282,7 +311,7 @@ fn body(catalogue: &Arc<Catalogue>, choice: u8, text: &[u8]) -> Parsed {
 /// What the complete grammar alone says of each line; line endings are not among them.
 fn by_grammar<'a>(catalogue: &Arc<Catalogue>, choice: u8, lines: impl Iterator<Item = &'a [u8]>) -> Parsed {
     let mut parsed = Parsed::default();
-    let mut parser = Parser::new(Arc::clone(catalogue));
+    let mut parser = parser(catalogue, choice);
     let mut batcher = parser.batcher(TimeRules::new(ARRIVAL, precision(choice)), &mut parsed);
     for line in lines {
         batcher.add_by_grammar(line);
