@@ -150,6 +150,51 @@ async fn an_origin_is_listed_to_the_letter_or_not_at_all() {
     }
 }
 
+/// The status of what is asked with those headers.
+async fn asked_with(port: &Port, method: &str, path: &str, headers: &[&str]) -> u16 {
+    port.ask(method, path, headers, LINE.as_bytes()).await.status
+}
+
+#[tokio::test]
+async fn without_tokens_only_listed_pages_and_those_of_its_own_address_may_write() {
+    let open = Port::for_pages(Auth::default(), ORIGINS).await;
+    let guarded = guarded().await;
+    let listed = format!("origin: {BOARD}");
+    let foreign = [
+        &["origin: https://other.example"][..],
+        &["origin: null"],
+        &["origin:"],
+        &["origin: localhost"],
+        &["origin: http://localhost:3001"],
+        &["origin: http://localhost:8780.other.example"],
+        &["origin: https://board.example.org", "origin: https://other.example"],
+    ];
+    let mut writes = 0;
+    for (method, path) in routes(&open).await {
+        let is_write =
+            matches!(method.as_str(), "PUT" | "DELETE") || path.ends_with("/write") || path == "/events";
+        writes += u64::from(is_write);
+        for headers in foreign {
+            let before = open.conversations().await;
+            let is_refused = asked_with(&open, &method, &path, headers).await == 403;
+            assert_eq!(is_refused, is_write, "{method} {path} {headers:?}");
+            assert_eq!(open.conversations().await, before, "{method} {path} {headers:?}");
+            // What a page wants with tokens is a question of its token.
+            assert_ne!(
+                asked_with(&guarded, &method, &path, headers).await,
+                403,
+                "{method} {path} {headers:?}"
+            );
+        }
+        for headers in [&["origin: http://LocalHost"][..], &[&listed], &[]] {
+            assert_ne!(asked_with(&open, &method, &path, headers).await, 403, "{method} {path} {headers:?}");
+        }
+    }
+    assert_eq!(writes, 5);
+    assert_eq!(asked_with(&open, "POST", "/events", &[&listed]).await, 200);
+    assert_eq!(open.conversations().await, 1, "the last of the routes deleted the story");
+}
+
 #[tokio::test]
 async fn where_no_origin_is_listed_answers_say_nothing_of_origins() {
     let port = Port::open().await;

@@ -46,6 +46,17 @@ impl Origins {
         self.0.contains(origin).then_some(origin)
     }
 
+    /// Whether a page asks that is neither listed nor of the daemon's own address, which is `host`. Browsers name the origin
+    /// with all that writes; other clients name none.
+    pub(super) fn is_foreign(&self, headers: &HeaderMap, host: Option<&[u8]>) -> bool {
+        let is_own = |origin: &HeaderValue| {
+            let authority = memchr::memmem::find(origin.as_bytes(), b"://")
+                .and_then(|end| origin.as_bytes().get(end.saturating_add(3)..));
+            authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
+        };
+        headers.get_all(header::ORIGIN).iter().any(|origin| !self.0.contains(origin) && !is_own(origin))
+    }
+
     /// Whether the browser of a listed page asks beforehand what the path takes.
     pub(super) fn is_preflight(&self, head: &Parts) -> bool {
         head.method == Method::OPTIONS
@@ -137,6 +148,29 @@ mod tests {
         check("http://[::1]", &["http://[::1]"]);
         check("tauri://localhost", &["tauri://localhost"]);
         check("http://a,  http://b ,http://a:80", &["http://a", "http://b"]);
+    }
+
+    #[test]
+    fn a_page_is_foreign_unless_it_is_listed_or_has_the_address_that_it_asks() {
+        let origins = Origins::parse("https://board.example.org").unwrap();
+        for (origin, host, expected) in [
+            ("http://127.0.0.1:8780", "127.0.0.1:8780", false),
+            ("https://[::1]:8780", "[::1]:8780", false),
+            ("http://localhost", "LOCALHOST", false),
+            ("https://board.example.org", "localhost:8780", false),
+            ("http://127.0.0.1:8781", "127.0.0.1:8780", true),
+            ("http://127.0.0.1", "127.0.0.1:8780", true),
+            ("http://localhost:8780", "127.0.0.1:8780", true),
+            ("https://board.example.org:8443", "localhost:8780", true),
+            ("null", "null", true),
+            ("", "", true),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ORIGIN, HeaderValue::from_static(origin))]);
+            assert_eq!(origins.is_foreign(&headers, Some(host.as_bytes())), expected, "{origin} {host}");
+            assert!(!origins.is_foreign(&HeaderMap::new(), Some(host.as_bytes())));
+        }
+        let headers = HeaderMap::from_iter([(header::ORIGIN, HeaderValue::from_static("http://localhost"))]);
+        assert!(origins.is_foreign(&headers, None));
     }
 
     #[test]

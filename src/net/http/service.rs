@@ -11,7 +11,7 @@ use hyper::{Request, StatusCode, Version};
 use super::failure::Failure;
 use super::response::{self, HttpResponse};
 use super::routes::{self, Dialect, Endpoint, Route, RouteMatch};
-use super::{HttpShared, access, body, cors, health, influx, ingest, reports, stories};
+use super::{HttpShared, Origins, access, body, cors, health, influx, ingest, reports, stories};
 use crate::limits::HTTP_HEADERS_MAX;
 use crate::net::listener::ConnectionSlot;
 use crate::net::metrics::Bound;
@@ -35,6 +35,9 @@ pub(super) async fn respond(
     let is_open = services.auth.is_open() && slot.peer().is_some();
     let checked = framed.and_then(|()| check_head(&head)).and_then(|()| match &found {
         RouteMatch::Route(route, _) if route.answers_any_host() => Ok(()),
+        RouteMatch::Route(route, _) if is_open && route.is_write() => {
+            check_host(&head).and_then(|()| check_page(&services.origins, &head))
+        }
         _ if is_open => check_host(&head),
         _ => Ok(()),
     });
@@ -88,14 +91,28 @@ fn check_head(head: &Parts) -> Result<(), Failure> {
 /// Without tokens the address alone says who may ask. A page of the web can make its own name stand for that address
 /// and so ask for itself, so only what nobody can own is answered. A socket of the file system no page can reach.
 fn check_host(head: &Parts) -> Result<(), Failure> {
-    let named = head.uri.authority().map(|authority| authority.as_str().as_bytes());
-    let host = named.or_else(|| head.headers.get(HOST).map(HeaderValue::as_bytes));
-    if host.is_none_or(is_nobodys_name) {
+    if host(head).is_none_or(is_nobodys_name) {
         return Ok(());
     }
     let message = "without access tokens only requests to `localhost` or to an IP address are answered; use one of those in \
                    the URL, or give tokens";
     Err(Failure::new(StatusCode::MISDIRECTED_REQUEST, message))
+}
+
+/// Browsers send what a page of any origin wants to `POST`, and only keep the answer from it. So where the address alone says
+/// who may write, pages of other origins must be listed.
+fn check_page(origins: &Origins, head: &Parts) -> Result<(), Failure> {
+    if !origins.is_foreign(&head.headers, host(head)) {
+        return Ok(());
+    }
+    let message = "without access tokens only pages of this address may write, and those of --cors-origin";
+    Err(Failure::new(StatusCode::FORBIDDEN, message))
+}
+
+/// Whom the request is for, with a port or without.
+fn host(head: &Parts) -> Option<&[u8]> {
+    let named = head.uri.authority().map(|authority| authority.as_str().as_bytes());
+    named.or_else(|| head.headers.get(HOST).map(HeaderValue::as_bytes))
 }
 
 /// Whether it is `localhost` or an IP address, with a port or without.
