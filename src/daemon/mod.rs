@@ -142,7 +142,7 @@ fn assemble(mut config: Config) -> Result<Running, DaemonError> {
 }
 
 impl Running {
-    /// Blocks until SIGTERM or SIGINT; reads tokens and time zones anew on SIGHUP.
+    /// Blocks until SIGTERM or SIGINT; on SIGHUP does what [`Reload`] says.
     ///
     /// # Errors
     /// [`DaemonError::Ended`], where a part of the daemon ends by itself first; [`DaemonError::Runtime`].

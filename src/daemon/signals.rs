@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 pub(super) enum Signal {
     /// SIGTERM or SIGINT: stop; a second one: sooner.
     Stop,
-    /// SIGHUP: read the tokens again.
+    /// SIGHUP: read files anew.
     Reload,
 }
 
