@@ -92,6 +92,8 @@ fn unit_file_speaks_the_daemons_language() {
         "RestartPreventExitStatus=64 65",
         "DynamicUser=yes",
         "StateDirectory=tallyd",
+        // The README and the example name sockets in it.
+        "RuntimeDirectory=tallyd",
         "Environment=TALLYD_DATA_DIR=%S/tallyd",
         // Nothing else may be executed, so only with `+`.
         "ExecReload=+/bin/kill -HUP $MAINPID",
