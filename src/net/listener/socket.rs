@@ -14,9 +14,9 @@ use std::task::{Context, Poll, ready};
 
 use rustix::net::RecvFlags;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixSocket, UnixStream};
 
-use crate::limits::TCP_KEEPALIVE;
+use crate::limits::{TCP_KEEPALIVE, UNIX_BACKLOG};
 use crate::platform::inherited::InheritedSocket;
 
 /// Where to listen, or where is listened.
@@ -183,16 +183,15 @@ pub struct SocketFile {
 }
 
 impl SocketFile {
-    /// Binds under a name of its own, sets the mode, then gives it the name that is asked for. A name that a dead process left
-    /// is taken over; one that somebody listens at is not.
+    /// Binds under a name of its own, sets the mode, listens, then gives it the name that is asked for. A name that a dead
+    /// process left is taken over; one that somebody listens at is not.
     async fn bind(path: &Path, mode: Option<u32>) -> io::Result<(UnixListener, Self)> {
         match fs::symlink_metadata(path) {
-            Ok(found) if !found.file_type().is_socket() => {
+            Ok(found) if found.file_type().is_socket() => make_sure_nobody_listens(path).await?,
+            Ok(_) => {
                 let what = "there is a file of that name which is no socket";
                 return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
             }
-            Ok(_) if UnixStream::connect(path).await.is_ok() => return Err(io::ErrorKind::AddrInUse.into()),
-            Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
@@ -204,23 +203,39 @@ impl SocketFile {
         {
             return Err(error);
         }
-        let listener = UnixListener::bind(&new)?;
-        let named = Self::name(&new, path, mode);
-        if named.is_err()
+        let socket = UnixSocket::new_stream()?;
+        socket.bind(&new)?;
+        let listening = Self::listen(socket, (&new, path), mode);
+        if listening.is_err()
             && let Err(error) = fs::remove_file(&new)
         {
             tracing::warn!(%error, path = %new.display(), "a socket file is left behind");
         }
-        Ok((listener, named?))
+        listening
     }
 
-    fn name(new: &Path, path: &Path, mode: Option<u32>) -> io::Result<Self> {
+    /// Nobody can connect to a socket that does not listen yet, so its mode is there before them.
+    fn listen(
+        socket: UnixSocket,
+        (new, path): (&Path, &Path),
+        mode: Option<u32>,
+    ) -> io::Result<(UnixListener, Self)> {
         if let Some(mode) = mode {
             fs::set_permissions(new, Permissions::from_mode(mode))?;
         }
+        let listener = socket.listen(UNIX_BACKLOG)?;
         let inode = fs::symlink_metadata(new)?.ino();
         rename(new, path)?;
-        Ok(Self { path: path.to_owned(), inode })
+        Ok((listener, Self { path: path.to_owned(), inode }))
+    }
+}
+
+/// A process that is dead refuses connections; one that lives may be too busy to take them.
+async fn make_sure_nobody_listens(path: &Path) -> io::Result<()> {
+    match UnixStream::connect(path).await {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+        _ => Err(io::ErrorKind::AddrInUse.into()),
     }
 }
 
@@ -375,6 +390,32 @@ mod tests {
         let refused = Socket::bind(&at(&path)).await.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(&path).unwrap(), "a file");
+    }
+
+    #[tokio::test]
+    async fn name_of_one_that_is_too_busy_to_answer_is_not_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("http.sock");
+        let busy = UnixSocket::new_stream().unwrap();
+        busy.bind(&path).unwrap();
+        let busy = busy.listen(1).unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(client) = UnixStream::connect(&path).await {
+            waiting.push(client);
+        }
+        let refused = Socket::bind(&at(&path)).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
+        drop(busy);
+        Socket::bind(&at(&path)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn name_of_a_socket_of_another_kind_is_not_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("http.sock");
+        let _datagrams = std_unix::UnixDatagram::bind(&path).unwrap();
+        Socket::bind(&at(&path)).await.unwrap_err();
+        assert!(path.exists());
     }
 
     #[tokio::test]
