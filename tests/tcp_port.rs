@@ -13,9 +13,9 @@ use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use support::{LINE, connect, conversations, talk};
+use support::{LINE, PATIENCE, connect, conversations, get, talk};
 use tallyd::daemon::config::options::Key;
 use tallyd::daemon::config::{Config, Given};
 use tallyd::daemon::{self, Running};
@@ -138,6 +138,37 @@ fn batches_with_keys_count_once_over_connections_restarts_and_ports() {
     assert!(answers.ends_with("\nDUP 2 1\n"), "{answers}");
     assert_eq!(conversations(served.http()), 4);
     drop(served.dir);
+}
+
+#[expect(clippy::disallowed_methods, reason = "it gives up where what it waits for does not come")]
+#[test]
+fn batch_of_a_peer_that_vanished_counts_nothing_and_its_key_is_free() {
+    let served = Served::new();
+    let begun = format!("{LINE}!batch one\n{LINE}{LINE}");
+    let wait_for = |expected: String| {
+        let begun = Instant::now();
+        while !get(served.http(), "/metrics").lines().any(|line| line == expected) {
+            assert!(begun.elapsed() < PATIENCE, "no {expected}");
+        }
+    };
+    let bytes = u64::try_from(begun.len()).expect("it fits");
+    for (turn, is_reset) in [(1, true), (2, false)] {
+        let mut stream = connect(served.tcp());
+        stream.write_all(begun.as_bytes()).expect("it reads");
+        wait_for(format!("tallyd_received_bytes_total{{listener=\"tcp\"}} {}", turn * bytes));
+        if is_reset {
+            rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).expect("an option");
+        }
+        drop(stream);
+        wait_for("tallyd_connections{listener=\"tcp\"} 0".to_owned());
+        assert_eq!(
+            conversations(served.http()),
+            turn,
+            "what stood before the batch counts, and nothing of it"
+        );
+    }
+    assert_eq!(talk(served.tcp(), format!("!batch one\n{LINE}!end\n").as_bytes()), "OK 1 0\n");
+    assert_eq!(conversations(served.http()), 3);
 }
 
 #[test]
@@ -291,7 +322,7 @@ impl StillPort {
     fn close(self) {
         self.trigger.fire();
         self.runtime.block_on(self.serving).expect("it ends");
-        self.store.close(support::PATIENCE).expect("a clean end");
+        self.store.close(PATIENCE).expect("a clean end");
     }
 }
 

@@ -100,6 +100,28 @@ async fn keys_have_a_length_and_are_given_once() {
 }
 
 #[tokio::test]
+async fn flood_of_keys_displaces_the_oldest_and_the_metric_says_so() {
+    let port = Port::with_few_keys(100).await;
+    let mut client = port.client().await;
+    let mut send = async |number: u32| {
+        let key = format!("idempotency-key: {number}");
+        let reply = client.ask("POST", "/events", &[&key], LINE.as_bytes()).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        is_replayed(&reply)
+    };
+    for number in 0..250 {
+        assert!(!send(number).await);
+    }
+    let metrics = port.get("/metrics").await.body;
+    for line in ["tallyd_keys 100", "tallyd_keys_displaced_total 150"] {
+        assert!(metrics.lines().any(|other| other == line), "{line} in {metrics}");
+    }
+    // The newest are known, and the youngest that is not counts again.
+    assert!(send(249).await && send(150).await && !send(149).await);
+    assert_eq!(port.conversations().await, 251);
+}
+
+#[tokio::test]
 async fn of_many_equal_batches_at_once_one_counts() {
     let port = Port::open().await;
     let body = LINE.repeat(2_000);

@@ -69,6 +69,12 @@ impl Port {
         Self::with_keys(keys, access, |_| u64::MAX).await
     }
 
+    /// With room for so many keys.
+    pub(crate) async fn with_few_keys(keys: usize) -> Self {
+        let keys = KeyLimits { keys, ..KeyLimits::default() };
+        Self::with_keys(keys, Access::default(), |_| u64::MAX).await
+    }
+
     async fn with_keys(keys: KeyLimits, access: Access, ceiling: impl FnOnce(u64) -> u64) -> Self {
         let runtimes = Runtimes { requests: Handle::current(), heavy: Handle::current() };
         Self::start(runtimes, keys, access, ceiling).await

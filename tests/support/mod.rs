@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 /// Longest wait for anything; passing it is a failure, not a way of waiting.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -82,6 +82,35 @@ impl Daemon {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("the daemon runs");
+    }
+
+    /// Sets how many descriptors it may have from now on, and returns how many it might have before.
+    pub(crate) fn limit_descriptors(&self, most: u64) -> u64 {
+        let pid = Some(Pid::from_child(&self.child));
+        let set = |current| {
+            let before = prlimit(pid, Resource::Nofile, current).expect("the daemon runs");
+            (before.current, before.maximum)
+        };
+        let maximum = rustix::process::getrlimit(Resource::Nofile).maximum;
+        set(Rlimit { current: Some(most), maximum }).0.expect("a limit")
+    }
+
+    /// The lowest number that none of its descriptors has: the one that the next will get.
+    pub(crate) fn next_descriptor(&self) -> u64 {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("the daemon runs");
+        let numbers: std::collections::HashSet<u64> = open
+            .filter_map(|entry| {
+                entry.expect("an entry").file_name().to_str().and_then(|name| name.parse().ok())
+            })
+            .collect();
+        (0..100_000).find(|number| !numbers.contains(number)).expect("it has few")
+    }
+
+    /// The most memory that it ever had, in bytes.
+    pub(crate) fn peak_bytes(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+        peak.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
     }
 
     /// Reads the log until a line of it holds `words`.

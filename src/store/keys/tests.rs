@@ -127,6 +127,29 @@ fn key_takes_less_than_64_bytes() {
     assert!(bytes < 64 * keys, "{bytes} bytes");
 }
 
+#[test]
+fn flood_of_keys_displaces_the_oldest_and_says_so() {
+    const FLOOD: usize = 50_000;
+    let table = table(KEYS_MAX);
+    let numbered = |number: usize| {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(
+            &u64::try_from(number).unwrap().wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes(),
+        );
+        BatchIdentity { rule: KeyRule::Key, id: KeyId(id), content: 0 }
+    };
+    let add =
+        |number| claim(&table, numbered(number), NOW).note(&key(numbered(number), NOW), Sequence::FIRST);
+    (0..KEYS_MAX).for_each(add);
+    assert_eq!((table.figures().held, table.figures().displaced), ([1_000_000, 0], [0, 0]));
+    (KEYS_MAX..KEYS_MAX + FLOOD).for_each(add);
+    assert_eq!((table.figures().held, table.figures().displaced), ([1_000_000, 0], [50_000, 0]));
+    for (number, is_known) in [(0, false), (FLOOD - 1, false), (FLOOD, true), (KEYS_MAX + FLOOD - 1, true)] {
+        let found = table.look_up(numbered(number), NOW);
+        assert_eq!(matches!(found, LookUp::Counted(..)), is_known, "{number}");
+    }
+}
+
 proptest! {
     /// Against a list of all keys ever noted.
     #[test]
