@@ -199,6 +199,20 @@ fn a_socket_with_another_name_ends_with_64() {
 }
 
 #[test]
+fn sockets_that_do_not_listen_end_with_64_and_are_told_by_name() {
+    use rustix::net::{AddressFamily, SocketType, socket};
+    let (_dir, data) = data_dir();
+    let datagrams = socket(AddressFamily::INET, SocketType::DGRAM, None).expect("a socket");
+    let connects = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+    let (code, log) = outcome(&mut command_with_sockets(&data, datagrams, connects));
+    assert_eq!(code, Some(64), "{log}");
+    for name in ["http", "lines"] {
+        assert!(log.contains(&format!("`{name}` cannot be used: it does not listen")), "{log}");
+    }
+    assert!(!data.exists());
+}
+
+#[test]
 fn sockets_of_the_file_system_serve_both_ports() {
     let (dir, data) = data_dir();
     let [http, lines] = ["http.sock", "lines.sock"].map(|name| dir.path().join(name));

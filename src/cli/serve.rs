@@ -5,7 +5,6 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::{Exit, output};
@@ -90,8 +89,8 @@ impl clap::Args for ServeArgs {
 /// Runs the daemon until a signal stops it. Blocks.
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let environment = |name: &str| std::env::var_os(name);
-    let inherited = inherited::take().context("the service manager's sockets cannot be used")?;
-    let config = Config::read_with(InheritedSockets::new(inherited), &args.given, &environment)?;
+    let inherited = InheritedSockets::new(inherited::take());
+    let config = Config::read_with(inherited, &args.given, &environment)?;
     if args.check_config {
         output::note("the configuration is good");
         return Ok(Exit::Done.into());

@@ -9,6 +9,7 @@ use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 
 use listenfd::ListenFd;
+use rustix::net::sockopt::socket_acceptconn;
 
 /// A socket that is listening already.
 #[derive(Debug)]
@@ -19,27 +20,38 @@ pub enum InheritedSocket {
     Unix(UnixListener),
 }
 
-/// The sockets that were passed to this process, with their names; a socket without a name is called `unknown`. To be
-/// called once, before there are threads, as it takes the variables out of the environment.
-///
-/// # Errors
-/// [`io::Error`], where one is no listening socket for a stream.
-pub fn take() -> io::Result<Vec<(String, InheritedSocket)>> {
+/// The sockets that were passed to this process, with their names, or why one is of no use; a socket without a name is called
+/// `unknown`. To be called once, before there are threads, as it takes the variables out of the environment.
+pub fn take() -> Vec<(String, io::Result<InheritedSocket>)> {
     let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
     let mut sockets = ListenFd::from_env();
     let mut names = names.split(':');
     let mut taken = Vec::new();
     for index in 0..sockets.len() {
         let name = names.next().filter(|name| !name.is_empty()).unwrap_or("unknown").to_owned();
-        let socket = match sockets.take_unix_listener(index) {
-            Ok(Some(socket)) => InheritedSocket::Unix(socket),
-            Ok(None) => continue,
-            Err(_not_unix) => match sockets.take_tcp_listener(index)? {
-                Some(socket) => InheritedSocket::Tcp(socket),
-                None => continue,
-            },
-        };
-        taken.push((name, socket));
+        if let Some(socket) = listening(&mut sockets, index).transpose() {
+            taken.push((name, socket));
+        }
     }
-    Ok(taken)
+    taken
+}
+
+/// The socket at that place, which must be listening for connections; `None` where there is none.
+fn listening(sockets: &mut ListenFd, index: usize) -> io::Result<Option<InheritedSocket>> {
+    let not_listening = || io::Error::new(io::ErrorKind::InvalidInput, "it does not listen for connections");
+    let (socket, is_listening) = match sockets.take_unix_listener(index) {
+        Ok(None) => return Ok(None),
+        Ok(Some(socket)) => {
+            let is_listening = socket_acceptconn(&socket)?;
+            (InheritedSocket::Unix(socket), is_listening)
+        }
+        Err(_not_unix) => match sockets.take_tcp_listener(index).map_err(|_not_tcp| not_listening())? {
+            None => return Ok(None),
+            Some(socket) => {
+                let is_listening = socket_acceptconn(&socket)?;
+                (InheritedSocket::Tcp(socket), is_listening)
+            }
+        },
+    };
+    if is_listening { Ok(Some(socket)) } else { Err(not_listening()) }
 }

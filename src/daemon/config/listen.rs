@@ -1,6 +1,7 @@
 //! Where the daemon listens: the addresses of the configuration, or sockets that the service manager has bound. Knows
 //! nothing of tokens.
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -41,11 +42,11 @@ impl Listen {
 
 /// The sockets that the service manager has bound, at most one a port.
 #[derive(Debug, Default)]
-pub struct InheritedSockets(Vec<(String, InheritedSocket)>);
+pub struct InheritedSockets(Vec<(String, io::Result<InheritedSocket>)>);
 
 impl InheritedSockets {
-    /// The sockets by their names, `http` and `lines`.
-    pub fn new(sockets: Vec<(String, InheritedSocket)>) -> Self {
+    /// The sockets by their names, `http` and `lines`, or why one is of no use.
+    pub fn new(sockets: Vec<(String, io::Result<InheritedSocket>)>) -> Self {
         Self(sockets)
     }
 
@@ -58,7 +59,11 @@ impl InheritedSockets {
         let mut listens = addresses.map(|address| address.map(Listen::At));
         for (name, socket) in self.0 {
             let place = SOCKET_NAMES.iter().zip(&mut listens).find(|(known, _)| **known == name);
-            match (place, Socket::address_of(&socket)) {
+            let listen = socket.and_then(|socket| {
+                let address = Socket::address_of(&socket)?;
+                Ok(Listen::Inherited(socket, address))
+            });
+            match (place, listen) {
                 (None, _) => faults.push(ConfigFault::new(
                     INHERITED_ORIGIN,
                     format!(
@@ -76,7 +81,7 @@ impl InheritedSockets {
                         format!("`{name}` cannot be used: {error}"),
                     ));
                 }
-                (Some((_, listen)), Ok(address)) => *listen = Some(Listen::Inherited(socket, address)),
+                (Some((_, place)), Ok(listen)) => *place = Some(listen),
             }
         }
         listens
