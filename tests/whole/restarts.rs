@@ -157,9 +157,10 @@ fn poll(address: SocketAddr, shared: &Shared) -> Duration {
 }
 
 /// Waits until each sender has got so many batches counted.
-fn wait_for_all(counted: &Receiver<usize>) {
+fn wait_for_all(counted: &Receiver<usize>, senders: &[JoinHandle<u64>]) {
     let mut batches = [0; SENDERS.len()];
     while batches.iter().any(|batches| *batches < BATCHES_PER_LIFE) {
+        assert!(!senders.iter().any(JoinHandle::is_finished), "a sender went wrong, see above");
         batches[counted.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("{error}: {batches:?}"))] += 1;
     }
 }
@@ -189,13 +190,13 @@ fn a_restart_refuses_nobody_loses_nothing_and_counts_nothing_twice() {
     let mut daemon = start();
     let restarts = scaled(RESTARTS);
     for _ in 0..restarts {
-        wait_for_all(&counted);
+        wait_for_all(&counted, &senders);
         assert_eq!(daemon.stop().code(), Some(0));
         // Those of the last life do not count.
         while counted.try_recv().is_ok() {}
         daemon = start();
     }
-    wait_for_all(&counted);
+    wait_for_all(&counted, &senders);
     shared.done.store(true, Ordering::Release);
     let sent: Vec<u64> = senders.into_iter().map(|sender| sender.join().unwrap()).collect();
     let longest = poller.join().unwrap();
