@@ -30,7 +30,7 @@
 //! | snapshot, generation | counters and catalogue on disk up to one record; the number of the fold that wrote a file |
 //! | part, dictionary, manifest | the frames of one month; the catalogue; the list of both, which commits a snapshot |
 //! | store id | the random id of a data directory, in every file of it |
-//! | guess, back off | a token that a network has not shown before; to have guesses refused unchecked for a pause |
+//! | guess, back off | a token that a network has not shown before; to be told to pause before the next one |
 //! | unit, data point | an hour, day, month or year of a report; its value |
 
 pub mod cli;

@@ -180,11 +180,13 @@ pub const TOKEN_NAME_BYTES_MAX: usize = 64;
 pub const TOKEN_SECRET_BYTES_MIN: usize = 16;
 /// Longest secret that the environment may hold, in bytes.
 pub const TOKEN_SECRET_BYTES_MAX: usize = 256;
-/// Wrong tokens of an address that are checked at once, before it has to wait.
-pub const GUESSES_FREE: u8 = 10;
-/// How long it then has to wait for the next one; twice as long after each.
+/// Wrong tokens of an address after which it is told to pause.
+pub const GUESSES_FREE: u16 = 10;
+/// Wrong tokens of an address after which no token that comes within the pause is checked.
+pub const GUESSES_CHECKED_MAX: u16 = 1_000;
+/// The first pause; twice as long after each wrong token.
 pub const GUESS_PAUSE_MIN: Duration = Duration::from_secs(1);
-/// Longest such pause.
+/// Longest pause.
 pub const GUESS_PAUSE_MAX: Duration = Duration::from_mins(1);
 /// How long after its last guess those of an address count.
 pub const GUESSES_REMEMBERED: Duration = Duration::from_hours(1);
@@ -196,6 +198,7 @@ pub const WRONG_TOKENS_PER_NETWORK_MAX: usize = 8;
 pub const GOOD_TOKEN_SETS_MAX: usize = 2_048;
 /// How many a set has.
 pub const GOOD_TOKENS_PER_SET: usize = 8;
+const _: () = assert!(GUESSES_FREE < GUESSES_CHECKED_MAX, "it is told before it is refused");
 /// How long after the log has named an address that guesses it names no other.
 pub const GUESSING_LOG_PAUSE: Duration = Duration::from_mins(1);
 /// Largest configuration or tokens file, in bytes.

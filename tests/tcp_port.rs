@@ -19,6 +19,7 @@ use support::{LINE, PATIENCE, connect, conversations, get, talk};
 use tallyd::daemon::config::options::Key;
 use tallyd::daemon::config::{Config, Given};
 use tallyd::daemon::{self, Running};
+use tallyd::limits::{GUESSES_CHECKED_MAX, GUESSES_FREE};
 use tallyd::model::calendar::{ZoneDatabase, Zones};
 use tallyd::model::catalogue::CatalogueLimits;
 use tallyd::model::memory::MemoryCeiling;
@@ -348,23 +349,26 @@ fn an_address_that_guesses_tokens_has_to_wait_and_a_good_token_passes() {
     let tokens = format!("hand:write:{hand_made};machine:write:{generated}");
     let port = StillPort::open(Auth::from_env_text(&tokens).expect("tokens"), 100);
     let show = |token: &str| talk(port.address, format!("!auth {token}\n!sync\n").as_bytes());
-    for number in 0..10 {
-        assert_eq!(
-            show(&format!("guess-{number}")),
-            "ERR 1 the token is not known or may not write; nothing after this is counted\n"
-        );
+    for number in 0..GUESSES_CHECKED_MAX {
+        let answer = show(&format!("guess-{number}"));
+        if number < GUESSES_FREE {
+            let expected = "ERR 1 the token is not known or may not write; nothing after this is counted\n";
+            assert_eq!(answer, expected, "{number}");
+        } else {
+            let expected =
+                "ERR 1 the token is not known, and too many wrong ones came from this address; try again in ";
+            assert!(answer.starts_with(expected), "{answer}");
+        }
     }
-    for token in [hand_made, "guess-10"] {
-        assert_eq!(
-            show(token),
-            "ERR 1 too many wrong tokens came from this address; try again in 1 s; nothing after this is counted\n"
-        );
+    for token in [hand_made, "guess"] {
+        let expected = "ERR 1 too many wrong tokens came from this address; try again in 60 s; nothing after this is counted\n";
+        assert_eq!(show(token), expected);
     }
     assert_eq!(show(&generated), "OK 0 0\n", "nobody guesses a token of 256 random bits");
-    port.clock.advance(Duration::from_secs(1));
+    port.clock.advance(Duration::from_mins(1));
     assert_eq!(show(hand_made), "OK 0 0\n");
-    assert!(show("guess-10").starts_with("ERR 1 the token is not known"));
-    assert!(show("guess-11").starts_with("ERR 1 too many wrong tokens"));
+    assert!(show("guess").starts_with("ERR 1 the token is not known"));
+    assert!(show("guess-again").starts_with("ERR 1 too many wrong tokens"));
     assert_eq!(show(hand_made), "OK 0 0\n", "it was good from here");
     port.close();
 }

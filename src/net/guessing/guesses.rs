@@ -1,11 +1,12 @@
 //! Which networks guess tokens, and how long each has to wait. Pure: it is handed the time and tags of tokens, and decides;
 //! it knows nothing of tokens, connections or which token is right.
 //!
-//! INVARIANT: of a network that guesses all the time at most [`GUESSES_FREE`] guesses are checked before it has to wait, and
-//! then one after each pause: [`GUESS_PAUSE_MIN`], twice as long each time, up to [`GUESS_PAUSE_MAX`].
+//! INVARIANT: of a network at most [`GUESSES_CHECKED_MAX`] guesses are checked as they come, and then one after each
+//! [`GUESS_PAUSE_MAX`], until it has rested for [`GUESSES_REMEMBERED`].
 //! INVARIANT: a good token changes nothing of that, so that nobody gains guesses by showing one in between.
-//! INVARIANT: where the table is full, the network with the fewest guesses gives its place, of those the one that has guessed
-//! for the last time first: whoever wants a place of many guesses for another network has to make as many from as many networks.
+//! INVARIANT: where the table is full, the network with the fewest guesses, to a power of two, gives its place, of those the one
+//! that rests for longest: whoever wants the place of another network that has guessed a lot has to guess nearly as much from as
+//! many networks as there are places.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -14,8 +15,8 @@ use super::Tag;
 use super::good_tokens::GoodTokens;
 use super::network::Network;
 use crate::limits::{
-    GUESS_PAUSE_MAX, GUESS_PAUSE_MIN, GUESSES_FREE, GUESSES_REMEMBERED, GUESSING_NETWORKS_MAX,
-    WRONG_TOKENS_PER_NETWORK_MAX, wide,
+    GUESS_PAUSE_MAX, GUESS_PAUSE_MIN, GUESSES_CHECKED_MAX, GUESSES_FREE, GUESSES_REMEMBERED,
+    GUESSING_NETWORKS_MAX, WRONG_TOKENS_PER_NETWORK_MAX, wide,
 };
 
 /// What to do with a token.
@@ -27,6 +28,8 @@ pub(super) enum Verdict {
     Wrong,
     /// A guess that may be checked.
     Guess,
+    /// The same, within a pause.
+    HastyGuess,
     /// A guess that must not be checked, for so long.
     Wait(Duration),
 }
@@ -53,8 +56,10 @@ impl Guesses {
         let guesser = self.of(network).by_network.get(&network).filter(|guesser| !guesser.is_over(now));
         match guesser {
             Some(guesser) if guesser.wrong.contains(&Some(tag)) => Verdict::Wrong,
-            Some(guesser) if guesser.free_at() > now => Verdict::Wait(guesser.free_at().saturating_sub(now)),
-            Some(_) | None => Verdict::Guess,
+            Some(guesser) if guesser.free_at() <= now => Verdict::Guess,
+            Some(guesser) if guesser.guesses < GUESSES_CHECKED_MAX => Verdict::HastyGuess,
+            Some(guesser) => Verdict::Wait(guesser.free_at().saturating_sub(now)),
+            None => Verdict::Guess,
         }
     }
 
@@ -63,8 +68,8 @@ impl Guesses {
         self.good.note(tag);
     }
 
-    /// A guess of the network was wrong. Says whether it has to wait from now on, and did not before.
-    pub(super) fn note_wrong(&mut self, network: Network, tag: Tag, now: Duration) -> bool {
+    /// A guess of the network was wrong.
+    pub(super) fn note_wrong(&mut self, network: Network, tag: Tag, now: Duration) -> Noted {
         self.of(network).note_wrong(network, tag, now)
     }
 
@@ -86,20 +91,29 @@ impl Guesses {
     }
 }
 
+/// What a wrong guess leads to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Noted {
+    /// The network's first pause begins.
+    pub(super) begins: bool,
+    /// The pause from now on.
+    pub(super) pause: Duration,
+}
+
 /// The networks that have guessed lately; at most [`GUESSING_NETWORKS_MAX`].
 #[derive(Debug, Default)]
 struct Guessers {
     by_network: HashMap<Network, Guesser>,
-    /// By guesses, then by the time of the last.
-    order: BTreeSet<(u8, Duration, Network)>,
+    /// By the power of two of the guesses, then by the time of the last.
+    order: BTreeSet<(u32, Duration, Network)>,
     displaced: u64,
 }
 
 /// What a network has guessed.
 #[derive(Clone, Copy, Debug, Default)]
 struct Guesser {
-    /// Wrong guesses that count, up to 255.
-    guesses: u8,
+    /// Wrong guesses that count.
+    guesses: u16,
     /// When the last was made.
     last: Duration,
     /// The last ones.
@@ -112,17 +126,26 @@ impl Guesser {
         now.saturating_sub(self.last) >= GUESSES_REMEMBERED
     }
 
-    /// When the next guess may be checked.
+    /// From when on the next guess is not hasty.
     fn free_at(&self) -> Duration {
+        self.last.saturating_add(self.pause())
+    }
+
+    fn pause(&self) -> Duration {
         let Some(doublings) = self.guesses.checked_sub(GUESSES_FREE) else { return Duration::ZERO };
         let pause =
             2_u32.checked_pow(u32::from(doublings)).and_then(|times| GUESS_PAUSE_MIN.checked_mul(times));
-        self.last.saturating_add(pause.map_or(GUESS_PAUSE_MAX, |pause| pause.min(GUESS_PAUSE_MAX)))
+        pause.map_or(GUESS_PAUSE_MAX, |pause| pause.min(GUESS_PAUSE_MAX))
+    }
+
+    /// Its place in the order.
+    fn rank(&self, network: Network) -> (u32, Duration, Network) {
+        (self.guesses.checked_ilog2().unwrap_or(0), self.last, network)
     }
 }
 
 impl Guessers {
-    fn note_wrong(&mut self, network: Network, tag: Tag, now: Duration) -> bool {
+    fn note_wrong(&mut self, network: Network, tag: Tag, now: Duration) -> Noted {
         let mut guesser = match self.take(network) {
             Some(guesser) if !guesser.is_over(now) => guesser,
             Some(_) => Guesser::default(),
@@ -139,31 +162,31 @@ impl Guessers {
         if let Some(first) = guesser.wrong.first_mut() {
             *first = Some(tag);
         }
-        self.order.insert((guesser.guesses, guesser.last, network));
+        self.order.insert(guesser.rank(network));
         self.by_network.insert(network, guesser);
-        guesser.guesses == GUESSES_FREE
+        Noted { begins: guesser.guesses == GUESSES_FREE, pause: guesser.pause() }
     }
 
     fn take(&mut self, network: Network) -> Option<Guesser> {
         let guesser = self.by_network.remove(&network)?;
-        self.order.remove(&(guesser.guesses, guesser.last, network));
+        self.order.remove(&guesser.rank(network));
         Some(guesser)
     }
 
     /// Forgets a network whose guesses count no more, else the one with the fewest, of those the one that rests for longest.
     fn make_room(&mut self, now: Duration) {
-        let mut fewest: Option<(u8, Duration, Network)> = None;
+        let mut fewest: Option<(u32, Duration, Network)> = None;
         let mut next = self.order.first().copied();
-        // The first of each number of guesses is the one that rests for longest, and there are few numbers.
+        // The first of each power is the one that rests for longest, and there are few powers.
         while let Some(first) = next {
-            let (guesses, last, _) = first;
+            let (power, last, network) = first;
             if now.saturating_sub(last) >= GUESSES_REMEMBERED {
-                self.take(first.2);
+                self.take(network);
                 return;
             }
             fewest = fewest.or(Some(first));
-            let above = (guesses.saturating_add(1), Duration::ZERO, LOWEST);
-            next = if guesses == u8::MAX { None } else { self.order.range(above..).next().copied() };
+            let above = (power.saturating_add(1), Duration::ZERO, LOWEST);
+            next = self.order.range(above..).next().copied();
         }
         if let Some((_, _, network)) = fewest {
             self.take(network);

@@ -1,14 +1,18 @@
 //! Slows down whoever guesses tokens. It asks `guesses` what to do with a token, has it checked or not, and counts failures.
 //! Knows nothing of HTTP, of the line port, or which tokens there are.
 //!
-//! A token that `tallyd token` made has 256 random bits. To guess one is hopeless, so what has its form is always checked, and
-//! nobody who has a good one ever waits. Secrets that people make can be guessed. A secret that is not of that form is a
-//! *guess*, unless its network has shown it before: one that was good there is checked at once, one that was wrong there
-//! counts as no further guess (a client with an old token is no guesser). Some guesses are free; then the network *backs off*:
-//! a guess that comes before its pause is over is refused without being checked, and so tells nothing.
+//! A good token must pass at once, whoever guesses beside its owner; and a guess must tell nothing, or there is no end to them. Of
+//! a secret that can be guessed both cannot be had, so:
+//!
+//! - What has the form of the secrets that `tallyd token` makes, 256 random bits, is always checked: to guess one is hopeless.
+//! - What was good from the same network lately is always checked. What was wrong there before counts as no further guess: a client
+//!   with an old token is no guesser. Anything else is a *guess*.
+//! - After some wrong guesses the network *backs off*: it is told to pause, twice as long after each. A hasty guess is
+//!   still checked, so that a good token passes, and there are far too few of them to find a secret.
+//! - After many of them a guess within the pause is refused unchecked, and so tells nothing, right or wrong.
 //!
 //! What this cannot do: who shares a network with somebody whose hand-made token was good there can guess at that one token
-//! without a pause, since it must pass at once; and who has many networks has as many times the guesses.
+//! without end; and who has many networks has as many times the guesses.
 //!
 //! INVARIANT: a token is kept as a keyed hash of 64 bits and never shown.
 
@@ -49,10 +53,12 @@ pub(crate) enum NoAccess {
     /// The tokens do not allow it.
     #[error(transparent)]
     Denied(Denied),
-    /// Too many wrong tokens came from the peer's network: a token that is not known to be good there is taken again after
-    /// that time.
+    /// The token is wrong, as many before it were, and came within the pause of the peer's network.
+    #[error("the token is not known, and too many wrong ones came from this address")]
+    Hasty(Duration),
+    /// The same, but it was not checked: it may be right.
     #[error("too many wrong tokens came from this address")]
-    BackOff(Duration),
+    Unchecked(Duration),
 }
 
 /// Who guesses tokens, for both ports.
@@ -123,7 +129,7 @@ impl Guessing {
                 NoAccess::Denied(Denied::Missing) => AuthFailure::Missing,
                 NoAccess::Denied(Denied::Unknown) => AuthFailure::Unknown,
                 NoAccess::Denied(Denied::Scope) => AuthFailure::Scope,
-                NoAccess::BackOff(_) => AuthFailure::BackOff,
+                NoAccess::Hasty(_) | NoAccess::Unchecked(_) => AuthFailure::BackOff,
             };
             self.metrics.auth_failed(listener, failure);
         })
@@ -135,38 +141,38 @@ impl Guessing {
         token: &str,
         check: impl FnOnce() -> Result<T, Denied>,
     ) -> Result<T, NoAccess> {
-        let hash = NonZeroU64::new(self.hasher.hash_one((network, token)));
-        let tag = Tag(hash.unwrap_or(NonZeroU64::MIN));
-        let now = self.clock.monotonic();
         if has_generated_form(token) {
-            let outcome = check();
-            if matches!(outcome, Err(Denied::Unknown)) {
-                let mut state = self.state();
-                match state.guesses.judge(network, tag, now) {
-                    Verdict::Wait(pause) => return Err(NoAccess::BackOff(pause)),
-                    Verdict::Guess => state.note_wrong(network, tag, now),
-                    Verdict::Good | Verdict::Wrong => {}
+            return check().map_err(|why| match why {
+                Denied::Unknown => {
+                    self.state().wrong(network, self.tag(network, token), self.clock.monotonic())
                 }
-            }
-            return outcome.map_err(NoAccess::Denied);
+                Denied::Missing | Denied::Scope => NoAccess::Denied(why),
+            });
         }
+        let (tag, now) = (self.tag(network, token), self.clock.monotonic());
         // Held until a guess is checked and noted, so that no other of the network slips in.
         let mut state = self.state();
-        let verdict = state.guesses.judge(network, tag, now);
-        let outcome = match verdict {
-            Verdict::Wait(pause) => return Err(NoAccess::BackOff(pause)),
+        match state.guesses.judge(network, tag, now) {
+            Verdict::Wait(pause) => return Err(NoAccess::Unchecked(pause)),
             Verdict::Good => {
                 drop(state);
                 return check().map_err(NoAccess::Denied);
             }
-            Verdict::Wrong | Verdict::Guess => check(),
-        };
-        match &outcome {
-            Ok(_) | Err(Denied::Scope) => state.guesses.note_good(tag),
-            Err(Denied::Unknown) if verdict == Verdict::Guess => state.note_wrong(network, tag, now),
-            Err(Denied::Unknown | Denied::Missing) => {}
+            Verdict::Wrong | Verdict::Guess | Verdict::HastyGuess => {}
         }
-        outcome.map_err(NoAccess::Denied)
+        let outcome = check();
+        if matches!(outcome, Ok(_) | Err(Denied::Scope)) {
+            state.guesses.note_good(tag);
+        }
+        outcome.map_err(|why| match why {
+            Denied::Unknown => state.wrong(network, tag, now),
+            Denied::Missing | Denied::Scope => NoAccess::Denied(why),
+        })
+    }
+
+    fn tag(&self, network: Network, token: &str) -> Tag {
+        let hash = NonZeroU64::new(self.hasher.hash_one((network, token)));
+        Tag(hash.unwrap_or(NonZeroU64::MIN))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -175,13 +181,23 @@ impl Guessing {
 }
 
 impl State {
-    /// The log names a network once when its back-off begins, and one network a minute.
-    fn note_wrong(&mut self, network: Network, tag: Tag, now: Duration) {
-        if self.guesses.note_wrong(network, tag, now)
+    /// Notes a token that is wrong; says what its peer is told. The log names a network once when its back-off begins, and one
+    /// network a minute.
+    fn wrong(&mut self, network: Network, tag: Tag, now: Duration) -> NoAccess {
+        let verdict = self.guesses.judge(network, tag, now);
+        let is_hasty = match verdict {
+            Verdict::Wait(pause) => return NoAccess::Hasty(pause),
+            Verdict::Good | Verdict::Wrong => return NoAccess::Denied(Denied::Unknown),
+            Verdict::Guess => false,
+            Verdict::HastyGuess => true,
+        };
+        let noted = self.guesses.note_wrong(network, tag, now);
+        if noted.begins
             && let Some(others) = self.log.next(now)
         {
-            warn!(%network, others, "an address guesses tokens; its further guesses have to wait");
+            warn!(%network, others, "an address guesses tokens, and is told to pause");
         }
+        if is_hasty { NoAccess::Hasty(noted.pause) } else { NoAccess::Denied(Denied::Unknown) }
     }
 }
 

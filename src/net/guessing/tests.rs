@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::limits::{
-    GUESS_PAUSE_MAX, GUESS_PAUSE_MIN, GUESSES_FREE, GUESSES_REMEMBERED, GUESSING_NETWORKS_MAX,
-    WRONG_TOKENS_PER_NETWORK_MAX, wide,
+    GUESS_PAUSE_MAX, GUESS_PAUSE_MIN, GUESSES_CHECKED_MAX, GUESSES_FREE, GUESSES_REMEMBERED,
+    GUESSING_NETWORKS_MAX, WRONG_TOKENS_PER_NETWORK_MAX, wide,
 };
 
 pub(super) fn tag(number: u64) -> Tag {
@@ -46,24 +46,31 @@ impl Model {
         if guesses.iter().rev().take(WRONG_TOKENS_PER_NETWORK_MAX).any(|(wrong, _)| *wrong == token) {
             return Verdict::Wrong;
         }
+        let free = usize::from(GUESSES_FREE);
         let mut pause = GUESS_PAUSE_MIN;
-        for _ in usize::from(GUESSES_FREE)..guesses.len() {
+        for _ in free..guesses.len() {
             pause = (pause * 2).min(GUESS_PAUSE_MAX);
         }
         let free_at = last + pause;
-        if guesses.len() >= usize::from(GUESSES_FREE) && free_at > now {
-            return Verdict::Wait(free_at.saturating_sub(now));
+        match guesses.len() {
+            few if few < free || free_at <= now => Verdict::Guess,
+            some if some < usize::from(GUESSES_CHECKED_MAX) => Verdict::HastyGuess,
+            _ => Verdict::Wait(free_at.saturating_sub(now)),
         }
-        Verdict::Guess
     }
 }
 
 proptest! {
     #[test]
     fn verdicts_are_those_of_all_that_ever_came(
+        before in prop_oneof![Just(0), Just(GUESSES_CHECKED_MAX - 3)],
         shown in prop::collection::vec((0..3_usize, 1..60_u64, prop_oneof![Just(0), 0..3_000_u64, Just(61_000), Just(3_600_000)]), 1..300),
     ) {
         let (mut guesses, mut model, mut now) = (Guesses::new(), Model::default(), Duration::ZERO);
+        for token in 1_000..1_000 + u64::from(before) {
+            guesses.note_wrong(v4(0), tag(token), now);
+            model.wrong.push((v4(0), token, now));
+        }
         for (network, token, later_ms) in shown {
             now += Duration::from_millis(later_ms);
             let network = if network == 2 { Network::V6(7) } else { v4(network) };
@@ -71,11 +78,11 @@ proptest! {
             prop_assert_eq!(verdict, model.judge(network, token, now), "{:?} {} {:?}", network, token, now);
             let is_good = token % 20 == 0;
             match verdict {
-                Verdict::Guess | Verdict::Wrong if is_good => {
+                Verdict::Guess | Verdict::HastyGuess | Verdict::Wrong if is_good => {
                     guesses.note_good(tag(token));
                     model.good.push(token);
                 }
-                Verdict::Guess => {
+                Verdict::Guess | Verdict::HastyGuess => {
                     guesses.note_wrong(network, tag(token), now);
                     model.wrong.push((network, token, now));
                 }
@@ -86,23 +93,26 @@ proptest! {
 
     /// Whatever the rhythm, and however many good tokens are shown in between.
     #[test]
-    fn a_network_has_few_guesses_and_then_one_a_minute(
-        pauses_ms in prop::collection::vec(prop_oneof![Just(0), 0..2_000_u64, 0..70_000_u64, 3_500_000..3_700_000_u64], 200..600),
+    fn a_network_has_its_guesses_and_then_one_a_minute(
+        rhythm in prop::collection::vec((prop_oneof![Just(0), 0..2_000_u64, 0..70_000_u64, 3_500_000..3_700_000_u64], 1..300_u32), 1..30),
     ) {
         let (mut guesses, mut now, mut checked) = (Guesses::new(), Duration::ZERO, Vec::new());
-        for (number, pause) in (1_u64..).zip(pauses_ms) {
+        let pauses = rhythm.into_iter().flat_map(|(pause, times)| (0..times).map(move |_| pause));
+        for (number, pause) in (1_u64..).zip(pauses) {
             now += Duration::from_millis(pause);
             guesses.note_good(tag(1_000_000));
-            if guesses.judge(v4(1), tag(number), now) == Verdict::Guess {
+            if matches!(guesses.judge(v4(1), tag(number), now), Verdict::Guess | Verdict::HastyGuess) {
                 guesses.note_wrong(v4(1), tag(number), now);
                 checked.push(now);
             }
         }
-        for (first, from) in checked.iter().enumerate() {
-            for (last, to) in checked.iter().enumerate().skip(first) {
-                // Seven pauses are shorter than the longest: 1 s, 2 s … 64 s.
-                let most = usize::from(GUESSES_FREE) + 7 + usize::try_from(to.saturating_sub(*from).as_secs() / 60).unwrap();
-                prop_assert!(last - first < most, "{} guesses from {from:?} to {to:?}", last - first + 1);
+        let most = u64::from(GUESSES_CHECKED_MAX);
+        for (first, from) in checked.iter().enumerate().step_by(97) {
+            for (last, to) in checked.iter().enumerate().skip(first).step_by(89) {
+                let within = to.saturating_sub(*from);
+                // A rest is paid for with an hour.
+                let most = most * (1 + within.as_secs() / 3_600) + within.as_secs() / 60 + 1;
+                prop_assert!(wide(last - first) < most, "{} guesses from {from:?} to {to:?}", last - first + 1);
             }
         }
     }
@@ -110,11 +120,14 @@ proptest! {
 
 /// A network that has guessed so often that it has to wait.
 fn guesser(guesses: &mut Guesses, network: Network, now: Duration) {
-    for token in 1..=u64::from(GUESSES_FREE) {
-        assert_eq!(guesses.judge(network, tag(token), now), Verdict::Guess);
-        assert_eq!(guesses.note_wrong(network, tag(token), now), token == u64::from(GUESSES_FREE));
+    for token in 1..=u64::from(GUESSES_CHECKED_MAX) {
+        let is_hasty = token > u64::from(GUESSES_FREE);
+        let expected = if is_hasty { Verdict::HastyGuess } else { Verdict::Guess };
+        assert_eq!(guesses.judge(network, tag(token), now), expected, "{token}");
+        let noted = guesses.note_wrong(network, tag(token), now);
+        assert_eq!(noted.begins, token == u64::from(GUESSES_FREE), "{token}");
     }
-    assert_eq!(guesses.judge(network, tag(1_000), now), Verdict::Wait(GUESS_PAUSE_MIN));
+    assert_eq!(guesses.judge(network, tag(1_000_000), now), Verdict::Wait(GUESS_PAUSE_MAX));
 }
 
 #[test]
@@ -131,7 +144,7 @@ fn a_flood_of_networks_neither_grows_the_table_nor_frees_a_guesser() {
     assert_eq!(guesses.networks(), wide(GUESSING_NETWORKS_MAX) + 1);
     assert_eq!(guesses.displaced(), 2 * wide(GUESSING_NETWORKS_MAX));
     for network in [v4(0), Network::V6(0)] {
-        assert_eq!(guesses.judge(network, tag(1_000), now), Verdict::Wait(GUESS_PAUSE_MIN), "{network}");
+        assert_eq!(guesses.judge(network, tag(1_000_000), now), Verdict::Wait(GUESS_PAUSE_MAX), "{network}");
     }
     assert_eq!(guesses.judge(v4(3 * GUESSING_NETWORKS_MAX - 1), tag(1), now), Verdict::Wrong);
     assert_eq!(guesses.judge(v4(1), tag(1), now), Verdict::Guess, "the first of the flood has made room");
@@ -155,6 +168,10 @@ fn a_network_whose_guesses_count_no_more_makes_room_before_any_other() {
 const HOME: &str = "192.0.2.7";
 const HAND_MADE: &str = "correct-horse-battery";
 
+fn generate(name: &str) -> String {
+    crate::net::auth::generate(name, &[crate::net::auth::Scope::Read], &[]).unwrap().0
+}
+
 /// A port and its tokens: `HAND_MADE`, and one that was generated.
 struct Door {
     guessing: Guessing,
@@ -167,7 +184,7 @@ struct Door {
 impl Door {
     fn new() -> Self {
         let (metrics, clock) = (Arc::new(Metrics::default()), Clock::manual(0));
-        let generated = crate::net::auth::generate("x", &[crate::net::auth::Scope::Read], &[]).unwrap().0;
+        let generated = generate("x");
         let guessing = Guessing::new(Arc::clone(&metrics), clock.clone());
         Self { guessing, metrics, clock, generated, checks: Cell::new(0) }
     }
@@ -181,48 +198,72 @@ impl Door {
         })
     }
 
-    /// Makes the guesses that are free.
-    fn guess_until_back_off(&self, from: &str) {
-        for number in 0..GUESSES_FREE {
-            assert_eq!(self.show(from, &format!("guess-{number}")), Err(NoAccess::Denied(Denied::Unknown)));
-        }
-        assert_eq!(self.show(from, "one-too-many"), Err(NoAccess::BackOff(GUESS_PAUSE_MIN)));
+    /// Makes so many guesses at once; the answers.
+    fn guess(&self, from: &str, guesses: std::ops::Range<u16>) -> Vec<NoAccess> {
+        guesses.map(|number| self.show(from, &format!("guess-{number}")).unwrap_err()).collect()
+    }
+
+    /// Makes all guesses that are checked as they come.
+    fn guess_until_unchecked(&self, from: &str) {
+        let told = self.guess(from, 0..GUESSES_CHECKED_MAX);
+        assert_eq!(told.last(), Some(&NoAccess::Hasty(GUESS_PAUSE_MAX)));
     }
 }
 
+const WRONG: NoAccess = NoAccess::Denied(Denied::Unknown);
+
 #[test]
-fn a_guess_within_the_pause_is_not_checked_and_one_after_it_is() {
+fn who_guesses_is_told_to_pause_longer_each_time_and_a_good_token_passes_all_the_same() {
     let door = Door::new();
-    door.guess_until_back_off(HOME);
+    let seconds = |seconds| NoAccess::Hasty(Duration::from_secs(seconds));
+    assert_eq!(door.guess(HOME, 0..GUESSES_FREE), [WRONG; 10]);
+    assert_eq!(door.guess(HOME, 10..18), [2, 4, 8, 16, 32, 60, 60, 60].map(seconds));
+    assert_eq!(door.show(HOME, HAND_MADE), Ok(()), "which was never shown before");
+    door.clock.advance(GUESS_PAUSE_MAX);
+    assert_eq!(door.guess(HOME, 18..20), [WRONG, seconds(60)]);
+    assert_eq!(door.guess("192.0.2.8", 0..1), [WRONG], "another address");
+    door.clock.advance(GUESSES_REMEMBERED);
+    assert_eq!(door.guess(HOME, 20..30), [WRONG; 10]);
+    assert_eq!(door.guess(HOME, 30..31), [seconds(2)]);
+}
+
+#[test]
+fn after_very_many_guesses_one_within_the_pause_is_not_checked_and_one_after_it_is() {
+    let door = Door::new();
+    door.guess_until_unchecked(HOME);
     let checks = door.checks.get();
     for _ in 0..1_000 {
-        assert_eq!(door.show(HOME, HAND_MADE), Err(NoAccess::BackOff(GUESS_PAUSE_MIN)));
+        assert_eq!(door.show(HOME, HAND_MADE), Err(NoAccess::Unchecked(GUESS_PAUSE_MAX)));
+        assert_eq!(
+            door.show(HOME, "one-more"),
+            Err(NoAccess::Unchecked(GUESS_PAUSE_MAX)),
+            "it looks the same"
+        );
     }
     assert_eq!(door.checks.get(), checks);
-    door.clock.advance(GUESS_PAUSE_MIN);
-    assert_eq!(door.show(HOME, "guess-again"), Err(NoAccess::Denied(Denied::Unknown)));
-    assert_eq!(door.show(HOME, "one-too-many"), Err(NoAccess::BackOff(GUESS_PAUSE_MIN * 2)));
-    door.clock.advance(GUESS_PAUSE_MIN * 2);
+    door.clock.advance(GUESS_PAUSE_MAX);
+    assert_eq!(door.show(HOME, "one-more"), Err(WRONG));
+    assert_eq!(door.show(HOME, HAND_MADE), Err(NoAccess::Unchecked(GUESS_PAUSE_MAX)));
+    door.clock.advance(GUESS_PAUSE_MAX);
     assert_eq!(door.show(HOME, HAND_MADE), Ok(()));
-    assert_eq!(door.show("192.0.2.8", "first-there"), Err(NoAccess::Denied(Denied::Unknown)));
 }
 
 #[test]
-fn who_has_a_good_token_is_not_held_up_by_who_guesses_beside() {
+fn who_has_a_good_token_is_not_held_up_by_who_guesses_beside_however_much() {
     let door = Door::new();
     assert_eq!(door.show(HOME, HAND_MADE), Ok(()));
-    door.guess_until_back_off(HOME);
+    door.guess_until_unchecked(HOME);
     let generated = door.generated.clone();
     for _ in 0..3 {
         // Known to be good here, and never shown before, but nobody guesses it.
         assert_eq!(door.show(HOME, HAND_MADE), Ok(()));
         assert_eq!(door.show(HOME, &generated), Ok(()));
         assert_eq!(door.show("::ffff:192.0.2.7", HAND_MADE), Ok(()));
-        assert_eq!(door.show(HOME, "one-too-many"), Err(NoAccess::BackOff(GUESS_PAUSE_MIN)));
+        assert_eq!(door.show(HOME, "one-more"), Err(NoAccess::Unchecked(GUESS_PAUSE_MAX)));
     }
-    let others = crate::net::auth::generate("y", &[crate::net::auth::Scope::Read], &[]).unwrap().0;
+    let others = generate("y");
     let checks = door.checks.get();
-    assert_eq!(door.show(HOME, &others), Err(NoAccess::BackOff(GUESS_PAUSE_MIN)), "wrong is wrong");
+    assert_eq!(door.show(HOME, &others), Err(NoAccess::Hasty(GUESS_PAUSE_MAX)), "wrong is wrong");
     assert_eq!(door.checks.get(), checks + 1, "but it was checked");
 }
 
@@ -241,11 +282,11 @@ fn a_client_with_an_old_token_is_no_guesser() {
 fn all_addresses_of_an_ipv6_network_are_one_guesser() {
     let door = Door::new();
     for number in 0..GUESSES_FREE {
-        let from = format!("2001:db8:0:1::{number}");
-        assert_eq!(door.show(&from, &format!("guess-{number}")), Err(NoAccess::Denied(Denied::Unknown)));
+        assert_eq!(door.show(&format!("2001:db8:0:1::{number}"), &format!("guess-{number}")), Err(WRONG));
     }
-    assert_eq!(door.show("2001:db8:0:1:ffff::", HAND_MADE), Err(NoAccess::BackOff(GUESS_PAUSE_MIN)));
-    assert_eq!(door.show("2001:db8:0:2::", HAND_MADE), Ok(()));
+    let seconds = Duration::from_secs(2);
+    assert_eq!(door.show("2001:db8:0:1:ffff::", "one-more"), Err(NoAccess::Hasty(seconds)));
+    assert_eq!(door.show("2001:db8:0:2::", "one-more"), Err(WRONG));
 }
 
 #[test]
@@ -266,21 +307,19 @@ fn a_peer_without_an_address_never_waits_and_a_missing_token_is_no_guess() {
 #[test]
 fn a_token_without_the_scope_is_a_good_one() {
     let door = Door::new();
-    let peer = Some(HOME.parse().unwrap());
-    for _ in 0..2 {
-        let outcome =
-            door.guessing.check((Listener::Http, peer), Some(HAND_MADE), || Err::<(), _>(Denied::Scope));
-        assert_eq!(outcome, Err(NoAccess::Denied(Denied::Scope)));
-        if door.guessing.figures().networks == 0 {
-            door.guess_until_back_off(HOME);
-        }
-    }
+    let show = || {
+        let peer = Some(HOME.parse().unwrap());
+        door.guessing.check((Listener::Http, peer), Some(HAND_MADE), || Err::<(), _>(Denied::Scope))
+    };
+    assert_eq!(show(), Err(NoAccess::Denied(Denied::Scope)));
+    door.guess_until_unchecked(HOME);
+    assert_eq!(show(), Err(NoAccess::Denied(Denied::Scope)));
 }
 
 #[test]
 fn failures_are_counted_by_reason() {
     let door = Door::new();
-    door.guess_until_back_off(HOME);
+    door.guess(HOME, 0..GUESSES_FREE + 1);
     let text = door.metrics.render(Vec::new());
     for (reason, count) in [("unknown", 10), ("back_off", 1), ("missing", 0), ("scope", 0)] {
         let line = format!("tallyd_auth_failures_total{{listener=\"http\",reason=\"{reason}\"}} {count}");

@@ -54,8 +54,8 @@ impl Access {
 }
 
 /// Lets the request in, or says why not. 401 without a known token, 403 with one that lacks the scope, or that is limited to
-/// some stories where the route is about all; where the peer guesses tokens 429, on the routes of events 503, since a client
-/// may throw away what gets a 429.
+/// some stories where the route is about all; where the peer guesses tokens 429. The routes of events never say 429, which makes
+/// a client throw its events away: what is wrong is 401 there, and what was not checked 503.
 pub(super) fn check(
     services: &Services,
     route: &Route,
@@ -94,10 +94,13 @@ fn permit(
     });
     outcome.map(Some).map_err(|why| match why {
         NoAccess::Denied(why) => denied(why),
-        NoAccess::BackOff(pause) if route.endpoint == Endpoint::WriteEvents => {
+        NoAccess::Hasty(_) if route.endpoint == Endpoint::WriteEvents => denied(Denied::Unknown),
+        NoAccess::Unchecked(pause) if route.endpoint == Endpoint::WriteEvents => {
             Failure::unavailable(format!("{why}; nothing was counted; send the events again")).after(pause)
         }
-        NoAccess::BackOff(pause) => Failure::new(StatusCode::TOO_MANY_REQUESTS, why.to_string()).after(pause),
+        NoAccess::Hasty(pause) | NoAccess::Unchecked(pause) => {
+            Failure::new(StatusCode::TOO_MANY_REQUESTS, why.to_string()).after(pause)
+        }
     })
 }
 

@@ -349,10 +349,10 @@ mod tests {
     fn a_503_says_when_to_come_back_as_a_date() {
         for dialect in [Dialect::Own, Dialect::InfluxV1, Dialect::InfluxV2] {
             let (headers, _) = shown(&Failure::unavailable("busy"), dialect);
-            assert_eq!(headers["retry-after"], "Sun, 17 Mar 2019 09:00:03 GMT");
+            assert_eq!(headers["retry-after"], "Sun, 17 Mar 2019 09:00:04 GMT");
         }
         let guessed =
-            Failure::new(StatusCode::TOO_MANY_REQUESTS, "guessed").after(Duration::from_millis(7_001));
+            Failure::new(StatusCode::TOO_MANY_REQUESTS, "guessed").after(Duration::from_millis(7_877));
         assert_eq!(shown(&guessed, Dialect::Own).0["retry-after"], "Sun, 17 Mar 2019 09:00:08 GMT");
         let raw = String::from_utf8(Failure::unavailable("full").to_bytes(&Clock::manual(0))).unwrap();
         assert!(raw.contains("retry-after: Thu, 01 Jan 1970 00:00:03 GMT\r\n"), "{raw}");

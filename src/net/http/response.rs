@@ -9,7 +9,6 @@ use serde::Serialize;
 
 use super::response_body::ResponseBody;
 use crate::model::calendar::http_date;
-use crate::net::guessing::whole_seconds;
 use crate::platform::clock::Clock;
 
 pub(super) type HttpResponse = Response<ResponseBody>;
@@ -59,7 +58,9 @@ pub(super) fn to_json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
 
-/// When to try again, as an HTTP date, since some clients read a number as milliseconds. Not before `after` is over.
+/// When to try again, as an HTTP date, since some clients read a number as milliseconds: the first second at which `after` is
+/// over.
 pub(super) fn retry_after(clock: &Clock, after: Duration) -> String {
-    http_date(clock.unix_seconds().saturating_add_unsigned(whole_seconds(after)))
+    let nanos = i64::try_from(after.as_nanos()).unwrap_or(i64::MAX);
+    http_date(clock.unix_nanos().saturating_add(nanos).saturating_add(999_999_999).div_euclid(1_000_000_000))
 }

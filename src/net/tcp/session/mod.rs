@@ -372,7 +372,7 @@ impl Session {
                         return Then::Again;
                     }
                     Err(NoAccess::Denied(_)) => "the token is not known or may not write".to_owned(),
-                    Err(error @ NoAccess::BackOff(pause)) => {
+                    Err(error @ (NoAccess::Hasty(pause) | NoAccess::Unchecked(pause))) => {
                         format!("{error}; try again in {} s", whole_seconds(pause))
                     }
                 };
