@@ -22,6 +22,7 @@ use crate::net::guessing::Guessing;
 use crate::platform::clock::Clock;
 use crate::store::Refusal;
 
+#[cfg(test)]
 pub(super) const LINE: &str = "conversation,storyId=5b07ffafc2376e30306d9b16,source=messenger count=1i\n";
 pub(super) const TOKEN: &str = "0123456789abcdefghij";
 
@@ -207,6 +208,7 @@ impl Driven {
         }
     }
 
+    #[cfg(test)]
     pub(super) fn finish(self) -> String {
         self.ended().out
     }
