@@ -13,7 +13,6 @@ use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
@@ -79,22 +78,12 @@ impl Protocol for HttpShared {
         }
     }
 
-    /// Reads on after the response, since a close with unread bytes would make the client's kernel throw it away.
-    async fn refuse<S: Stream>(self: Arc<Self>, mut stream: S, why: Refusal) {
+    fn refusal(&self, why: Refusal) -> Vec<u8> {
         let failure = match why {
             Refusal::TooMany => Failure::unavailable(why.message()),
             Refusal::NotEncrypted => Failure::bad_request(why.message()),
         };
-        let mut unread = [0_u8; 4096];
-        let said = async {
-            stream.write_all(&failure.to_bytes(&self.services.clock)).await?;
-            stream.shutdown().await?;
-            while stream.read(&mut unread).await? != 0 {}
-            Ok::<_, std::io::Error>(())
-        };
-        if let Err(error) = said.await {
-            tracing::debug!(%error, "a connection that is not served broke");
-        }
+        failure.to_bytes(&self.services.clock)
     }
 }
 

@@ -203,19 +203,16 @@ impl Failure {
         if dialect == Dialect::InfluxV1 {
             headers.insert(INFLUX_ERROR, header_text(&self.influx_message()));
         }
-        match self.status {
-            StatusCode::UNAUTHORIZED => {
-                let scheme = if dialect == Dialect::InfluxV1 {
-                    "Basic realm=\"tallyd\""
-                } else {
-                    "Bearer realm=\"tallyd\""
-                };
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
-            }
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-                headers.insert(header::RETRY_AFTER, header_text(&retry_after(clock, self.retry_after)));
-            }
-            _ => {}
+        if self.status == StatusCode::UNAUTHORIZED {
+            let scheme = if dialect == Dialect::InfluxV1 {
+                "Basic realm=\"tallyd\""
+            } else {
+                "Bearer realm=\"tallyd\""
+            };
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
+        }
+        if let Some(at) = self.retry_at(clock) {
+            headers.insert(header::RETRY_AFTER, header_text(&at));
         }
         if let Some(allow) = &self.allow {
             headers.insert(header::ALLOW, header_text(allow));
@@ -229,14 +226,20 @@ impl Failure {
     /// The whole of the last response of a connection that no task serves, as bytes.
     pub(super) fn to_bytes(&self, clock: &Clock) -> Vec<u8> {
         let body = self.own(clock);
+        let retry = self.retry_at(clock).map_or(String::new(), |at| format!("retry-after: {at}\r\n"));
         let head = format!(
-            "HTTP/1.1 {}\r\ncontent-type: application/json\r\ncache-control: no-store\r\nretry-after: {}\r\n\
+            "HTTP/1.1 {}\r\ncontent-type: application/json\r\ncache-control: no-store\r\n{retry}\
              connection: close\r\ncontent-length: {}\r\n\r\n",
             self.status,
-            retry_after(clock, self.retry_after),
             body.len()
         );
         [head.into_bytes(), body].concat()
+    }
+
+    /// When to try again, where that helps.
+    fn retry_at(&self, clock: &Clock) -> Option<String> {
+        let helps = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&self.status);
+        helps.then(|| retry_after(clock, self.retry_after))
     }
 
     fn own(&self, clock: &Clock) -> Vec<u8> {

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
@@ -26,6 +26,9 @@ pub(crate) use socket::{DetachedStream, RawStream};
 pub use socket::{ListenAddress, Socket, SocketFile};
 use tls::HandshakeError;
 pub use tls::{IdentityError, Tls, TlsIdentity};
+
+/// Bytes that are read and thrown away at a time.
+const UNREAD_BYTES_AT_ONCE: usize = 4_096;
 
 /// A connection's bytes, encrypted on their way or not.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
@@ -79,8 +82,8 @@ pub(crate) trait Protocol: Send + Sync + 'static {
         shutdown: Watch,
     ) -> impl Future<Output = ()> + Send;
 
-    /// Says why the connection is not served. It is cut off after [`CONNECTION_REFUSAL_TIMEOUT`].
-    fn refuse<S: Stream>(self: Arc<Self>, stream: S, why: Refusal) -> impl Future<Output = ()> + Send;
+    /// What a connection that is not served is told, in the words of the protocol.
+    fn refusal(&self, why: Refusal) -> Vec<u8>;
 }
 
 /// Makes the handshake, then serves the connection. A peer that does not speak TLS is told so in its own words.
@@ -245,10 +248,24 @@ async fn refuse<P: Protocol>(
     drop(permit);
 }
 
-async fn turn_away<P: Protocol, S: Stream>(protocol: Arc<P>, stream: S, why: Refusal) {
-    if timeout(CONNECTION_REFUSAL_TIMEOUT, protocol.refuse(stream, why)).await.is_err() {
+/// Tells the peer why it is not served. It has [`CONNECTION_REFUSAL_TIMEOUT`] to read that.
+async fn turn_away<P: Protocol, S: Stream>(protocol: Arc<P>, mut stream: S, why: Refusal) {
+    let said = timeout(CONNECTION_REFUSAL_TIMEOUT, async {
+        stream.write_all(&protocol.refusal(why)).await?;
+        end(&mut stream).await
+    });
+    if !matches!(said.await, Ok(Ok(()))) {
         tracing::debug!(?why, "a connection that is not served did not wait for the reason");
     }
+}
+
+/// Ends what is sent, and reads on until the peer has ended its part: a close with unread bytes would make the peer's kernel
+/// throw away what is on its way.
+pub(crate) async fn end<S: Stream>(stream: &mut S) -> io::Result<()> {
+    let mut unread = [0; UNREAD_BYTES_AT_ONCE];
+    stream.shutdown().await?;
+    while stream.read(&mut unread).await? != 0 {}
+    Ok(())
 }
 
 async fn drain(mut tasks: JoinSet<()>, listener: Listener, deadline: Duration) {

@@ -12,7 +12,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncWriteExt as _, ReadBuf};
 use tokio::task::yield_now;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tracing::debug;
@@ -28,7 +28,7 @@ use crate::limits::{
     TCP_QUIET_TICKS_MAX, TCP_READ_BYTES_MIN, TCP_TICK, TCP_WRITE_TIMEOUT, wide,
 };
 use crate::net::Services;
-use crate::net::listener::Stream;
+use crate::net::listener::{self, Stream};
 use crate::net::metrics::{Bound, Listener};
 use crate::net::{commit, idempotency};
 use crate::platform::shutdown::Watch;
@@ -354,16 +354,9 @@ impl<S: Stream> Connection<'_, S> {
         }
     }
 
-    /// Ends the answers and lets the peer read them: closing a socket with unread bytes in it would throw away
-    /// the answers on their way to the peer. The last answer said that lines after it are not counted.
+    /// Ends the answers and lets the peer read them. The last answer said that lines after it are not counted.
     async fn linger(&mut self) {
-        let unread = timeout(TCP_LINGER, async {
-            let mut unread = [0; TCP_READ_BYTES_MIN];
-            self.stream.shutdown().await?;
-            while self.stream.read(&mut unread).await? != 0 {}
-            Ok::<_, io::Error>(())
-        });
-        if !matches!(unread.await, Ok(Ok(()))) {
+        if !matches!(timeout(TCP_LINGER, listener::end(&mut self.stream)).await, Ok(Ok(()))) {
             debug!("a peer of the line port goes on sending after the last answer");
         }
     }

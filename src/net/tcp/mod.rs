@@ -13,8 +13,6 @@ pub(crate) use session::testing;
 
 use std::sync::Arc;
 
-use tokio::io::AsyncWriteExt as _;
-
 use super::Services;
 use super::byte_budget::ByteBudget;
 use super::listener::{self, Capacity, ConnectionSlot, Protocol, Refusal, Socket, Stream};
@@ -46,14 +44,7 @@ impl Protocol for TcpShared {
         drop(slot);
     }
 
-    async fn refuse<S: Stream>(self: Arc<Self>, mut stream: S, why: Refusal) {
-        let answer = format!("ERR 0 {}\n", why.message());
-        let said = async {
-            stream.write_all(answer.as_bytes()).await?;
-            stream.shutdown().await
-        };
-        if let Err(error) = said.await {
-            tracing::debug!(%error, "a connection that is not served broke");
-        }
+    fn refusal(&self, why: Refusal) -> Vec<u8> {
+        format!("ERR 0 {}\n", why.message()).into()
     }
 }
