@@ -19,4 +19,5 @@ mod quick;
 mod reads;
 mod stories;
 mod support;
+mod tags;
 mod writes;

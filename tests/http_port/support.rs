@@ -199,7 +199,7 @@ impl Client {
             .map(|line| line.split_once(": ").unwrap())
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
-        let mut reply = Reply { status, headers, body: String::new() };
+        let mut reply = Reply { status, headers, body: String::new(), bytes: head_end + 4 };
         let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
         if !is_head && reply.header("transfer-encoding") == Some("chunked") {
             reply.body = self.chunks().await;
@@ -208,6 +208,7 @@ impl Client {
                 assert!(self.fill().await, "closed within the body of {head}");
             }
             reply.body = String::from_utf8(self.unread.drain(..length).collect()).unwrap();
+            reply.bytes += length;
         }
         reply
     }
@@ -262,11 +263,19 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
+    /// Head and body as sent; of one in chunks the head alone.
+    pub(crate) bytes: usize,
 }
 
 impl Reply {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether `Vary` names a header of requests.
+    pub(crate) fn varies_by(&self, name: &str) -> bool {
+        let lists = self.headers.iter().filter(|(header, _)| header == "vary");
+        lists.flat_map(|(_, list)| list.split(", ")).any(|named| named.eq_ignore_ascii_case(name))
     }
 
     pub(crate) fn json(&self) -> serde_json::Value {

@@ -12,6 +12,7 @@ mod client_stream;
 mod connection;
 mod cors;
 mod deadline_timer;
+mod entity_tag;
 mod failure;
 mod framing;
 mod health;
@@ -21,6 +22,7 @@ mod ingest;
 mod listing;
 mod quick;
 mod reports;
+mod representation;
 mod response;
 mod response_body;
 mod routes;
@@ -44,6 +46,7 @@ use super::metrics::{Bound, Listener};
 use crate::limits;
 use crate::platform::shutdown::Watch;
 pub use cors::Origins;
+use entity_tag::TagKey;
 use failure::Failure;
 use response_body::ResponseBody;
 
@@ -125,6 +128,8 @@ struct HttpShared {
     services: Services,
     limits: Limits,
     runtimes: Runtimes,
+    /// What the tags of answers are made with.
+    tag_key: TagKey,
     /// One permit per request that waits for the store.
     writes_waiting: Arc<Semaphore>,
     /// For bodies of requests, as sent and inflated.
@@ -142,6 +147,7 @@ struct HttpShared {
 impl HttpShared {
     fn new(services: Services, limits: Limits, runtimes: Runtimes) -> Self {
         Self {
+            tag_key: TagKey::random(),
             writes_waiting: Arc::new(Semaphore::new(limits.writes_waiting)),
             body_bytes: ByteBudget::new(limits.bodies_held_bytes),
             answer_bytes: ByteBudget::new(limits.answers_held_bytes),

@@ -15,7 +15,8 @@ pub(super) type HttpResponse = Response<ResponseBody>;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+/// No cache may keep an answer; clients may, and ask whether it still holds.
+pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// `200` with JSON that no cache may store.
 pub(super) fn json(body: impl Into<ResponseBody>) -> HttpResponse {
@@ -35,7 +36,7 @@ pub(super) fn content(kind: &'static str, body: impl Into<Bytes>) -> HttpRespons
 }
 
 pub(super) fn empty() -> HttpResponse {
-    let mut response = Response::new(ResponseBody::whole(Bytes::new()));
+    let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     response
 }

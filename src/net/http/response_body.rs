@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::limits::{ANSWER_BYTES_FREE, ANSWER_BYTES_PER_TURN};
+use crate::limits::{ANSWER_BYTES_FREE, ANSWER_BYTES_PER_TURN, wide};
 use crate::net::auth::{Auth, Permit, Renewal};
 use crate::net::byte_budget::{BudgetSpent, ByteBudget, ReservedBytes};
 use crate::report::TextParts;
@@ -19,7 +18,7 @@ use crate::report::TextParts;
 /// What hyper sends.
 #[derive(Debug)]
 pub(super) enum ResponseBody {
-    Whole(Full<Bytes>),
+    Whole(Bytes),
     /// It is made part by part.
     Streamed(Box<StreamedReport>),
 }
@@ -55,7 +54,11 @@ impl AsRef<[u8]> for HeldText {
 
 impl ResponseBody {
     pub(super) fn whole(body: impl Into<Bytes>) -> Self {
-        Self::Whole(Full::new(body.into()))
+        Self::Whole(body.into())
+    }
+
+    pub(super) fn empty() -> Self {
+        Self::Whole(Bytes::new())
     }
 
     /// A text whose length the client chose, within the budget for what waits to be read.
@@ -71,6 +74,14 @@ impl ResponseBody {
     /// Whether it is made while it is read.
     pub(super) fn is_streamed(&self) -> bool {
         matches!(self, Self::Streamed(_))
+    }
+
+    /// The whole of it, where it is there.
+    pub(super) fn bytes(&self) -> Option<&Bytes> {
+        match self {
+            Self::Whole(bytes) => Some(bytes),
+            Self::Streamed(_) => None,
+        }
     }
 
     /// A report that is made while it is read, for as long as the tokens allow it.
@@ -98,21 +109,24 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Withdrawn>>> {
         match &mut *self {
-            Self::Whole(whole) => Pin::new(whole).poll_frame(cx).map_err(|never| match never {}),
+            Self::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
             Self::Streamed(report) => report.poll(cx).map(|part| part.map(|part| part.map(Frame::data))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Whole(whole) => whole.is_end_stream(),
+            Self::Whole(bytes) => bytes.is_empty(),
             Self::Streamed(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Whole(whole) => whole.size_hint(),
+            Self::Whole(bytes) => SizeHint::with_exact(wide(bytes.len())),
             Self::Streamed(_) => SizeHint::default(),
         }
     }

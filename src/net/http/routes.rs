@@ -195,6 +195,11 @@ impl Route {
         matches!(self.endpoint, Endpoint::Health | Endpoint::Ready | Endpoint::Metrics | Endpoint::Ping)
     }
 
+    /// Whether its answers have tags, by which clients ask whether the one that they have still holds.
+    pub(super) fn has_tags(&self) -> bool {
+        matches!(self.endpoint, Endpoint::Report | Endpoint::ListStories | Endpoint::ShowStory)
+    }
+
     /// Method and path as people write them.
     fn title(&self) -> String {
         let segment = self.segment.map_or(String::new(), |name| format!("{{{name}}}"));

@@ -11,7 +11,9 @@ use hyper::{Request, StatusCode, Version};
 use super::failure::Failure;
 use super::response::{self, HttpResponse};
 use super::routes::{self, Dialect, Endpoint, Route, RouteMatch};
-use super::{HttpShared, Origins, access, body, cors, health, influx, ingest, reports, stories};
+use super::{
+    HttpShared, Origins, access, body, cors, health, influx, ingest, reports, representation, stories,
+};
 use crate::limits::HTTP_HEADERS_MAX;
 use crate::net::listener::ConnectionSlot;
 use crate::net::metrics::Bound;
@@ -138,7 +140,7 @@ async fn handle(
     let services = &shared.services;
     let access = access::check(services, route, head, peer)?;
     let query = head.uri.query().unwrap_or_default();
-    match route.endpoint {
+    let outcome = match route.endpoint {
         Endpoint::WriteEvents => ingest::write(shared, (route, access), head, body).await,
         Endpoint::Report => match ReportName::parse(segment) {
             Some(name) => reports::report(shared, &access, name, query).await,
@@ -155,7 +157,11 @@ async fn handle(
         Endpoint::Statements => influx::statements(query),
         Endpoint::StatementsInBody => influx::statements_in_body(shared, route, head, body).await,
         Endpoint::Listing => Ok(response::content("text/plain; charset=utf-8", routes::listing())),
+    };
+    if !route.has_tags() {
+        return outcome;
     }
+    outcome.map(|response| representation::chosen(shared, &head.headers, response))
 }
 
 #[cfg(test)]

@@ -40,7 +40,8 @@ const REPORT_SECONDS: [f64; 16] = [
 ];
 
 /// The statuses that have a series of their own; the rest count as `other`.
-const STATUSES: [u16; 16] = [200, 204, 400, 401, 403, 404, 405, 408, 413, 415, 421, 422, 429, 431, 500, 503];
+const STATUSES: [u16; 17] =
+    [200, 204, 304, 400, 401, 403, 404, 405, 408, 413, 415, 421, 422, 429, 431, 500, 503];
 
 /// Where something came in.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -1,0 +1,42 @@
+//! In which form an answer is sent: its tag alone where the client has it already (`304`), packed, or as it is.
+//! INVARIANT: an answer that is made while it is read has no tag and is not packed.
+
+use hyper::StatusCode;
+use hyper::header::{self, HeaderMap, HeaderValue};
+
+use super::HttpShared;
+use super::entity_tag::EntityTag;
+use super::inflate::Encoding;
+use super::response::{HttpResponse, NO_STORE};
+use super::response_body::ResponseBody;
+
+/// What the answers depend on, beside the address that is asked for.
+const VARY: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding, Authorization");
+
+/// The answer in the form that the client is best served with.
+pub(super) fn chosen(shared: &HttpShared, asked: &HeaderMap, mut response: HttpResponse) -> HttpResponse {
+    response.headers_mut().insert(header::VARY, VARY);
+    let Some(body) = response.body().bytes() else { return response };
+    let tag = shared.tag_key.tag(body);
+    if tag.is_held(asked) {
+        return not_modified(tag);
+    }
+    mark(&mut response, tag, Encoding::Identity);
+    response
+}
+
+fn not_modified(tag: EntityTag) -> HttpResponse {
+    let mut response = HttpResponse::new(ResponseBody::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
+    headers.insert(header::VARY, VARY);
+    mark(&mut response, tag, Encoding::Identity);
+    response
+}
+
+fn mark(response: &mut HttpResponse, tag: EntityTag, encoding: Encoding) {
+    if let Some(tag) = tag.to_header(encoding) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+}
