@@ -84,6 +84,12 @@ fn document(name: &str) -> String {
     std::fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
+/// All files of limits.
+fn limits() -> String {
+    let of_limits = files().into_iter().filter(|file| file.path.starts_with("src/limits/"));
+    of_limits.map(|file| file.text).collect()
+}
+
 fn assert_none(what: &str, faults: &[String]) {
     assert!(faults.is_empty(), "{what}:\n{}", faults.join("\n"));
 }
@@ -164,7 +170,9 @@ fn tests_do_not_sleep_and_are_not_switched_off() {
 fn bounds_are_in_limits() {
     let mut faults = Vec::new();
     let mut listed: BTreeSet<&str> = OWN_BOUNDS.into();
-    for file in files().iter().filter(|file| file.path.starts_with("src/") && file.path != "src/limits.rs") {
+    for file in
+        files().iter().filter(|file| file.path.starts_with("src/") && !file.path.starts_with("src/limits/"))
+    {
         for line in file.lines_without_tests() {
             // What stands indented belongs to a type: what that can hold is a property of it.
             let is_bound = !line.starts_with(' ')
@@ -179,14 +187,14 @@ fn bounds_are_in_limits() {
         }
     }
     faults.extend(listed.iter().map(|path| format!("{path}: take it off the list")));
-    assert_none("bounds outside src/limits.rs", &faults);
+    assert_none("bounds outside src/limits/", &faults);
 }
 
 #[test]
 fn every_limit_bounds_something() {
     let code: String =
         files().into_iter().filter(|file| file.path.starts_with("src/")).map(|file| file.text).collect();
-    let unused: Vec<String> = document("src/limits.rs")
+    let unused: Vec<String> = limits()
         .lines()
         .filter(|line| !line.contains(" fn "))
         .filter_map(|line| line.strip_prefix("pub const ")?.split_once(':'))
@@ -271,7 +279,7 @@ fn readme_names_every_route_command_status_and_exit_code() {
     assert_none("README.md does not mention", &missing);
 }
 
-/// The value of a constant in `limits.rs` that is a number or a product of numbers.
+/// The value of a constant in `limits/` that is a number or a product of numbers.
 fn limit(limits: &str, name: &str) -> Option<u64> {
     let line = limits.lines().find(|line| line.contains(&format!("const {name}:")))?;
     let value = line.split('=').nth(1)?.trim().trim_end_matches(';');
@@ -291,7 +299,7 @@ fn readme_value(cell: &str) -> Option<u64> {
 
 #[test]
 fn readme_has_the_limits_as_they_are() {
-    let (readme, limits) = (document("README.md"), document("src/limits.rs"));
+    let (readme, limits) = (document("README.md"), limits());
     let rows: Vec<Vec<&str>> = readme
         .split("\n## Limits")
         .nth(1)
@@ -307,7 +315,7 @@ fn readme_has_the_limits_as_they_are() {
         let (value, name) = (readme_value(row[2]), row[3].trim_matches('`'));
         let actual = limit(&limits, name);
         if value.is_none() || value != actual {
-            faults.push(format!("{name}: README.md has {:?}, limits.rs {actual:?}", row[2]));
+            faults.push(format!("{name}: README.md has {:?}, limits/ {actual:?}", row[2]));
         }
     }
     assert_none("limits that differ", &faults);

@@ -41,7 +41,7 @@ pub const FIRST_STORY_SERIES: SeriesId = SeriesId::new(24);
 /// Past every id that a series can have.
 pub const SERIES_ID_END: SeriesId = SeriesId::new(ID_END);
 
-#[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "limits.rs asserts that it fits")]
+#[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "limits/ asserts that it fits")]
 const ID_END: u32 = (TOTALS + SERIES_MAX) as u32;
 
 /// Which stories, interactions and series are known. Shared by all threads (`Arc<Catalogue>`). Any thread may
