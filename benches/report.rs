@@ -1,8 +1,10 @@
 //! What a report costs: checking the query, rolling up, writing JSON; one story of many, and a thousand groups.
 //!
-//! Items are data points (or rows) of the answer, so that `items/s` is points per second; of the JSON also bytes.
+//! Items are data points (or rows) of the answer, so that `items/s` is points per second; of the JSON also bytes. Of packed
+//! answers items are the bytes that are left.
 #![expect(clippy::unwrap_used, reason = "noise in benches")]
 
+use std::io::Write as _;
 use std::sync::{Arc, LazyLock};
 
 use divan::{
@@ -179,4 +181,26 @@ fn json_in_parts(bencher: Bencher<'_, '_>, name: &str) {
     bencher.with_inputs(|| report.clone()).bench_values(|report| {
         report.into_text_parts(ReportFormat::Json).map(|part| black_box(part).len()).sum::<usize>()
     });
+}
+
+/// What `src/net/http/pack.rs` was decided by: time and what is left of an answer, by coding and level.
+#[divan::bench(
+    args = ["last30days", "year_by_day", "5_years_by_day_warsaw", "1000_groups_30_days"],
+    consts = [-1, -4, -6, 1, 3],
+)]
+fn pack<const LEVEL: i32>(bencher: Bencher<'_, '_>, name: &str) {
+    let (_, _, text) = report(name);
+    let packed = |text: &[u8]| {
+        // Levels of gzip are those below zero.
+        if LEVEL > 0 {
+            return zstd::bulk::compress(text, LEVEL).unwrap();
+        }
+        let level = flate2::Compression::new(LEVEL.unsigned_abs());
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    };
+    let left = packed(&text).len();
+    let bencher = bencher.counter(BytesCount::new(text.len())).counter(ItemsCount::new(left));
+    bencher.bench(|| packed(black_box(&text)));
 }

@@ -93,6 +93,17 @@ pub const LARGE_ANSWERS_MAX: usize = 16;
 pub const LARGE_ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 /// Bytes of such an answer that are made before others have their turn.
 pub const ANSWER_BYTES_PER_TURN: usize = 256 * 1024;
+/// Shortest answer that is packed where its client asks for it, in bytes.
+pub const PACKED_BYTES_MIN: usize = 1024;
+/// Answers from this many bytes on are packed by zstd rather than gzip where the client takes both: it is quicker but for its
+/// tables.
+pub const PACKED_ZSTD_BYTES_MIN: usize = 16 * 1024;
+/// Longest answer that is packed within the connection's task, in 0.1 ms; a worker thread packs longer ones.
+pub const PACKED_INLINE_BYTES_MAX: usize = 64 * 1024;
+/// Answers that are packed on worker threads at a time; more are sent as they are.
+pub const PACKERS_MAX: usize = 2;
+/// Bytes of the tables of one of them.
+pub const PACKER_BYTES: usize = 2 * 1024 * 1024;
 /// Reports and lists that touch very many series and are answered at a time.
 pub const HEAVY_QUERIES_MAX: usize = 4;
 /// Nice value of their threads: beside others they get a third of their share of a busy processor.
@@ -112,4 +123,6 @@ pub const LINES_IN_MESSAGE_MAX: usize = 3;
 /// Longest text of ours in a header, in characters.
 pub const HEADER_TEXT_CHARS_MAX: usize = 256;
 
+const _: () =
+    assert!(PACKED_BYTES_MIN <= PACKED_ZSTD_BYTES_MIN && PACKED_ZSTD_BYTES_MIN <= PACKED_INLINE_BYTES_MAX);
 const _: () = assert!(STORIES_LISTED_DEFAULT <= STORIES_LISTED_MAX, "the default must be allowed");

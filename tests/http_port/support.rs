@@ -199,7 +199,8 @@ impl Client {
             .map(|line| line.split_once(": ").unwrap())
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
-        let mut reply = Reply { status, headers, body: String::new(), bytes: head_end + 4 };
+        let mut reply =
+            Reply { status, headers, body: String::new(), packed: Vec::new(), bytes: head_end + 4 };
         let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
         if !is_head && reply.header("transfer-encoding") == Some("chunked") {
             reply.body = self.chunks().await;
@@ -207,7 +208,12 @@ impl Client {
             while self.unread.len() < length {
                 assert!(self.fill().await, "closed within the body of {head}");
             }
-            reply.body = String::from_utf8(self.unread.drain(..length).collect()).unwrap();
+            let body = self.unread.drain(..length).collect();
+            if reply.header("content-encoding").is_some() {
+                reply.packed = body;
+            } else {
+                reply.body = String::from_utf8(body).unwrap();
+            }
             reply.bytes += length;
         }
         reply
@@ -263,6 +269,8 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
+    /// The body instead, where it is packed.
+    pub(crate) packed: Vec<u8>,
     /// Head and body as sent; of one in chunks the head alone.
     pub(crate) bytes: usize,
 }

@@ -30,7 +30,11 @@ pub(super) struct EntityTag(u64);
 impl EntityTag {
     /// The value of `ETag`.
     pub(super) fn to_header(self, encoding: Encoding) -> Option<HeaderValue> {
-        HeaderValue::try_from(format!("\"{self}{}\"", suffix(encoding))).ok()
+        let text = match encoding.name() {
+            None => format!("\"{self}\""),
+            Some(name) => format!("\"{self}-{name}\""),
+        };
+        HeaderValue::try_from(text).ok()
     }
 
     /// Whether the client has the answer, in whatever form: `If-None-Match` names the tag, or any (`*`).
@@ -52,17 +56,10 @@ impl std::fmt::Display for EntityTag {
     }
 }
 
-const fn suffix(encoding: Encoding) -> &'static str {
-    match encoding {
-        Encoding::Identity => "",
-        Encoding::Gzip => "-gzip",
-        Encoding::Zstd => "-zstd",
-    }
-}
-
 fn without_suffix(tag: &[u8]) -> &[u8] {
-    let packed = [Encoding::Gzip, Encoding::Zstd];
-    packed.into_iter().find_map(|encoding| tag.strip_suffix(suffix(encoding).as_bytes())).unwrap_or(tag)
+    let packed = [Encoding::Gzip, Encoding::Zstd].into_iter().filter_map(Encoding::name);
+    let without = |name: &str| tag.strip_suffix(name.as_bytes())?.strip_suffix(b"-");
+    packed.into_iter().find_map(without).unwrap_or(tag)
 }
 
 /// The tags of a list, without quotes and `W/`: a weak comparison. Ends where the list is none.

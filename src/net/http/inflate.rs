@@ -19,6 +19,15 @@ pub(super) enum Encoding {
 }
 
 impl Encoding {
+    /// As `Content-Encoding` has it; `None` where it is left out.
+    pub(super) const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Identity => None,
+            Self::Gzip => Some("gzip"),
+            Self::Zstd => Some("zstd"),
+        }
+    }
+
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, BodyError> {
         let mut values = headers.get_all(header::CONTENT_ENCODING).iter();
         let Some(value) = values.next() else { return Ok(Self::Identity) };

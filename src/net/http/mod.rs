@@ -5,6 +5,7 @@
 //! INVARIANT: what takes no time is answered by the thread that accepts connections, and nothing else is (`quick`).
 //! INVARIANT: every wait for a client has a deadline, and all memory for one has a bound.
 
+mod accept_encoding;
 mod access;
 mod body;
 mod body_error;
@@ -20,6 +21,7 @@ mod inflate;
 mod influx;
 mod ingest;
 mod listing;
+mod pack;
 mod quick;
 mod reports;
 mod representation;
@@ -138,6 +140,8 @@ struct HttpShared {
     answer_bytes: ByteBudget,
     /// One permit per body on a worker thread.
     body_workers: Arc<Semaphore>,
+    /// One permit per answer that is packed on a worker thread.
+    packers: Arc<Semaphore>,
     /// One permit per heavy query.
     heavy_queries: Arc<Semaphore>,
     /// One permit per large answer that is being read.
@@ -152,6 +156,7 @@ impl HttpShared {
             body_bytes: ByteBudget::new(limits.bodies_held_bytes),
             answer_bytes: ByteBudget::new(limits.answers_held_bytes),
             body_workers: Arc::new(Semaphore::new(limits::BODY_WORKERS_MAX)),
+            packers: Arc::new(Semaphore::new(limits::PACKERS_MAX)),
             heavy_queries: Arc::new(Semaphore::new(limits::HEAVY_QUERIES_MAX)),
             large_answers: Arc::new(Semaphore::new(limits::LARGE_ANSWERS_MAX)),
             services,

@@ -4,24 +4,34 @@
 use hyper::StatusCode;
 use hyper::header::{self, HeaderMap, HeaderValue};
 
-use super::HttpShared;
 use super::entity_tag::EntityTag;
 use super::inflate::Encoding;
 use super::response::{HttpResponse, NO_STORE};
 use super::response_body::ResponseBody;
+use super::{HttpShared, accept_encoding, pack};
 
 /// What the answers depend on, beside the address that is asked for.
 const VARY: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding, Authorization");
 
 /// The answer in the form that the client is best served with.
-pub(super) fn chosen(shared: &HttpShared, asked: &HeaderMap, mut response: HttpResponse) -> HttpResponse {
+pub(super) async fn chosen(
+    shared: &HttpShared,
+    asked: &HeaderMap,
+    mut response: HttpResponse,
+) -> HttpResponse {
     response.headers_mut().insert(header::VARY, VARY);
     let Some(body) = response.body().bytes() else { return response };
     let tag = shared.tag_key.tag(body);
     if tag.is_held(asked) {
         return not_modified(tag);
     }
-    mark(&mut response, tag, Encoding::Identity);
+    let encoding = accept_encoding::wanted(asked, pack::quickest(body.len()));
+    let Some(packed) = pack::packed(shared, encoding, body).await else {
+        mark(&mut response, tag, Encoding::Identity);
+        return response;
+    };
+    *response.body_mut() = packed;
+    mark(&mut response, tag, encoding);
     response
 }
 
@@ -38,5 +48,8 @@ fn not_modified(tag: EntityTag) -> HttpResponse {
 fn mark(response: &mut HttpResponse, tag: EntityTag, encoding: Encoding) {
     if let Some(tag) = tag.to_header(encoding) {
         response.headers_mut().insert(header::ETAG, tag);
+    }
+    if let Some(name) = encoding.name() {
+        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));
     }
 }

@@ -161,7 +161,7 @@ async fn handle(
     if !route.has_tags() {
         return outcome;
     }
-    outcome.map(|response| representation::chosen(shared, &head.headers, response))
+    Ok(representation::chosen(shared, &head.headers, outcome?).await)
 }
 
 #[cfg(test)]

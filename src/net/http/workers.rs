@@ -36,7 +36,8 @@ pub(super) async fn soon(permits: &Arc<Semaphore>, bound: Bound) -> Result<Owned
     }
 }
 
-async fn run<T: Send + 'static>(
+/// Runs work with a permit that the caller has got. `None` if it panicked.
+pub(super) async fn run<T: Send + 'static>(
     runtime: &Handle,
     permit: OwnedSemaphorePermit,
     work: impl FnOnce() -> T + Send + 'static,
