@@ -123,6 +123,31 @@ pub const LINES_IN_MESSAGE_MAX: usize = 3;
 /// Longest text of ours in a header, in characters.
 pub const HEADER_TEXT_CHARS_MAX: usize = 256;
 
+// Streams of reports.
+
+/// Streams that are open at a time.
+pub const STREAMS_MAX: usize = 512;
+/// Most data points of a report that is streamed, all groups together.
+pub const STREAM_POINTS_MAX: u64 = 10_000;
+/// Bytes of all states over [`ANSWER_BYTES_FREE`] that streams hold.
+pub const STREAM_STATES_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How often a stream looks whether there is something to do, which takes no time.
+pub const STREAM_TICK: Duration = Duration::from_millis(250);
+/// Shortest pause between two reports of a stream.
+pub const STREAM_PAUSE_MIN: Duration = Duration::from_secs(1);
+/// How many times as long as a report takes to make is the pause after it: a stream takes a fiftieth of a core at most.
+pub const STREAM_PAUSE_TIMES: u32 = 50;
+/// Longest silence of a stream.
+pub const STREAM_COMMENT_EVERY: Duration = Duration::from_secs(15);
+/// How long clients of a stream that broke off wait before they ask again.
+pub const STREAM_RETRY: Duration = Duration::from_secs(3);
+/// Longest duration that a stream can be asked for, in seconds.
+pub const STREAM_SECONDS_MAX: u64 = 24 * 3_600;
+
 const _: () =
     assert!(PACKED_BYTES_MIN <= PACKED_ZSTD_BYTES_MIN && PACKED_ZSTD_BYTES_MIN <= PACKED_INLINE_BYTES_MAX);
+const _: () = assert!(
+    STREAM_TICK.as_millis() * 2 < STREAM_COMMENT_EVERY.as_millis(),
+    "a stream must look often enough to say in time that it is there"
+);
 const _: () = assert!(STORIES_LISTED_DEFAULT <= STORIES_LISTED_MAX, "the default must be allowed");

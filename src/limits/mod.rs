@@ -218,7 +218,8 @@ pub const MEMORY_LIMIT_MIN: u64 = 64 * 1024 * 1024;
 pub const MEMORY_BESIDE_COUNTERS: u64 = 9 * 256 * 1024 * 1024;
 /// Bytes that all with a bound of its own can take at most: connections, each with the longest head and an answer that is not
 /// counted or with the shortest buffers of a line connection; bodies, answers, lines, the queue and the record that is being
-/// written; large answers; packers; a fold; the keys of batches; addresses that guess tokens.
+/// written; large answers; packers; streams, each with what it was asked for, and with a state and a patch that are not counted;
+/// a fold; the keys of batches; addresses that guess tokens.
 const BOUNDED_BYTES: usize = HTTP_CONNECTIONS_MAX * (HTTP_HEAD_BYTES_MAX + ANSWER_BYTES_FREE)
     + TCP_CONNECTIONS_MAX * 4 * TCP_READ_BYTES_MIN
     + BODIES_HELD_BYTES_MAX
@@ -228,6 +229,8 @@ const BOUNDED_BYTES: usize = HTTP_CONNECTIONS_MAX * (HTTP_HEAD_BYTES_MAX + ANSWE
     + RECORD_BYTES_MAX
     + LARGE_ANSWERS_MAX * 8 * GROUPED_POINTS_MAX
     + PACKERS_MAX * PACKER_BYTES
+    + STREAMS_MAX * (HTTP_HEAD_BYTES_MAX + 2 * ANSWER_BYTES_FREE)
+    + STREAM_STATES_BYTES_MAX
     + 16 * FOLD_CELLS_MAX
     + 2 * 64 * KEYS_MAX
     + 64 * FOLD_KEYS_MAX

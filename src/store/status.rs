@@ -73,7 +73,12 @@ impl Status {
 
     /// The figures as they are now.
     pub fn figures(&self) -> StoreFigures {
-        StoreFigures { last_sequence: self.written().get(), ..self.state().figures }
+        StoreFigures { last_sequence: self.last_sequence(), ..self.state().figures }
+    }
+
+    /// The newest record whose batch is counted. Asking costs nothing.
+    pub fn last_sequence(&self) -> u64 {
+        self.written().get()
     }
 
     pub(super) fn poison(&self) -> &Poison {

@@ -19,6 +19,7 @@ mod packed;
 mod quick;
 mod reads;
 mod stories;
+mod streams;
 mod support;
 mod tags;
 mod writes;

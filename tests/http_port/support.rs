@@ -17,7 +17,7 @@ use tallyd::platform::clock::Clock;
 use tallyd::platform::shutdown::{self, Trigger};
 use tallyd::store::{Fsync, KeyLimits, Store, StoreOptions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -39,6 +39,7 @@ pub(crate) struct Port {
     /// That of requests, not that of the store.
     pub(crate) clock: Clock,
     pub(crate) store: Option<Store>,
+    pub(crate) auth: Arc<Auth>,
     _data_dir: tempfile::TempDir,
 }
 
@@ -108,13 +109,14 @@ impl Port {
             |bytes| MemoryCeiling::new(bytes, Arc::clone(store.catalogue()), Arc::clone(store.counters()));
         let used = memory(0).used_bytes();
         let (metrics, clock) = (Arc::new(Metrics::default()), Clock::manual(NOW_UNIX_NANOS));
+        let auth = Arc::new(auth);
         let services = Services {
             write_handle: store.write_handle(),
             catalogue: Arc::clone(store.catalogue()),
             counters: Arc::clone(store.counters()),
             memory: Arc::new(memory(ceiling(used))),
             store_status: store.status(),
-            auth: Arc::new(auth),
+            auth: Arc::clone(&auth),
             guessing: Arc::new(Guessing::new(Arc::clone(&metrics), clock.clone())),
             tls: None,
             origins: Arc::new(origins),
@@ -127,11 +129,18 @@ impl Port {
         let address = listener.local_addr().unwrap();
         let (shutdown, watch) = shutdown::channel();
         let served = tokio::spawn(http::serve(Socket::Tcp(listener), services, limits, runtimes, watch));
-        Self { address, shutdown, served, clock, store: Some(store), _data_dir: data_dir }
+        Self { address, shutdown, served, clock, store: Some(store), auth, _data_dir: data_dir }
     }
 
     pub(crate) async fn client(&self) -> Client {
         Client { stream: TcpStream::connect(self.address).await.unwrap(), unread: Vec::new() }
+    }
+
+    /// A connection whose kernel takes few bytes that are not read.
+    pub(crate) async fn slow_client(&self) -> Client {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4 * 1024).unwrap();
+        Client { stream: socket.connect(self.address).await.unwrap(), unread: Vec::new() }
     }
 
     /// One request on a connection of its own.
@@ -183,8 +192,33 @@ impl Client {
         self.stream.write_all(bytes).await.unwrap();
     }
 
-    /// The next answer.
+    /// The next answer; of a stream the head alone.
     pub(crate) async fn reply(&mut self, is_head: bool) -> Reply {
+        let mut reply = self.head().await;
+        // What has no end of its own is read by those who ask for it.
+        if reply.header("content-type") == Some("text/event-stream") {
+            return reply;
+        }
+        let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
+        if !is_head && reply.header("transfer-encoding") == Some("chunked") {
+            reply.body = self.chunks().await;
+        } else if !is_head {
+            while self.unread.len() < length {
+                assert!(self.fill().await, "closed within the body of {reply:?}");
+            }
+            let body = self.unread.drain(..length).collect();
+            if reply.header("content-encoding").is_some() {
+                reply.packed = body;
+            } else {
+                reply.body = String::from_utf8(body).unwrap();
+            }
+            reply.bytes += length;
+        }
+        reply
+    }
+
+    /// The head of the next answer.
+    pub(crate) async fn head(&mut self) -> Reply {
         let head_end = loop {
             if let Some(at) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at;
@@ -199,48 +233,35 @@ impl Client {
             .map(|line| line.split_once(": ").unwrap())
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
-        let mut reply =
-            Reply { status, headers, body: String::new(), packed: Vec::new(), bytes: head_end + 4 };
-        let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
-        if !is_head && reply.header("transfer-encoding") == Some("chunked") {
-            reply.body = self.chunks().await;
-        } else if !is_head {
-            while self.unread.len() < length {
-                assert!(self.fill().await, "closed within the body of {head}");
-            }
-            let body = self.unread.drain(..length).collect();
-            if reply.header("content-encoding").is_some() {
-                reply.packed = body;
-            } else {
-                reply.body = String::from_utf8(body).unwrap();
-            }
-            reply.bytes += length;
-        }
-        reply
+        Reply { status, headers, body: String::new(), packed: Vec::new(), bytes: head_end + 4 }
     }
 
     /// A body in chunks.
     async fn chunks(&mut self) -> String {
         let mut body = Vec::new();
-        loop {
-            let line_end = loop {
-                if let Some(at) = self.unread.windows(2).position(|two| two == b"\r\n") {
-                    break at;
-                }
-                assert!(self.fill().await, "closed before a chunk");
-            };
-            let size = std::str::from_utf8(&self.unread[..line_end]).unwrap();
-            let size = usize::from_str_radix(size, 16).unwrap();
-            let end = line_end + 2 + size;
-            while self.unread.len() < end + 2 {
-                assert!(self.fill().await, "closed within a chunk");
-            }
-            body.extend_from_slice(&self.unread[line_end + 2..end]);
-            self.unread.drain(..end + 2);
-            if size == 0 {
-                return String::from_utf8(body).unwrap();
-            }
+        while let Some(chunk) = self.chunk().await {
+            body.extend_from_slice(&chunk);
         }
+        String::from_utf8(body).unwrap()
+    }
+
+    /// The next chunk of a body; `None` after the last.
+    pub(crate) async fn chunk(&mut self) -> Option<Vec<u8>> {
+        let line_end = loop {
+            if let Some(at) = self.unread.windows(2).position(|two| two == b"\r\n") {
+                break at;
+            }
+            assert!(self.fill().await, "closed before a chunk");
+        };
+        let size = std::str::from_utf8(&self.unread[..line_end]).unwrap();
+        let size = usize::from_str_radix(size, 16).unwrap();
+        let end = line_end + 2 + size;
+        while self.unread.len() < end + 2 {
+            assert!(self.fill().await, "closed within a chunk");
+        }
+        let chunk = self.unread[line_end + 2..end].to_vec();
+        self.unread.drain(..end + 2);
+        (size != 0).then_some(chunk)
     }
 
     async fn fill(&mut self) -> bool {

@@ -23,6 +23,8 @@ pub(super) struct Exchange {
     begun: AtomicU64,
     /// The next response is the last of the connection.
     is_last: AtomicBool,
+    /// A write waits for the peer.
+    is_unread: AtomicBool,
     /// When the response that is being read must be written, where it is one of the few large ones.
     deadline: Mutex<Option<Instant>>,
 }
@@ -30,8 +32,8 @@ pub(super) struct Exchange {
 impl Exchange {
     pub(super) fn new() -> Arc<Self> {
         let (refused_from, begun) = (AtomicU64::new(u64::MAX), AtomicU64::new(0));
-        let is_last = AtomicBool::new(false);
-        Arc::new(Self { refused_from, begun, is_last, deadline: Mutex::default() })
+        let (is_last, is_unread) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { refused_from, begun, is_last, is_unread, deadline: Mutex::default() })
     }
 
     /// The next response, or the one that is being made, is the last of the connection.
@@ -41,6 +43,11 @@ impl Exchange {
 
     pub(super) fn is_last(&self) -> bool {
         self.is_last.load(Ordering::Relaxed)
+    }
+
+    /// Whether the client has yet to read what was written.
+    pub(super) fn is_unread(&self) -> bool {
+        self.is_unread.load(Ordering::Relaxed)
     }
 
     /// Counts the next request. `400` where its end is not sure; the connection is closed after it.
@@ -90,9 +97,12 @@ impl<S: Stream> ClientStream<S> {
     /// Lets the outcome of a write through; a write that has to wait gets the deadline.
     fn timed<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
-            self.waiting = None;
+            if self.waiting.take().is_some() {
+                self.exchange.is_unread.store(false, Ordering::Relaxed);
+            }
             return outcome;
         }
+        self.exchange.is_unread.store(true, Ordering::Relaxed);
         let waiting = self.waiting.get_or_insert_with(|| {
             let deadline = Instant::now() + self.write_timeout;
             let whole = self.exchange.deadline();
@@ -146,5 +156,29 @@ impl<S: Stream> AsyncWrite for ClientStream<S> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
         this.timed(cx, outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_exchange_knows_whether_a_write_waits_for_the_client() {
+        let (mut client, server) = duplex(4);
+        let exchange = Exchange::new();
+        let mut stream = ClientStream::new(server, Arc::clone(&exchange), Duration::from_secs(20));
+        stream.write_all(b"1234").await.unwrap();
+        assert!(!exchange.is_unread());
+        let read = async {
+            // The other future is polled first and finds no room.
+            assert!(exchange.is_unread());
+            client.read_exact(&mut [0; 8]).await.unwrap();
+        };
+        let (written, ()) = tokio::join!(stream.write_all(b"5678"), read);
+        written.unwrap();
+        assert!(!exchange.is_unread());
     }
 }

@@ -138,10 +138,10 @@ impl HttpShared {
         self: &Arc<Self>,
         request: Request<Incoming>,
         slot: &ConnectionSlot,
-        exchange: &Exchange,
+        exchange: &Arc<Exchange>,
     ) -> Result<HttpResponse, Infallible> {
         exchange.set_deadline(None);
-        let mut response = service::respond(self, request, slot, exchange.begin()).await;
+        let mut response = service::respond(self, request, slot, exchange).await;
         if exchange.is_last() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -14,6 +14,7 @@ mod connection;
 mod cors;
 mod deadline_timer;
 mod entity_tag;
+mod event_stream;
 mod failure;
 mod framing;
 mod health;
@@ -30,6 +31,7 @@ mod response_body;
 mod routes;
 mod service;
 mod stories;
+mod streams;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod testing;
 mod upsert;
@@ -85,6 +87,10 @@ pub struct Limits {
     pub connections_reserved: usize,
     /// Requests that wait for the store at a time.
     pub writes_waiting: usize,
+    /// Streams of reports at a time.
+    pub streams: usize,
+    /// How often a stream looks whether there is something to do.
+    pub stream_tick: Duration,
     /// Time for the head of a request, idle time before it included.
     pub head_timeout: Duration,
     /// Longest pause within a body.
@@ -111,6 +117,8 @@ impl Default for Limits {
             connections: limits::HTTP_CONNECTIONS_MAX,
             connections_reserved: limits::HTTP_CONNECTIONS_RESERVED,
             writes_waiting: limits::HTTP_WRITES_WAITING_MAX,
+            streams: limits::STREAMS_MAX,
+            stream_tick: limits::STREAM_TICK,
             head_timeout: limits::HTTP_HEAD_TIMEOUT,
             body_pause: limits::HTTP_BODY_PAUSE_MAX,
             body_timeout: limits::HTTP_BODY_TIMEOUT,
@@ -144,6 +152,10 @@ struct HttpShared {
     packers: Arc<Semaphore>,
     /// One permit per heavy query.
     heavy_queries: Arc<Semaphore>,
+    /// One permit per stream.
+    streams: Arc<Semaphore>,
+    /// For the states that streams hold.
+    stream_bytes: ByteBudget,
     /// One permit per large answer that is being read.
     large_answers: Arc<Semaphore>,
 }
@@ -158,6 +170,8 @@ impl HttpShared {
             body_workers: Arc::new(Semaphore::new(limits::BODY_WORKERS_MAX)),
             packers: Arc::new(Semaphore::new(limits::PACKERS_MAX)),
             heavy_queries: Arc::new(Semaphore::new(limits::HEAVY_QUERIES_MAX)),
+            streams: Arc::new(Semaphore::new(limits.streams)),
+            stream_bytes: ByteBudget::new(limits::STREAM_STATES_BYTES_MAX),
             large_answers: Arc::new(Semaphore::new(limits::LARGE_ANSWERS_MAX)),
             services,
             limits,

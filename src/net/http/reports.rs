@@ -13,8 +13,9 @@ use crate::limits::FAULTS_SHOWN_MAX;
 use crate::model::catalogue::Catalogue;
 use crate::model::event::StoryId;
 use crate::model::story_set::StorySet;
+use crate::net::Services;
 use crate::net::metrics::Bound;
-use crate::report::{self, Query, ReportFormat, ReportName, Weight};
+use crate::report::{self, Query, QueryError, ReportFormat, ReportName, Weight};
 
 /// Parameters of the usual report, so that they are gathered without growing.
 const PAIRS_EXPECTED: usize = 4;
@@ -30,17 +31,7 @@ pub(super) async fn report(
     let started = services.clock.monotonic();
     let mut pairs = Vec::with_capacity(PAIRS_EXPECTED);
     pairs.extend(form_urlencoded::parse(query.as_bytes()));
-    let (now, visible) = (services.clock.unix_ms(), access.stories());
-    let stories = (visible, known_among(&services.catalogue, visible));
-    let zones = services.zones.current();
-    let query = Query::parse(name, &pairs, now, stories, &zones).map_err(|errors| {
-        let details = errors.into_iter().take(FAULTS_SHOWN_MAX);
-        Failure::faults(
-            details
-                .map(|error| Detail::Parameter { message: error.to_string(), parameter: error.parameter })
-                .collect(),
-        )
-    })?;
+    let query = checked(services, access, (name, &pairs)).map_err(Failure::faults)?;
     let body = if query.weight(&services.catalogue, &services.counters) == Weight::Heavy {
         // First, so that nothing large waits for its permit.
         let permit = if query.may_be_large(&services.catalogue) {
@@ -57,6 +48,25 @@ pub(super) async fn report(
     let took = services.clock.monotonic().saturating_sub(started);
     services.metrics.report_answered(name, took);
     Ok(response::json(body))
+}
+
+/// The query of a request, as of now, or everything that is wrong with it.
+pub(super) fn checked<T: AsRef<str>>(
+    services: &Services,
+    access: &Access,
+    (name, pairs): (ReportName, &[(T, T)]),
+) -> Result<Query, Vec<Detail>> {
+    let (now, visible) = (services.clock.unix_ms(), access.stories());
+    let stories = (visible, known_among(&services.catalogue, visible));
+    let zones = services.zones.current();
+    let details = |errors: Vec<QueryError>| errors.into_iter().take(FAULTS_SHOWN_MAX).map(Detail::from);
+    Query::parse(name, pairs, now, stories, &zones).map_err(|errors| details(errors).collect())
+}
+
+impl From<QueryError> for Detail {
+    fn from(error: QueryError) -> Self {
+        Self::Parameter { message: error.to_string(), parameter: error.parameter }
+    }
 }
 
 /// How many of the stories are known.

@@ -1,4 +1,4 @@
-//! The body of a response: bytes that are there, or a large report that is written while its client reads it.
+//! The body of a response: bytes that are there, a large report that is written while its client reads it, or events.
 //! INVARIANT: a large report ends where its token does.
 //! INVARIANT: of a large report at most a part is held as text, and others get the thread after each turn of it.
 
@@ -10,6 +10,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::event_stream::EventStream;
 use crate::limits::{ANSWER_BYTES_FREE, ANSWER_BYTES_PER_TURN, wide};
 use crate::net::auth::{Auth, Permit, Renewal};
 use crate::net::byte_budget::{BudgetSpent, ByteBudget, ReservedBytes};
@@ -21,6 +22,8 @@ pub(super) enum ResponseBody {
     Whole(Bytes),
     /// It is made part by part.
     Streamed(Box<StreamedReport>),
+    /// Events, as a report changes.
+    Events(EventStream),
 }
 
 /// A large report, and its slot among those that are read.
@@ -63,12 +66,7 @@ impl ResponseBody {
 
     /// A text whose length the client chose, within the budget for what waits to be read.
     pub(super) fn held(text: Vec<u8>, budget: &ByteBudget) -> Result<Self, BudgetSpent> {
-        if text.len() <= ANSWER_BYTES_FREE {
-            return Ok(text.into());
-        }
-        let mut reserved = budget.holder();
-        reserved.reserve(text.capacity())?;
-        Ok(Self::whole(Bytes::from_owner(HeldText { text, _reserved: reserved })))
+        held(text, budget).map(Self::Whole)
     }
 
     /// Whether it is made while it is read.
@@ -80,7 +78,7 @@ impl ResponseBody {
     pub(super) fn bytes(&self) -> Option<&Bytes> {
         match self {
             Self::Whole(bytes) => Some(bytes),
-            Self::Streamed(_) => None,
+            Self::Streamed(_) | Self::Events(_) => None,
         }
     }
 
@@ -92,6 +90,16 @@ impl ResponseBody {
     ) -> Self {
         Self::Streamed(Box::new(StreamedReport { rest, bytes: 0, permit, auth, _slot: slot }))
     }
+}
+
+/// A text within a budget, which has its bytes back when the last copy of it is gone.
+pub(super) fn held(text: Vec<u8>, budget: &ByteBudget) -> Result<Bytes, BudgetSpent> {
+    if text.len() <= ANSWER_BYTES_FREE {
+        return Ok(text.into());
+    }
+    let mut reserved = budget.holder();
+    reserved.reserve(text.capacity())?;
+    Ok(Bytes::from_owner(HeldText { text, _reserved: reserved }))
 }
 
 impl From<Vec<u8>> for ResponseBody {
@@ -114,20 +122,21 @@ impl Body for ResponseBody {
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
             Self::Streamed(report) => report.poll(cx).map(|part| part.map(|part| part.map(Frame::data))),
+            Self::Events(events) => events.poll(cx).map(|part| part.map(|part| Ok(Frame::data(part)))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_empty(),
-            Self::Streamed(_) => false,
+            Self::Streamed(_) | Self::Events(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(wide(bytes.len())),
-            Self::Streamed(_) => SizeHint::default(),
+            Self::Streamed(_) | Self::Events(_) => SizeHint::default(),
         }
     }
 }

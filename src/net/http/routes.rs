@@ -26,6 +26,7 @@ pub(super) enum Endpoint {
     Listing,
     WriteEvents,
     Report,
+    StreamReport,
     ListStories,
     ShowStory,
     PutStory,
@@ -80,6 +81,8 @@ pub(super) struct Route {
     path: &'static str,
     /// The name of the last segment, where that is the client's to choose.
     segment: Option<&'static str>,
+    /// What follows the segment.
+    suffix: &'static str,
     pub(super) endpoint: Endpoint,
     pub(super) dialect: Dialect,
     /// A token needs one of these scopes; none for what everybody may see.
@@ -90,7 +93,7 @@ pub(super) struct Route {
     words: &'static str,
 }
 
-pub(super) static ROUTES: [Route; 16] = [
+pub(super) static ROUTES: [Route; 18] = [
     row("POST", "/events", Endpoint::WriteEvents, (WRITE, LimitedTokens::ItsStories))
         .body(EVENTS)
         .words("events as line protocol, NDJSON or a JSON document, told apart by content; ?precision="),
@@ -107,6 +110,14 @@ pub(super) static ROUTES: [Route; 16] = [
         .words("a report"),
     row("GET", "/v2/reports/", Endpoint::Report, (READ, LimitedTokens::ItsStories))
         .segment("name")
+        .words("the same"),
+    row("GET", "/reports/", Endpoint::StreamReport, (READ, LimitedTokens::ItsStories))
+        .segment("name")
+        .suffix("/stream")
+        .words("a report and its changes, as server-sent events; ?duration="),
+    row("GET", "/v2/reports/", Endpoint::StreamReport, (READ, LimitedTokens::ItsStories))
+        .segment("name")
+        .suffix("/stream")
         .words("the same"),
     row("GET", "/stories", Endpoint::ListStories, (READ, LimitedTokens::ItsStories))
         .words("the stories, most recently active first; ?limit=&cursor=&search="),
@@ -144,13 +155,17 @@ const fn row(
     endpoint: Endpoint,
     (scopes, limited_tokens): (&'static [Scope], LimitedTokens),
 ) -> Route {
-    let (segment, dialect, body, words) = (None, Dialect::Own, NO_BODY, "");
-    Route { method, path, segment, endpoint, dialect, scopes, limited_tokens, body, words }
+    let (segment, suffix, dialect, body, words) = (None, "", Dialect::Own, NO_BODY, "");
+    Route { method, path, segment, suffix, endpoint, dialect, scopes, limited_tokens, body, words }
 }
 
 impl Route {
     const fn segment(self, name: &'static str) -> Self {
         Self { segment: Some(name), ..self }
+    }
+
+    const fn suffix(self, suffix: &'static str) -> Self {
+        Self { suffix, ..self }
     }
 
     const fn dialect(self, dialect: Dialect) -> Self {
@@ -167,12 +182,13 @@ impl Route {
 
     /// The segment that the client chose, or nothing; `None` if the path is another one.
     fn matched<'p>(&self, path: &'p str) -> Option<&'p str> {
-        let rest = path.strip_prefix(self.path)?;
+        let rest = path.strip_prefix(self.path)?.strip_suffix(self.suffix)?;
         let is_match = match self.segment {
             None => rest.is_empty(),
             Some(_) => !rest.is_empty() && !rest.contains('/'),
         };
-        let is_known = self.endpoint != Endpoint::Report || ReportName::parse(rest).is_some();
+        let is_report = matches!(self.endpoint, Endpoint::Report | Endpoint::StreamReport);
+        let is_known = !is_report || ReportName::parse(rest).is_some();
         (is_match && is_known).then_some(rest)
     }
 
@@ -190,6 +206,11 @@ impl Route {
         matches!(self.endpoint, Endpoint::Health | Endpoint::Ping)
     }
 
+    /// Whether its answer has no end of its own.
+    pub(super) fn is_stream(&self) -> bool {
+        self.endpoint == Endpoint::StreamReport
+    }
+
     /// Whether it takes no time, whatever is asked.
     fn is_quick(&self) -> bool {
         matches!(self.endpoint, Endpoint::Health | Endpoint::Ready | Endpoint::Metrics | Endpoint::Ping)
@@ -203,7 +224,7 @@ impl Route {
     /// Method and path as people write them.
     fn title(&self) -> String {
         let segment = self.segment.map_or(String::new(), |name| format!("{{{name}}}"));
-        format!("{} {}{segment}", self.method, self.path)
+        format!("{} {}{segment}{}", self.method, self.path, self.suffix)
     }
 }
 
@@ -263,7 +284,7 @@ pub(super) fn listing() -> String {
     for route in &ROUTES {
         let title = route.title();
         // Writing to a string cannot fail.
-        if writeln!(text, "{title:<26} {}", route.words).is_err() {}
+        if writeln!(text, "{title:<30} {}", route.words).is_err() {}
     }
     let reports = ReportName::ALL.map(ReportName::as_str).join(", ");
     text + "\nreports: " + &reports + "\n"
@@ -292,6 +313,12 @@ mod tests {
             ("/stories/5b07", Some(Endpoint::ShowStory)),
             ("/reports/conversations.paid", Some(Endpoint::Report)),
             ("/v2/reports/conversations.paid", Some(Endpoint::Report)),
+            ("/reports/conversations.paid/stream", Some(Endpoint::StreamReport)),
+            ("/v2/reports/busiest-period/stream", Some(Endpoint::StreamReport)),
+            ("/reports/stream", None),
+            ("/reports//stream", None),
+            ("/reports/nonsense/stream", None),
+            ("/reports/conversations/stream/", None),
             ("/reports/conversations/x", None),
             ("/settings", None),
             ("/events/", None),

@@ -8,25 +8,28 @@ use hyper::header::{HOST, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode, Version};
 
+use super::client_stream::Exchange;
 use super::failure::Failure;
 use super::response::{self, HttpResponse};
 use super::routes::{self, Dialect, Endpoint, Route, RouteMatch};
 use super::{
     HttpShared, Origins, access, body, cors, health, influx, ingest, reports, representation, stories,
+    streams,
 };
 use crate::limits::HTTP_HEADERS_MAX;
 use crate::net::listener::ConnectionSlot;
 use crate::net::metrics::Bound;
 use crate::report::ReportName;
 
-/// Responds to any request. `framed` is an error where its framing is in doubt.
+/// Responds to the next request of an exchange.
 pub(super) async fn respond(
     shared: &Arc<HttpShared>,
     request: Request<Incoming>,
     slot: &ConnectionSlot,
-    framed: Result<(), Failure>,
+    exchange: &Arc<Exchange>,
 ) -> HttpResponse {
     let services = &shared.services;
+    let framed = exchange.begin();
     let (head, mut body) = request.into_parts();
     let is_framed = framed.is_ok();
     let found = routes::find(&head.method, head.uri.path());
@@ -48,8 +51,11 @@ pub(super) async fn respond(
         (Ok(()), RouteMatch::Route(route, _)) if slot.is_reserved() && route.is_write() => {
             Err(Failure::overloaded(Bound::ReservedConnections))
         }
+        (Ok(()), RouteMatch::Route(route, _)) if slot.is_reserved() && route.is_stream() => {
+            Err(Failure::overloaded(Bound::Streams))
+        }
         (Ok(()), RouteMatch::Route(route, segment)) => {
-            handle(shared, (route, segment), slot.peer(), &head, &mut body).await
+            handle(shared, (route, segment), (slot.peer(), exchange), &head, &mut body).await
         }
         (Ok(()), RouteMatch::OtherMethods(_, methods)) if services.origins.is_preflight(&head) => {
             Ok(cors::preflight(&methods))
@@ -133,7 +139,7 @@ fn is_nobodys_name(host: &[u8]) -> bool {
 async fn handle(
     shared: &Arc<HttpShared>,
     (route, segment): (&'static Route, &str),
-    peer: Option<IpAddr>,
+    (peer, exchange): (Option<IpAddr>, &Arc<Exchange>),
     head: &Parts,
     body: &mut Incoming,
 ) -> Result<HttpResponse, Failure> {
@@ -144,6 +150,10 @@ async fn handle(
         Endpoint::WriteEvents => ingest::write(shared, (route, access), head, body).await,
         Endpoint::Report => match ReportName::parse(segment) {
             Some(name) => reports::report(shared, &access, name, query).await,
+            None => Err(Failure::not_found("there is no such report")),
+        },
+        Endpoint::StreamReport => match ReportName::parse(segment) {
+            Some(name) => streams::stream(shared, (access, exchange), name, query).await,
             None => Err(Failure::not_found("there is no such report")),
         },
         Endpoint::ListStories => stories::list(shared, &access, query).await,

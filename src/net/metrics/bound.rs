@@ -15,18 +15,21 @@ pub(crate) enum Bound {
     LargeAnswers,
     /// Bytes of answers that are not read yet.
     AnswersHeld,
+    /// Streams of reports, and the states that they hold.
+    Streams,
     /// Bytes of long lines and unread answers on the line port.
     LineMemory,
 }
 
 impl Bound {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::ReservedConnections,
         Self::WritesWaiting,
         Self::BodiesHeld,
         Self::HeavyQueries,
         Self::LargeAnswers,
         Self::AnswersHeld,
+        Self::Streams,
         Self::LineMemory,
     ];
 
@@ -39,6 +42,7 @@ impl Bound {
             Self::HeavyQueries => "heavy_queries",
             Self::LargeAnswers => "large_answers",
             Self::AnswersHeld => "answers_held",
+            Self::Streams => "streams",
             Self::LineMemory => "line_memory",
         }
     }
@@ -53,6 +57,7 @@ impl Bound {
             Self::HeavyQueries => "too many large queries are being answered at the moment",
             Self::LargeAnswers => "too many large answers are being read at the moment",
             Self::AnswersHeld => "too many answers wait for their clients to read them",
+            Self::Streams => "too many reports are streamed at the moment",
             Self::LineMemory => {
                 "the memory for long lines and batches with keys is in use at the moment; send them again later"
             }

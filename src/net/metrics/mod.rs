@@ -8,6 +8,7 @@ mod bound;
 mod classic;
 mod process;
 mod reading;
+mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,8 @@ use prometheus_client::registry::{Metric, Registry};
 pub(crate) use auth_failure::AuthFailure;
 pub(crate) use bound::Bound;
 pub use reading::{MetricReading, MetricValue};
+pub(crate) use streams::StreamEvent;
+use streams::StreamHandles;
 
 use crate::intake::batching::Tally;
 use crate::model::batch::KeyRule;
@@ -95,6 +98,7 @@ pub struct Metrics {
     answers_dropped: Counter,
     overloads: [(Bound, Counter); Bound::ALL.len()],
     reports: [(ReportName, Histogram); 6],
+    streams: StreamHandles,
     statuses: [(u16, Counter); STATUSES.len()],
     status_other: Counter,
 }
@@ -118,12 +122,24 @@ impl Default for Metrics {
         let overloads =
             Bound::ALL.map(|bound| (bound, overloads.get_or_create_owned(&[("bound", bound.label())])));
         let reports = reports(&mut registry);
+        let streams = StreamHandles::new(&mut registry);
         let responses: Family<Labels<1, String>, Counter> =
             add(&mut registry, "http_responses", "HTTP answers by status");
         let status = |status: String| responses.get_or_create_owned(&[("status", status)]);
         let statuses = STATUSES.map(|code| (code, status(code.to_string())));
         let status_other = status("other".to_owned());
-        Self { registry, tzdata, tcp, http, answers_dropped, overloads, reports, statuses, status_other }
+        Self {
+            registry,
+            tzdata,
+            tcp,
+            http,
+            answers_dropped,
+            overloads,
+            reports,
+            streams,
+            statuses,
+            status_other,
+        }
     }
 }
 
@@ -215,6 +231,9 @@ impl Metrics {
 
     /// Something was refused since a bound was reached.
     pub(crate) fn overloaded(&self, bound: Bound) {
+        if bound == Bound::Streams {
+            self.streams.refused.inc();
+        }
         if let Some((_, counter)) = self.overloads.iter().find(|(of, _)| *of == bound) {
             counter.inc();
         }

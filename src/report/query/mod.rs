@@ -3,6 +3,7 @@
 
 mod fault;
 mod parameters;
+mod streamed;
 mod window;
 
 use super::ReportName;
