@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
 
-use support::{Daemon, connect};
-use tallyd::limits::{LINE_MEMORY_BYTES_MAX, TCP_READ_BYTES_MIN};
+use support::{Daemon, connect, wait_for_metric};
+use tallyd::limits::{HTTP_HEAD_BYTES_MAX, LINE_MEMORY_BYTES_MAX, TCP_READ_BYTES_MIN};
 
 const CONNECTIONS: usize = 100;
 /// Heads that each connection sends, no two alike. A cache of heads for each connection took about 130 bytes for each, so that
@@ -37,6 +37,41 @@ fn resident_bytes(daemon: &Daemon) -> usize {
     let metrics = daemon.get("/metrics");
     let figure = metrics.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes "));
     figure.expect("the metric").parse().expect("a number")
+}
+
+/// Waits until a port has so many connections.
+fn wait_for_connections(daemon: &Daemon, port: &str, connections: usize) {
+    let line = format!("tallyd_connections{{listener=\"{port}\"}} {connections}");
+    wait_for_metric(daemon.http, &line);
+}
+
+#[test]
+fn connections_that_do_nothing_cost_what_is_stated_and_hold_up_no_report() {
+    let scale = std::env::var("TALLYD_TEST_SCALE").map_or(1, |scale| scale.parse().expect("a number"));
+    let connections = 1_000 * scale;
+    let directory = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start(directory.path());
+    drop(send(&daemon, 0, 1));
+    wait_for_connections(&daemon, "tcp", 0);
+    for (port, bytes_of_one) in [("tcp", 4 * TCP_READ_BYTES_MIN), ("http", HTTP_HEAD_BYTES_MAX)] {
+        let before = resident_bytes(&daemon);
+        let address = if port == "tcp" { daemon.tcp } else { daemon.http };
+        let mut idle: Vec<TcpStream> = (0..connections).map(|_| connect(address)).collect();
+        // The one that asks is one of them.
+        let asking = usize::from(port == "http");
+        wait_for_connections(&daemon, port, connections + asking);
+        let grown = resident_bytes(&daemon).saturating_sub(before);
+        // What waits takes twice the room in a build without optimisation.
+        let bound = connections * bytes_of_one * if cfg!(debug_assertions) { 2 } else { 1 };
+        assert!(grown <= bound, "{port}: {} bytes each", grown / connections);
+        assert_eq!(daemon.conversations(), 0);
+        // As many again come and go.
+        for place in &mut idle {
+            *place = connect(address);
+        }
+        drop(idle);
+        wait_for_connections(&daemon, port, asking);
+    }
 }
 
 #[test]

@@ -78,10 +78,7 @@ fn daemon(directory: &Path) -> (Daemon, PathBuf) {
 
 /// Asks for the metrics until one of their lines is this.
 fn wait_for_metric(daemon: &Daemon, expected: &str) {
-    let begun = Instant::now();
-    while !daemon.get("/metrics").lines().any(|line| line == expected) {
-        assert!(begun.elapsed() < support::PATIENCE, "no {expected}: {}", daemon.get("/metrics"));
-    }
+    support::wait_for_metric(daemon.http, expected);
 }
 
 #[test]

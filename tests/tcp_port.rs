@@ -13,9 +13,9 @@ use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use support::{LINE, PATIENCE, connect, conversations, get, talk};
+use support::{LINE, PATIENCE, connect, conversations, talk, wait_for_metric};
 use tallyd::daemon::config::options::Key;
 use tallyd::daemon::config::{Config, Given};
 use tallyd::daemon::{self, Running};
@@ -141,17 +141,11 @@ fn batches_with_keys_count_once_over_connections_restarts_and_ports() {
     drop(served.dir);
 }
 
-#[expect(clippy::disallowed_methods, reason = "it gives up where what it waits for does not come")]
 #[test]
 fn batch_of_a_peer_that_vanished_counts_nothing_and_its_key_is_free() {
     let served = Served::new();
     let begun = format!("{LINE}!batch one\n{LINE}{LINE}");
-    let wait_for = |expected: String| {
-        let begun = Instant::now();
-        while !get(served.http(), "/metrics").lines().any(|line| line == expected) {
-            assert!(begun.elapsed() < PATIENCE, "no {expected}");
-        }
-    };
+    let wait_for = |expected: String| wait_for_metric(served.http(), &expected);
     let bytes = u64::try_from(begun.len()).expect("it fits");
     for (turn, is_reset) in [(1, true), (2, false)] {
         let mut stream = connect(served.tcp());

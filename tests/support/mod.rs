@@ -184,6 +184,15 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> String {
     body.to_owned()
 }
 
+/// Asks for the metrics until there is that line.
+#[expect(clippy::disallowed_methods, reason = "it gives up where the line does not come")]
+pub(crate) fn wait_for_metric(address: SocketAddr, expected: &str) {
+    let begun = std::time::Instant::now();
+    while !get(address, "/metrics").lines().any(|line| line == expected) {
+        assert!(begun.elapsed() < PATIENCE, "no {expected}: {}", get(address, "/metrics"));
+    }
+}
+
 /// All conversations that were ever counted.
 pub(crate) fn conversations(address: SocketAddr) -> u64 {
     let body = get(address, "/reports/conversations?from=1974-1-1&dimension=year");

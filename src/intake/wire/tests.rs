@@ -162,6 +162,47 @@ fn line_events_are_refused_in_words() {
 }
 
 #[test]
+fn timestamps_at_their_edges_are_taken_or_refused_in_words_in_every_unit() {
+    use Precision::{Hours, Microseconds, Milliseconds, Minutes, Nanoseconds, Seconds};
+    // The first moment that counts, and the last at this arrival, which is a whole hour.
+    let (first, last) = (126_230_400_i64, 1_552_827_600_i64);
+    let units = [
+        (Nanoseconds, (1_000_000_000, 1)),
+        (Microseconds, (1_000_000, 1)),
+        (Milliseconds, (1_000, 1)),
+        (Seconds, (1, 1)),
+        (Minutes, (1, 60)),
+        (Hours, (1, 3_600)),
+    ];
+    for (precision, (times, per)) in units {
+        let at = |stamp: i64| {
+            let line = format!("message,storyId={STORY},source=app x=1 {stamp}");
+            let json = format!(
+                "{{\"event\":\"message\",\"storyId\":\"{STORY}\",\"source\":\"app\",\"timestamp\":{stamp}}}"
+            );
+            let [line, json] = [line, json].map(|text| show(&text, Some(precision)));
+            // Only lines have columns.
+            assert_eq!(line.split(" (column").next(), Some(json.as_str()), "{stamp} in {precision:?}");
+            json
+        };
+        let (first, last) = (first * times / per, last * times / per);
+        assert_eq!(at(first), "1 message at 35064", "{precision:?}");
+        assert_eq!(at(last), "1 message at 431341", "{precision:?}");
+        for (stamp, words) in
+            [(first - 1, "before 1974"), (-1, "before 1974"), (last + 1, "more than 3600 s ahead")]
+        {
+            assert!(at(stamp).contains(words), "{stamp} in {precision:?}: {}", at(stamp));
+        }
+        for stamp in [i64::MIN, i64::MIN + 1, i64::MAX - 1, i64::MAX] {
+            let told = at(stamp);
+            let is_told =
+                ["before 1974", "s ahead of", "out of range"].iter().any(|words| told.contains(words));
+            assert!(is_told, "{stamp} in {precision:?}: {told}");
+        }
+    }
+}
+
+#[test]
 fn json_events_follow_the_same_rules() {
     check_json(
         "{\"event\":\"conversation\",@,\"paid\":true,\"count\":1,\"timestamp\":\"2019-03-17T09:00:00Z\"}",
