@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use support::{Daemon, LINE, connect};
 use tallyd::limits::{GROUPS_UNSYNCED_MAX, HTTP_WRITES_WAITING_MAX};
 
@@ -186,36 +187,82 @@ fn the_watchdog_hears_nothing_while_the_disk_hangs_and_hears_again_after() {
     wait_for_proof(&manager);
 }
 
+/// A start that hangs on its disk, and its service manager.
+struct HungStart {
+    manager: UnixDatagram,
+    hangs: PathBuf,
+    data: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+impl HungStart {
+    fn new() -> (Self, Command) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("notify");
+        let manager = UnixDatagram::bind(&path).expect("a socket");
+        manager.set_read_timeout(Some(support::PATIENCE)).expect("a timeout");
+        let (hangs, data) = (directory.path().join("hangs"), directory.path().join("data"));
+        std::fs::write(&hangs, "").expect("a file");
+        let mut command = support::command(&data);
+        command
+            .env("LD_PRELOAD", library(directory.path()))
+            .env("HANG_WHILE", &hangs)
+            .env("NOTIFY_SOCKET", &path);
+        (Self { manager, hangs, data, _directory: directory }, command)
+    }
+
+    /// Waits until the directory is made, which is then synced.
+    fn wait_for_sync(&self) {
+        let begun = Instant::now();
+        while !self.data.exists() {
+            assert!(begun.elapsed() < support::PATIENCE, "the daemon does not begin");
+        }
+    }
+
+    fn end(&self) {
+        std::fs::remove_file(&self.hangs).expect("the file");
+    }
+
+    /// The next message to the manager.
+    fn next(&self) -> String {
+        let mut buffer = [0; 4096];
+        let bytes = self.manager.recv(&mut buffer).expect("a message in time");
+        String::from_utf8(buffer[..bytes].to_vec()).expect("text")
+    }
+
+    /// The next message that says so.
+    fn wait_for(&self, state: &str) -> String {
+        std::iter::repeat_with(|| self.next())
+            .find(|told| told.contains(state))
+            .expect("messages end in time")
+    }
+}
+
 #[test]
 fn a_start_that_hangs_has_asked_for_time_and_is_ready_only_when_it_answers() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("notify");
-    let manager = UnixDatagram::bind(&path).expect("a socket");
-    manager.set_read_timeout(Some(support::PATIENCE)).expect("a timeout");
-    let (hangs, data) = (directory.path().join("hangs"), directory.path().join("data"));
-    std::fs::write(&hangs, "").expect("a file");
-    let mut command = support::command(&data);
-    command
-        .env("LD_PRELOAD", library(directory.path()))
-        .env("HANG_WHILE", &hangs)
-        .env("NOTIFY_SOCKET", &path);
+    let (start, mut command) = HungStart::new();
     let starting = thread::spawn(move || Daemon::spawn(&mut command));
-    let next = || {
-        let mut buffer = [0; 4096];
-        let bytes = manager.recv(&mut buffer).expect("a message in time");
-        String::from_utf8(buffer[..bytes].to_vec()).expect("text")
-    };
-    let first = next();
+    let first = start.next();
     assert!(first.contains("EXTEND_TIMEOUT_USEC=") && !first.contains("READY=1"), "{first}");
-    // The directory is made, and then synced.
-    let begun = Instant::now();
-    while !data.exists() {
-        assert!(begun.elapsed() < support::PATIENCE, "the daemon does not begin");
-    }
-    assert!(heard(&manager).iter().all(|told| !told.contains("READY=1")), "nothing is open yet");
-    std::fs::remove_file(&hangs).expect("the file");
-    let ready = std::iter::repeat_with(next).find(|told| told.contains("READY=1")).expect("it becomes ready");
+    start.wait_for_sync();
+    assert!(heard(&start.manager).iter().all(|told| !told.contains("READY=1")), "nothing is open yet");
+    start.end();
+    let ready = start.wait_for("READY=1");
     let address = ready.split("http=").nth(1).and_then(|rest| rest.split(' ').next()).expect("an address");
     assert!(support::get(address.parse().expect("an address"), "/ready").contains("ready"));
     drop(starting.join().expect("it listens"));
+}
+
+#[test]
+fn a_hang_up_during_a_start_that_takes_long_is_heard_after_it() {
+    let (start, mut command) = HungStart::new();
+    let mut child = command.spawn().expect("the program can be run");
+    start.wait_for_sync();
+    kill_process(Pid::from_child(&child), Signal::HUP).expect("it runs");
+    start.end();
+    for state in ["READY=1", "RELOADING=1", "READY=1"] {
+        start.wait_for(state);
+    }
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("it runs");
+    assert_eq!(child.wait().expect("its status").code(), Some(0));
 }

@@ -17,6 +17,7 @@ mod stop;
 mod tasks;
 pub mod zones;
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -62,8 +63,11 @@ pub struct Running {
 /// # Errors
 /// [`DaemonError`].
 pub fn run(config: Config, ready: impl FnOnce(&Running)) -> Result<(), DaemonError> {
-    let mut running = assemble(config)?;
-    running.listen_for_signals()?;
+    let runtimes = Runtimes::build().map_err(DaemonError::Runtime)?;
+    // A start may take long, and SIGHUP must not end it: it is heard once everything is up.
+    let hang_ups = listen(&runtimes, signals::hang_ups)?;
+    let mut running = assemble(config, runtimes)?;
+    running.signals = Some(listen(&running.runtimes, || Signals::listen(hang_ups))?);
     running.announce();
     ready(&running);
     let ended = running.until_signal();
@@ -78,13 +82,14 @@ pub fn run(config: Config, ready: impl FnOnce(&Running)) -> Result<(), DaemonErr
 /// # Errors
 /// [`DaemonError`]; nothing is left running then.
 pub fn start(config: Config) -> Result<Running, DaemonError> {
-    let running = assemble(config)?;
+    let runtimes = Runtimes::build().map_err(DaemonError::Runtime)?;
+    let running = assemble(config, runtimes)?;
     running.announce();
     Ok(running)
 }
 
 /// The first list: lock and recover, bind, spawn.
-fn assemble(mut config: Config) -> Result<Running, DaemonError> {
+fn assemble(mut config: Config, runtimes: Runtimes) -> Result<Running, DaemonError> {
     let zones = zones::load(config.zone_dir.as_deref());
     info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -97,7 +102,6 @@ fn assemble(mut config: Config) -> Result<Running, DaemonError> {
     let descriptors = descriptors::raise_limit();
     let clock = Clock::system();
     let store = recovery::open(&config, &clock)?;
-    let runtimes = Runtimes::build().map_err(DaemonError::Runtime)?;
     let is_public = config.is_public();
     if config.is_plaintext_public() {
         warn!(
@@ -147,8 +151,10 @@ impl Running {
     /// # Errors
     /// [`DaemonError::Ended`], where a part of the daemon ends by itself first; [`DaemonError::Runtime`].
     pub fn until_signal(&mut self) -> Result<(), DaemonError> {
-        self.listen_for_signals()?;
-        let Some(mut signals) = self.signals.take() else { return Ok(()) };
+        let mut signals = match self.signals.take() {
+            Some(signals) => signals,
+            None => listen(&self.runtimes, || Signals::listen(signals::hang_ups()?))?,
+        };
         let outcome = loop {
             let next = self.runtimes.requests.block_on(async {
                 tokio::select! {
@@ -223,14 +229,6 @@ impl Running {
         self.addresses.iter().find(|(spoken, _)| *spoken == protocol).map(|(_, address)| address)
     }
 
-    fn listen_for_signals(&mut self) -> Result<(), DaemonError> {
-        if self.signals.is_none() {
-            let _within = self.runtimes.requests.enter();
-            self.signals = Some(Signals::listen().map_err(DaemonError::Runtime)?);
-        }
-        Ok(())
-    }
-
     /// Tells log and service manager that everything is up.
     fn announce(&self) {
         let status = self.status();
@@ -243,6 +241,12 @@ impl Running {
         let text = |address: Option<&ListenAddress>| address.map_or("off".to_owned(), ToString::to_string);
         format!("listening http={} tcp={}", text(self.http_listener()), text(self.line_listener()))
     }
+}
+
+/// Has signals handled, for which a runtime is needed.
+fn listen<T>(runtimes: &Runtimes, listen: impl FnOnce() -> io::Result<T>) -> Result<T, DaemonError> {
+    let _within = runtimes.requests.enter();
+    listen().map_err(DaemonError::Runtime)
 }
 
 /// Ends when a thread of the store has failed, or the daemon stops.

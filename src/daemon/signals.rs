@@ -13,6 +13,11 @@ pub(super) enum Signal {
     Reload,
 }
 
+/// SIGHUP from now on, instead of ending by it. Must be called within a runtime.
+pub(super) fn hang_ups() -> io::Result<Stream> {
+    signal(SignalKind::hangup())
+}
+
 /// The signals that come from now on.
 #[derive(Debug)]
 pub(super) struct Signals {
@@ -22,12 +27,12 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Handles the signals from now on, instead of ending by them. Must be called within a runtime.
-    pub(super) fn listen() -> io::Result<Self> {
+    /// Handles the others as well from now on, instead of ending by them. Must be called within a runtime.
+    pub(super) fn listen(hang_up: Stream) -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
+            hang_up,
         })
     }
 
