@@ -34,6 +34,7 @@ mod placement;
 #[path = "../support/random.rs"]
 mod random;
 mod reports;
+mod streams;
 mod table;
 mod workload;
 
@@ -46,7 +47,8 @@ use workload::{Shape, Workload};
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Parts to run; all where none is named: ceilings, ingest, fsync, single, reports, busy, peers,
-    /// peer-reports, fold, cells, dear, keys, tls.
+    /// peer-reports, fold, cells, dear, keys, tls,
+    /// streams.
     parts: Vec<String>,
     /// Events of the workload.
     #[arg(long, default_value_t = 2_000_000)]
@@ -126,6 +128,9 @@ fn main() {
     }
     if wanted("tls") {
         encrypted::measure(&workload, arguments.runs, &mut table);
+    }
+    if wanted("streams") {
+        streams::measure(&workload, arguments.runs, &mut table);
     }
     if wanted("dear") {
         dear::measure(arguments.events, &arguments.only, &mut table);
