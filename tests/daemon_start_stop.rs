@@ -90,6 +90,33 @@ fn a_second_signal_does_no_harm() {
     assert_eq!(Daemon::start(&data).conversations(), 1);
 }
 
+/// Reads a stream until it says that.
+fn read_until(stream: &mut TcpStream, told: &mut String, what: &str) {
+    let mut bytes = [0; 4096];
+    while !told.contains(what) {
+        let read = stream.read(&mut bytes).expect("the stream goes on");
+        assert!(read > 0, "closed before {what:?}: {told}");
+        told.push_str(std::str::from_utf8(&bytes[..read]).expect("text"));
+    }
+}
+
+#[test]
+fn a_report_is_followed_until_the_daemon_stops() {
+    let (_dir, data) = data_dir();
+    let daemon = Daemon::start(&data);
+    let mut stream = support::connect(daemon.http);
+    let target = "/reports/conversations/stream?from=2019-1-1&dimension=month";
+    let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("a request");
+    let mut told = String::new();
+    read_until(&mut stream, &mut told, "\"summary\":{\"total\":0,");
+    assert_eq!(talk(daemon.tcp, format!("{LINE}{LINE}!sync\n").as_bytes()), "OK 2 0\n");
+    read_until(&mut stream, &mut told, "{\"op\":\"replace\",\"path\":\"/summary/total\",\"value\":2}");
+    daemon.signal(Signal::TERM);
+    read_until(&mut stream, &mut told, "event: end\ndata: {\"reason\":\"stopping\"}\n\n");
+    assert_eq!(daemon.wait().0.code(), Some(0));
+}
+
 #[test]
 fn what_was_acknowledged_survives_sigkill() {
     let (_dir, data) = data_dir();
