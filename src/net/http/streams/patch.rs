@@ -319,6 +319,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn a_patch_makes_the_state_after_of_the_state_before(before in json(), after in json()) {
             assert_holds(&before, &after, false);
