@@ -40,6 +40,7 @@ pub mod intake;
 pub mod limits;
 pub mod model;
 pub mod net;
+pub mod page;
 pub mod platform;
 pub mod report;
 pub mod store;

@@ -108,7 +108,9 @@ fn greet(running: &Running) {
     output::note(&format!("tallyd {} is ready; stop it with Ctrl-C", env!("CARGO_PKG_VERSION")));
     if let Some(address) = running.http_listener() {
         let scheme = if address.tcp().is_some() { "http://" } else { "" };
-        output::note(&format!("  HTTP:  {scheme}{address}  (POST /events, GET /reports/…, GET /health)"));
+        output::note(&format!(
+            "  page:  {scheme}{address}  (for a browser; POST /events, GET /reports/…, GET /health)"
+        ));
     }
     if let Some(address) = running.line_listener() {
         output::note(&format!("  lines: {address}  (line protocol or NDJSON)"));

@@ -23,6 +23,7 @@ async fn routes(port: &Port) -> Vec<(String, String)> {
             let mut words = row.split_whitespace();
             let (method, path) = (words.next().unwrap(), words.next().unwrap());
             let path = path.replace("{name}", "conversations").replace("{storyId}", STORY);
+            let path = path.replace("{file}", &format!("{}/app.js", tallyd::page::tag()));
             (method.to_owned(), path)
         })
         .collect();
@@ -226,8 +227,10 @@ async fn a_page_may_read_every_header_that_says_something() {
     port.store.take().unwrap().close(std::time::Duration::from_mins(1)).unwrap();
     replies.push(port.ask("POST", "/events", &[&from, &bearer], LINE.as_bytes()).await);
     assert!(replies.last().unwrap().header("retry-after").is_some(), "{replies:?}");
-    // Those that need no leave, and those that are about the connection.
+    // Those that need no leave, those that are about the connection, and those that bind the browser itself.
     let known = ["cache-control", "content-length", "content-type", "vary", "date", "connection"];
+    let binding = ["x-content-type-options", "content-security-policy"];
+    let known = [known.as_slice(), &binding].concat();
     for reply in &replies {
         let shown = list(reply.header("access-control-expose-headers"));
         for (name, _) in &reply.headers {

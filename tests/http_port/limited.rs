@@ -226,7 +226,8 @@ impl Pair {
             self.compare("GET", &format!("/reports/busiest-period?storyId={story}&from=2018-1-1")).await;
         }
         self.compare("GET", "/stories/short").await;
-        for target in ["/health", "/ready", "/ping", "/query?q=show%20databases", "/", "/nothing"] {
+        let file = format!("/page/{}/app.js", tallyd::page::tag());
+        for target in ["/health", "/ready", "/ping", "/query?q=show%20databases", "/", &file, "/nothing"] {
             self.compare("GET", target).await;
         }
         self.compare("POST", "/query?q=show%20databases").await;

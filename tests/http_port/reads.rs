@@ -127,6 +127,60 @@ async fn the_root_lists_the_routes() {
 }
 
 #[tokio::test]
+async fn browsers_get_the_page_at_the_root() {
+    let port = Port::open().await;
+    let browser = "Accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8";
+    let page = port.ask("GET", "/", &[browser], b"").await;
+    assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert_eq!(page.header("cache-control"), Some("no-cache"));
+    assert!(page.headers.iter().any(|(name, value)| name == "vary" && value.contains("accept")));
+    let policy = page.header("content-security-policy").unwrap();
+    for part in ["default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "trusted-types 'none'"]
+    {
+        assert!(policy.contains(part) && !policy.contains("unsafe"), "{policy}");
+    }
+    let etag = page.header("etag").unwrap();
+    let again = port.ask("GET", "/", &[browser, &format!("If-None-Match: {etag}")], b"").await;
+    assert_eq!((again.status, again.body.as_str(), again.header("etag")), (304, "", Some(etag)));
+    assert!(again.header("content-security-policy").is_some());
+}
+
+#[tokio::test]
+async fn files_of_the_page_are_kept_for_ever_and_packed_where_asked() {
+    let port = Port::open().await;
+    let target = format!("/page/{}/app.js", tallyd::page::tag());
+    let plain = port.get(&target).await;
+    assert_eq!((plain.status, plain.header("content-type")), (200, Some("text/javascript; charset=utf-8")));
+    assert_eq!(plain.header("cache-control"), Some("public, max-age=31536000, immutable"));
+    assert_eq!(plain.header("content-encoding"), None);
+    let packed = port.ask("HEAD", &target, &["Accept-Encoding: gzip, zstd"], b"").await;
+    assert_eq!(packed.header("content-encoding"), Some("gzip"));
+    assert_ne!(packed.header("content-length"), plain.header("content-length"));
+    assert_ne!(packed.header("etag"), plain.header("etag"));
+    let other = port.get("/page/0123456789ab/app.js").await;
+    assert_eq!(other.status, 404);
+}
+
+#[tokio::test]
+async fn no_answer_may_be_framed_or_guessed_at() {
+    let port = Port::open().await;
+    for target in [
+        "/",
+        "/health",
+        "/reports/conversations",
+        "/reports/nothing",
+        "/stories?limit=x",
+        "/metrics",
+        "/ping",
+    ] {
+        let reply = port.get(target).await;
+        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{target}");
+        let policy = reply.header("content-security-policy");
+        assert_eq!(policy, Some("default-src 'none'; frame-ancestors 'none'"), "{target}");
+    }
+}
+
+#[tokio::test]
 async fn metrics_count_what_happened() {
     let port = Port::open().await;
     let mut client = port.client().await;

@@ -151,7 +151,9 @@ fn introduce(http: &str, lines: &str, days: u32, sent: sender::History) {
     let names: Vec<&str> = STORIES.iter().map(|story| story.name).collect();
     output::note(&format!(
         "A simulated bot platform is pushing events to {lines}; {history}.\n\
-         Its stories: {}. Try:\n\n  \
+         Its stories: {}.\n\n  \
+         Look at it: http://{http}/\n\n\
+         Or try:\n\n  \
          curl 'http://{http}/stories'\n  \
          curl 'http://{http}/reports/conversations?period=today&dimension=hour'\n  \
          curl 'http://{http}/reports/interactions.popularity?storyId={story}'\n  \

@@ -23,6 +23,7 @@ mod influx;
 mod ingest;
 mod listing;
 mod pack;
+mod page;
 mod quick;
 mod reports;
 mod representation;

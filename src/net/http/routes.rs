@@ -10,6 +10,7 @@ use crate::limits::{
     BODY_BYTES_MAX, BODY_INLINE_BYTES_MAX, STATEMENTS_BYTES_MAX, UPSERT_BYTES_MAX, UPSERT_INLINE_BYTES_MAX,
 };
 use crate::net::auth::Scope;
+use crate::page;
 use crate::report::ReportName;
 
 /// Whose shape of errors a route speaks.
@@ -23,7 +24,9 @@ pub(super) enum Dialect {
 /// What handles the requests of a route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Endpoint {
-    Listing,
+    /// The page or the list, by what is accepted.
+    Root,
+    PageFile,
     WriteEvents,
     Report,
     StreamReport,
@@ -93,7 +96,7 @@ pub(super) struct Route {
     words: &'static str,
 }
 
-pub(super) static ROUTES: [Route; 18] = [
+pub(super) static ROUTES: [Route; 19] = [
     row("POST", "/events", Endpoint::WriteEvents, (WRITE, LimitedTokens::ItsStories))
         .body(EVENTS)
         .words("events as line protocol, NDJSON or a JSON document, told apart by content; ?precision="),
@@ -146,7 +149,11 @@ pub(super) static ROUTES: [Route; 18] = [
         .dialect(Dialect::InfluxV1)
         .body(STATEMENTS)
         .words("the same, with q in the query or in a form"),
-    row("GET", "/", Endpoint::Listing, (OPEN, LimitedTokens::Same)).words("this list, as text"),
+    row("GET", "/", Endpoint::Root, (OPEN, LimitedTokens::Same))
+        .words("the page for browsers; else this list, as text"),
+    row("GET", page::FILES_PATH, Endpoint::PageFile, (OPEN, LimitedTokens::Same))
+        .segment("file")
+        .words("the files of the page, at a path that changes with them"),
 ];
 
 const fn row(
@@ -183,13 +190,13 @@ impl Route {
     /// The segment that the client chose, or nothing; `None` if the path is another one.
     fn matched<'p>(&self, path: &'p str) -> Option<&'p str> {
         let rest = path.strip_prefix(self.path)?.strip_suffix(self.suffix)?;
-        let is_match = match self.segment {
-            None => rest.is_empty(),
-            Some(_) => !rest.is_empty() && !rest.contains('/'),
+        let is_match = match (self.segment, self.endpoint) {
+            (None, _) => rest.is_empty(),
+            (Some(_), Endpoint::Report | Endpoint::StreamReport) => ReportName::parse(rest).is_some(),
+            (Some(_), Endpoint::PageFile) => page::file(rest).is_some(),
+            (Some(_), _) => !rest.is_empty() && !rest.contains('/'),
         };
-        let is_report = matches!(self.endpoint, Endpoint::Report | Endpoint::StreamReport);
-        let is_known = !is_report || ReportName::parse(rest).is_some();
-        (is_match && is_known).then_some(rest)
+        is_match.then_some(rest)
     }
 
     fn takes(&self, method: &Method) -> bool {
@@ -305,7 +312,10 @@ mod tests {
     #[test]
     fn find_knows_the_paths_and_no_others() {
         for (path, expected) in [
-            ("/", Some(Endpoint::Listing)),
+            ("/", Some(Endpoint::Root)),
+            ("/page/", None),
+            ("/page/app.js", None),
+            ("/page/0123456789ab/app.js", None),
             ("/ping", Some(Endpoint::Ping)),
             ("/query", Some(Endpoint::Statements)),
             ("/health", Some(Endpoint::Health)),
@@ -334,6 +344,8 @@ mod tests {
             check(&Method::GET, path, expected);
             check(&Method::HEAD, path, expected);
         }
+        check(&Method::GET, &format!("/page/{}/app.js", page::tag()), Some(Endpoint::PageFile));
+        check(&Method::GET, &format!("/page/{}/other.js", page::tag()), None);
         for path in ["/events", "/write", "/api/v2/write"] {
             check(&Method::POST, path, Some(Endpoint::WriteEvents));
             check(&Method::GET, path, None);

@@ -10,10 +10,10 @@ use hyper::{Request, StatusCode, Version};
 
 use super::client_stream::Exchange;
 use super::failure::Failure;
-use super::response::{self, HttpResponse};
+use super::response::HttpResponse;
 use super::routes::{self, Dialect, Endpoint, Route, RouteMatch};
 use super::{
-    HttpShared, Origins, access, body, cors, health, influx, ingest, reports, representation, stories,
+    HttpShared, Origins, access, body, cors, health, influx, ingest, page, reports, representation, stories,
     streams,
 };
 use crate::limits::HTTP_HEADERS_MAX;
@@ -78,6 +78,7 @@ pub(super) async fn respond(
             failure.to_response(dialect, &services.clock)
         }
     };
+    page::bind(&mut response);
     services.origins.mark(&head.headers, &mut response);
     services.metrics.http_answered(response.status().as_u16());
     response
@@ -166,7 +167,11 @@ async fn handle(
         Endpoint::Ping => Ok(influx::ping()),
         Endpoint::Statements => influx::statements(query),
         Endpoint::StatementsInBody => influx::statements_in_body(shared, route, head, body).await,
-        Endpoint::Listing => Ok(response::content("text/plain; charset=utf-8", routes::listing())),
+        Endpoint::Root => Ok(page::root(&head.headers, routes::listing)),
+        Endpoint::PageFile => match crate::page::file(segment) {
+            Some(file) => Ok(page::file(file, &head.headers)),
+            None => Err(Failure::not_found("there is no such file of the page")),
+        },
     };
     if !route.has_tags() {
         return outcome;
