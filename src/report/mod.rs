@@ -6,6 +6,7 @@
 
 mod busiest;
 mod columns;
+mod comparison;
 mod format;
 mod groups;
 mod popularity;
@@ -22,6 +23,7 @@ mod tests;
 
 pub use busiest::BusiestReport;
 pub use columns::Points;
+pub use comparison::Comparison;
 pub use format::{ReportFormat, TextParts};
 pub use groups::{Group, GroupKey, Groups};
 pub use popularity::{PopularityReport, PopularityRow};

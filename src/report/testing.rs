@@ -80,6 +80,10 @@ impl Asked {
             assert!(query.stories.list().is_none_or(|stories| stories.len() <= 1));
         }
         let points = query.unit.count_in(&query.range);
+        if let Some(earlier) = &query.earlier {
+            assert!(earlier.start() <= earlier.end() && earlier.end() <= query.range.end(), "{query:?}");
+            assert!(query.unit.count_in(earlier) <= wide(DATA_POINTS_MAX), "{query:?}");
+        }
         let (catalogue, counters) = nothing_counted();
         if self.report.is_series() {
             assert!(points <= wide(DATA_POINTS_MAX), "{points} points");
@@ -101,9 +105,10 @@ impl Asked {
 
 /// All that a query says.
 fn shown(query: &Query) -> String {
-    let Query { report, range, unit, group, stories, names_stories, sources, rows_max } = query;
+    let Query { report, range, earlier, unit, group, stories, names_stories, sources, rows_max } = query;
     let (start, end, hours) = (range.start(), range.end(), range.hours());
-    let about = format!("{stories:?} {names_stories} {sources:?}");
+    let earlier = earlier.as_ref().map(|earlier| (earlier.start(), earlier.end()));
+    let about = format!("{earlier:?} {stories:?} {names_stories} {sources:?}");
     format!("{report:?} {start:?} {end:?} {hours:?} {unit:?} {group:?} {about} {rows_max}")
 }
 

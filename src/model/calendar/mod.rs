@@ -5,6 +5,7 @@
 //! tile years, whatever the clocks of the zone do.
 #![warn(clippy::arithmetic_side_effects)]
 
+mod comparison;
 mod date;
 mod hour;
 mod moment;
@@ -14,6 +15,7 @@ mod unit;
 mod zone;
 mod zone_database;
 
+pub use comparison::{AskedRange, CompareWith};
 pub use date::{DATE_TAKES, DateValue, Instants, http_date, rfc3339, two_digits, write_instant};
 pub use hour::{Hour, HourRange};
 pub use moment::UnixSeconds;

@@ -67,7 +67,8 @@ impl Report {
         match self {
             Self::Series(report) => {
                 let series = report.group_list().len().saturating_add(1);
-                let points = report.starts.len().saturating_mul(series);
+                let earlier = report.comparison.as_ref().map_or(0, |earlier| earlier.starts.len());
+                let points = report.starts.len().saturating_add(earlier).saturating_mul(series);
                 points.saturating_mul(POINT_BYTES).saturating_add(series.saturating_mul(256))
             }
             Self::Busiest(_) => 8 * 1024,

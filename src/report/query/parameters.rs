@@ -16,6 +16,7 @@ named_enum! {
         Period = "period",
         Dimension = "dimension",
         Group = "group",
+        Compare = "compare",
         Source = "source",
         StoryId = "storyId",
         Offset = "offset",
@@ -31,7 +32,7 @@ impl ReportParameter {
 
     const fn is_of(self, report: ReportName) -> bool {
         match self {
-            Self::Dimension | Self::Group => report.is_series(),
+            Self::Dimension | Self::Group | Self::Compare => report.is_series(),
             Self::Limit => !matches!(report, ReportName::BusiestPeriod),
             _ => true,
         }
