@@ -8,6 +8,7 @@
 mod comparison;
 mod date;
 mod hour;
+mod local_text;
 mod moment;
 mod period;
 mod range;
@@ -18,6 +19,7 @@ mod zone_database;
 pub use comparison::{AskedRange, CompareWith};
 pub use date::{DATE_TAKES, DateValue, Instants, http_date, rfc3339, two_digits, write_instant};
 pub use hour::{Hour, HourRange};
+pub use local_text::LocalText;
 pub use moment::UnixSeconds;
 pub use period::Period;
 pub use range::{LocalRange, RangeEnd};

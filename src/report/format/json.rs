@@ -349,7 +349,7 @@ impl PointWriter {
 }
 
 /// Writes a JSON string. Names come from clients and can hold anything but invalid UTF-8.
-fn write_text(text: &str, out: &mut Vec<u8>) {
+pub(super) fn write_text(text: &str, out: &mut Vec<u8>) {
     const HEX: [u8; 16] = *b"0123456789abcdef";
     out.push(b'"');
     let is_plain = |byte: u8| byte >= 0x20 && !matches!(byte, b'"' | b'\\' | 0x7f);

@@ -6,6 +6,8 @@ mod parameters;
 mod streamed;
 mod window;
 
+use chrono::NaiveDate;
+
 use super::ReportName;
 use crate::limits::{
     DATA_POINTS_MAX, GROUPED_POINTS_MAX, QUERY_FAULTS_SHOWN_MAX, REPORT_ROWS_DEFAULT, REPORT_ROWS_MAX,
@@ -31,6 +33,19 @@ named_enum! {
     }
 }
 
+named_enum! {
+    /// How an answer is written, as in the parameter `format`.
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+    pub enum FormatName {
+        /// Each report in a shape of its own.
+        Json = "json",
+        /// A table as comma-separated values.
+        Csv = "csv",
+        /// The same table as a JSON list of objects.
+        Rows = "rows",
+    }
+}
+
 /// A checked query. INVARIANT: everything in it is in range, and the size of the answer is bounded.
 #[derive(Clone, Debug)]
 pub struct Query {
@@ -52,11 +67,14 @@ pub struct Query {
     pub(super) sources: Vec<Source>,
     /// Most groups or rows of the answer.
     pub(super) rows_max: usize,
+    /// The format that it names.
+    pub format: Option<FormatName>,
 }
 
 const DIMENSION_TAKES: &str = "auto, year, month, day or hour";
 const GROUP_TAKES: &str = "storyId or source";
 const COMPARE_TAKES: &str = "previous, year or weekday";
+const FORMAT_TAKES: &str = "json, csv or rows";
 const SOURCE_TAKES: &str = "messenger, livechat, livechat3, slack, widget, app or custom, one or several";
 const STORY_TAKES: &str = "story ids of exactly 24 letters and digits, one or several";
 const ONE_STORY_TAKES: &str = "one story id in this report";
@@ -85,6 +103,7 @@ impl Query {
         let rows_max = limit(&mut given);
         let unit = unit(&mut given, window.as_ref());
         let compare_with = compare_with(&mut given);
+        let format = format(&mut given);
         let sources = sources.unwrap_or_else(|| Source::ALL.to_vec());
         let GivenParameters { mut faults, .. } = given;
         let (Some(window), Some(unit), Some(rows_max)) = (window, unit, rows_max) else {
@@ -104,10 +123,28 @@ impl Query {
         if faults.is_empty() {
             let names_stories = stories.is_some();
             let (range, stories) = (window.range, visible.narrowed_to(stories));
-            return Ok(Self { report, range, earlier, unit, group, stories, names_stories, sources, rows_max });
+            let about = Self {
+                report,
+                range,
+                earlier,
+                unit,
+                group,
+                stories,
+                names_stories,
+                sources,
+                rows_max,
+                format,
+            };
+            return Ok(about);
         }
         faults.truncate(QUERY_FAULTS_SHOWN_MAX);
         Err(faults)
+    }
+
+    /// The dates of the range's first and last day.
+    pub fn local_dates(&self) -> [NaiveDate; 2] {
+        let last = if self.range.is_empty() { self.range.end() } else { self.range.end().plus(-1) };
+        [self.range.start(), last].map(|at| self.range.zone().date(at))
     }
 
     /// The buckets to add up.
@@ -163,6 +200,12 @@ fn compare_with(given: &mut GivenParameters<'_>) -> Option<CompareWith> {
     given.parsed((ReportParameter::Compare, text), CompareWith::parse(text), COMPARE_TAKES, names)
 }
 
+fn format(given: &mut GivenParameters<'_>) -> Option<FormatName> {
+    let text = given.one(ReportParameter::Format)?;
+    let names = FormatName::ALL.map(FormatName::as_str);
+    given.parsed((ReportParameter::Format, text), FormatName::parse(text), FORMAT_TAKES, names)
+}
+
 fn limit(given: &mut GivenParameters<'_>) -> Option<usize> {
     let Some(text) = given.one(ReportParameter::Limit) else { return Some(REPORT_ROWS_DEFAULT) };
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -174,7 +217,9 @@ fn limit(given: &mut GivenParameters<'_>) -> Option<usize> {
 fn unit(given: &mut GivenParameters<'_>, window: Option<&Window>) -> Option<Unit> {
     match given.one(ReportParameter::Dimension) {
         None => Some(Unit::Day),
-        Some("auto") => window.map(|window| Unit::suiting(&window.range, window.asked_from, window.asked_end.moment())),
+        Some("auto") => {
+            window.map(|window| Unit::suiting(&window.range, window.asked_from, window.asked_end.moment()))
+        }
         Some(text) => {
             let names = Unit::ALL.into_iter().map(Unit::as_str).chain(["auto"]);
             given.parsed((ReportParameter::Dimension, text), Unit::parse(text), DIMENSION_TAKES, names)
@@ -195,7 +240,8 @@ fn check_points(
         let (of_range, of_earlier) = (unit.count_in(range), earlier.map_or(0, |range| unit.count_in(range)));
         (of_range.max(of_earlier), of_range.saturating_add(of_earlier))
     };
-    let fits = |(longest, all): (u64, u64)| longest <= points_max && all.saturating_mul(groups) <= grouped_max;
+    let fits =
+        |(longest, all): (u64, u64)| longest <= points_max && all.saturating_mul(groups) <= grouped_max;
     let (longest, all) = counted(unit);
     if fits((longest, all)) {
         return None;

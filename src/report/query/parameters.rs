@@ -22,6 +22,7 @@ named_enum! {
         Offset = "offset",
         Timezone = "timezone",
         Limit = "limit",
+        Format = "format",
     }
 }
 
