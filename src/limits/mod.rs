@@ -267,6 +267,8 @@ pub const CONNECTIONS_REFUSED_MAX: usize = 64;
 pub const CONNECTION_REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a TLS handshake may take.
 pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one that is under way may still take when the daemon stops.
+pub const TLS_LAST_HANDSHAKE_WAIT: Duration = Duration::from_secs(1);
 /// Most bytes that a peer may send until its handshake is over; a client's part has one to three KiB.
 pub const TLS_HANDSHAKE_BYTES_MAX: usize = 16 * 1024;
 /// Longest record, in bytes, with its head and its seal (RFC 8446, section 5.2).

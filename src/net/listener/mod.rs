@@ -9,6 +9,7 @@ mod tls;
 
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use crate::limits::{
 use crate::platform::shutdown::Watch;
 pub(crate) use socket::{DetachedStream, RawStream};
 pub use socket::{ListenAddress, Socket, SocketFile};
-use tls::HandshakeError;
+use tls::{EncryptedStream, HandshakeError};
 pub use tls::{IdentityError, Tls, TlsIdentity};
 
 /// Bytes that are read and thrown away at a time.
@@ -93,10 +94,8 @@ pub(crate) async fn serve_encrypted<P: Protocol>(
     slot: ConnectionSlot,
     mut shutdown: Watch,
 ) {
-    let shaken = tokio::select! {
-        biased;
-        shaken = tls.handshake(slot.listener, stream) => shaken,
-        () = shutdown.stopping() => return,
+    let Some(shaken) = handshake_before_the_end(&tls, slot.listener, stream, &mut shutdown).await else {
+        return;
     };
     let why = match shaken {
         Ok(stream) => return protocol.serve(stream, slot, shutdown).await,
@@ -108,6 +107,23 @@ pub(crate) async fn serve_encrypted<P: Protocol>(
     };
     slot.metrics.handshake_failed(slot.listener);
     tracing::debug!(why, listener = slot.listener.as_str(), peer = ?slot.peer, "a handshake failed");
+}
+
+/// Makes the handshake. Where the daemon stops meanwhile, a peer that is at it has a moment more: it is then told so by the
+/// protocol. `None` where it takes longer.
+async fn handshake_before_the_end(
+    tls: &Tls,
+    listener: Listener,
+    stream: RawStream,
+    shutdown: &mut Watch,
+) -> Option<Result<EncryptedStream, HandshakeError>> {
+    let mut handshake = pin!(tls.handshake(listener, stream));
+    tokio::select! {
+        biased;
+        shaken = handshake.as_mut() => return Some(shaken),
+        () = shutdown.stopping() => {}
+    }
+    timeout(tls.last_wait(), handshake).await.ok()
 }
 
 /// How many connections a port serves, and how long they may take to finish when the daemon stops.
@@ -325,6 +341,8 @@ impl Backoff {
 
 #[cfg(test)]
 mod tests {
+    use tokio_rustls::TlsConnector;
+
     use super::*;
 
     #[test]
@@ -344,6 +362,56 @@ mod tests {
         for kind in [ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset, ErrorKind::Interrupted] {
             assert_eq!(Backoff::default().after(Listener::Http, &kind.into()), None);
         }
+    }
+
+    /// Says one word to each connection.
+    struct Greeter;
+
+    impl Protocol for Greeter {
+        async fn serve<S: Stream>(self: Arc<Self>, mut stream: S, _slot: ConnectionSlot, _shutdown: Watch) {
+            stream.write_all(b"served").await.unwrap();
+            stream.shutdown().await.unwrap();
+        }
+
+        fn refusal(&self, _why: Refusal) -> Vec<u8> {
+            b"refused".to_vec()
+        }
+    }
+
+    /// Has a connection served by a daemon that stops already; what the peer reads, if it speaks at all.
+    async fn told_while_stopping(tls: Tls, connector: Option<TlsConnector>) -> String {
+        let (trigger, watch) = crate::platform::shutdown::channel();
+        trigger.fire();
+        let (ordinary, reserved) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(0)));
+        let metrics = Arc::new(Metrics::default());
+        let slots = Slots { listener: Listener::Http, metrics, ordinary, reserved };
+        let (mut client, server) = tokio::net::UnixStream::pair().unwrap();
+        let stream = (RawStream::Unix(server), Arc::new(tls));
+        let serving = serve_encrypted(Arc::new(Greeter), stream, slots.acquire(None).unwrap(), watch);
+        let talking = async {
+            let mut told = String::new();
+            match connector {
+                Some(connector) => {
+                    let name = "localhost".try_into().unwrap();
+                    let mut stream = connector.connect(name, client).await.unwrap();
+                    stream.read_to_string(&mut told).await.unwrap();
+                }
+                None => _ = client.read_to_string(&mut told).await.unwrap(),
+            }
+            told
+        };
+        tokio::join!(serving, talking).1
+    }
+
+    #[tokio::test]
+    async fn peer_in_its_handshake_while_the_daemon_stops_is_served_and_one_that_stalls_is_not_awaited() {
+        let (tls, connector) = tls::testing::pair();
+        assert_eq!(
+            told_while_stopping(tls.with_last_wait(Duration::from_mins(10)), Some(connector)).await,
+            "served"
+        );
+        let (tls, _) = tls::testing::pair();
+        assert_eq!(told_while_stopping(tls.with_last_wait(Duration::from_millis(1)), None).await, "");
     }
 
     #[test]

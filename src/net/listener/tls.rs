@@ -24,7 +24,9 @@ use tokio_rustls::server::TlsStream;
 use x509_cert::der::Decode as _;
 
 use super::socket::RawStream;
-use crate::limits::{TLS_ANSWER_BYTES_MAX, TLS_HANDSHAKE_BYTES_MAX, TLS_HANDSHAKE_TIMEOUT};
+use crate::limits::{
+    TLS_ANSWER_BYTES_MAX, TLS_HANDSHAKE_BYTES_MAX, TLS_HANDSHAKE_TIMEOUT, TLS_LAST_HANDSHAKE_WAIT,
+};
 use crate::net::metrics::Listener;
 
 /// The first byte of every TLS connection: a record of a handshake.
@@ -107,6 +109,7 @@ fn expires_unix_seconds(certificate: &[u8]) -> Option<i64> {
 pub struct Tls {
     identity: RwLock<TlsIdentity>,
     handshake_timeout: Duration,
+    last_wait: Duration,
 }
 
 /// Why a connection did not become an encrypted one.
@@ -130,7 +133,13 @@ pub(super) type EncryptedStream = TlsStream<HandshakeBound>;
 impl Tls {
     /// With that identity to begin with.
     pub fn new(identity: TlsIdentity) -> Self {
-        Self { identity: RwLock::new(identity), handshake_timeout: TLS_HANDSHAKE_TIMEOUT }
+        let (handshake_timeout, last_wait) = (TLS_HANDSHAKE_TIMEOUT, TLS_LAST_HANDSHAKE_WAIT);
+        Self { identity: RwLock::new(identity), handshake_timeout, last_wait }
+    }
+
+    /// How long a handshake may still take when the daemon stops.
+    pub(super) fn last_wait(&self) -> Duration {
+        self.last_wait
     }
 
     /// Takes another identity for connections that are accepted from now on; those that are open keep theirs.
@@ -235,6 +244,35 @@ impl AsyncWrite for HandshakeBound {
 }
 
 #[cfg(test)]
+pub(super) mod testing {
+    use rustls::{ClientConfig, RootCertStore};
+    use tokio_rustls::TlsConnector;
+
+    use super::*;
+
+    impl Tls {
+        pub(in super::super) fn with_last_wait(self, last_wait: Duration) -> Self {
+            Self { last_wait, ..self }
+        }
+    }
+
+    /// The TLS of a port, and a client that trusts it.
+    pub(in super::super) fn pair() -> (Tls, TlsConnector) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = made.signing_key.serialize_pem();
+        let tls = Tls::new(TlsIdentity::from_pem(made.cert.pem().as_bytes(), key.as_bytes()).unwrap());
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        (tls, TlsConnector::from(Arc::new(config)))
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::UnixStream;
@@ -248,7 +286,7 @@ mod tests {
     }
 
     fn tls() -> Tls {
-        Tls::new(identity())
+        testing::pair().0
     }
 
     fn pair() -> (UnixStream, RawStream) {
