@@ -29,6 +29,7 @@ async fn a_tag_changes_when_the_answer_does_and_not_before() {
         "/reports/interactions.popularity",
         "/stories",
         one.as_str(),
+        "/openapi.json",
     ];
     for target in targets {
         let reply = port.get(target).await;
@@ -36,6 +37,7 @@ async fn a_tag_changes_when_the_answer_does_and_not_before() {
         let head = port.ask("HEAD", target, &[], b"").await;
         assert_eq!(tag(&head), tag(&reply), "{target}");
         assert_eq!(reply.header("vary"), Some("Accept, Accept-Encoding, Authorization"), "{target}");
+        assert_eq!(reply.header("cache-control"), Some("no-store"), "{target}");
     }
     assert_eq!(tag(&port.get(&format!("/v2{DAY}")).await), tag(&port.get(DAY).await));
 

@@ -5,7 +5,6 @@
 //! INVARIANT: what takes no time is answered by the thread that accepts connections, and nothing else is (`quick`).
 //! INVARIANT: every wait for a client has a deadline, and all memory for one has a bound.
 
-mod accept;
 mod accept_encoding;
 mod access;
 mod body;
@@ -23,6 +22,7 @@ mod inflate;
 mod influx;
 mod ingest;
 mod listing;
+mod openapi;
 mod pack;
 mod page;
 mod quick;

@@ -20,6 +20,7 @@ pub(super) async fn chosen(
     mut response: HttpResponse,
 ) -> HttpResponse {
     response.headers_mut().insert(header::VARY, VARY);
+    response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
     let Some(body) = response.body().bytes() else { return response };
     let tag = shared.tag_key.tag(body);
     if tag.is_held(asked) {

@@ -27,6 +27,8 @@ pub(super) enum Endpoint {
     /// The page or the list, by what is accepted.
     Root,
     PageFile,
+    OpenApi,
+    ApiPage,
     WriteEvents,
     Report,
     StreamReport,
@@ -79,7 +81,7 @@ const EITHER: &[Scope] = &[Scope::Write, Scope::Read];
 #[derive(Debug)]
 pub(super) struct Route {
     /// `HEAD` is a `GET` whose body hyper leaves out.
-    method: &'static str,
+    pub(super) method: &'static str,
     /// The path, up to the segment where it has one.
     path: &'static str,
     /// The name of the last segment, where that is the client's to choose.
@@ -93,10 +95,10 @@ pub(super) struct Route {
     pub(super) limited_tokens: LimitedTokens,
     pub(super) body: BodyLimits,
     /// What it is, for the listing and the README.
-    words: &'static str,
+    pub(super) words: &'static str,
 }
 
-pub(super) static ROUTES: [Route; 19] = [
+pub(super) static ROUTES: [Route; 21] = [
     row("POST", "/events", Endpoint::WriteEvents, (WRITE, LimitedTokens::ItsStories))
         .body(EVENTS)
         .words("events as line protocol, NDJSON or a JSON document, told apart by content; ?precision="),
@@ -149,6 +151,9 @@ pub(super) static ROUTES: [Route; 19] = [
         .dialect(Dialect::InfluxV1)
         .body(STATEMENTS)
         .words("the same, with q in the query or in a form"),
+    row("GET", "/openapi.json", Endpoint::OpenApi, (OPEN, LimitedTokens::Same))
+        .words("all of this for tools, as OpenAPI 3.1"),
+    row("GET", "/api", Endpoint::ApiPage, (OPEN, LimitedTokens::Same)).words("the same for people, as HTML"),
     row("GET", "/", Endpoint::Root, (OPEN, LimitedTokens::Same))
         .words("the page for browsers; else this list, as text"),
     row("GET", page::FILES_PATH, Endpoint::PageFile, (OPEN, LimitedTokens::Same))
@@ -213,6 +218,11 @@ impl Route {
         matches!(self.endpoint, Endpoint::Health | Endpoint::Ping)
     }
 
+    /// Whether the segment of its path is the name of a report.
+    pub(super) fn is_about_report(&self) -> bool {
+        matches!(self.endpoint, Endpoint::Report | Endpoint::StreamReport)
+    }
+
     /// Whether its answer has no end of its own.
     pub(super) fn is_stream(&self) -> bool {
         self.endpoint == Endpoint::StreamReport
@@ -225,13 +235,22 @@ impl Route {
 
     /// Whether its answers have tags, by which clients ask whether the one that they have still holds.
     pub(super) fn has_tags(&self) -> bool {
-        matches!(self.endpoint, Endpoint::Report | Endpoint::ListStories | Endpoint::ShowStory)
+        matches!(
+            self.endpoint,
+            Endpoint::Report | Endpoint::ListStories | Endpoint::ShowStory | Endpoint::OpenApi
+        )
     }
 
     /// Method and path as people write them.
-    fn title(&self) -> String {
-        let segment = self.segment.map_or(String::new(), |name| format!("{{{name}}}"));
-        format!("{} {}{segment}{}", self.method, self.path, self.suffix)
+    pub(super) fn title(&self) -> String {
+        format!("{} {}", self.method, self.path_of(None))
+    }
+
+    /// The path, with the name of a report for its segment, or with the segment's own name.
+    pub(super) fn path_of(&self, report: Option<ReportName>) -> String {
+        let name = || self.segment.map(|name| format!("{{{name}}}")).unwrap_or_default();
+        let segment = report.map_or_else(name, |report| report.as_str().to_owned());
+        format!("{}{segment}{}", self.path, self.suffix)
     }
 }
 

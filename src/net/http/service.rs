@@ -10,11 +10,11 @@ use hyper::{Request, StatusCode, Version};
 
 use super::client_stream::Exchange;
 use super::failure::Failure;
-use super::response::HttpResponse;
+use super::response::{self, HttpResponse};
 use super::routes::{self, Dialect, Endpoint, Route, RouteMatch};
 use super::{
-    HttpShared, Origins, access, body, cors, health, influx, ingest, page, reports, representation, stories,
-    streams,
+    HttpShared, Origins, access, body, cors, health, influx, ingest, openapi, page, reports, representation,
+    stories, streams,
 };
 use crate::limits::HTTP_HEADERS_MAX;
 use crate::net::listener::ConnectionSlot;
@@ -150,7 +150,7 @@ async fn handle(
     let outcome = match route.endpoint {
         Endpoint::WriteEvents => ingest::write(shared, (route, access), head, body).await,
         Endpoint::Report => match ReportName::parse(segment) {
-            Some(name) => reports::report(shared, &access, name, head).await,
+            Some(name) => reports::report(shared, &access, name, query).await,
             None => Err(Failure::not_found("there is no such report")),
         },
         Endpoint::StreamReport => match ReportName::parse(segment) {
@@ -167,6 +167,8 @@ async fn handle(
         Endpoint::Ping => Ok(influx::ping()),
         Endpoint::Statements => influx::statements(query),
         Endpoint::StatementsInBody => influx::statements_in_body(shared, route, head, body).await,
+        Endpoint::OpenApi => Ok(response::content(openapi::KIND, openapi::json())),
+        Endpoint::ApiPage => Ok(response::content("text/html; charset=utf-8", openapi::html())),
         Endpoint::Root => Ok(page::root(&head.headers, routes::listing)),
         Endpoint::PageFile => match crate::page::file(segment) {
             Some(file) => Ok(page::file(file, &head.headers)),

@@ -9,34 +9,39 @@ use crate::model::excerpt::Excerpt;
 use crate::model::named::named_enum;
 
 named_enum! {
+    /// A parameter of reports.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-    pub(super) enum ReportParameter {
+    pub(crate) enum ReportParameter {
         From = "from",
         To = "to",
         Period = "period",
         Dimension = "dimension",
         Group = "group",
-        Compare = "compare",
         Source = "source",
         StoryId = "storyId",
         Offset = "offset",
         Timezone = "timezone",
         Limit = "limit",
-        Format = "format",
     }
 }
 
 impl ReportParameter {
-    const fn has_several_values(self) -> bool {
+    /// Whether it can be given more than once, or with commas.
+    pub(crate) const fn has_several_values(self) -> bool {
         matches!(self, Self::Source | Self::StoryId)
     }
 
     const fn is_of(self, report: ReportName) -> bool {
         match self {
-            Self::Dimension | Self::Group | Self::Compare => report.is_series(),
+            Self::Dimension | Self::Group => report.is_series(),
             Self::Limit => !matches!(report, ReportName::BusiestPeriod),
             _ => true,
         }
+    }
+
+    /// The parameters that a report has.
+    pub(crate) fn all_of(report: ReportName) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(move |parameter| parameter.is_of(report))
     }
 
     /// The parameter of that name; those with several values are also written with `[]`.
@@ -63,7 +68,7 @@ impl ReportParameter {
     }
 
     fn names_of(report: ReportName) -> impl Iterator<Item = &'static str> {
-        Self::ALL.into_iter().filter(move |parameter| parameter.is_of(report)).map(Self::as_str)
+        Self::all_of(report).map(Self::as_str)
     }
 }
 

@@ -1,0 +1,156 @@
+//! The shapes of bodies. Answers may get more members; clients leave out what they do not know.
+
+use serde_json::{Value, json};
+
+use crate::model::event::Source;
+
+/// Each schema by its name.
+pub(super) fn all() -> Value {
+    let mut all = reports();
+    for others in [stories(), errors(), probes()] {
+        if let (Some(all), Value::Object(others)) = (all.as_object_mut(), others) {
+            all.extend(others);
+        }
+    }
+    all
+}
+
+fn reference(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+fn instant() -> Value {
+    json!({"type": "string", "format": "date-time"})
+}
+
+fn count() -> Value {
+    json!({"type": "integer", "minimum": 0})
+}
+
+fn figure() -> Value {
+    json!({"type": "number", "minimum": 0})
+}
+
+/// An object whose members are all there.
+fn object(members: Value) -> Value {
+    let names: Vec<String> = members.as_object().map(|all| all.keys().cloned().collect()).unwrap_or_default();
+    json!({"type": "object", "properties": members, "required": names})
+}
+
+/// The same with members that may be left out.
+fn object_with(members: Value, optional: Value) -> Value {
+    let mut schema = object(members);
+    if let (Some(Value::Object(all)), Value::Object(optional)) = (schema.get_mut("properties"), optional) {
+        all.extend(optional);
+    }
+    schema
+}
+
+fn list(item: Value) -> Value {
+    json!({"type": "array", "items": item})
+}
+
+fn reports() -> Value {
+    let points = list(reference("Point"));
+    let node = |kind: &str| {
+        object(
+            json!({"type": {"const": kind}, "name": {"type": "string"}, "value": count(), "usage": figure()}),
+        )
+    };
+    let mut fallback = object(json!({
+        "type": {"const": "contextFallback"}, "parentId": reference("StoryId"), "name": {"type": "string"}, "value": count(), "usage": figure(),
+    }));
+    if let Some(members) = fallback.as_object_mut() {
+        members.insert(
+            "description".to_owned(),
+            json!("What answered within an interaction that did not know."),
+        );
+    }
+    let interaction = object(
+        json!({"id": reference("StoryId"), "name": {"type": "string"}, "value": count(), "usage": figure()}),
+    );
+    json!({
+        "StoryId": {"type": "string", "pattern": "^[0-9A-Za-z]{24}$", "examples": ["5b07ffafc2376e30306d9b16"]},
+        "Point": object(json!({"date": instant(), "value": figure()})),
+        "Summary": object(json!({"total": figure(), "min": figure(), "max": figure(), "avg": figure()})),
+        "Group": object_with(
+            json!({"data": points, "summary": reference("Summary")}),
+            json!({"source": {"enum": Source::ALL.map(Source::as_str)}, "storyId": reference("StoryId"), "name": {"type": "string"}, "overall": figure()}),
+        ),
+        "Series": object_with(
+            json!({"data": points, "summary": reference("Summary")}),
+            json!({"overall": figure(), "groups": list(reference("Group")), "groupsOmitted": count()}),
+        ),
+        "BusiestPeriod": {
+            "type": "array", "minItems": 7, "maxItems": 7,
+            "items": {"type": "array", "minItems": 24, "maxItems": 24, "items": object(json!({
+                "day": {"type": "integer", "minimum": 0, "maximum": 6}, "hour": {"type": "integer", "minimum": 0, "maximum": 23},
+                "value": count(), "usage": figure(),
+            }))},
+        },
+        "Popularity": list(json!({"oneOf": [interaction, fallback, node("fallback"), node("welcome")]})),
+        "StreamEvent": object_with(
+            json!({"event": {"enum": ["report", "change", "end"]}, "data": {"type": "string", "contentMediaType": "application/json"}}),
+            json!({"id": {"type": "string"}, "retry": count()}),
+        ),
+    })
+}
+
+fn stories() -> Value {
+    let moment = json!({"type": ["string", "null"], "format": "date-time"});
+    let named = json!({"type": "string", "maxLength": crate::limits::NAME_BYTES_MAX});
+    json!({
+        "Story": object(json!({
+            "storyId": reference("StoryId"), "name": {"type": ["string", "null"]}, "firstEvent": moment, "lastEvent": moment,
+            "conversations": count(), "messages": count(),
+        })),
+        "StoryPage": object(json!({"stories": list(reference("Story")), "next": {"type": ["string", "null"]}})),
+        "StoryUpsert": {"type": "object", "properties": {
+            "name": named,
+            "interactions": list(json!({"type": "object", "properties": {"id": reference("StoryId"), "name": named}, "required": ["id"]})),
+        }},
+        "Events": {"type": ["array", "object"], "items": {"type": "object"}},
+        "Written": object(json!({"accepted": count(), "rejected": count()})),
+    })
+}
+
+fn errors() -> Value {
+    let text = json!({"type": "string"});
+    let counts = json!({"accepted": count(), "rejected": count()});
+    let status = object(json!({
+        "code": {"type": "integer"}, "type": {"const": "error"}, "message": text, "details": list(reference("Detail")),
+    }));
+    let more = |members: Value| {
+        let mut all = counts.clone();
+        if let (Some(all), Value::Object(members)) = (all.as_object_mut(), members) {
+            all.extend(members);
+        }
+        all
+    };
+    let details = list(reference("Detail"));
+    json!({
+        "Detail": {"oneOf": [
+            object(json!({"line": {"type": "integer", "minimum": 1}, "message": text})),
+            object(json!({"parameter": text, "message": text})),
+        ]},
+        "Error": object_with(json!({"timestamp": instant(), "status": status}), counts.clone()),
+        "InfluxV1Error": object_with(json!({"error": text}), more(json!({"details": details}))),
+        "InfluxV2Error": object_with(json!({"code": text, "message": text}), more(json!({"line": count(), "details": details}))),
+    })
+}
+
+fn probes() -> Value {
+    let text = json!({"type": "string"});
+    let verdict = json!({"enum": ["pass", "fail"]});
+    json!({
+        "Health": object(json!({
+            "name": text, "message": text, "status": verdict, "ingest": verdict, "snapshots": verdict, "reports": verdict,
+            "version": text, "tzdata": text,
+        })),
+        "Ready": object(json!({"status": {"const": "ready"}, "started": instant(), "up": text})),
+        "StatementResults": object(json!({"results": list(object_with(
+            json!({"statement_id": count()}),
+            json!({"series": list(json!({"type": "object"}))}),
+        ))})),
+    })
+}
