@@ -32,6 +32,7 @@
 //! | store id | the random id of a data directory, in every file of it |
 //! | guess, back off | a token that a network has not shown before; to be told to pause before the next one |
 //! | stream, state | a report that is told anew as it changes; as its client was told it last |
+//! | earlier range, comparison | the hours that a report is compared with; what it says of them |
 //! | unit, data point | an hour, day, month or year of a report; its value |
 
 pub mod cli;

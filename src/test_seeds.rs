@@ -21,7 +21,7 @@ const STORY_TESTS: &str = include_str!("../tests/http_port/stories.rs");
 const SESSION_TESTS: &str = include_str!("net/tcp/session/tests.rs");
 const AUTH_TESTS: &str = include_str!("net/auth/tests.rs");
 const QUERY_TESTS: &str = include_str!("report/tests.rs");
-const ROUTE_TESTS: &str = include_str!("../tests/report_golden.rs");
+const ROUTE_TESTS: &str = include_str!("../tests/report_golden/main.rs");
 
 /// So many values of a strategy, the same each time.
 pub(crate) fn samples<T>(strategy: impl Strategy<Value = T>, number: usize) -> Vec<T> {

@@ -33,6 +33,13 @@ impl Points {
         repeat_n(0, self.start).chain(self.values.iter().copied()).chain(repeat_n(0, after))
     }
 
+    /// The number of a unit; `None` where there is no such unit.
+    pub(super) fn figure(&self, unit: usize) -> Option<Figure> {
+        let stored = unit.checked_sub(self.start).and_then(|place| self.values.get(place));
+        let value = stored.copied().unwrap_or(0);
+        (unit < self.units).then(|| Figure::new(value, self.scale))
+    }
+
     /// The values as numbers, one per unit.
     pub fn figures(&self) -> impl Iterator<Item = Figure> {
         self.values().map(|value| Figure::new(value, self.scale))

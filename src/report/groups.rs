@@ -31,6 +31,8 @@ pub struct Group {
     /// The display name of the story, where it has one.
     pub(crate) name: Option<Arc<str>>,
     pub(crate) points: Points,
+    /// Its points in the earlier range that the series is compared with.
+    pub(crate) comparison: Option<Box<Points>>,
 }
 
 impl Group {
@@ -189,7 +191,7 @@ impl TopGroups {
         {
             return;
         }
-        self.kept.push(Group { key, name, points: columns.points() });
+        self.kept.push(Group { key, name, points: columns.points(), comparison: None });
         if self.kept.len() >= self.kept_max.saturating_mul(2) {
             self.cut();
         }

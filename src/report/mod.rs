@@ -6,6 +6,7 @@
 
 mod busiest;
 mod columns;
+mod comparison;
 mod format;
 mod groups;
 mod popularity;
@@ -22,11 +23,12 @@ mod tests;
 
 pub use busiest::BusiestReport;
 pub use columns::Points;
-pub use format::{ReportFormat, TextParts};
+pub use comparison::Comparison;
+pub use format::{ReportFormat, TableFormat, TableSpelling, TextParts};
 pub use groups::{Group, GroupKey, Groups};
 pub use popularity::{PopularityReport, PopularityRow};
 pub(crate) use query::ReportParameter;
-pub use query::{GroupBy, Query, QueryError, QueryFault};
+pub use query::{FormatName, GroupBy, Query, QueryError, QueryFault};
 pub use series::SeriesReport;
 pub use summary::{Figure, Scale, Summary};
 pub use weight::{QueryWork, Weight};
@@ -74,9 +76,31 @@ pub enum Report {
 }
 
 impl Report {
+    /// How many groups the limit left out.
+    pub fn groups_omitted(&self) -> usize {
+        match self {
+            Self::Series(report) => report.groups.as_ref().map_or(0, |groups| groups.omitted),
+            Self::Busiest(_) | Self::Popularity(_) => 0,
+        }
+    }
+
     /// Whether the text is too long to hold in memory as a whole.
     pub fn is_large(&self) -> bool {
         matches!(self, Self::Series(report) if report.points_in_groups() > WHOLE_TEXT_POINTS_MAX)
+    }
+}
+
+impl Query {
+    /// How the answer is written in a format of that name.
+    pub fn written_as(&self, name: FormatName) -> ReportFormat {
+        let table = |spelling| {
+            ReportFormat::Table(TableFormat { spelling, unit: self.unit, zone: self.range.zone().clone() })
+        };
+        match name {
+            FormatName::Json => ReportFormat::Json,
+            FormatName::Csv => table(TableSpelling::Csv),
+            FormatName::Rows => table(TableSpelling::Rows),
+        }
     }
 }
 

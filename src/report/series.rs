@@ -1,6 +1,7 @@
 //! The four reports with data points over time. Knows nothing of output formats.
 
 use super::columns::{Columns, Measure, Points};
+use super::comparison::{self, Comparison};
 use super::groups::{self, Group, Groups};
 use super::query::Query;
 use super::roll_up::series_of;
@@ -15,6 +16,8 @@ pub struct SeriesReport {
     pub(crate) starts: Vec<UnixSeconds>,
     /// Everything together.
     pub(crate) points: Points,
+    /// The same over an earlier range, where the query asked for it.
+    pub(crate) comparison: Option<Box<Comparison>>,
     /// Where the query asked for them.
     pub(crate) groups: Option<Groups>,
 }
@@ -25,16 +28,17 @@ impl SeriesReport {
         self.groups.as_ref().map_or(&[], |groups| &groups.list)
     }
 
-    /// Data points of all groups together.
+    /// Data points of all groups together, and of what they are compared with.
     pub(super) fn points_in_groups(&self) -> usize {
-        self.group_list().len().saturating_mul(self.starts.len())
+        let earlier = self.comparison.as_ref().map_or(0, |earlier| earlier.starts.len());
+        self.group_list().len().saturating_mul(self.starts.len().saturating_add(earlier))
     }
 }
 
 pub(super) fn roll_up(catalogue: &Catalogue, counters: &Counters, query: &Query) -> SeriesReport {
     let units = Units::new(query.unit, &query.range);
     let mut columns = Columns::new(Measure::of(query.report), &units);
-    let groups = match query.group {
+    let mut groups = match query.group {
         None => {
             columns.add(counters, query, &units, |metric| series_of(catalogue, query, metric));
             None
@@ -42,5 +46,6 @@ pub(super) fn roll_up(catalogue: &Catalogue, counters: &Counters, query: &Query)
         // The whole is the sum of the groups, so that they agree even while events come in.
         Some(by) => Some(groups::roll_up(by, (catalogue, counters, query), &units, &mut columns)),
     };
-    SeriesReport { starts: units.into_starts(), points: columns.points(), groups }
+    let comparison = comparison::roll_up((catalogue, counters), query, groups.as_mut()).map(Box::new);
+    SeriesReport { starts: units.into_starts(), points: columns.points(), comparison, groups }
 }

@@ -5,7 +5,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::query::{Query, QueryError};
-use super::{ReportFormat, ReportName, roll_up};
+use super::{FormatName, ReportFormat, ReportName, roll_up};
 use crate::limits::{
     DATA_POINTS_MAX, EXCERPT_BYTES_MAX, GROUPED_POINTS_MAX, QUERY_FAULTS_SHOWN_MAX, REPORT_ROWS_MAX, wide,
 };
@@ -80,6 +80,11 @@ impl Asked {
             assert!(query.stories.list().is_none_or(|stories| stories.len() <= 1));
         }
         let points = query.unit.count_in(&query.range);
+        if let Some(earlier) = &query.earlier {
+            let is_earlier = earlier.is_empty() || earlier.end() <= query.range.end();
+            assert!(earlier.start() <= earlier.end() && is_earlier, "{query:?}");
+            assert!(query.unit.count_in(earlier) <= wide(DATA_POINTS_MAX), "{query:?}");
+        }
         let (catalogue, counters) = nothing_counted();
         if self.report.is_series() {
             assert!(points <= wide(DATA_POINTS_MAX), "{points} points");
@@ -96,15 +101,26 @@ impl Asked {
         let mut text = Vec::new();
         report.write(ReportFormat::Json, &mut text);
         assert!(serde_json::from_slice::<serde::de::IgnoredAny>(&text).is_ok(), "the answer is no JSON");
+        let table = |name: FormatName| {
+            let mut text = Vec::new();
+            report.write(query.written_as(name), &mut text);
+            text
+        };
+        let rows = serde_json::from_slice::<Vec<serde::de::IgnoredAny>>(&table(FormatName::Rows));
+        let lines = table(FormatName::Csv).split(|byte| *byte == b'\n').count();
+        let expected = rows.ok().map(|rows| rows.len().saturating_add(2));
+        assert_eq!(Some(lines), expected, "the sheet has other rows");
     }
 }
 
 /// All that a query says.
 fn shown(query: &Query) -> String {
-    let Query { report, range, unit, group, stories, names_stories, sources, rows_max } = query;
+    let Query { report, range, earlier, unit, group, stories, names_stories, sources, rows_max, format } =
+        query;
     let (start, end, hours) = (range.start(), range.end(), range.hours());
-    let about = format!("{stories:?} {names_stories} {sources:?}");
-    format!("{report:?} {start:?} {end:?} {hours:?} {unit:?} {group:?} {about} {rows_max}")
+    let earlier = earlier.as_ref().map(|earlier| (earlier.start(), earlier.end()));
+    let about = format!("{earlier:?} {stories:?} {names_stories} {sources:?}");
+    format!("{report:?} {start:?} {end:?} {hours:?} {unit:?} {group:?} {about} {rows_max} {format:?}")
 }
 
 /// Each fault is one printable line of bounded length that names a parameter.

@@ -92,7 +92,7 @@ fn check_faults(report: ReportName, query: &str, expected: &[&str]) {
 fn faults_name_the_parameter_what_it_got_and_what_it_takes() {
     use ReportName::{BusiestPeriod, Conversations};
     const DATES: &str = "a date as YYYY-M-D, RFC 3339 or epoch milliseconds, from 1970-1-1 to 9999-12-31";
-    let all = "from, to, period, dimension, group, source, storyId, offset, timezone, limit";
+    let all = "from, to, period, dimension, group, compare, source, storyId, offset, timezone, limit, format";
     check_faults(
         Conversations,
         "storyid=x",
@@ -105,7 +105,7 @@ fn faults_name_the_parameter_what_it_got_and_what_it_takes() {
         BusiestPeriod,
         "dimension=day",
         &["parameter dimension: the report busiest-period does not have it (got \"day\"); \
-           it takes from, to, period, source, storyId, offset, timezone"],
+           it takes from, to, period, source, storyId, offset, timezone, format"],
     );
     check_faults(
         Conversations,
@@ -143,6 +143,28 @@ fn faults_name_the_parameter_what_it_got_and_what_it_takes() {
         "to=1973-12-30",
         &["parameter to: got \"1973-12-30\", which is before the start of the range, 1974-1-1; \
            takes a date after it, or give `from` as well"],
+    );
+}
+
+#[test]
+fn only_series_are_compared_and_with_what_there_is() {
+    use ReportName::{BusiestPeriod, Conversations};
+    check_faults(
+        BusiestPeriod,
+        "compare=year",
+        &["parameter compare: the report busiest-period does not have it (got \"year\"); \
+           it takes from, to, period, source, storyId, offset, timezone, format"],
+    );
+    check_faults(
+        ReportName::InteractionsPopularity,
+        "compare=weekday",
+        &["parameter compare: the report interactions.popularity does not have it (got \"weekday\"); \
+           it takes from, to, period, source, storyId, offset, timezone, limit, format"],
+    );
+    check_faults(
+        Conversations,
+        "compare=years",
+        &["parameter compare: got \"years\", takes previous, year or weekday (did you mean year?)"],
     );
 }
 

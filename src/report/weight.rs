@@ -6,6 +6,7 @@ use super::columns::Measure;
 use super::query::Query;
 use super::roll_up::series_of;
 use crate::limits::{LIGHT_QUERY_CELLS_MAX, LIGHT_QUERY_POINTS_MAX, LIGHT_QUERY_SERIES_MAX, wide};
+use crate::model::calendar::LocalRange;
 use crate::model::catalogue::{Catalogue, Story};
 use crate::model::counters::Counters;
 use crate::model::event::Metric;
@@ -45,8 +46,8 @@ impl Query {
     /// the series few.
     pub fn weight(&self, catalogue: &Catalogue, counters: &Counters) -> Weight {
         let points = if self.report.is_series() { self.points(catalogue) } else { 0 };
-        let (series, hours) = (series_at_most(self, catalogue), self.hours());
-        let hours = u64::from(hours.end.get().saturating_sub(hours.start.get()));
+        let series = series_at_most(self, catalogue);
+        let hours = hours_of(&self.range).saturating_add(self.earlier.as_ref().map_or(0, hours_of));
         let cells = wide(series).saturating_mul(hours);
         let work = QueryWork { series, cells, points };
         if cells <= LIGHT_QUERY_CELLS_MAX || series > LIGHT_QUERY_SERIES_MAX {
@@ -54,6 +55,11 @@ impl Query {
         }
         QueryWork { cells: cells_touched(self, catalogue, counters), ..work }.weight()
     }
+}
+
+fn hours_of(range: &LocalRange) -> u64 {
+    let hours = range.hours();
+    u64::from(hours.end.get().saturating_sub(hours.start.get()))
 }
 
 fn named_stories(query: &Query, catalogue: &Catalogue) -> impl Iterator<Item = std::sync::Arc<Story>> {
@@ -77,7 +83,12 @@ fn series_at_most(query: &Query, catalogue: &Catalogue) -> usize {
 /// How many cells the query adds up, at most, where it names stories or reads totals.
 fn cells_touched(query: &Query, catalogue: &Catalogue, counters: &Counters) -> u64 {
     let mut cells = 0_u64;
-    let mut add = |series| cells = cells.saturating_add(counters.cells_within(series, query.hours()));
+    let ranges = [Some(&query.range), query.earlier.as_ref()];
+    let mut add = |series| {
+        for range in ranges.into_iter().flatten() {
+            cells = cells.saturating_add(counters.cells_within(series, range.hours()));
+        }
+    };
     if query.report == ReportName::InteractionsPopularity {
         named_stories(query, catalogue).for_each(|story| story.for_each_series_of_nodes(&mut add));
     } else {

@@ -114,10 +114,11 @@ fn query() -> impl Strategy<Value = String> {
             "",
         ]),
         prop_oneof![3 => none(), 1 => one_of(&["limit=1", "limit=2", "limit=0"])],
-        prop_oneof![4 => none(), 1 => one_of(&["timezone=Europe/Warsaw", "offset=-90", "compare=year", "format=csv"])],
+        prop_oneof![4 => none(), 1 => one_of(&["timezone=Europe/Warsaw", "offset=-90", "format=csv"])],
+        prop_oneof![3 => none(), 1 => one_of(&["compare=previous", "compare=weekday", "compare=bad"])],
     );
-    parts.prop_map(|(a, b, c, d, e, f, g)| {
-        [a, b, c, d, e, f, g].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&")
+    parts.prop_map(|(a, b, c, d, e, f, g, h)| {
+        [a, b, c, d, e, f, g, h].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&")
     })
 }
 

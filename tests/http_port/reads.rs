@@ -32,6 +32,59 @@ async fn reports_answer_under_both_prefixes_and_to_head() {
 }
 
 #[tokio::test]
+async fn reports_are_tables_where_they_are_asked_for() {
+    let port = Port::open().await;
+    assert_eq!(port.post("/events", LINE).await.status, 200);
+    let target = "/reports/conversations?from=2019-03-16&to=2019-03-18&timezone=Europe/Warsaw";
+    let csv = port.get(&format!("{target}&format=csv")).await;
+    // The dates of a sheet are those of the zone.
+    let sheet = "date,local,value\r\n2019-03-15T23:00:00.000Z,2019-03-16,0\r\n\
+                 2019-03-16T23:00:00.000Z,2019-03-17,1\r\n2019-03-17T23:00:00.000Z,2019-03-18,0\r\n";
+    assert_eq!((csv.status, csv.body.as_str()), (200, sheet));
+    assert_eq!(csv.header("content-type"), Some("text/csv; charset=utf-8; header=present"));
+    assert_eq!(
+        csv.header("content-disposition"),
+        Some("attachment; filename=\"tallyd-conversations-2019-03-16-2019-03-18.csv\"")
+    );
+    assert_eq!((csv.header("cache-control"), csv.header("x-groups-omitted")), (Some("no-store"), None));
+    assert_eq!(port.ask("GET", target, &["Accept: text/csv"], b"").await.body, sheet);
+    let json = port.get(target).await.body;
+    for (format, accept) in [("", "*/*"), ("", "text/csv, application/json"), ("&format=json", "text/csv")] {
+        let reply = port.ask("GET", &format!("{target}{format}"), &[&format!("Accept: {accept}")], b"").await;
+        assert_eq!(
+            (reply.body.as_str(), reply.header("content-type")),
+            (json.as_str(), Some("application/json"))
+        );
+    }
+    let head = port.ask("HEAD", target, &["Accept: text/csv"], b"").await;
+    assert_eq!((head.status, head.header("content-type")), (200, csv.header("content-type")));
+    assert_eq!(head.header("content-length"), csv.header("content-length"));
+    for name in ["conversations.average", "busiest-period", "interactions.popularity"] {
+        let rows = port.get(&format!("/v2/reports/{name}?format=rows")).await;
+        assert_eq!((rows.status, rows.header("content-type")), (200, Some("application/json")), "{name}");
+        assert_eq!(rows.header("content-disposition"), None);
+        assert!(rows.json().as_array().is_some_and(|rows| rows[0].is_object()), "{name}");
+    }
+    assert_eq!(port.get("/reports/conversations?format=xls").await.status, 400);
+}
+
+#[tokio::test]
+async fn a_table_says_beside_it_what_the_limit_left_out() {
+    let port = Port::open().await;
+    for source in ["app", "slack", "widget"] {
+        let line = LINE.replace("messenger", source);
+        assert_eq!(port.post("/events", &line).await.status, 200);
+    }
+    let target = "/reports/conversations?from=2019-03-17&to=2019-03-17&group=source&limit=1";
+    for format in ["csv", "rows"] {
+        let reply = port.get(&format!("{target}&format={format}")).await;
+        assert_eq!((reply.status, reply.header("x-groups-omitted")), (200, Some("2")), "{format}");
+    }
+    let json = port.get(target).await;
+    assert_eq!((json.header("x-groups-omitted"), &json.json()["groupsOmitted"]), (None, &2.into()));
+}
+
+#[tokio::test]
 async fn a_large_report_comes_in_chunks_and_whole() {
     let port = Port::open().await;
     let mut client = port.client().await;

@@ -113,6 +113,8 @@ pub(crate) struct Answer {
     pub(crate) retry_after: Option<String>,
     /// It was given before, under the same key.
     pub(crate) is_replayed: bool,
+    /// How many groups the limit left out, where a table says so.
+    pub(crate) groups_omitted: usize,
     pub(crate) body: Bytes,
 }
 
@@ -318,6 +320,8 @@ async fn exchange(
         let retry_after = response.headers().get(header::RETRY_AFTER);
         let retry_after = retry_after.and_then(|value| value.to_str().ok()).map(str::to_owned);
         let is_replayed = response.headers().contains_key("idempotency-replayed");
+        let omitted = response.headers().get("x-groups-omitted").and_then(|value| value.to_str().ok());
+        let groups_omitted = omitted.and_then(|value| value.parse().ok()).unwrap_or(0);
         let body = Limited::new(response.into_body(), CLIENT_ANSWER_BYTES_MAX).collect().await;
         let body = body.map_err(|source| {
             if source.is::<LengthLimitError>() {
@@ -326,7 +330,8 @@ async fn exchange(
                 lost(source)
             }
         })?;
-        Ok((Answer { status, retry_after, is_replayed, body: body.to_bytes() }, sender))
+        let body = body.to_bytes();
+        Ok((Answer { status, retry_after, is_replayed, groups_omitted, body }, sender))
     };
     timeout(ANSWER_WAIT, whole)
         .await

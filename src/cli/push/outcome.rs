@@ -72,6 +72,7 @@ mod tests {
             status: StatusCode::from_u16(status).expect("a status"),
             retry_after: None,
             is_replayed: false,
+            groups_omitted: 0,
             body: Bytes::from_static(body.as_bytes()),
         };
         assert_eq!(read(&answer), *expected);

@@ -23,15 +23,8 @@ pub(crate) fn table(report: &Report, zone: &Zone) -> String {
 }
 
 /// How many groups the limit left out, in words; `None` where all are there.
-pub(crate) fn omitted(report: &Report) -> Option<String> {
-    match report {
-        Report::Series(series) => groups_omitted(series),
-        Report::Busiest(_) | Report::Popularity(_) => None,
-    }
-}
-
-fn groups_omitted(series: &SeriesReport) -> Option<String> {
-    match series.groups.as_ref()?.omitted {
+pub(crate) fn omitted(groups: usize) -> Option<String> {
+    match groups {
         0 => None,
         1 => Some("1 more group was left out by the limit".to_owned()),
         more => Some(format!("{more} more groups were left out by the limit")),
@@ -45,7 +38,7 @@ fn series_table(series: &SeriesReport, zone: &Zone) -> String {
     text.push('\n');
     text.push_str(&summary_line(&series.points));
     text.push('\n');
-    if let Some(omitted) = groups_omitted(series) {
+    if let Some(omitted) = omitted(series.groups.as_ref().map_or(0, |groups| groups.omitted)) {
         text.push_str(&omitted);
         text.push('\n');
     }

@@ -1,5 +1,5 @@
 //! `tallyd report`: asks a running daemon for a report and shows it. What the parameters mean is decided by the
-//! daemon; `layout` makes tables, and [`crate::report`] reads the answer and writes CSV.
+//! daemon, which also writes CSV; [`crate::report`] reads its JSON, and `layout` makes tables.
 
 mod layout;
 
@@ -14,7 +14,7 @@ use crate::daemon::zones;
 use crate::model::calendar::Zone;
 use crate::model::excerpt::printable;
 use crate::platform::zoneinfo::DIRECTORY_VARIABLE;
-use crate::report::{GroupBy, Report, ReportFormat, ReportName};
+use crate::report::{FormatName, GroupBy, Report, ReportName};
 
 /// Show a report of a running daemon in the terminal.
 ///
@@ -28,10 +28,10 @@ pub(crate) struct ReportArgs {
     /// What to ask for.
     #[command(flatten)]
     pub(crate) query: QueryArgs,
-    /// Print the daemon's answer as it is
+    /// Print the daemon's JSON as it is
     #[arg(long, conflicts_with = "csv")]
     pub(crate) json: bool,
-    /// Print comma-separated values
+    /// Print the daemon's comma-separated values as they are
     #[arg(long)]
     pub(crate) csv: bool,
     /// The daemon to ask, and the token to ask with.
@@ -58,6 +58,10 @@ pub(crate) struct QueryArgs {
     /// storyId or source; the four series only
     #[arg(long, value_name = "KEY")]
     pub(crate) group: Option<Box<str>>,
+    /// previous, year or weekday: beside the period before, the year before, or the last one with the same weekdays; the four
+    /// series only
+    #[arg(long, value_name = "RANGE")]
+    pub(crate) compare: Option<Box<str>>,
     /// Only these sources: messenger, livechat, livechat3, slack, widget, app, custom; repeat it or use commas
     #[arg(long, value_name = "SOURCE")]
     pub(crate) source: Vec<Box<str>>,
@@ -78,7 +82,8 @@ pub(crate) struct QueryArgs {
 /// Asks, and prints the answer. Blocks.
 pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     let mut client = Client::new(&args.connection)?;
-    let call = Call { body: None, path: path(&args.name, &args.query), key: None };
+    let format = args.csv.then_some(FormatName::Csv);
+    let call = Call { body: None, path: path((&args.name, format), &args.query), key: None };
     // Somebody waits at the terminal, and can ask again.
     let answer = client.call(&call)?;
     if !answer.status.is_success() {
@@ -92,20 +97,16 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
         let mut text = answer.body.to_vec();
         text.push(b'\n');
         text
+    } else if args.csv {
+        // CSV has no place for it.
+        if let Some(words) = layout::omitted(answer.groups_omitted) {
+            output::note(&words);
+        }
+        answer.body.to_vec()
     } else {
         let report = read(&args.name, args.query.group.as_deref(), &answer.body)
             .with_context(|| format!("the answer of {} is not that report", client.authority()))?;
-        if args.csv {
-            // CSV has no place for it.
-            if let Some(omitted) = layout::omitted(&report) {
-                output::note(&omitted);
-            }
-            let mut text = Vec::new();
-            report.write(ReportFormat::Csv, &mut text);
-            text
-        } else {
-            layout::table(&report, &zone(&args.query)).into_bytes()
-        }
+        layout::table(&report, &zone(&args.query)).into_bytes()
     };
     output::print(&text)?;
     Ok(Exit::Done.into())
@@ -129,7 +130,7 @@ fn zone(query: &QueryArgs) -> Zone {
     named.or_else(fixed).unwrap_or_default()
 }
 
-fn path(name: &str, query: &QueryArgs) -> String {
+fn path((name, format): (&str, Option<FormatName>), query: &QueryArgs) -> String {
     let mut pairs = form_urlencoded::Serializer::new(String::new());
     for (parameter, value) in [
         ("from", &query.from),
@@ -137,6 +138,7 @@ fn path(name: &str, query: &QueryArgs) -> String {
         ("period", &query.period),
         ("dimension", &query.dimension),
         ("group", &query.group),
+        ("compare", &query.compare),
         ("offset", &query.offset),
         ("timezone", &query.timezone),
         ("limit", &query.limit),
@@ -149,6 +151,9 @@ fn path(name: &str, query: &QueryArgs) -> String {
         for value in values {
             pairs.append_pair(parameter, value);
         }
+    }
+    if let Some(format) = format {
+        pairs.append_pair("format", format.as_str());
     }
     let pairs = pairs.finish();
     if pairs.is_empty() { format!("/reports/{name}") } else { format!("/reports/{name}?{pairs}") }

@@ -5,8 +5,10 @@
 //! tile years, whatever the clocks of the zone do.
 #![warn(clippy::arithmetic_side_effects)]
 
+mod comparison;
 mod date;
 mod hour;
+mod local_text;
 mod moment;
 mod period;
 mod range;
@@ -14,8 +16,10 @@ mod unit;
 mod zone;
 mod zone_database;
 
+pub use comparison::{AskedRange, CompareWith};
 pub use date::{DATE_TAKES, DateValue, Instants, http_date, rfc3339, two_digits, write_instant};
 pub use hour::{Hour, HourRange};
+pub use local_text::LocalText;
 pub use moment::UnixSeconds;
 pub use period::Period;
 pub use range::{LocalRange, RangeEnd};

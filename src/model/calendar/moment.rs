@@ -75,6 +75,11 @@ impl LocalSeconds {
         Self(day.0.saturating_mul(UnixSeconds::DAY))
     }
 
+    /// So many seconds after midnight of a date.
+    pub(super) fn of(date: NaiveDate, second_of_day: i64) -> Self {
+        Self(Self::midnight(DayNumber::of(date)).0.saturating_add(second_of_day))
+    }
+
     pub(super) const fn day(self) -> DayNumber {
         DayNumber(self.0.div_euclid(UnixSeconds::DAY))
     }

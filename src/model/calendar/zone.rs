@@ -140,6 +140,14 @@ impl Zone {
         })
     }
 
+    /// The first moment at which the local clock shows `local`, or the next time that it does show.
+    pub(super) fn moment_showing(&self, local: LocalSeconds) -> UnixSeconds {
+        // Offsets are within a day either way.
+        let before = UnixSeconds::new(local.get().saturating_sub(UnixSeconds::DAY.saturating_mul(2)));
+        let span = self.spans_from(before).iter().find(|span| local < span.local(span.end));
+        span.map_or(UnixSeconds::MAX, |span| span.moment(local).max(span.start))
+    }
+
     /// The start of the local hour that holds the moment. Local hours start where the clock shows a full hour and
     /// where it changes, so that an hour which comes twice is two hours.
     pub fn hour_start(&self, at: UnixSeconds) -> UnixSeconds {

@@ -6,7 +6,7 @@ use super::inflate::Encoding;
 
 /// How much a client wants a coding, in thousandths; nothing at 0.
 type Weight = u16;
-const WHOLE_WEIGHT: Weight = 1_000;
+pub(super) const WHOLE_WEIGHT: Weight = 1_000;
 
 /// What a client says of the codings that tallyd has; `None` where it says nothing of one.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,7 +47,7 @@ impl Wanted {
 }
 
 /// `q=0.5`: at most three digits after the point.
-fn parse_weight(text: &str) -> Option<Weight> {
+pub(super) fn parse_weight(text: &str) -> Option<Weight> {
     let text = text.trim();
     let number = text.strip_prefix("q=").or_else(|| text.strip_prefix("Q="))?;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));

@@ -5,6 +5,7 @@
 //! INVARIANT: what takes no time is answered by the thread that accepts connections, and nothing else is (`quick`).
 //! INVARIANT: every wait for a client has a deadline, and all memory for one has a bound.
 
+mod accept;
 mod accept_encoding;
 mod access;
 mod body;

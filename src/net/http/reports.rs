@@ -1,21 +1,23 @@
-//! The report routes: query string to report to JSON.
+//! The report routes: query string to report to JSON or a table.
 
 use std::sync::Arc;
 
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::access::Access;
 use super::failure::{Detail, Failure};
 use super::response::{self, HttpResponse};
 use super::response_body::ResponseBody;
-use super::{HttpShared, workers};
+use super::{HttpShared, accept, workers};
 use crate::limits::FAULTS_SHOWN_MAX;
 use crate::model::catalogue::Catalogue;
 use crate::model::event::StoryId;
 use crate::model::story_set::StorySet;
 use crate::net::Services;
 use crate::net::metrics::Bound;
-use crate::report::{self, Query, QueryError, ReportFormat, ReportName, Weight};
+use crate::report::{self, FormatName, Query, QueryError, ReportName, Weight};
 
 /// Parameters of the usual report, so that they are gathered without growing.
 const PAIRS_EXPECTED: usize = 4;
@@ -25,14 +27,18 @@ pub(super) async fn report(
     shared: &Arc<HttpShared>,
     access: &Access,
     name: ReportName,
-    query: &str,
+    head: &Parts,
 ) -> Result<HttpResponse, Failure> {
     let services = &shared.services;
     let started = services.clock.monotonic();
     let mut pairs = Vec::with_capacity(PAIRS_EXPECTED);
-    pairs.extend(form_urlencoded::parse(query.as_bytes()));
+    pairs.extend(form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()));
     let query = checked(services, access, (name, &pairs)).map_err(Failure::faults)?;
-    let body = if query.weight(&services.catalogue, &services.counters) == Weight::Heavy {
+    let format = query.format.unwrap_or_else(|| {
+        if accept::prefers_csv(&head.headers) { FormatName::Csv } else { FormatName::Json }
+    });
+    let heading = Heading::of(&query, format);
+    let (body, omitted) = if query.weight(&services.catalogue, &services.counters) == Weight::Heavy {
         // First, so that nothing large waits for its permit.
         let permit = if query.may_be_large(&services.catalogue) {
             Some(workers::soon(&shared.large_answers, Bound::LargeAnswers).await?)
@@ -40,14 +46,16 @@ pub(super) async fn report(
             None
         };
         let (worker, access) = (Arc::clone(shared), access.clone());
-        workers::run_query(shared, move || roll_up(&worker, &query, permit.map(|permit| (permit, access))))
-            .await??
+        workers::run_query(shared, move || {
+            roll_up(&worker, (&query, format), permit.map(|permit| (permit, access)))
+        })
+        .await??
     } else {
-        roll_up(shared, &query, None)?
+        roll_up(shared, (&query, format), None)?
     };
     let took = services.clock.monotonic().saturating_sub(started);
     services.metrics.report_answered(name, took);
-    Ok(response::json(body))
+    Ok(heading.answer(body, omitted))
 }
 
 /// The query of a request, as of now, or everything that is wrong with it.
@@ -75,19 +83,65 @@ fn known_among(catalogue: &Catalogue, visible: &StorySet) -> usize {
     visible.list().map_or_else(|| catalogue.story_count(), count)
 }
 
+/// The report as text, and how many groups the limit left out.
 fn roll_up(
     shared: &HttpShared,
-    query: &Query,
+    (query, format): (&Query, FormatName),
     large: Option<(OwnedSemaphorePermit, Access)>,
-) -> Result<ResponseBody, Failure> {
+) -> Result<(ResponseBody, usize), Failure> {
     let report = report::roll_up(&shared.services.catalogue, &shared.services.counters, query);
+    let (omitted, format) = (report.groups_omitted(), query.written_as(format));
     if let Some((permit, access)) = large
         && report.is_large()
     {
         let standing = (access.into_permit(), Arc::clone(&shared.services.auth));
-        return Ok(ResponseBody::streamed(report.into_text_parts(ReportFormat::Json), permit, standing));
+        return Ok((ResponseBody::streamed(report.into_text_parts(format), permit, standing), omitted));
     }
-    let mut json = Vec::new();
-    report.write(ReportFormat::Json, &mut json);
-    shared.long_answer(json)
+    let mut text = Vec::new();
+    report.write(format, &mut text);
+    Ok((shared.long_answer(text)?, omitted))
+}
+
+/// What the headers say about an answer.
+enum Heading {
+    Json,
+    Rows,
+    /// With the name of a file to save it in.
+    Csv(String),
+}
+
+const CSV: HeaderValue = HeaderValue::from_static("text/csv; charset=utf-8; header=present");
+const GROUPS_OMITTED: HeaderName = HeaderName::from_static("x-groups-omitted");
+
+impl Heading {
+    fn of(query: &Query, format: FormatName) -> Self {
+        match format {
+            FormatName::Json => Self::Json,
+            FormatName::Rows => Self::Rows,
+            FormatName::Csv => {
+                let [first, last] = query.local_dates();
+                Self::Csv(format!("tallyd-{}-{first}-{last}.csv", query.report.as_str()))
+            }
+        }
+    }
+
+    fn answer(self, body: ResponseBody, omitted: usize) -> HttpResponse {
+        let mut response = response::json(body);
+        let headers = response.headers_mut();
+        match self {
+            // The JSON says itself what was left out.
+            Self::Json => return response,
+            Self::Rows => {}
+            Self::Csv(file) => {
+                headers.insert(header::CONTENT_TYPE, CSV);
+                if let Ok(disposition) = HeaderValue::try_from(format!("attachment; filename=\"{file}\"")) {
+                    headers.insert(header::CONTENT_DISPOSITION, disposition);
+                }
+            }
+        }
+        if omitted > 0 {
+            headers.insert(GROUPS_OMITTED, HeaderValue::from(omitted));
+        }
+        response
+    }
 }

@@ -150,7 +150,7 @@ async fn handle(
     let outcome = match route.endpoint {
         Endpoint::WriteEvents => ingest::write(shared, (route, access), head, body).await,
         Endpoint::Report => match ReportName::parse(segment) {
-            Some(name) => reports::report(shared, &access, name, query).await,
+            Some(name) => reports::report(shared, &access, name, head).await,
             None => Err(Failure::not_found("there is no such report")),
         },
         Endpoint::StreamReport => match ReportName::parse(segment) {

@@ -12,14 +12,14 @@ use super::ReportPart;
 use super::number::{VALUE_ROOM, digit, put, put_value, put_whole, write_figure, write_whole};
 use super::output::TextOutput;
 use crate::limits::{narrow, wide};
-use crate::model::calendar::{Instants, UnixSeconds};
+use crate::model::calendar::{Instants, UnixSeconds, write_instant};
 use crate::model::event::Node;
 use crate::report::Report;
 use crate::report::busiest::BusiestReport;
 use crate::report::columns::Points;
+use crate::report::comparison::Comparison;
 use crate::report::groups::{Group, GroupKey, Groups};
 use crate::report::popularity::PopularityRow;
-use crate::report::series::SeriesReport;
 use crate::report::summary::{Figure, Scale};
 
 /// What stands between two values: `},{"date":"2019-03-17T00:00:00.000Z","value":`.
@@ -37,13 +37,18 @@ const BEFORE_FIRST: usize = 2;
 #[derive(Debug)]
 pub(super) struct JsonWriter {
     dates: Dates,
+    /// Those of the earlier range.
+    earlier_dates: Dates,
 }
 
 impl JsonWriter {
     pub(super) fn new(report: &Report) -> Self {
         match report {
-            Report::Series(report) => Self { dates: Dates::of(report) },
-            Report::Busiest(_) | Report::Popularity(_) => Self { dates: Dates::default() },
+            Report::Series(report) if report.groups.is_some() => {
+                let earlier = report.comparison.as_ref().map(|earlier| Dates::of(&earlier.starts));
+                Self { dates: Dates::of(&report.starts), earlier_dates: earlier.unwrap_or_default() }
+            }
+            _ => Self { dates: Dates::default(), earlier_dates: Dates::default() },
         }
     }
 
@@ -52,6 +57,9 @@ impl JsonWriter {
             ReportPart::Whole(report) => {
                 out.text().push(b'{');
                 write_points(&report.points, &report.starts, &self.dates, out);
+                if let Some(earlier) = &report.comparison {
+                    self.write_comparison(earlier, out);
+                }
                 if report.groups.is_some() {
                     out.text().extend_from_slice(b",\"groups\":[");
                 }
@@ -60,6 +68,11 @@ impl JsonWriter {
                 out.text().extend_from_slice(if place == 0 { b"{" } else { b",{" });
                 write_group_head(group, out.text());
                 write_points(&group.points, &report.starts, &self.dates, out);
+                if let (Some(points), Some(earlier)) = (&group.comparison, &report.comparison) {
+                    out.text().extend_from_slice(b",\"compare\":{");
+                    write_points(points, &earlier.starts, &self.earlier_dates, out);
+                    out.text().push(b'}');
+                }
                 out.text().push(b'}');
             }
             ReportPart::Weekday(report, day, hours) => write_weekday(report, day, hours, out.text()),
@@ -78,6 +91,19 @@ impl JsonWriter {
             }
             ReportPart::End(_) => out.text().push(b']'),
         }
+    }
+
+    fn write_comparison(&self, earlier: &Comparison, out: &mut TextOutput) {
+        let text = out.text();
+        for (name, at) in [(&b",\"compare\":{\"from\":\""[..], earlier.from), (b"\",\"to\":\"", earlier.to)] {
+            let mut date = [0; 24];
+            write_instant(at, &mut date);
+            text.extend_from_slice(name);
+            text.extend_from_slice(&date);
+        }
+        text.extend_from_slice(b"\",");
+        write_points(&earlier.points, &earlier.starts, &self.earlier_dates, out);
+        out.text().push(b'}');
     }
 }
 
@@ -162,13 +188,10 @@ struct Dates {
 }
 
 impl Dates {
-    fn of(report: &SeriesReport) -> Self {
-        if report.groups.is_none() {
-            return Self::default();
-        }
+    fn of(starts: &[UnixSeconds]) -> Self {
         let mut instants = Instants::default();
-        let starts = report.starts.iter();
-        let separators: Vec<Separator> = starts.map(|start| separator(&mut instants, *start)).collect();
+        let separators: Vec<Separator> =
+            starts.iter().map(|start| separator(&mut instants, *start)).collect();
         let mut zeros = Vec::with_capacity(separators.len().saturating_mul(ZERO_BYTES));
         for separator in &separators {
             zeros.extend_from_slice(separator);
@@ -326,7 +349,7 @@ impl PointWriter {
 }
 
 /// Writes a JSON string. Names come from clients and can hold anything but invalid UTF-8.
-fn write_text(text: &str, out: &mut Vec<u8>) {
+pub(super) fn write_text(text: &str, out: &mut Vec<u8>) {
     const HEX: [u8; 16] = *b"0123456789abcdef";
     out.push(b'"');
     let is_plain = |byte: u8| byte >= 0x20 && !matches!(byte, b'"' | b'\\' | 0x7f);

@@ -1,11 +1,14 @@
-//! Reports as text. A report is cut into the same parts for every format; a format is one arm of `ReportWriter`.
+//! Reports as text: the contract's JSON, cut into parts, or one table in two spellings. A format is one arm of `ReportWriter`.
 //! Knows nothing of queries or counters.
 
+mod cell;
 mod csv;
 mod json;
 mod number;
 mod output;
 mod read;
+mod rows;
+mod table;
 
 use bytes::Bytes;
 
@@ -16,20 +19,22 @@ use super::popularity::PopularityRow;
 use super::series::SeriesReport;
 use json::JsonWriter;
 use output::TextOutput;
+use table::TableWriter;
+pub use table::{TableFormat, TableSpelling};
 
 /// Bytes that a data point mostly takes.
 const POINT_BYTES: usize = 49;
 
 /// The spellings of a report.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ReportFormat {
     /// The contract's JSON, without white space.
     Json,
-    /// Comma-separated values with a heading, one row a value, for sheets and scripts.
-    Csv,
+    /// One table, for sheets, scripts and tools that take rows.
+    Table(TableFormat),
 }
 
-/// A part of a report, in the order in which every format writes them.
+/// A part of a report, in the order of the JSON.
 #[derive(Clone, Copy, Debug)]
 enum ReportPart<'a> {
     /// The points of everything together.
@@ -67,7 +72,8 @@ impl Report {
         match self {
             Self::Series(report) => {
                 let series = report.group_list().len().saturating_add(1);
-                let points = report.starts.len().saturating_mul(series);
+                let earlier = report.comparison.as_ref().map_or(0, |earlier| earlier.starts.len());
+                let points = report.starts.len().saturating_add(earlier).saturating_mul(series);
                 points.saturating_mul(POINT_BYTES).saturating_add(series.saturating_mul(256))
             }
             Self::Busiest(_) => 8 * 1024,
@@ -121,34 +127,30 @@ impl Iterator for TextParts {
 
 /// A report that is being written in a format.
 #[derive(Debug)]
-struct ReportWriter {
-    format: FormatWriter,
-    next: usize,
-}
-
-#[derive(Debug)]
-enum FormatWriter {
-    Json(JsonWriter),
-    Csv,
+enum ReportWriter {
+    /// With the place of the next part.
+    Json(JsonWriter, usize),
+    Table(TableWriter),
 }
 
 impl ReportWriter {
     fn new(format: ReportFormat, report: &Report) -> Self {
-        let format = match format {
-            ReportFormat::Json => FormatWriter::Json(JsonWriter::new(report)),
-            ReportFormat::Csv => FormatWriter::Csv,
-        };
-        Self { format, next: 0 }
+        match format {
+            ReportFormat::Json => Self::Json(JsonWriter::new(report), 0),
+            ReportFormat::Table(format) => Self::Table(TableWriter::new(format, report)),
+        }
     }
 
     /// Writes the next part; whether it was the last.
     fn write_next(&mut self, report: &Report, out: &mut TextOutput) -> bool {
-        let part = report.part(self.next);
-        self.next = self.next.saturating_add(1);
-        match &self.format {
-            FormatWriter::Json(json) => json.write(part, out),
-            FormatWriter::Csv => csv::write(part, out),
+        match self {
+            Self::Json(json, next) => {
+                let part = report.part(*next);
+                *next = next.saturating_add(1);
+                json.write(part, out);
+                matches!(part, ReportPart::End(_))
+            }
+            Self::Table(table) => table.write_next(report, out),
         }
-        matches!(part, ReportPart::End(_))
     }
 }

@@ -8,6 +8,7 @@ use crate::model::calendar::{DateValue, UnixSeconds};
 use crate::model::event::{InteractionId, Node, ObjectId, Source, StoryId};
 use crate::report::busiest::BusiestReport;
 use crate::report::columns::Points;
+use crate::report::comparison::Comparison;
 use crate::report::groups::{Group, GroupKey, Groups};
 use crate::report::popularity::{PopularityReport, PopularityRow};
 use crate::report::series::SeriesReport;
@@ -41,9 +42,20 @@ impl Report {
 struct SeriesJson {
     #[serde(flatten)]
     points: PointsJson,
+    compare: Option<ComparisonJson>,
     groups: Option<Vec<GroupJson>>,
     #[serde(default)]
     groups_omitted: usize,
+}
+
+#[derive(Deserialize)]
+struct ComparisonJson {
+    #[serde(deserialize_with = "date")]
+    from: UnixSeconds,
+    #[serde(deserialize_with = "date")]
+    to: UnixSeconds,
+    #[serde(flatten)]
+    points: PointsJson,
 }
 
 #[derive(Deserialize)]
@@ -76,6 +88,7 @@ struct GroupJson {
     name: Option<Box<str>>,
     #[serde(flatten)]
     points: PointsJson,
+    compare: Option<PointsJson>,
 }
 
 #[derive(Deserialize)]
@@ -142,11 +155,21 @@ fn date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UnixSeconds, D::Er
 }
 
 fn series(scale: Scale, by: GroupBy, text: &[u8]) -> serde_json::Result<Report> {
-    let SeriesJson { points: whole, groups, groups_omitted } = serde_json::from_slice(text)?;
-    let starts = whole.data.iter().map(|point| point.date).collect();
+    let SeriesJson { points: whole, compare, groups, groups_omitted } = serde_json::from_slice(text)?;
+    let starts = starts(&whole);
+    let comparison = compare.map(|earlier| comparison(earlier, scale)).transpose()?.map(Box::new);
     let list = groups.map(|groups| groups.into_iter().map(|group| self::group(group, scale)).collect());
     let groups = list.transpose()?.map(|list: Vec<Group>| Groups { by, list, omitted: groups_omitted });
-    Ok(Report::Series(SeriesReport { starts, points: points(whole, scale)?, groups }))
+    Ok(Report::Series(SeriesReport { starts, points: points(whole, scale)?, comparison, groups }))
+}
+
+fn starts(points: &PointsJson) -> Vec<UnixSeconds> {
+    points.data.iter().map(|point| point.date).collect()
+}
+
+fn comparison(earlier: ComparisonJson, scale: Scale) -> serde_json::Result<Comparison> {
+    let starts = starts(&earlier.points);
+    Ok(Comparison { from: earlier.from, to: earlier.to, starts, points: points(earlier.points, scale)? })
 }
 
 fn points(PointsJson { data, summary, overall }: PointsJson, scale: Scale) -> serde_json::Result<Points> {
@@ -166,11 +189,13 @@ fn points(PointsJson { data, summary, overall }: PointsJson, scale: Scale) -> se
     })
 }
 
-fn group(GroupJson { source, story_id, name, points }: GroupJson, scale: Scale) -> serde_json::Result<Group> {
+fn group(group: GroupJson, scale: Scale) -> serde_json::Result<Group> {
+    let GroupJson { source, story_id, name, points, compare } = group;
+    let comparison = compare.map(|earlier| self::points(earlier, scale)).transpose()?.map(Box::new);
     let source = source.and_then(Source::parse).map(GroupKey::Source);
     let story = story_id.and_then(|text| ObjectId::parse(text.as_bytes())).map(StoryId).map(GroupKey::Story);
     let key = source.or(story).ok_or_else(|| serde_json::Error::custom("a group has no key"))?;
-    Ok(Group { key, name: name.map(Into::into), points: self::points(points, scale)? })
+    Ok(Group { key, name: name.map(Into::into), points: self::points(points, scale)?, comparison })
 }
 
 fn busiest(days: &[Vec<HourJson>]) -> BusiestReport {

@@ -17,11 +17,13 @@ named_enum! {
         Period = "period",
         Dimension = "dimension",
         Group = "group",
+        Compare = "compare",
         Source = "source",
         StoryId = "storyId",
         Offset = "offset",
         Timezone = "timezone",
         Limit = "limit",
+        Format = "format",
     }
 }
 
@@ -33,7 +35,7 @@ impl ReportParameter {
 
     const fn is_of(self, report: ReportName) -> bool {
         match self {
-            Self::Dimension | Self::Group => report.is_series(),
+            Self::Dimension | Self::Group | Self::Compare => report.is_series(),
             Self::Limit => !matches!(report, ReportName::BusiestPeriod),
             _ => true,
         }

@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use super::fault::{QueryError, QueryFault, nearest};
 use super::parameters::{GivenParameters, ReportParameter};
 use crate::model::calendar::{
-    DATE_TAKES, DateValue, LocalRange, Period, RangeEnd, UnixSeconds, Zone, ZoneDatabase,
+    AskedRange, DATE_TAKES, DateValue, LocalRange, Period, RangeEnd, UnixSeconds, Zone, ZoneDatabase,
 };
 use crate::model::excerpt::Excerpt;
 
@@ -14,8 +14,16 @@ use crate::model::excerpt::Excerpt;
 #[derive(Clone, Debug)]
 pub(super) struct Window {
     pub(super) asked_from: UnixSeconds,
-    pub(super) asked_to: UnixSeconds,
+    pub(super) asked_end: RangeEnd,
     pub(super) range: LocalRange,
+    /// Where it is not given by dates.
+    period: Option<Period>,
+}
+
+impl Window {
+    pub(super) fn asked(&self) -> AskedRange<'_> {
+        AskedRange { range: &self.range, end: self.asked_end, period: self.period }
+    }
 }
 
 const TIMEZONE_TAKES: &str = "an IANA time zone such as Europe/Warsaw";
@@ -82,9 +90,9 @@ pub(super) fn window(
     }
     let (zone, period, now) = (zone?, period?, UnixSeconds::floor_ms(now_unix_ms));
     if from.is_none() && to.is_none() {
-        let (asked_from, end) = period.resolve(&zone, now);
-        let range = LocalRange::widened(zone, asked_from, end);
-        return Some(Window { asked_from, asked_to: end.moment(), range });
+        let (asked_from, asked_end) = period.resolve(&zone, now);
+        let range = LocalRange::widened(zone, asked_from, asked_end);
+        return Some(Window { asked_from, asked_end, range, period: Some(period) });
     }
     let from_ms = from_date.unwrap_or_else(first_date).start_ms(&zone);
     let end_ms = to_date.map_or(now_unix_ms, |date| date.end_ms(&zone));
@@ -95,9 +103,9 @@ pub(super) fn window(
         return None;
     }
     let asked_from = UnixSeconds::floor_ms(from_ms);
-    let end = to_date.map_or(RangeEnd::Now(now), |_| RangeEnd::Before(UnixSeconds::ceil_ms(end_ms)));
-    let range = LocalRange::widened(zone, asked_from, end);
-    Some(Window { asked_from, asked_to: end.moment(), range })
+    let asked_end = to_date.map_or(RangeEnd::Now(now), |_| RangeEnd::Before(UnixSeconds::ceil_ms(end_ms)));
+    let range = LocalRange::widened(zone, asked_from, asked_end);
+    Some(Window { asked_from, asked_end, range, period: None })
 }
 
 /// Where a range starts that has a `to` and no `from`.

@@ -9,6 +9,8 @@ use super::{KIND, Operation};
 use crate::net::metrics;
 use crate::report::ReportName;
 
+const CSV_EXAMPLE: &str = "date,local,value\r\n2019-03-16T23:00:00.000Z,2019-03-17,1\r\n";
+
 /// The answers of an operation by status.
 pub(super) fn of(operation: &Operation) -> BTreeMap<String, Value> {
     let mut answers = BTreeMap::new();
@@ -28,6 +30,8 @@ pub(super) fn headers() -> Value {
         "ETag": header("A hash of the answer, in quotes; `-gzip` or `-zstd` at its end where it is packed. Not on a large report."),
         "Vary": header("The headers of requests that the answer depends on."),
         "CacheControl": header("`no-store`: no cache may store it."),
+        "GroupsOmitted": header("How many groups `limit` left out, in tables."),
+        "ContentDisposition": header("A name to save CSV under."),
         "RetryAfter": header("When to try again, as an HTTP date."),
         "WwwAuthenticate": header("How to show a token."),
         "IdempotencyReplayed": header("`true` where the batch was counted before."),
@@ -50,7 +54,10 @@ fn successes(operation: &Operation) -> Vec<(u16, Value)> {
     let json_of = |name: &str| content("application/json", schema(name));
     let text = |kind: &str| content(kind, json!({"type": "string"}));
     let whole = match (operation.route.endpoint, operation.route.dialect) {
-        (Endpoint::Report, _) => json_of(report_schema(operation.report)),
+        (Endpoint::Report, _) => json!({
+            "application/json": {"schema": {"anyOf": [schema(report_schema(operation.report)), schema("Rows")]}},
+            "text/csv; charset=utf-8; header=present": {"schema": {"type": "string"}, "example": CSV_EXAMPLE},
+        }),
         (Endpoint::StreamReport, _) => content("text/event-stream", schema("StreamEvent")),
         (Endpoint::ListStories, _) => json_of("StoryPage"),
         (Endpoint::ShowStory | Endpoint::PutStory, _) => json_of("Story"),

@@ -8,16 +8,19 @@ use crate::limits::{
     KEY_BYTES_MAX, OFFSET_MINUTES_MAX, REPORT_ROWS_DEFAULT, REPORT_ROWS_MAX, STORIES_LISTED_DEFAULT,
     STORIES_LISTED_MAX, STREAM_SECONDS_MAX,
 };
-use crate::model::calendar::{Period, Unit};
+use crate::model::calendar::{CompareWith, Period, Unit};
 use crate::model::event::Source;
-use crate::report::{GroupBy, ReportParameter};
+use crate::report::{FormatName, GroupBy, ReportParameter};
 
 /// The parameters of an operation.
 pub(super) fn of(operation: &Operation) -> Vec<Value> {
     let route = operation.route;
     let mut names = Vec::new();
     if let Some(report) = operation.report {
-        names.extend(ReportParameter::all_of(report).map(component));
+        // A stream has one format.
+        let is_taken =
+            |parameter: &ReportParameter| !operation.is_stream() || *parameter != ReportParameter::Format;
+        names.extend(ReportParameter::all_of(report).filter(is_taken).map(component));
     }
     if operation.is_stream() {
         names.push("Duration");
@@ -47,11 +50,13 @@ const fn component(parameter: ReportParameter) -> &'static str {
         ReportParameter::Period => "Period",
         ReportParameter::Dimension => "Dimension",
         ReportParameter::Group => "Group",
+        ReportParameter::Compare => "Compare",
         ReportParameter::Source => "Source",
         ReportParameter::StoryId => "StoryId",
         ReportParameter::Offset => "Offset",
         ReportParameter::Timezone => "Timezone",
         ReportParameter::Limit => "Limit",
+        ReportParameter::Format => "Format",
     }
 }
 
@@ -167,6 +172,14 @@ fn of_report(parameter: ReportParameter) -> Value {
         ReportParameter::Timezone => (
             json!({"type": "string", "default": "UTC", "examples": ["Europe/Warsaw"]}),
             "A name of the IANA database; not with `offset`.",
+        ),
+        ReportParameter::Compare => (
+            json!({"type": "string", "enum": CompareWith::ALL.map(CompareWith::as_str)}),
+            "The range before that is told beside this one.",
+        ),
+        ReportParameter::Format => (
+            json!({"type": "string", "enum": FormatName::ALL.map(FormatName::as_str), "default": FormatName::Json.as_str()}),
+            "How the answer is written; CSV also where `Accept` prefers it.",
         ),
         ReportParameter::Limit => (
             json!({"type": "integer", "minimum": 1, "maximum": REPORT_ROWS_MAX, "default": REPORT_ROWS_DEFAULT}),

@@ -75,11 +75,20 @@ fn reports() -> Value {
         "Summary": object(json!({"total": figure(), "min": figure(), "max": figure(), "avg": figure()})),
         "Group": object_with(
             json!({"data": points, "summary": reference("Summary")}),
-            json!({"source": {"enum": Source::ALL.map(Source::as_str)}, "storyId": reference("StoryId"), "name": {"type": "string"}, "overall": figure()}),
+            json!({"source": {"enum": Source::ALL.map(Source::as_str)}, "storyId": reference("StoryId"), "name": {"type": "string"}, "overall": figure(), "compare": reference("Part")}),
         ),
+        "Part": object_with(
+            json!({"data": points, "summary": reference("Summary")}),
+            json!({"overall": figure()}),
+        ),
+        "Comparison": object_with(
+            json!({"from": instant(), "to": instant(), "data": points, "summary": reference("Summary")}),
+            json!({"overall": figure()}),
+        ),
+        "Rows": list(json!({"type": "object"})),
         "Series": object_with(
             json!({"data": points, "summary": reference("Summary")}),
-            json!({"overall": figure(), "groups": list(reference("Group")), "groupsOmitted": count()}),
+            json!({"overall": figure(), "compare": reference("Comparison"), "groups": list(reference("Group")), "groupsOmitted": count()}),
         ),
         "BusiestPeriod": {
             "type": "array", "minItems": 7, "maxItems": 7,

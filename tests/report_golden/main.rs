@@ -7,6 +7,9 @@
     reason = "noise in tests"
 )]
 
+mod comparisons;
+mod tables;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -19,7 +22,7 @@ use tallyd::model::catalogue::{Catalogue, CatalogueLimits};
 use tallyd::model::counters::{Counters, Writer};
 use tallyd::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
 use tallyd::model::story_set::StorySet;
-use tallyd::report::{GroupBy, Query, Report, ReportFormat, ReportName, Weight, roll_up};
+use tallyd::report::{FormatName, GroupBy, Query, Report, ReportFormat, ReportName, Weight, roll_up};
 
 const STORY: &str = "5b07ffafc2376e30306d9b16";
 const OTHER: &str = "5b07ff77c2376e30306d9b12";
@@ -59,11 +62,11 @@ impl World {
     fn json(&self, report: &str, query: &str, now: &str) -> String {
         let query = parse(report, query, now).unwrap_or_else(|faults| panic!("{faults:#?}"));
         let report = roll_up(&self.catalogue, &self.counters, &query);
-        let [json, csv] = texts(&report);
+        let [json, csv, rows] = texts(&report, &query);
         // Who asks a daemon reads the same report out of the answer.
         let by = query.group.unwrap_or(GroupBy::Story);
         let read = Report::from_json(query.report, by, json.as_bytes()).unwrap();
-        assert!(texts(&read) == [json.clone(), csv], "{:?}", texts(&read));
+        assert!(texts(&read, &query) == [json.clone(), csv, rows], "{:?}", texts(&read, &query));
         json
     }
 
@@ -72,11 +75,11 @@ impl World {
     }
 }
 
-/// The report as JSON and as CSV.
-fn texts(report: &Report) -> [String; 2] {
-    [ReportFormat::Json, ReportFormat::Csv].map(|format| {
+/// The report as JSON, CSV and rows.
+fn texts(report: &Report, query: &Query) -> [String; 3] {
+    FormatName::ALL.map(|format| {
         let mut out = Vec::new();
-        report.write(format, &mut out);
+        report.write(query.written_as(format), &mut out);
         String::from_utf8(out).unwrap()
     })
 }
@@ -614,9 +617,11 @@ fn a_large_report_in_parts_is_the_same_text_as_in_one() {
         let report = roll_up(&world.catalogue, &world.counters, &query);
         let mut whole = Vec::new();
         report.write(ReportFormat::Json, &mut whole);
-        let mut csv = Vec::new();
-        report.write(ReportFormat::Csv, &mut csv);
-        assert!(parts(report.clone(), ReportFormat::Csv) == csv, "the sheets differ");
+        for format in [FormatName::Csv, FormatName::Rows] {
+            let mut table = Vec::new();
+            report.write(query.written_as(format), &mut table);
+            assert!(parts(report.clone(), query.written_as(format)) == table, "the tables differ");
+        }
         let text = parts(report, ReportFormat::Json);
         assert!(text == whole, "the texts differ");
 
