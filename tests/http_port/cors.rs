@@ -2,7 +2,7 @@
 
 use tallyd::net::auth::Auth;
 
-use crate::support::{LINE, Port, Reply, STORY};
+use crate::support::{LINE, Port, Reply};
 
 const BOARD: &str = "https://board.example.org";
 const ORIGINS: &str = "https://board.example.org,http://localhost:3000";
@@ -11,24 +11,6 @@ const TOKEN: &str = "tally_0123456789abcdef";
 async fn guarded() -> Port {
     let auth = Auth::from_env_text(&format!("all:admin:{TOKEN}")).unwrap();
     Port::for_pages(auth, ORIGINS).await
-}
-
-/// Method and path of every route, as `GET /` lists them.
-async fn routes(port: &Port) -> Vec<(String, String)> {
-    let listing = port.get("/").await.body;
-    let rows =
-        listing.lines().filter(|line| line.split_whitespace().nth(1).is_some_and(|w| w.starts_with('/')));
-    let routes: Vec<_> = rows
-        .map(|row| {
-            let mut words = row.split_whitespace();
-            let (method, path) = (words.next().unwrap(), words.next().unwrap());
-            let path = path.replace("{name}", "conversations").replace("{storyId}", STORY);
-            let path = path.replace("{file}", &format!("{}/app.js", tallyd::page::tag()));
-            (method.to_owned(), path)
-        })
-        .collect();
-    assert!(routes.len() >= 16 && routes.iter().all(|(_, path)| !path.contains('{')), "{routes:?}");
-    routes
 }
 
 fn list(value: Option<&str>) -> Vec<String> {
@@ -53,7 +35,7 @@ fn assert_marked(reply: &Reply, origin: &str, what: &str) {
 #[tokio::test]
 async fn a_preflight_of_every_route_says_what_its_path_takes_and_needs_no_token() {
     let port = guarded().await;
-    let routes = routes(&port).await;
+    let routes = port.routes().await;
     for (method, path) in &routes {
         let asked = format!("access-control-request-method: {method}");
         let headers = ["access-control-request-headers: authorization", asked.as_str()];
@@ -96,7 +78,7 @@ async fn every_answer_and_every_error_is_marked_for_listed_origins_and_for_no_ot
         ("GET".to_owned(), "/nothing".to_owned(), 404),
         ("PATCH".to_owned(), "/stories".to_owned(), 405),
     ];
-    for (method, path) in routes(&port).await {
+    for (method, path) in port.routes().await {
         // Those that do not match what they get, so that there are errors among the answers.
         let status = match (method.as_str(), path.as_str()) {
             ("GET", path) if path.starts_with("/stories/") => 404,
@@ -171,7 +153,7 @@ async fn without_tokens_only_listed_pages_and_those_of_its_own_address_may_write
         &["origin: https://board.example.org", "origin: https://other.example"],
     ];
     let mut writes = 0;
-    for (method, path) in routes(&open).await {
+    for (method, path) in open.routes().await {
         let is_write =
             matches!(method.as_str(), "PUT" | "DELETE") || path.ends_with("/write") || path == "/events";
         writes += u64::from(is_write);

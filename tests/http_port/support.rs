@@ -148,6 +148,25 @@ impl Port {
         self.client().await.ask(method, target, headers, body).await
     }
 
+    /// Method and path of every route, as `GET /` lists them.
+    pub(crate) async fn routes(&self) -> Vec<(String, String)> {
+        let listing = self.get("/").await.body;
+        let rows = listing
+            .lines()
+            .filter(|line| line.split_whitespace().nth(1).is_some_and(|word| word.starts_with('/')));
+        let routes: Vec<_> = rows
+            .map(|row| {
+                let mut words = row.split_whitespace();
+                let (method, path) = (words.next().unwrap(), words.next().unwrap());
+                let path = path.replace("{name}", "conversations").replace("{storyId}", STORY);
+                let path = path.replace("{file}", &format!("{}/app.js", tallyd::page::tag()));
+                (method.to_owned(), path)
+            })
+            .collect();
+        assert!(routes.len() >= 16 && routes.iter().all(|(_, path)| !path.contains('{')), "{routes:?}");
+        routes
+    }
+
     pub(crate) async fn get(&self, target: &str) -> Reply {
         self.ask("GET", target, &[], b"").await
     }

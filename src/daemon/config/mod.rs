@@ -1,7 +1,7 @@
 //! The configuration: from text of three origins to values that are in range. Everything is checked before
 //! anything is reported, and everything is reported before anything is bound.
 //!
-//! INVARIANT: a [`Config`] listens on loopback only, or has tokens, and TLS unless plain text was asked for.
+//! INVARIANT: a [`Config`] listens where no other machine connects, or has tokens, and TLS unless plain text was asked for.
 
 mod listen;
 pub mod options;

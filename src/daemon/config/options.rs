@@ -144,7 +144,7 @@ pub const OPTIONS: [OptionSpec; 15] = [
         value_name: "FILE",
         default: None,
         takes: "the path of a file of access tokens, as `tallyd token` prints them",
-        help: "The access tokens, read again on SIGHUP; without any, tallyd listens on loopback only",
+        help: "The access tokens, read again on SIGHUP; without any, no other machine can connect",
     },
     OptionSpec {
         key: Key::CorsOrigin,
