@@ -228,7 +228,17 @@ impl Pair {
         }
         self.compare("GET", "/stories/short").await;
         let file = format!("/page/{}/app.js", tallyd::page::tag());
-        for target in ["/health", "/ready", "/ping", "/query?q=show%20databases", "/", &file, "/nothing"] {
+        for target in [
+            "/health",
+            "/ready",
+            "/ping",
+            "/query?q=show%20databases",
+            "/openapi.json",
+            "/api",
+            "/",
+            &file,
+            "/nothing",
+        ] {
             self.compare("GET", target).await;
         }
         self.compare("POST", "/query?q=show%20databases").await;
