@@ -72,24 +72,28 @@ impl PageFile {
 
 struct Page {
     tag: String,
+    hash: u64,
     index: PageFile,
     files: Vec<PageFile>,
 }
 
 /// Packed once, when the page is first asked for.
 static PAGE: LazyLock<Page> = LazyLock::new(|| {
-    let tag = tag_of(INDEX, FILES);
+    let digest = digest(INDEX, FILES);
+    let tag = tag_of(&digest);
+    let hash = digest.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
     let index = index_html(&tag).into_bytes();
     let files = FILES.iter().map(|(name, kind, bytes)| PageFile::new(name, kind, bytes.to_vec()));
     Page {
         index: PageFile::new("index.html", "text/html; charset=utf-8", index),
         files: files.collect(),
         tag,
+        hash,
     }
 });
 
-/// The first digits of the hash of all names and bytes.
-fn tag_of(index: &str, files: &[(&str, &str, &[u8])]) -> String {
+/// The hash of all names and bytes.
+fn digest(index: &str, files: &[(&str, &str, &[u8])]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for (name, bytes) in
         files.iter().map(|(name, _, bytes)| (*name, *bytes)).chain([("index.html", index.as_bytes())])
@@ -100,7 +104,11 @@ fn tag_of(index: &str, files: &[(&str, &str, &[u8])]) -> String {
             hash.update(part);
         }
     }
-    let mut tag = hex(&hash.finalize());
+    hash.finalize().into()
+}
+
+fn tag_of(digest: &[u8]) -> String {
+    let mut tag = hex(digest);
     tag.truncate(TAG_DIGITS);
     tag
 }
@@ -139,6 +147,11 @@ pub fn file(path: &str) -> Option<&'static PageFile> {
 /// What all files together are known by: it changes whenever one of them does.
 pub fn tag() -> &'static str {
     &PAGE.tag
+}
+
+/// The same as a number of more digits.
+pub fn hash() -> u64 {
+    PAGE.hash
 }
 
 #[cfg(test)]

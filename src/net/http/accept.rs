@@ -37,6 +37,16 @@ pub(super) fn prefers_csv(headers: &HeaderMap) -> bool {
     csv > json.1
 }
 
+/// Whether `Accept` has HTML by name, and not with the weight 0.
+pub(super) fn takes_html(asked: &HeaderMap) -> bool {
+    let lists = asked.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    lists.flat_map(|list| list.split(',')).any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let is_html = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"));
+        is_html && parts.filter(|part| part.starts_with(['q', 'Q'])).all(|part| parse_weight(part) != Some(0))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,5 +81,24 @@ mod tests {
             }
             assert_eq!(prefers_csv(&headers), expected, "{values:?}");
         }
+    }
+
+    fn check_html(list: &'static str, expected: bool) {
+        let asked = HeaderMap::from_iter([(ACCEPT, hyper::header::HeaderValue::from_static(list))]);
+        assert_eq!(takes_html(&asked), expected, "{list}");
+    }
+
+    #[test]
+    fn html_is_taken_where_it_is_named() {
+        check_html("text/html", true);
+        check_html("application/xhtml+xml, Text/HTML;q=0.9 , */*;q=0.8", true);
+        check_html("text/html; level=1", true);
+        check_html("*/*", false);
+        check_html("text/*", false);
+        check_html("text/html;q=0", false);
+        check_html("text/html; Q=0.000", false);
+        check_html("text/html;level=2; q=0.1", true);
+        check_html("text/htmlx", false);
+        check_html("", false);
     }
 }

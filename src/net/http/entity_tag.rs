@@ -28,6 +28,11 @@ impl TagKey {
 pub(super) struct EntityTag(u64);
 
 impl EntityTag {
+    /// That of something whose hash is known beforehand, the same in every run.
+    pub(super) const fn of_hash(hash: u64) -> Self {
+        Self(hash)
+    }
+
     /// The value of `ETag`.
     pub(super) fn to_header(self, encoding: Encoding) -> Option<HeaderValue> {
         let text = match encoding.name() {

@@ -12,7 +12,7 @@ import { tellBriefly } from './notices.js';
 import { now, token } from './api.js';
 import { openPicker } from './picker.js';
 import { openBelow, openDialog, options } from './popup.js';
-import { begin, canCompare, change, changeLook, session } from './session.js';
+import { begin, change, changeLook, session } from './session.js';
 import { draw, isWall, shownChart } from './show.js';
 import { signOut } from './signin.js';
 import { checkZone, countStories, signIn, trouble, watchHealth } from './trouble.js';
@@ -55,11 +55,11 @@ const open = {
 };
 
 async function csv(name, isChart) {
-  const query = parametersOf(session.view, name, isChart ? { group: session.view.group, compare: canCompare() } : {});
+  const query = parametersOf(session.view, name, isChart ? { group: session.view.group } : {});
   try {
     await saveCsv(name, query);
   } catch (failure) {
-    tellBriefly(failure.parameters?.includes('format') ? 'This tallyd has no CSV yet.' : `The CSV cannot be had: ${failure.words ?? failure.message}`);
+    tellBriefly(`The CSV cannot be had: ${failure.words ?? failure.message}`);
   }
 }
 
@@ -148,7 +148,11 @@ function wire() {
     '[': () => step(-1), ']': () => step(1), t: () => change({ period: 'today', from: '', to: '', dimension: 'auto' }),
     v: () => changeLook({ table: !session.view.table }), l: () => changeLook({ live: !session.view.live }),
     e: () => csv(session.view.report, true), y: copyLink, '?': openKeys,
-    Escape: () => { if (!hideTip() && history.state?.isZoom) history.back(); },
+    Escape: () => {
+      if (hideTip()) return;
+      if (history.state?.isZoom) history.back();
+      else if (session.view.wall) changeLook({ wall: false });
+    },
   });
   let timer = 0;
   addEventListener('resize', () => { clearTimeout(timer); timer = setTimeout(() => { resizeChart(); draw('all'); }, 100); });

@@ -24,13 +24,13 @@ export function earlier(chart) {
 }
 
 // What stands under the chart's title: how it is split, what the short lines are, until when the open bucket is counted.
-export function chartNote(chart, now, canCompare) {
+export function chartNote(chart, now) {
   const isLines = chart.average;
   const by = { source: 'source', storyId: 'story' }[chart.split];
   const parts = [];
   if (by) parts.push(isLines ? `One line for each ${by}.` : `Stacked by ${by}.`);
   if (isLines) parts.push('Days and hours without a conversation are gaps.');
-  parts.push(pairingNote(chart, canCompare));
+  parts.push(pairingNote(chart));
   if (chart.openAt >= 0) {
     const what = { hour: 'The present hour', day: 'Today', month: 'This month', year: 'This year' }[chart.unit];
     parts.push(`${what} is counted until ${time.timeWords(now, chart.zone)}.`);
@@ -40,9 +40,8 @@ export function chartNote(chart, now, canCompare) {
   return parts.filter(Boolean).join(' ');
 }
 
-function pairingNote(chart, canCompare) {
+function pairingNote(chart) {
   if (chart.compare === '') return '';
-  if (!canCompare) return 'This tallyd does not compare yet.';
   const { pairing, before } = chart;
   if (pairing === 'early') return 'It is too early to compare.';
   if (pairing === 'none') return '';

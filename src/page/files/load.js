@@ -1,48 +1,29 @@
 // Asks for all that a view shows. Knows no element.
 
-import { Failed, ask } from './api.js';
+import { ask } from './api.js';
 import { REPORTS, groupOf, parametersOf } from './view.js';
 
 export const GROUPS_SHOWN = 7;
 export const GROUPS_MORE = 100;
-// What this daemon takes; learned from its refusals, since an older one lacks some.
-const takes = { compare: true };
 
 // The query of the charted report, whose answer has figure, chart and breakdown in one.
-export function chartedQuery(view, limit = GROUPS_SHOWN) {
-  return parametersOf(view, view.report, { group: groupOf(view), compare: takes.compare, limit: limit });
+export function chartedQuery(view, limit) {
+  return parametersOf(view, view.report, { group: groupOf(view), limit });
 }
 
-export function canCompare() {
-  return takes.compare;
+function series(view, name, signal) {
+  return ask(`/reports/${name}?${parametersOf(view, name)}`, { signal });
 }
-
-// Asks for a report; where the daemon does not know `compare`, without it.
-async function series(view, name, options, signal) {
-  const path = () => `/reports/${name}?${parametersOf(view, name, { ...options, compare: takes.compare })}`;
-  try {
-    return await ask(path(), { signal });
-  } catch (failure) {
-    if (!takes.compare || !(failure instanceof Failed) || !isUnknown(failure, 'compare')) throw failure;
-    takes.compare = false;
-    return ask(path(), { signal });
-  }
-}
-
-const isUnknown = (failure, name) =>
-  failure.status === 400 && failure.parameters.length === 1 && failure.parameters[0] === name;
 
 // The charted report, and the sums of the three others.
-export async function loadSeries(view, signal, limit = GROUPS_SHOWN) {
-  const main = await series(view, view.report, { group: groupOf(view), limit }, signal);
-  const others = REPORTS.filter((name) => name !== view.report);
-  const answers = await Promise.all(others.map((name) => series(view, name, {}, signal)));
-  return { main, figures: Object.fromEntries(others.map((name, index) => [name, answers[index]])) };
+export async function loadSeries(view, signal, limit) {
+  const [main, figures] = await Promise.all([ask(`/reports/${view.report}?${chartedQuery(view, limit)}`, { signal }), loadFigures(view, signal)]);
+  return { main, figures };
 }
 
 export async function loadFigures(view, signal) {
   const others = REPORTS.filter((name) => name !== view.report);
-  const answers = await Promise.all(others.map((name) => series(view, name, {}, signal)));
+  const answers = await Promise.all(others.map((name) => series(view, name, signal)));
   return Object.fromEntries(others.map((name, index) => [name, answers[index]]));
 }
 

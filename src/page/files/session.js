@@ -3,7 +3,7 @@
 
 import { dropToken, now } from './api.js';
 import { follow } from './live.js';
-import { canCompare, chartedQuery, GROUPS_MORE, GROUPS_SHOWN, loadFigures, loadOne, loadSeries, loadStories, loadStoryList } from './load.js';
+import { chartedQuery, GROUPS_MORE, GROUPS_SHOWN, loadFigures, loadOne, loadSeries, loadStories, loadStoryList } from './load.js';
 import { rangeOf } from './model.js';
 import * as time from './time.js';
 import { addressOf, initialView, readView } from './view.js';
@@ -105,7 +105,9 @@ export async function load() {
     if (session.isEmpty) emptyTimer = setTimeout(load, EMPTY_MS);
   } catch (failure) {
     clearTimeout(slow);
-    if (!signal.aborted) failing(failure);
+    if (signal.aborted) return;
+    draw('ended');
+    failing(failure);
   }
 }
 
@@ -156,7 +158,9 @@ function listen() {
   }
   session.freshness = 'live';
   const limit = session.isAll ? GROUPS_MORE : GROUPS_SHOWN;
-  following = follow(view.report, chartedQuery(view, limit), {
+  // As the daemon counts them: as many groups as there may be.
+  const points = (answers.main.data.length + (answers.main.compare?.data.length ?? 0)) * (1 + limit);
+  following = follow(view.report, chartedQuery(view, limit), points, {
     changed: (main) => {
       if (session.answers.main === main || JSON.stringify(session.answers.main) === JSON.stringify(main)) return;
       session.answers = { ...session.answers, main };
@@ -219,5 +223,3 @@ export function forget() {
   session.answers = null;
   session.freshness = 'wait';
 }
-
-export { canCompare };

@@ -12,7 +12,7 @@ import { drawBar, periodWords } from './menus.js';
 import { chartOf, instant, rangeOf, stepped } from './model.js';
 import { tell, untell } from './notices.js';
 import { now } from './api.js';
-import { canCompare, change, initial, session, showAll } from './session.js';
+import { change, initial, session, showAll } from './session.js';
 import { drawTable } from './table.js';
 import * as time from './time.js';
 import { addressOf } from './view.js';
@@ -20,9 +20,9 @@ import { addressOf } from './view.js';
 const QUIET_MS = 60_000;
 const SAID_MS = 60_000;
 
-// Draws a part: `all`, what came `live`, the two `others`, the `pill`, or that an answer is `late`.
+// Draws a part: `all`, what came `live`, the two `others`, the `pill`, or that an answer is `late` or the wait for it has `ended`.
 export function draw(what) {
-  if (what === 'late') return late(true);
+  if (what === 'late' || what === 'ended') return late(what === 'late');
   if (what === 'pill') return pill();
   if (session.answers === null) return undefined;
   if (what !== 'others') {
@@ -93,7 +93,7 @@ export function isWall(view) {
 function drawTitles(view, chart) {
   const range = rangeOf(view, now());
   byId('chart-title').textContent = `${LABELS[view.report]} by ${chart.unit}`;
-  byId('chart-note').textContent = chartNote(chart, now(), canCompare());
+  byId('chart-note').textContent = chartNote(chart, now());
   byId('chart-said').textContent = chartSaid(chart, (value) => valueOf(view.report, value));
   document.title = `${LABELS[view.report]}, ${periodWords(view, range)} · tallyd`;
   byId('foot-zone').textContent = `${view.timezone} (${time.offsetText(now(), view.timezone)})`;

@@ -10,22 +10,25 @@ export function askToken(problem, signedIn) {
   byId('view').hidden = true;
   byId('empty').hidden = true;
   card.hidden = false;
+  byId('live').hidden = true;
+  // A form with a name in it is what password managers look for; it is sent nowhere.
+  const name = el('input', { type: 'text', name: 'username', autocomplete: 'username', value: 'tallyd', hidden: true });
   const field = el('input.field', { type: 'password', 'aria-label': 'Read token', placeholder: 'tally_…', autocomplete: 'current-password', spellcheck: 'false' });
   const keep = el('input', { type: 'checkbox' });
-  const submit = () => {
+  const submit = (event) => {
+    event.preventDefault();
     const text = field.value.trim();
     if (text === '') return;
     keepToken(text, keep.checked);
     field.value = '';
     signedIn();
   };
-  field.addEventListener('keydown', (event) => { if (event.key === 'Enter') submit(); });
-  card.replaceChildren(
+  card.replaceChildren(el('form', { onsubmit: submit },
     el('h2', {}, 'This tallyd asks for a read token.'),
     problem ? el('p.problem', { role: 'alert' }, problem) : '',
-    field,
+    name, field,
     el('div.checks', {}, el('label', {}, keep, 'Keep on this device')),
-    el('div.actions', {}, el('button.button.primary', { type: 'button', onclick: submit }, 'Sign in')));
+    el('div.actions', {}, el('button.button.primary', { type: 'submit' }, 'Sign in'))));
   field.focus();
 }
 
@@ -33,6 +36,7 @@ export function hideSignin() {
   byId('signin').hidden = true;
   byId('signin').replaceChildren();
   byId('view').hidden = false;
+  byId('live').hidden = false;
 }
 
 export function signOut() {

@@ -5,7 +5,7 @@ import { byId } from './dom.js';
 import { openZones } from './menus.js';
 import { tell, untell } from './notices.js';
 import { change, forget, load, session } from './session.js';
-import { blank } from './show.js';
+import { blank, draw } from './show.js';
 import { askToken, hideSignin } from './signin.js';
 import * as time from './time.js';
 
@@ -58,7 +58,7 @@ export function signIn(problem) {
     wasGiven = true;
     hideSignin();
     load();
-    countStories();
+    countStories().then(() => draw('all'));
   });
 }
 

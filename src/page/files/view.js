@@ -89,7 +89,7 @@ export function addressOf(view, initial) {
 }
 
 // The parameters with which a report is asked for.
-export function parametersOf(view, name, { group = '', compare = true, limit = 0 } = {}) {
+export function parametersOf(view, name, { group = '', limit = 0 } = {}) {
   const query = new URLSearchParams();
   const isSeries = REPORTS.includes(name);
   const add = (key, value) => value && query.append(key, value);
@@ -102,7 +102,7 @@ export function parametersOf(view, name, { group = '', compare = true, limit = 0
   if (isSeries) {
     add('dimension', view.dimension);
     add('group', group);
-    if (compare) add('compare', view.compare);
+    add('compare', view.compare);
     if (group && limit) add('limit', String(limit));
   }
   add('source', view.source.join(','));

@@ -158,3 +158,21 @@ test('an event is on the page within two seconds, and pausing holds the numbers'
   assert.deepEqual(said, []);
   await close();
 });
+
+test('seven tabs at once: each is there, and each sees an event', async () => {
+  const first = await openPage(null, { network: true });
+  const tabs = [first.page];
+  while (tabs.length < 7) tabs.push(await first.context.newPage());
+  for (const tab of tabs) {
+    await tab.goto(`${daemon.url}/?dimension=auto&compare=weekday&timezone=Europe/Warsaw`);
+    await settled(tab);
+    await tab.waitForSelector('#live[data-state=live]');
+  }
+  const shown = (tab) => tab.$eval('#figures .value', (value) => Number(value.title.replaceAll(',', '')));
+  const before = await shown(tabs[6]);
+  await send(daemon.url, [`conversation,storyId=${storyId(0)},source=app count=3000i`]);
+  for (const tab of tabs) {
+    await tab.waitForFunction((old) => Number(document.querySelector('#figures .value').title.replaceAll(',', '')) >= old + 3000, before, { timeout: 10_000 });
+  }
+  await first.close();
+});

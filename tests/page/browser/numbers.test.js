@@ -1,7 +1,7 @@
 // Every number that the page shows is the API's, and every mark is where its number says.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { HOSTILE, api, endAll, fill, lacks, noFaults, number, openPage, send, settled, startDaemon, storyId } from './support.js';
+import { HOSTILE, api, endAll, fill, noFaults, number, openPage, send, settled, startDaemon, storyId } from './support.js';
 
 let daemon;
 before(async () => { daemon = await startDaemon(); await fill(daemon.url); });
@@ -10,7 +10,6 @@ after(async () => { await daemon?.end(); await endAll(); });
 const queryOf = (address) => {
   const query = new URL(address).searchParams;
   for (const name of ['report', 'live', 'table', 'heat', 'week', 'wall', 'list', 'group']) query.delete(name);
-  if (lacks.has('compare')) query.delete('compare');
   return query;
 };
 
@@ -33,9 +32,8 @@ for (const [report, group] of [['conversations', 'source'], ['conversations.paid
     answer.data.forEach((point, index) => {
       const shown = rows[index];
       assert.equal(number(shown[1]) || 0, point.value, `${point.date}`);
-      if (answer.compare) assert.equal(number(shown[2]) || 0, answer.compare.data[index]?.value ?? 0, `${point.date} before`);
-      const first = answer.compare ? 4 : 2;
-      (group ? answer.groups : []).forEach((of, at) => assert.equal(number(shown[first + at]) || 0, of.data[index].value, `${point.date} ${at}`));
+      assert.equal(number(shown[2]) || 0, answer.compare.data[index]?.value ?? 0, `${point.date} before`);
+      (group ? answer.groups : []).forEach((of, at) => assert.equal(number(shown[4 + at]) || 0, of.data[index].value, `${point.date} ${at}`));
     });
     const listed = await rowsOf(page, '#breakdown-list');
     answer.groups.forEach((found, index) => assert.equal(number(listed[index][1]), of(found, report)));

@@ -37,21 +37,9 @@ export async function startDaemon({ tokens = '', http = '127.0.0.1:0', directory
   });
   running.add(child);
   child.on('exit', () => running.delete(child));
-  await learn(`http://${address}`);
   const gone = new Promise((resolve) => child.on('exit', resolve));
   const stop = async (signal = 'SIGTERM') => { child.kill(signal); await gone; };
   return { url: `http://${address}`, address, directory, child, stop, end: async () => { await stop(); rmSync(directory, { recursive: true, force: true }); } };
-}
-
-// What the daemon does not have, so that the page does without: `compare`, `stream`.
-export const lacks = new Set();
-
-async function learn(url) {
-  for (const [what, path] of [['compare', '/reports/conversations?compare=previous'], ['stream', '/reports/conversations/stream?duration=1']]) {
-    const response = await fetch(url + path);
-    if (response.status === 400 || response.status === 404) lacks.add(what);
-    await response.body?.cancel();
-  }
 }
 
 export async function send(url, lines, token) {
@@ -124,7 +112,7 @@ export async function openPage(address, { width = 1440, height = 1000, scheme = 
   const page = await context.newPage();
   const said = [];
   page.on('console', (message) => {
-    if (!((network || lacks.size > 0) && message.text().startsWith('Failed to load resource'))) said.push(`${message.type()}: ${message.text()}`);
+    if (!(network && message.text().startsWith('Failed to load resource'))) said.push(`${message.type()}: ${message.text()}`);
   });
   page.on('pageerror', (error) => said.push(error.stack));
   await page.addInitScript(() => {
@@ -146,6 +134,17 @@ export async function noFaults(page, said, what) {
   const found = await page.evaluate(async () => (await window.axe.run(document, { resultTypes: ['violations'] })).violations
     .map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map((node) => `${node.html.slice(0, 160)} ${node.any[0]?.message ?? ''}`).join(' | ')}`));
   assert.deepEqual(found, [], `${what}: axe`);
+}
+
+// The same in both schemes, wide and narrow.
+export async function noFaultsAnywhere(page, said, what) {
+  for (const colorScheme of ['light', 'dark']) {
+    for (const width of [1440, 390]) {
+      await page.emulateMedia({ colorScheme });
+      await page.setViewportSize({ width, height: 900 });
+      await noFaults(page, said, `${what} at ${width} ${colorScheme}`);
+    }
+  }
 }
 
 // A count as the page writes it, as a number.
