@@ -11,7 +11,7 @@ pub const HTTP_CONNECTIONS_MAX: usize = 10_000;
 /// How many of them are kept for requests that do not write, one a connection: a daemon whose disk hangs can be asked.
 pub const HTTP_CONNECTIONS_RESERVED: usize = 64;
 /// Requests that wait for the store at a time; one more is answered 503. Above what the store has room for
-/// ([`BATCHES_QUEUED_MAX`]), far below the connections.
+/// ([`BATCHES_QUEUED_MAX`](super::BATCHES_QUEUED_MAX)), far below the connections.
 pub const HTTP_WRITES_WAITING_MAX: usize = 2_048;
 /// Most header lines of a request.
 pub const HTTP_HEADERS_MAX: usize = 64;
@@ -87,7 +87,7 @@ pub const ANSWER_BYTES_FREE: usize = 16 * 1024;
 /// Bytes of all longer answers that are held until their clients have read them.
 pub const ANSWERS_HELD_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Large answers that are written part by part, as their clients read them, at a time. Each holds the values of at
-/// most [`GROUPED_POINTS_MAX`] points: 16 MB.
+/// most [`GROUPED_POINTS_MAX`](super::GROUPED_POINTS_MAX) points: 16 MB.
 pub const LARGE_ANSWERS_MAX: usize = 16;
 /// How long a client may take to read the whole of such an answer: 92 MB at the most.
 pub const LARGE_ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
