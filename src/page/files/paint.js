@@ -33,7 +33,7 @@ export function paint(context, chart, { x, y, box, ratio }) {
   else steps(brush, layers);
   if (chart.pairing === 'paired') befores(brush);
   context.restore();
-  document.dispatchEvent(new CustomEvent('tallyd:drawn', { detail: { marks: brush.marks, ratio } }));
+  document.dispatchEvent(new CustomEvent('tallyd:drawn', { detail: { marks: brush.marks, ratio, box } }));
 }
 
 // Paints the ground: hatching where nothing can be known, weekends where buckets are days or hours.

@@ -46,7 +46,7 @@ for (const [report, group] of [['conversations', 'source'], ['conversations.paid
 test('marks are as high as their values, in the colours of the list', async () => {
   const { page, said, close } = await openPage(`${daemon.url}/?group=source&live=0&dimension=auto&compare=weekday&timezone=Europe/Warsaw`);
   await settled(page);
-  const { marks, colours } = await page.evaluate(() => {
+  const { marks, colours, box } = await page.evaluate(() => {
     const canvas = document.querySelector('#plot canvas');
     const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
     const pixel = ({ left, top, width, height }) => {
@@ -55,7 +55,7 @@ test('marks are as high as their values, in the colours of the list', async () =
     };
     const swatches = Object.fromEntries([...document.querySelectorAll('#breakdown-list .pick')].map((pick) => [pick.value, getComputedStyle(pick.querySelector('.swatch')).backgroundColor.match(/\d+/g).map(Number)]));
     // Markers of the values before may lie over the middle of a mark.
-    return { marks: window.drawn.marks.map((mark) => ({ ...mark, pixel: pixel(mark) })), colours: swatches };
+    return { marks: window.drawn.marks.map((mark) => ({ ...mark, pixel: pixel(mark) })), colours: swatches, box: window.drawn.box };
   });
   const answer = await api(daemon.url, `/reports/conversations?${queryOf(page.url())}&group=source`);
   const expected = answer.groups.flatMap((group) => group.data.filter((point) => point.value > 0));
@@ -66,6 +66,12 @@ test('marks are as high as their values, in the colours of the list', async () =
     assert.equal(mark.value, group.data[mark.bucket].value);
     assert.ok(Math.abs(mark.height - (mark.value / highest.value) * highest.height) <= 1, `${mark.group} ${mark.bucket}: ${mark.height}`);
   }
+  // The axis begins at 0 and leaves six percent free above the greatest value, of now or before.
+  const most = Math.max(...answer.data.map((point) => point.value), ...answer.compare.data.map((point) => point.value));
+  answer.data.forEach(({ value }, bucket) => {
+    const stack = marks.filter((mark) => mark.bucket === bucket).reduce((sum, mark) => sum + mark.height, 0);
+    assert.ok(Math.abs(stack - (value / most) * 0.94 * box.height) <= 1, `${bucket}: ${stack} of ${box.height}`);
+  });
   const whole = marks.filter((mark) => !mark.partial && mark.height >= 8);
   const right = whole.filter((mark) => mark.pixel.every((part, index) => Math.abs(part - colours[mark.group][index]) <= 2));
   assert.ok(whole.length >= 50 && right.length >= 50 && right.length >= whole.length * 0.8, `${right.length} of ${whole.length} have their colour`);

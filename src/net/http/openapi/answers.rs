@@ -84,9 +84,15 @@ fn successes(operation: &Operation) -> Vec<(u16, Value)> {
     let mut answers = Vec::new();
     if let Some(members) = answer.as_object_mut() {
         if operation.route.has_tags() || operation.route.endpoint == Endpoint::Root {
-            let headers = json!({"ETag": header("ETag"), "Vary": header("Vary"), "Cache-Control": header("CacheControl")});
-            members.insert("headers".to_owned(), headers.clone());
+            let mut headers = json!({"ETag": header("ETag"), "Vary": header("Vary"), "Cache-Control": header("CacheControl")});
             answers.push((304, json!({"description": "The client has it already.", "headers": headers})));
+            if operation.route.endpoint == Endpoint::Report
+                && let Some(headers) = headers.as_object_mut()
+            {
+                headers.insert("X-Groups-Omitted".to_owned(), header("GroupsOmitted"));
+                headers.insert("Content-Disposition".to_owned(), header("ContentDisposition"));
+            }
+            members.insert("headers".to_owned(), headers);
         }
         if operation.route.endpoint == Endpoint::WriteEvents {
             members
