@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::roll_up::add_cells;
 use super::summary::{Figure, Scale, Summary, percent_hundredths, ratio_hundredths};
 use super::{Query, ReportName};
-use crate::model::calendar::{Hour, Unit, UnixSeconds, ZoneDatabase, write_instant};
+use crate::model::calendar::{Hour, Unit, Units, UnixSeconds, ZoneDatabase, write_instant};
 use crate::model::cells::Cell;
 use crate::model::story_set::StorySet;
 
@@ -62,7 +62,11 @@ fn explicit_ends_win_over_the_period() {
     check_range("from=2019-5-1&period=today", "2019-05-01T00:00", "2019-05-31T13:00");
     check_range("to=2019-5-1&period=today", "1974-01-01T00:00", "2019-05-02T00:00");
     check_range("from=2019-5-1&to=2019-5-1&period=lastYear", "2019-05-01T00:00", "2019-05-02T00:00");
-    check_range("from=0&dimension=year&timezone=America/New_York", "1970-01-01T00:00", "2019-05-31T13:00");
+    check_range(
+        "from=1970-1-1&dimension=year&timezone=America/New_York",
+        "1970-01-01T05:00",
+        "2019-05-31T13:00",
+    );
 }
 
 #[test]
@@ -91,7 +95,8 @@ fn check_faults(report: ReportName, query: &str, expected: &[&str]) {
 #[test]
 fn faults_name_the_parameter_what_it_got_and_what_it_takes() {
     use ReportName::{BusiestPeriod, Conversations};
-    const DATES: &str = "a date as YYYY-M-D, RFC 3339 or epoch milliseconds, from 1970-1-1 to 9999-12-31";
+    const DATES: &str = "a date as YYYY-M-D or RFC 3339, from 1970-1-1 to 9999-12-31, or milliseconds since 1970, \
+                         from 126230400000 (1974-1-1) on";
     let all = "from, to, period, dimension, group, compare, source, storyId, offset, timezone, limit, format";
     check_faults(
         Conversations,
@@ -173,8 +178,8 @@ fn faults_say_which_parameters_contradict_each_other_and_what_would_fit() {
     use ReportName::{Conversations, InteractionsPopularity};
     check_faults(
         Conversations,
-        "timezone=europe/warsaw",
-        &["parameter timezone: got \"europe/warsaw\", takes an IANA time zone such as Europe/Warsaw \
+        "timezone=europe/warsow",
+        &["parameter timezone: got \"europe/warsow\", takes an IANA time zone such as Europe/Warsaw \
            (did you mean Europe/Warsaw?)"],
     );
     check_faults(
@@ -208,15 +213,93 @@ fn faults_say_which_parameters_contradict_each_other_and_what_would_fit() {
 }
 
 #[test]
+fn what_people_get_wrong_is_answered_right() {
+    let check = |wrong: &str, right: &str| {
+        let taken = |query: &str| {
+            let query =
+                parse(ReportName::Conversations, query, NOW).unwrap_or_else(|faults| panic!("{faults:?}"));
+            format!("{query:?}")
+        };
+        assert_eq!(taken(wrong), taken(right), "{wrong}");
+    };
+    // Who has chosen nothing of a form sends its fields without a value.
+    check(
+        "source=&storyId=&group=&from=&to=&timezone=&offset=&limit=&compare=&format=&dimension=&period=",
+        "",
+    );
+    check("timezone=&offset=60", "offset=60");
+    check("limit=&limit=5", "limit=5");
+    check("source=,&storyId=,", "");
+    check("source=app,,slack,&source[]=", "source=app,slack");
+    check("source=app,+slack", "source=app,slack");
+    // Lists as PHP and qs write them.
+    check("source[0]=app&source[1]=slack", "source=app,slack");
+    check("source%5B0%5D=app&source%5B%5D=slack", "source=app,slack");
+    check("storyId[7]=5b07ffafc2376e30306d9b16", "storyId=5b07ffafc2376e30306d9b16");
+    // A `+` that became a space.
+    check("timezone=Etc/GMT+3", "timezone=Etc/GMT%2B3");
+    check("timezone=etc/gmt+3", "timezone=Etc/GMT%2B3");
+    check("offset=+60", "offset=%2B60");
+    check("from=2019-05-01T00:00:00+01:00", "from=2019-05-01T00:00:00%2B01:00");
+    check("timezone=utc", "timezone=UTC");
+    check("timezone=europe/WARSAW", "timezone=Europe/Warsaw");
+}
+
+#[test]
+fn what_is_surely_wrong_is_refused_with_what_to_write_instead() {
+    use ReportName::{BusiestPeriod, Conversations};
+    let check = |report: ReportName, query: &str, expected: &str| {
+        let faults = parse(report, query, NOW).expect_err("the query is bad");
+        assert!(faults.iter().all(|fault| fault.contains(expected)), "{query}: {faults:#?}");
+    };
+    for (query, expected) in [
+        ("from=1552780800&to=1552867200", "which looks like seconds; write 155"),
+        (
+            "to=1552867200",
+            "got \"1552867200\", which looks like seconds; write 1552867200000; takes a date as",
+        ),
+        ("from=20190317&to=20190318", "which looks like a date without hyphens; write 2019-3-1"),
+        ("from=2019&to=2020", "which looks like a date without hyphens; write 20"),
+        ("from=1552780800000000000", "which looks like nanoseconds; write 1552780800000;"),
+        ("from=20190317000000", "write 2019-03-17T00:00:00Z"),
+        ("from=2019-03-17T00:00:00", "a time without a zone; write 2019-03-17T00:00:00Z"),
+        ("from=yesterday", "which looks like a period; write period=yesterday"),
+        ("from=0", "from 126230400000 (1974-1-1) on"),
+        ("from=126230399999", "from 126230400000 (1974-1-1) on"),
+        ("offset=780", "timezone takes the names of all zones"),
+        ("offset=+01:00", "(did you mean 60?)"),
+        ("offset=-03:30", "(did you mean -210?)"),
+        ("source[a]=app", "did you mean source?"),
+        ("from[0]=2019-3-17", "did you mean from?"),
+        ("stories[0]=", "there is no such parameter"),
+    ] {
+        check(Conversations, query, expected);
+        if !query.starts_with("stories") {
+            check(BusiestPeriod, query, expected);
+        }
+    }
+}
+
+#[test]
+fn dates_ascend_up_to_the_last_year_that_can_be_written() {
+    for zone in ["Pacific/Pago_Pago", "Pacific/Kiritimati", "America/St_Johns", "UTC"] {
+        let query = format!("from=9999-12-31&to=9999-12-31&dimension=hour&timezone={zone}");
+        let query = parse(ReportName::Conversations, &query, NOW).unwrap();
+        let units = Units::new(query.unit, &query.range);
+        let dates: Vec<String> = units.starts().iter().map(|start| shown(*start)).collect();
+        assert!(!dates.is_empty() && dates.is_sorted() && dates.iter().all(|date| date.starts_with("9999")));
+    }
+}
+
+#[test]
 fn faults_come_all_at_once_and_repeat_little_of_what_was_sent() {
     let long = "x".repeat(10_000);
     let query = format!(
-        "from=a&to=b&period=c&dimension=d&group=e&source=f,app,,&storyId=g&offset=721&limit=0&{long}="
+        "from=a&to=b&period=c&dimension=d&group=e&source=f,app,,e&storyId=g&offset=721&limit=0&{long}="
     );
     let faults = parse(ReportName::Conversations, &query, NOW).unwrap_err();
     let named: Vec<&str> = faults.iter().map(|fault| fault.split(['x', ':']).next().unwrap()).collect();
-    let expected =
-        ["", "offset", "from", "to", "period", "source", "source", "source", "storyId", "group", "limit"];
+    let expected = ["", "offset", "from", "to", "period", "source", "source", "storyId", "group", "limit"];
     assert_eq!(
         named,
         expected.iter().chain(&["dimension"]).map(|name| format!("parameter {name}")).collect::<Vec<_>>()
@@ -244,7 +327,7 @@ fn values_at_the_edges_are_taken_in_and_beyond_them_refused() {
         ("from=2019-05-31T00:00:00Z", "from=2019-05-31T00:00:00"),
         ("from=2019-5-1", "from=19-5-1"),
         ("from=2019-05-31", "from=2019-06-01"),
-        ("timezone=UTC", "timezone="),
+        ("timezone=UTC", "timezone=UT"),
         ("source[]=app", "source=App"),
         ("period=last7days", "period=last7Days"),
         ("dimension=hour&from=2008-1-1&to=2019-1-1", "limit[]=5"),

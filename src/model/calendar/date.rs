@@ -1,14 +1,16 @@
 //! Dates as text: the three spellings that reports take, the one that they write, and those of HTTP answers.
 
-use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Utc};
 
 use super::moment::LocalSeconds;
 use super::{Hour, UnixSeconds, Zone};
 use crate::limits::narrow;
 
 /// What [`DateValue::parse`] takes, for messages.
-pub const DATE_TAKES: &str =
-    "a date as YYYY-M-D, RFC 3339 or epoch milliseconds, from 1970-1-1 to 9999-12-31";
+pub const DATE_TAKES: &str = "a date as YYYY-M-D or RFC 3339, from 1970-1-1 to 9999-12-31, or milliseconds since 1970, from 126230400000 (1974-1-1) on";
+
+/// 1974-01-01T00:00Z in milliseconds since the epoch. No event is older, so a number below it means something else.
+pub(super) const FIRST_MS: i64 = 126_230_400_000;
 
 /// 10000-01-01T00:00Z in milliseconds since the epoch.
 const YEAR_10000_MS: i64 = 253_402_300_800_000;
@@ -26,7 +28,11 @@ impl DateValue {
     /// The date that `text` spells, as [`DATE_TAKES`] says; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let value = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            Self::AtMs(text.parse().ok()?)
+            let ms = text.parse().ok().filter(|ms| *ms >= FIRST_MS)?;
+            if compact_time(text).is_some() {
+                return None;
+            }
+            Self::AtMs(ms)
         } else if let Some(day) = bare_date(text) {
             Self::Day(day)
         } else {
@@ -42,7 +48,7 @@ impl DateValue {
     /// The moment at which it starts in a zone, in milliseconds since the epoch.
     pub fn start_ms(self, zone: &Zone) -> i64 {
         match self {
-            Self::Day(day) => zone.start_of(day).get().saturating_mul(1_000),
+            Self::Day(day) => start_of_day_ms(zone, day),
             Self::AtMs(ms) => ms,
         }
     }
@@ -50,14 +56,19 @@ impl DateValue {
     /// The moment before which it ends in a zone, in milliseconds since the epoch: a bare date includes its day.
     pub fn end_ms(self, zone: &Zone) -> i64 {
         match self {
-            Self::Day(day) => zone.start_of(day.succ_opt().unwrap_or(day)).get().saturating_mul(1_000),
+            Self::Day(day) => start_of_day_ms(zone, day.succ_opt().unwrap_or(day)),
             Self::AtMs(ms) => ms,
         }
     }
 }
 
+/// Not after the last year that can be written.
+fn start_of_day_ms(zone: &Zone, day: NaiveDate) -> i64 {
+    zone.start_of(day).get().saturating_mul(1_000).min(YEAR_10000_MS)
+}
+
 /// `YYYY-M-D` with one or two digits for month and day.
-fn bare_date(text: &str) -> Option<NaiveDate> {
+pub(super) fn bare_date(text: &str) -> Option<NaiveDate> {
     let mut parts = text.split('-');
     let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
     let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
@@ -66,6 +77,16 @@ fn bare_date(text: &str) -> Option<NaiveDate> {
         return None;
     }
     NaiveDate::from_ymd_opt(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?)
+}
+
+/// `YYYYMMDDhhmmss`. As milliseconds it would be centuries after the last event.
+pub(super) fn compact_time(digits: &str) -> Option<NaiveDateTime> {
+    // Most are not, and are told by their length.
+    if digits.len() != 14 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let time = NaiveDateTime::parse_from_str(digits, "%Y%m%d%H%M%S").ok()?;
+    (1970..=2199).contains(&time.year()).then_some(time)
 }
 
 /// RFC 3339, also with the `+` of the offset lost to a query string, where an unescaped one means a space.

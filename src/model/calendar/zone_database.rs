@@ -99,9 +99,10 @@ impl ZoneDatabase {
         self.source
     }
 
-    /// The zone of that IANA name, spelled exactly so. The first use of a zone takes some ten microseconds.
+    /// The zone of that IANA name, in any letter case. The first use of a zone takes some ten microseconds.
     pub fn named(&self, name: &str) -> Option<Zone> {
-        let entry = self.zones.get(name)?;
+        let in_any_case = || self.zones.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        let (name, entry) = self.zones.get_key_value(name).or_else(in_any_case)?;
         entry.zone.get_or_init(|| read(name, entry.tzif)).clone()
     }
 

@@ -69,18 +69,29 @@ pub(super) struct Selection {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Search {
     text: String,
-    lower: String,
+    folded: String,
 }
 
 impl Search {
     pub(super) fn new(text: &str) -> Self {
-        Self { text: text.to_owned(), lower: text.to_lowercase() }
+        Self { text: text.to_owned(), folded: folded(text) }
     }
 
     fn matches(&self, story: StoryId, name: Option<&str>) -> bool {
         story.0.as_str().starts_with(&self.text)
-            || name.is_some_and(|name| name.to_lowercase().contains(&self.lower))
+            || name.is_some_and(|name| folded(name).contains(&self.folded))
     }
+}
+
+/// A text without what searching leaves out of account: the case of its letters, the dot of İ, the form of a last σ.
+fn folded(text: &str) -> String {
+    const DOT_ABOVE: char = '\u{307}';
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    // By way of the capitals, in which ß is SS, and ı is I.
+    let letters = text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
+    letters.filter(|letter| *letter != DOT_ABOVE).collect()
 }
 
 /// One page of the list of those `visible`, and the cursor of the next one if there is more. Holds the places of few more
@@ -243,5 +254,22 @@ mod tests {
         ] {
             assert_eq!(Search::new(text).matches(id, name), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn names_are_found_in_any_case_of_any_letters() {
+        for (text, name) in [
+            ("istanbul", "İstanbul"),
+            ("ISTANBUL", "ıstanbul"),
+            ("İSTANBUL", "Istanbul"),
+            ("strasse", "Lange Straße"),
+            ("STRAßE", "strasse 1"),
+            ("σίσυφος", "ΣΊΣΥΦΟΣ"),
+            ("ΣΊΣΥΦΟΣ", "σίσυφος"),
+            ("zażółć", "ZAŻÓŁĆ"),
+        ] {
+            assert!(Search::new(text).matches(story(1), Some(name)), "{text} in {name}");
+        }
+        assert!(!Search::new("istanbul").matches(story(1), Some("İzmir")));
     }
 }

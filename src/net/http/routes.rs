@@ -2,6 +2,7 @@
 //! `GET /`, `Allow`, the scopes, the bounds of bodies and the README's table all come from here. Pure.
 //! INVARIANT: a path is known or not whoever asks, so that 404 comes before any question of access.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use hyper::Method;
@@ -283,6 +284,16 @@ pub(super) fn find<'p>(method: &Method, path: &'p str) -> RouteMatch<'p> {
     RouteMatch::OtherMethods(route, methods.collect::<Vec<_>>().join(", "))
 }
 
+/// A path with the characters that it spells by percent signs. One with a `/` spelled so is left as it is: decoded it would be
+/// another path.
+pub(super) fn decoded(path: &str) -> Cow<'_, str> {
+    let has_slash = || path.as_bytes().windows(3).any(|bytes| bytes.eq_ignore_ascii_case(b"%2f"));
+    if !path.contains('%') || has_slash() {
+        return Cow::Borrowed(path);
+    }
+    percent_encoding::percent_decode_str(path).decode_utf8().unwrap_or(Cow::Borrowed(path))
+}
+
 /// The length of the head that the bytes begin with, where it is the whole of a request that takes no time.
 pub(super) fn quick_head(bytes: &[u8]) -> Option<usize> {
     let end = memchr::memmem::find(bytes, b"\r\n\r\n")?;
@@ -371,6 +382,26 @@ mod tests {
         }
         check(&Method::PUT, "/stories/x", Some(Endpoint::PutStory));
         check(&Method::DELETE, "/stories/x", Some(Endpoint::DeleteStory));
+    }
+
+    #[test]
+    fn paths_are_known_however_they_are_spelled() {
+        for (path, expected) in [
+            ("/reports/conversations%2Epaid", Some(Endpoint::Report)),
+            ("/reports/conversations%2epaid", Some(Endpoint::Report)),
+            ("/%76%32/reports/busiest%2Dperiod", Some(Endpoint::Report)),
+            ("/stories/%35b07", Some(Endpoint::ShowStory)),
+            ("/%6dealth", None),
+            ("/%68ealth", Some(Endpoint::Health)),
+            ("/reports%2Fconversations", None),
+            ("/reports/%2e%2e%2Fstories", None),
+            ("/reports/conversations%252Epaid", None),
+            ("/reports/conversations%", None),
+            ("/reports/conversations%00", None),
+            ("/reports/%ff", None),
+        ] {
+            check(&Method::GET, &decoded(path), expected);
+        }
     }
 
     #[test]

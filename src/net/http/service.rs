@@ -32,7 +32,8 @@ pub(super) async fn respond(
     let framed = exchange.begin();
     let (head, mut body) = request.into_parts();
     let is_framed = framed.is_ok();
-    let found = routes::find(&head.method, head.uri.path());
+    let path = routes::decoded(head.uri.path());
+    let found = routes::find(&head.method, &path);
     let dialect = match &found {
         RouteMatch::Route(route, _) | RouteMatch::OtherMethods(route, _) => route.dialect,
         RouteMatch::NoRoute => Dialect::Own,

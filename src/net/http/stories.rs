@@ -86,6 +86,8 @@ pub(super) fn selection(query: &str) -> Result<Selection, Failure> {
     let mut faults = Vec::new();
     for (key, value) in form_urlencoded::parse(query.as_bytes()) {
         let parsed = match key.as_ref() {
+            // A parameter without a value is one that is not given.
+            "search" | "cursor" | "limit" if value.is_empty() => continue,
             "search" => put_once(&mut search, Some(Search::new(&value))),
             "cursor" => put_once(&mut after, ListPlace::from_cursor(&value)),
             "limit" => put_once(&mut limit, parse_limit(&value)),

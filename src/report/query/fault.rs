@@ -59,6 +59,18 @@ pub enum QueryFault {
         /// The value that was probably meant.
         nearest: Option<Cow<'static, str>>,
     },
+    /// The value is no date, but can be seen to be meant as one.
+    #[error("got {got}, which looks like {looks_like}; write {instead}; takes {takes}")]
+    MistakenDate {
+        /// The value.
+        got: Excerpt,
+        /// Its kind, in words.
+        looks_like: &'static str,
+        /// What says the same and is taken.
+        instead: String,
+        /// What would do.
+        takes: &'static str,
+    },
     /// Two parameters exclude each other.
     #[error("got {got}, but it can not be given together with {other}; takes one of the two")]
     NotTogether {

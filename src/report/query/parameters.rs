@@ -46,9 +46,13 @@ impl ReportParameter {
         Self::ALL.into_iter().filter(move |parameter| parameter.is_of(report))
     }
 
-    /// The parameter of that name; those with several values are also written with `[]`.
+    /// The parameter of that name; those with several values are also written with `[]`, or with a number in it.
     fn named(name: &str) -> Option<Self> {
-        let several = || Self::parse(name.strip_suffix("[]")?).filter(|one| one.has_several_values());
+        let several = || {
+            let (name, index) = name.strip_suffix(']')?.split_once('[')?;
+            let is_index = index.bytes().all(|byte| byte.is_ascii_digit());
+            Self::parse(name).filter(|one| is_index && one.has_several_values())
+        };
         Self::parse(name).or_else(several)
     }
 
@@ -83,17 +87,20 @@ pub(super) struct GivenParameters<'a> {
 
 impl<'a> GivenParameters<'a> {
     /// Sorts the pairs by parameter; pairs that belong to no parameter, or repeat one with a single value, become
-    /// faults.
+    /// faults. A parameter without a value is one that is not given.
     pub(super) fn collect<T: AsRef<str>>(report: ReportName, pairs: &'a [(T, T)]) -> Self {
         let mut given = Self { values: Vec::with_capacity(pairs.len()), faults: Vec::new() };
         let takes = || ReportParameter::names_of(report).collect::<Vec<_>>().join(", ");
         for (name, value) in pairs.iter().map(|(name, value)| (name.as_ref(), value.as_ref())) {
             let got = || Excerpt::quoted(value);
             let parameter = ReportParameter::named(name);
+            if parameter.is_some() && value.is_empty() {
+                continue;
+            }
             let first = parameter.and_then(|parameter| given.one(parameter));
             let fault = match (parameter, first) {
                 (None, _) => {
-                    let bare = name.strip_suffix("[]").unwrap_or(name);
+                    let bare = name.split_once('[').map_or(name, |(bare, _)| bare);
                     let nearest = nearest(bare, ReportParameter::names_of(report));
                     QueryFault::Unknown { got: got(), nearest, takes: takes() }
                 }
@@ -139,21 +146,24 @@ impl<'a> GivenParameters<'a> {
     }
 
     /// The values of a parameter with several ones, checked one by one, in order and without repetition; `None` where
-    /// it was not given. Bad ones become faults that say what the parameter `takes`.
+    /// none was given. Bad ones become faults that say what the parameter `takes`.
     pub(super) fn several<T: Ord>(
         &mut self,
         parameter: ReportParameter,
         parse: impl Fn(&str) -> Option<T>,
         takes: &'static str,
     ) -> Option<Vec<T>> {
-        self.one(parameter)?;
         let mut values = Vec::new();
         let mut faults = Vec::new();
-        for text in self.all(parameter).flat_map(|value| value.split(',')) {
+        let texts = self.all(parameter).flat_map(|value| value.split(',')).map(str::trim);
+        for text in texts.filter(|text| !text.is_empty()) {
             match parse(text) {
                 Some(value) => values.push(value),
                 None => faults.push(parameter.bad(text, takes)),
             }
+        }
+        if values.is_empty() && faults.is_empty() {
+            return None;
         }
         self.faults.append(&mut faults);
         values.sort_unstable();

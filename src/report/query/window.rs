@@ -6,7 +6,8 @@ use chrono::NaiveDate;
 use super::fault::{QueryError, QueryFault, nearest};
 use super::parameters::{GivenParameters, ReportParameter};
 use crate::model::calendar::{
-    AskedRange, DATE_TAKES, DateValue, LocalRange, Period, RangeEnd, UnixSeconds, Zone, ZoneDatabase,
+    AskedRange, DATE_TAKES, DateValue, LocalRange, MistakenDate, Period, RangeEnd, UnixSeconds, Zone,
+    ZoneDatabase,
 };
 use crate::model::excerpt::Excerpt;
 
@@ -27,7 +28,7 @@ impl Window {
 }
 
 const TIMEZONE_TAKES: &str = "an IANA time zone such as Europe/Warsaw";
-const OFFSET_TAKES: &str = "whole minutes from -720 to 720";
+const OFFSET_TAKES: &str = "whole minutes from -720 to 720; timezone takes the names of all zones";
 
 /// The zone that was asked for, UTC where none was; `None` after a fault.
 pub(super) fn zone(given: &mut GivenParameters<'_>, zones: &ZoneDatabase) -> Option<Zone> {
@@ -39,10 +40,16 @@ pub(super) fn zone(given: &mut GivenParameters<'_>, zones: &ZoneDatabase) -> Opt
     }
     let by_offset = offset.map(|text| {
         let zone = parse_minutes(text).and_then(Zone::fixed);
-        given.parsed((ReportParameter::Offset, text), zone, OFFSET_TAKES, [])
+        if zone.is_none() {
+            let minutes = parse_clock_offset(text).filter(|minutes| Zone::fixed(*minutes).is_some());
+            let nearest = minutes.map(|minutes| minutes.to_string());
+            given.faults.push(ReportParameter::Offset.misspelt(text, OFFSET_TAKES, nearest.as_deref()));
+        }
+        zone
     });
     let by_name = timezone.map(|text| {
-        let zone = zones.named(text);
+        // No name has a space in it, but one with a `+` that a query string turned into one.
+        let zone = zones.named(text).or_else(|| zones.named(&text.replace(' ', "+")));
         if zone.is_none() {
             let nearest = nearest_zone(text, zones);
             given.faults.push(ReportParameter::Timezone.misspelt(text, TIMEZONE_TAKES, nearest));
@@ -66,6 +73,16 @@ fn parse_minutes(text: &str) -> Option<i32> {
     Some(if text.starts_with('-') { minutes.saturating_neg() } else { minutes })
 }
 
+/// Minutes of an offset as dates have it: `+01:00`.
+fn parse_clock_offset(text: &str) -> Option<i32> {
+    let (hours, minutes) = text.split_once(':')?;
+    let is_negative = hours.starts_with('-');
+    let hours = parse_minutes(hours)?;
+    let minutes = parse_minutes(minutes).filter(|minutes| (0..60).contains(minutes))?;
+    let of_hours = hours.checked_mul(60)?;
+    if is_negative { of_hours.checked_sub(minutes) } else { of_hours.checked_add(minutes) }
+}
+
 fn nearest_zone<'a>(text: &str, zones: &'a ZoneDatabase) -> Option<&'a str> {
     let city = |name: &&str| name.rsplit('/').next().is_some_and(|city| city.eq_ignore_ascii_case(text));
     nearest(text, zones.names()).or_else(|| zones.names().find(city))
@@ -81,7 +98,7 @@ pub(super) fn window(
 ) -> Option<Window> {
     let faults_before = given.faults.len();
     let (from, to) = (given.one(ReportParameter::From), given.one(ReportParameter::To));
-    let mut date = |parameter, text| given.parsed((parameter, text), DateValue::parse(text), DATE_TAKES, []);
+    let mut date = |parameter, text| date(given, (parameter, text));
     let from_date = from.and_then(|text| date(ReportParameter::From, text));
     let to_date = to.and_then(|text| date(ReportParameter::To, text));
     let period = period(given);
@@ -106,6 +123,19 @@ pub(super) fn window(
     let asked_end = to_date.map_or(RangeEnd::Now(now), |_| RangeEnd::Before(UnixSeconds::ceil_ms(end_ms)));
     let range = LocalRange::widened(zone, asked_from, asked_end);
     Some(Window { asked_from, asked_end, range, period: None })
+}
+
+fn date(given: &mut GivenParameters<'_>, (parameter, text): (ReportParameter, &str)) -> Option<DateValue> {
+    let date = DateValue::parse(text);
+    if date.is_none()
+        && let Some(MistakenDate { looks_like, instead }) = MistakenDate::of(text)
+    {
+        let (got, takes) = (Excerpt::quoted(text), DATE_TAKES);
+        let fault = QueryFault::MistakenDate { got, looks_like, instead, takes };
+        given.faults.push(QueryError::new(parameter.as_str(), fault));
+        return None;
+    }
+    given.parsed((parameter, text), date, DATE_TAKES, [])
 }
 
 /// Where a range starts that has a `to` and no `from`.

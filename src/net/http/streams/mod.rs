@@ -71,6 +71,8 @@ impl Asked {
         let mut report = form_urlencoded::Serializer::new(String::new());
         for (key, value) in form_urlencoded::parse(query.as_bytes()) {
             let fault = match key.as_ref() {
+                // A parameter without a value is one that is not given.
+                "duration" | "format" if value.is_empty() => None,
                 "duration" if lasts.is_some() => Some("given more than once, takes one value".to_owned()),
                 "duration" => {
                     lasts = seconds(&value);
@@ -149,12 +151,13 @@ mod tests {
         check("duration=1", Ok(("", Some(1))));
         check("period=today&duration=86400&source=app", Ok(("period=today&source=app", Some(86_400))));
         check("storyId=a%26b&timezone=Europe/Warsaw", Ok(("storyId=a%26b&timezone=Europe%2FWarsaw", None)));
-        for bad in ["0", "86401", "", "x", "1.5", "-1", "99999999999999999999"] {
+        for bad in ["0", "86401", "x", "1.5", "-1", "99999999999999999999"] {
             let told = format!(
                 "400 Bad Request: parameter duration: got \"{bad}\", takes whole seconds from 1 to 86400"
             );
             check(&format!("duration={bad}"), Err(&told));
         }
+        check("duration=&format=&duration=5", Ok(("", Some(5))));
         let twice = "400 Bad Request: parameter duration: given more than once, takes one value";
         check("duration=1&duration=2", Err(twice));
         check(
