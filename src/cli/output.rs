@@ -6,10 +6,15 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 
 /// Writes to standard output. A reader that has gone away (`| head`) is not an error.
 pub(crate) fn print(bytes: &[u8]) -> io::Result<()> {
+    print_while_read(bytes).map(|_is_read| ())
+}
+
+/// The same; whether there still is a reader.
+pub(crate) fn print_while_read(bytes: &[u8]) -> io::Result<bool> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        other => other.map(|()| true),
     }
 }
 

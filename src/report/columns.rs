@@ -34,7 +34,7 @@ impl Points {
     }
 
     /// The number of a unit; `None` where there is no such unit.
-    pub(super) fn figure(&self, unit: usize) -> Option<Figure> {
+    pub(crate) fn figure(&self, unit: usize) -> Option<Figure> {
         let stored = unit.checked_sub(self.start).and_then(|place| self.values.get(place));
         let value = stored.copied().unwrap_or(0);
         (unit < self.units).then(|| Figure::new(value, self.scale))

@@ -34,7 +34,7 @@ impl Figure {
     }
 
     /// The number in its scale.
-    pub(super) const fn value(self) -> u64 {
+    pub(crate) const fn value(self) -> u64 {
         let (Self::Whole(value) | Self::Hundredths(value)) = self;
         value
     }

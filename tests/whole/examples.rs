@@ -1,5 +1,9 @@
 //! The examples of the contract, to the letter, and the ways of getting a request wrong.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::daemon::Daemon;
@@ -141,4 +145,39 @@ fn a_bad_request_for_a_report_names_the_parameter_and_what_it_takes() {
         assert_eq!(answer.status == 404, target != "/", "{target}: {}", answer.text());
     }
     assert_eq!(client.get("/events").header("allow"), Some("POST"));
+}
+
+#[test]
+fn the_client_prints_the_sheet_of_the_daemon_and_watches_until_it_is_interrupted() {
+    let directory = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(directory.path(), &[]);
+    march_2019(&daemon);
+    let url = format!("http://{}", daemon.http);
+    let report = |more: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tallyd"));
+        let range = ["--from", "2019-3-16", "--to", "2019-3-18", "--timezone", "europe/warsaw"];
+        command.args(["report", "conversations", "--url", &url, more]).args(range).stdout(Stdio::piped());
+        command
+    };
+    let printed = report("--csv").output().unwrap();
+    let target = "/reports/conversations?from=2019-3-16&to=2019-3-18&timezone=Europe/Warsaw&format=csv";
+    let sheet = daemon.client().get(target).text();
+    assert_eq!(String::from_utf8(printed.stdout).unwrap(), sheet);
+    assert!(sheet.contains("\r\n2019-03-16T23:00:00.000Z,2019-03-17,1\r\n"), "{sheet}");
+
+    let mut watching = report("--watch=1").spawn().unwrap();
+    let lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+    let mut shown = String::new();
+    let mut pictures = 0;
+    for line in lines.map(Result::unwrap) {
+        shown.push_str(&line);
+        if line.starts_with("total 3,") {
+            pictures += 1;
+            if pictures == 2 {
+                kill_process(Pid::from_child(&watching), Signal::INT).unwrap();
+            }
+        }
+    }
+    assert!(pictures >= 2 && !shown.contains('\u{1b}'), "{shown:?}");
+    assert_eq!(watching.wait().unwrap().code(), Some(0));
 }

@@ -1,25 +1,32 @@
 //! `tallyd report`: asks a running daemon for a report and shows it. What the parameters mean is decided by the
-//! daemon, which also writes CSV; [`crate::report`] reads its JSON, and `layout` makes tables.
+//! daemon, which also writes CSV; [`crate::report`] reads its JSON, `layout` makes tables of it, and `watch` asks again.
 
+mod chart;
+mod heat;
 mod layout;
+mod looks;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::client::{Call, Client, ConnectionArgs};
-use super::{Exit, output};
+use super::client::{Answer, Call, Client, ConnectionArgs};
+use super::{Exit, explain, output};
 use crate::daemon::zones;
 use crate::model::calendar::Zone;
 use crate::model::excerpt::printable;
 use crate::platform::zoneinfo::DIRECTORY_VARIABLE;
 use crate::report::{FormatName, GroupBy, Report, ReportName};
+use looks::Looks;
+use watch::Picture;
 
 /// Show a report of a running daemon in the terminal.
 ///
 /// Without options: the last 30 days, every story and source, in UTC. An option that the report does not have is
-/// refused by the daemon, which then says what it takes.
+/// refused by the daemon, which then says what it takes. On a terminal there are bars, and colours unless `NO_COLOR` is set.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ReportArgs {
     /// Which report
@@ -34,6 +41,17 @@ pub(crate) struct ReportArgs {
     /// Print the daemon's comma-separated values as they are
     #[arg(long)]
     pub(crate) csv: bool,
+    /// Ask again every few seconds and show the answer in place of the one before, until Ctrl-C
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "2",
+        value_parser = clap::value_parser!(u64).range(1..=86_400),
+        conflicts_with_all = ["json", "csv"]
+    )]
+    pub(crate) watch: Option<u64>,
     /// The daemon to ask, and the token to ask with.
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
@@ -84,13 +102,16 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     let mut client = Client::new(&args.connection)?;
     let format = args.csv.then_some(FormatName::Csv);
     let call = Call { body: None, path: path((&args.name, format), &args.query), key: None };
+    let table = TableOf::new(args);
+    if let Some(seconds) = args.watch {
+        let (looks, title) = (table.looks, args.name.clone());
+        let ask = move || table.picture(&mut client, &call);
+        return watch::run((&title, Duration::from_secs(seconds)), looks, ask);
+    }
     // Somebody waits at the terminal, and can ask again.
     let answer = client.call(&call)?;
     if !answer.status.is_success() {
-        // The explanation separates details by line feeds; all other control characters are escaped.
-        for line in answer.explanation().lines() {
-            output::note(&printable(line));
-        }
+        output::note(&refusal(&answer));
         return Ok(Exit::Failed.into());
     }
     let text = if args.json {
@@ -104,12 +125,49 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
         }
         answer.body.to_vec()
     } else {
-        let report = read(&args.name, args.query.group.as_deref(), &answer.body)
-            .with_context(|| format!("the answer of {} is not that report", client.authority()))?;
-        layout::table(&report, &zone(&args.query)).into_bytes()
+        table.text(&client, &answer)?.into_bytes()
     };
     output::print(&text)?;
     Ok(Exit::Done.into())
+}
+
+/// What the daemon says against a request. Details are separated by line feeds; all other control characters are escaped.
+fn refusal(answer: &Answer) -> String {
+    answer.explanation().lines().map(printable).collect::<Vec<_>>().join("\n")
+}
+
+/// How answers become tables.
+struct TableOf {
+    name: String,
+    group: Option<Box<str>>,
+    zone: Zone,
+    looks: Looks,
+}
+
+impl TableOf {
+    fn new(args: &ReportArgs) -> Self {
+        let (name, group) = (args.name.clone(), args.query.group.clone());
+        Self { name, group, zone: zone(&args.query), looks: Looks::of_output() }
+    }
+
+    fn text(&self, client: &Client, answer: &Answer) -> anyhow::Result<String> {
+        let report = read(&self.name, self.group.as_deref(), &answer.body)
+            .with_context(|| format!("the answer of {} is not that report", client.authority()))?;
+        Ok(layout::table(&report, &self.zone, self.looks))
+    }
+
+    /// Asks once. What the daemon refuses today it may answer tomorrow only where it is busy or away.
+    fn picture(&self, client: &mut Client, call: &Call) -> Picture {
+        match client.call(call) {
+            Err(error) => Picture::NotNow(explain(&error.into())),
+            Ok(answer) if answer.status.is_success() => match self.text(client, &answer) {
+                Ok(text) => Picture::Shown(text),
+                Err(error) => Picture::Refused(explain(&error)),
+            },
+            Ok(answer) if answer.status.is_client_error() => Picture::Refused(refusal(&answer)),
+            Ok(answer) => Picture::NotNow(refusal(&answer)),
+        }
+    }
 }
 
 /// Reads the daemon's answer to a report of that name and grouping.

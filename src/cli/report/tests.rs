@@ -13,10 +13,8 @@ fn series(more: &str) -> String {
 
 fn lines(name: &str, body: &str, timezone: Option<&str>) -> Vec<String> {
     let report = read(name, None, body.as_bytes()).expect("a report");
-    let text = layout::table(
-        &report,
-        &zone(&QueryArgs { timezone: timezone.map(Into::into), ..QueryArgs::default() }),
-    );
+    let zone = zone(&QueryArgs { timezone: timezone.map(Into::into), ..QueryArgs::default() });
+    let text = layout::table(&report, &zone, Looks::Plain);
     text.lines().map(|line| line.trim_end().to_owned()).collect()
 }
 
@@ -68,6 +66,83 @@ fn few_groups_are_columns_and_many_are_rows() {
         8,
         "{many:#?}"
     );
+}
+
+/// The text as a terminal shows it.
+fn drawn(name: &str, body: &str, looks: Looks) -> String {
+    layout::table(&read(name, None, body.as_bytes()).expect("a report"), &Zone::UTC, looks)
+}
+
+#[test]
+fn terminals_show_bars_and_the_shape_and_files_do_not() {
+    let plain = drawn("conversations.average", &series(""), Looks::Plain);
+    assert!(!plain.contains('█') && !plain.contains('\u{1b}'), "{plain}");
+    for looks in [Looks::Bars, Looks::Colours] {
+        let text = drawn("conversations.average", &series(""), looks);
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        assert!(lines[2].ends_with(&format!("1   {}", "█".repeat(12))), "{text}");
+        assert!(lines[3].ends_with(&format!("2.5   {}", "█".repeat(30))), "{text}");
+        assert_eq!(lines.last(), Some(&"▄█"), "{text}");
+    }
+    let popularity = drawn("interactions.popularity", POPULARITY, Looks::Bars);
+    assert!(popularity.lines().any(|line| line.trim_end().ends_with(&"█".repeat(30))), "{popularity}");
+}
+
+#[test]
+fn comparisons_are_columns_and_a_line() {
+    let compare = r#","compare":{"from":"2019-03-14T23:00:00.000Z","to":"2019-03-16T23:00:00.000Z","data":[
+        {"date":"2019-03-14T23:00:00.000Z","value":2},{"date":"2019-03-15T23:00:00.000Z","value":0},
+        {"date":"2019-03-16T22:00:00.000Z","value":7}],"summary":{"total":9,"min":0,"max":7,"avg":3}}"#;
+    let shown = lines("conversations.average", &series(compare), Some("Europe/Warsaw"));
+    assert!(shown[0].contains("before") && shown[0].ends_with("change"), "{shown:#?}");
+    assert!(
+        shown.iter().any(|line| line.contains("2019-03-17") && line.ends_with("2   ▼ 50 %")),
+        "{shown:#?}"
+    );
+    assert!(shown.iter().any(|line| line.contains("2019-03-18") && line.ends_with("new")), "{shown:#?}");
+    assert!(shown.iter().any(|line| line.trim() == "7"), "{shown:#?}");
+    assert_eq!(
+        shown.last().map(String::as_str),
+        Some("2019-03-15 00:00 to 2019-03-17 00:00: total 9, min 0, max 7, avg 3; change ▼ 61 %")
+    );
+    let group = r#"{"source":"app","data":[],"summary":{"total":17,"min":8,"max":9,"avg":8.5},
+        "compare":{"data":[],"summary":{"total":16,"min":8,"max":8,"avg":8}}}"#;
+    let shown = lines("conversations.average", &series(&format!("{compare},\"groups\":[{group}]")), None);
+    assert!(
+        shown.iter().any(|line| line.starts_with(" app") && line.ends_with("16   ▲ 6.3 %")),
+        "{shown:#?}"
+    );
+}
+
+#[test]
+fn hours_that_come_twice_are_told_apart() {
+    let night = r#"{"data":[{"date":"2019-10-26T23:00:00.000Z","value":1},{"date":"2019-10-27T00:00:00.000Z","value":2},
+        {"date":"2019-10-27T01:00:00.000Z","value":3},{"date":"2019-10-27T02:00:00.000Z","value":4}],
+        "summary":{"total":10,"min":1,"max":4,"avg":2.5}}"#;
+    let shown = lines("conversations", night, Some("Europe/Warsaw"));
+    for (date, value) in [
+        ("2019-10-27 01:00", '1'),
+        ("2019-10-27 02:00+02:00", '2'),
+        ("2019-10-27 02:00+01:00", '3'),
+        ("2019-10-27 03:00", '4'),
+    ] {
+        let is_it = |line: &&String| line.trim().starts_with(&format!("{date} ")) && line.ends_with(value);
+        assert_eq!(shown.iter().filter(is_it).count(), 1, "{shown:#?}");
+    }
+}
+
+#[test]
+fn watch_takes_seconds_and_no_format_of_files() {
+    let parse = |arguments: &[&str]| {
+        let command = <ReportArgs as clap::Args>::augment_args(clap::Command::new("report"));
+        let matches = command.try_get_matches_from([&["report"], arguments].concat()).ok()?;
+        <ReportArgs as clap::FromArgMatches>::from_arg_matches(&matches).ok().map(|args| args.watch)
+    };
+    assert_eq!(parse(&["conversations"]), Some(None));
+    assert_eq!(parse(&["--watch", "conversations"]), Some(Some(2)));
+    assert_eq!(parse(&["conversations", "--watch=10"]), Some(Some(10)));
+    assert_eq!(parse(&["conversations", "--watch=0"]), None);
+    assert_eq!(parse(&["conversations", "--watch", "--csv"]), None);
 }
 
 #[test]
