@@ -94,6 +94,12 @@ fn successes(operation: &Operation) -> Vec<(u16, Value)> {
             }
             members.insert("headers".to_owned(), headers);
         }
+        if operation.route.endpoint == Endpoint::Report
+            && let Some(headers) = members.get_mut("headers").and_then(Value::as_object_mut)
+        {
+            headers.insert("X-Groups-Omitted".to_owned(), header("GroupsOmitted"));
+            headers.insert("Content-Disposition".to_owned(), header("ContentDisposition"));
+        }
         if operation.route.endpoint == Endpoint::WriteEvents {
             members
                 .insert("headers".to_owned(), json!({"Idempotency-Replayed": header("IdempotencyReplayed")}));
