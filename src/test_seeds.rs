@@ -35,7 +35,8 @@ pub(crate) fn line() -> Vec<Vec<u8>> {
 }
 
 pub(crate) fn block() -> Vec<Vec<u8>> {
-    let blocks: Vec<Vec<u8>> = lines().chunks(8).map(|lines| lines.join(&b'\n')).collect();
+    let mut blocks: Vec<Vec<u8>> = lines().chunks(8).map(|lines| lines.join(&b'\n')).collect();
+    blocks.extend(["\u{feff}[[", "\u{feff}{", "\u{feff}\n"].map(|text| text.as_bytes().to_vec()));
     [0, 7].into_iter().flat_map(|choice| with_choices([choice, 12], blocks.clone())).collect()
 }
 

@@ -66,7 +66,7 @@ pub fn block(bytes: &[u8]) {
     assert_eq!(after.lines, before.lines.saturating_add(1));
 
     body(&catalogue, *choice, text);
-    if json::body_kind(&followed) == BodyKind::Lines {
+    if json::body_kind(without_mark(&followed)) == BodyKind::Lines {
         let parsed = Parser::new(Arc::clone(&catalogue)).parse_body(&followed, ARRIVAL, None);
         let last = parsed.batch.increments.last().map(|last| last.count);
         assert_eq!(last, Some(GOOD_COUNT), "a neighbour is lost in a body");
@@ -285,7 +285,7 @@ fn body(catalogue: &Arc<Catalogue>, choice: u8, text: &[u8]) -> Parsed {
     for Rejection { error, .. } in &parsed.rejections {
         assert_clear(error, text);
     }
-    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+    let text = without_mark(text);
     if json::body_kind(text) != BodyKind::Lines {
         return parsed;
     }
@@ -306,6 +306,11 @@ fn body(catalogue: &Arc<Catalogue>, choice: u8, text: &[u8]) -> Parsed {
     };
     assert_eq!(kinds(&parsed), kinds(&singly));
     parsed
+}
+
+/// The body behind its byte order mark.
+fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body)
 }
 
 /// What the complete grammar alone says of each line; line endings are not among them.
