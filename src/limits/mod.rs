@@ -259,6 +259,8 @@ const _: () =
 pub const ACCEPT_BACKOFF_MIN: Duration = Duration::from_millis(5);
 /// Longest pause of such a loop.
 pub const ACCEPT_BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// How often the log is told at most that a loop cannot accept.
+pub const ACCEPT_LOG_PAUSE: Duration = Duration::from_mins(1);
 /// Connections that wait at a socket of the file system for the accept loop, which takes them at once.
 pub const UNIX_BACKLOG: u32 = 1_024;
 /// Most connections over the limit of a port that get an answer at a time; further ones are closed without a word.

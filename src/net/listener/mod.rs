@@ -2,7 +2,7 @@
 //! memory, drains when the daemon stops; with TLS, has the handshake made first. Knows nothing of the protocols.
 //!
 //! INVARIANT: a connection's slot and its place in the gauge are given back however its task ends.
-//! INVARIANT: a loop that cannot accept does not spin, and logs so once, not a hundred times a second.
+//! INVARIANT: a loop that cannot accept does not spin, and logs so once a minute, not a hundred times a second.
 
 mod socket;
 mod tls;
@@ -16,11 +16,12 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet, yield_now};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::metrics::{Listener, Metrics};
 use crate::limits::{
-    ACCEPT_BACKOFF_MAX, ACCEPT_BACKOFF_MIN, CONNECTION_REFUSAL_TIMEOUT, CONNECTIONS_REFUSED_MAX,
+    ACCEPT_BACKOFF_MAX, ACCEPT_BACKOFF_MIN, ACCEPT_LOG_PAUSE, CONNECTION_REFUSAL_TIMEOUT,
+    CONNECTIONS_REFUSED_MAX,
 };
 use crate::platform::shutdown::Watch;
 pub(crate) use socket::{DetachedStream, RawStream};
@@ -214,7 +215,7 @@ pub(crate) async fn serve<P: Protocol>(
         };
         match accepted {
             Ok((stream, peer)) => {
-                backoff = Backoff::default();
+                backoff.accepted();
                 if let Some(slot) = slots.acquire(peer) {
                     let stream = (stream, tls.clone());
                     tasks.spawn(Arc::clone(&protocol).accept(stream, slot, shutdown.clone()));
@@ -229,7 +230,7 @@ pub(crate) async fn serve<P: Protocol>(
                 }
             }
             Err(error) => {
-                if let Some(pause) = backoff.after(listener, &error) {
+                if let Some(pause) = backoff.after(listener, &error, Instant::now()) {
                     tokio::select! {
                         () = shutdown.stopping() => break,
                         () = sleep(pause) => {}
@@ -309,17 +310,26 @@ fn log_panic(ended: Result<(), JoinError>) {
     }
 }
 
-/// The pauses of an accept loop. A new one after each success.
+/// The pauses of an accept loop.
 #[derive(Default, Debug)]
 struct Backoff {
+    /// The one before, in a run of failures.
     last: Option<Duration>,
+    /// When the log is next told.
+    silent_until: Option<Instant>,
 }
 
 impl Backoff {
+    /// A connection was accepted, which ends a run of failures.
+    fn accepted(&mut self) {
+        self.last = None;
+    }
+
     /// How long to wait before the next attempt. `None` where only that one peer is gone, which says nothing about
     /// the next; else from [`ACCEPT_BACKOFF_MIN`], twice as long each time, to [`ACCEPT_BACKOFF_MAX`], since the process
-    /// is out of descriptors or memory. The first of a run is logged.
-    fn after(&mut self, listener: Listener, error: &io::Error) -> Option<Duration> {
+    /// is out of descriptors or memory. The log is told at most once in [`ACCEPT_LOG_PAUSE`]: where connections end, one is accepted
+    /// now and then.
+    fn after(&mut self, listener: Listener, error: &io::Error, now: Instant) -> Option<Duration> {
         if matches!(
             error.kind(),
             ErrorKind::ConnectionAborted
@@ -329,7 +339,8 @@ impl Backoff {
         ) {
             return None;
         }
-        if self.last.is_none() {
+        if self.silent_until.is_none_or(|until| now >= until) {
+            self.silent_until = Some(now + ACCEPT_LOG_PAUSE);
             tracing::warn!(%error, listener = listener.as_str(), "connections cannot be accepted for the moment");
         }
         let next =
@@ -347,20 +358,35 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_their_bound_while_descriptors_are_out() {
-        let mut backoff = Backoff::default();
+        let (mut backoff, now) = (Backoff::default(), Instant::now());
         let out_of_descriptors = io::Error::from_raw_os_error(24);
-        assert_eq!(backoff.after(Listener::Tcp, &out_of_descriptors), Some(ACCEPT_BACKOFF_MIN));
-        assert_eq!(backoff.after(Listener::Tcp, &out_of_descriptors), Some(ACCEPT_BACKOFF_MIN * 2));
+        assert_eq!(backoff.after(Listener::Tcp, &out_of_descriptors, now), Some(ACCEPT_BACKOFF_MIN));
+        assert_eq!(backoff.after(Listener::Tcp, &out_of_descriptors, now), Some(ACCEPT_BACKOFF_MIN * 2));
         for _ in 0..20 {
-            backoff.after(Listener::Tcp, &out_of_descriptors);
+            backoff.after(Listener::Tcp, &out_of_descriptors, now);
         }
-        assert_eq!(backoff.after(Listener::Tcp, &out_of_descriptors), Some(ACCEPT_BACKOFF_MAX));
+        assert_eq!(backoff.after(Listener::Tcp, &out_of_descriptors, now), Some(ACCEPT_BACKOFF_MAX));
+    }
+
+    #[test]
+    fn log_is_told_once_in_a_while_also_where_some_are_accepted() {
+        let (mut backoff, now) = (Backoff::default(), Instant::now());
+        let out_of_descriptors = io::Error::from_raw_os_error(24);
+        backoff.after(Listener::Tcp, &out_of_descriptors, now);
+        let told_until = backoff.silent_until;
+        assert_eq!(told_until, Some(now + ACCEPT_LOG_PAUSE));
+        backoff.accepted();
+        let soon = now + ACCEPT_LOG_PAUSE / 2;
+        assert_eq!(backoff.after(Listener::Tcp, &out_of_descriptors, soon), Some(ACCEPT_BACKOFF_MIN));
+        assert_eq!(backoff.silent_until, told_until);
+        backoff.after(Listener::Tcp, &out_of_descriptors, now + ACCEPT_LOG_PAUSE);
+        assert!(backoff.silent_until > told_until);
     }
 
     #[test]
     fn peer_that_vanished_makes_no_pause() {
         for kind in [ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset, ErrorKind::Interrupted] {
-            assert_eq!(Backoff::default().after(Listener::Http, &kind.into()), None);
+            assert_eq!(Backoff::default().after(Listener::Http, &kind.into(), Instant::now()), None);
         }
     }
 
