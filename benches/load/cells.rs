@@ -1,11 +1,12 @@
 //! What a cell costs: very many of them through the front door, then memory, disk, snapshot and restart.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::daemon::Tallyd;
 use super::http;
+use super::ingest;
 use super::table::Table;
 use super::workload::story_id;
 
@@ -189,13 +190,7 @@ impl<'a> Sender<'a> {
             stream.write_all(&block.bytes).unwrap();
             total += block.total;
         }
-        stream.write_all(b"!sync\n").unwrap();
-        let mut answer = String::new();
-        BufReader::new(stream).read_line(&mut answer).unwrap();
-        assert!(
-            answer.starts_with("OK ") && answer.trim_end().ends_with(" 0"),
-            "the daemon answered {answer}"
-        );
+        ingest::acknowledge(stream);
         total
     }
 }

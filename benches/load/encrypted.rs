@@ -1,6 +1,5 @@
 //! What TLS costs: lines over encrypted connections beside plain ones, in turn, and the memory of connections that do nothing.
 
-use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
@@ -8,7 +7,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::daemon::Tallyd;
-use super::ingest::{self, WRITE_BYTES, timed};
+use super::ingest::{self, timed};
 use super::table::{Table, median};
 use super::workload::Workload;
 
@@ -54,21 +53,6 @@ impl Trust {
         }
         StreamOwned::new(session, stream)
     }
-
-    fn push_lines(&self, address: SocketAddr, lines: &[u8]) {
-        let mut stream = self.connect(address);
-        stream.write_all(b"!precision ms\n").unwrap();
-        for piece in lines.chunks(WRITE_BYTES) {
-            stream.write_all(piece).unwrap();
-        }
-        stream.write_all(b"!sync\n").unwrap();
-        let mut answer = String::new();
-        BufReader::new(stream).read_line(&mut answer).unwrap();
-        assert!(
-            answer.starts_with("OK ") && answer.trim_end().ends_with(" 0"),
-            "the daemon answered {answer}"
-        );
-    }
 }
 
 pub(crate) fn measure(workload: &Workload, runs: usize, table: &mut Table) {
@@ -81,7 +65,7 @@ pub(crate) fn measure(workload: &Workload, runs: usize, table: &mut Table) {
                 for part in workload.lines.split(connections) {
                     let trust = &trust;
                     let address = encrypted.tcp;
-                    scope.spawn(move || trust.push_lines(address, part));
+                    scope.spawn(move || ingest::send_lines(trust.connect(address), part));
                 }
             });
         };

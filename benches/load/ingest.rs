@@ -12,7 +12,7 @@ use super::table::{Table, median};
 use super::workload::{Text, Workload};
 
 const LINES_PER_REQUEST: usize = 5_000;
-pub(crate) const WRITE_BYTES: usize = 256 * 1024;
+const WRITE_BYTES: usize = 256 * 1024;
 
 /// One pass over the events, as the sender and the kernel saw it.
 pub(crate) struct Pass {
@@ -119,11 +119,20 @@ pub(crate) fn push_tcp(address: SocketAddr, text: &Text, connections: usize) {
 }
 
 fn push_lines(address: SocketAddr, lines: &[u8]) {
-    let mut stream = TcpStream::connect(address).unwrap();
+    send_lines(TcpStream::connect(address).unwrap(), lines);
+}
+
+/// Sends the lines over the connection; returns when they are acknowledged.
+pub(crate) fn send_lines(mut stream: impl Read + Write, lines: &[u8]) {
     stream.write_all(b"!precision ms\n").unwrap();
     for piece in lines.chunks(WRITE_BYTES) {
         stream.write_all(piece).unwrap();
     }
+    acknowledge(stream);
+}
+
+/// Asks whether all that was sent is counted, and waits for it.
+pub(crate) fn acknowledge(mut stream: impl Read + Write) {
     stream.write_all(b"!sync\n").unwrap();
     let mut answer = String::new();
     BufReader::new(stream).read_line(&mut answer).unwrap();
