@@ -10,6 +10,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tallyd::model::batch::{Batch, Increment, SeriesId};
 use tallyd::model::calendar::Hour;
@@ -119,7 +121,7 @@ impl Journal {
 
     /// What a start makes of it: the torn tail that it cuts, and the numbers of the records that are left.
     fn start(&self) -> Result<(Option<TornTail>, u64), FileError> {
-        let torn = repair_tail(&Disk::new(), self.path(), PLACE)?;
+        let torn = repair_tail(&Disk::new(), self.path(), PLACE, || Ok(false))?;
         Ok((torn, self.read(Sequence::START)?))
     }
 
@@ -316,7 +318,7 @@ fn start_copies_what_no_record_knows_to_be_synced() {
         let failing = Disk::with_faults(move |asked, _: &Path| {
             (asked == operation).then_some(DiskFault::Fail(rustix::io::Errno::IO))
         });
-        repair_tail(&failing, journal.path(), PLACE).unwrap_err();
+        repair_tail(&failing, journal.path(), PLACE, || Ok(false)).unwrap_err();
         assert_eq!(before[&journal.segment(0)], fs::read(journal.segment(0)).unwrap(), "{operation:?}");
     }
 
@@ -340,8 +342,25 @@ fn start_copies_what_no_record_knows_to_be_synced() {
         let is_copy = asked == Operation::Write && path.extension().is_some_and(|end| end == "tmp");
         is_copy.then_some(DiskFault::Short { bytes: 40, errno: rustix::io::Errno::NOSPC })
     });
-    assert_eq!(repair_tail(&full, journal.path(), PLACE).unwrap(), None);
+    assert_eq!(repair_tail(&full, journal.path(), PLACE, || Ok(false)).unwrap(), None);
     assert_eq!(journal.files(), before);
+
+    // Where room can be made, it is copied after all.
+    let asked = Arc::new(AtomicBool::new(false));
+    let made = Arc::clone(&asked);
+    let full = Disk::with_faults(move |operation, path: &Path| {
+        let is_copy = operation == Operation::Write && path.extension().is_some_and(|end| end == "tmp");
+        let lacks_room = is_copy && !made.load(Ordering::Relaxed);
+        lacks_room.then_some(DiskFault::Short { bytes: 40, errno: rustix::io::Errno::NOSPC })
+    });
+    let make_room = || {
+        asked.store(true, Ordering::Relaxed);
+        Ok(true)
+    };
+    assert_eq!(repair_tail(&full, journal.path(), PLACE, make_room).unwrap(), None);
+    assert!(asked.load(Ordering::Relaxed));
+    assert_eq!(journal.segment(1), journal.path().join(format!("{:020}.journal", 5)));
+    assert_eq!(journal.read(Sequence::START).unwrap(), 6);
 }
 
 #[test]
@@ -354,7 +373,7 @@ fn start_refuses_missing_segments_with_the_missing_number() {
         for path in paths {
             fs::remove_file(path).unwrap();
         }
-        repair_tail(&Disk::new(), journal.path(), PLACE).unwrap();
+        repair_tail(&Disk::new(), journal.path(), PLACE, || Ok(false)).unwrap();
         let Damage { kind, what, .. } = damage(journal.read(Sequence::new(after)));
         assert_eq!(kind, DamageKind::Missing, "without {removed:?} after {after}: {what}");
         let named = what.strip_prefix("record ").and_then(|rest| rest.split_once(" of the journal"));

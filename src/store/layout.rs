@@ -3,7 +3,7 @@
 //! | name in the data directory | it is |
 //! | --- | --- |
 //! | `LOCK` | the lock of the daemon that has the directory |
-//! | `reserve` | room for the last snapshot on a full disk |
+//! | `reserve` | room for the last snapshot on a full disk, or for a start's copy of the journal's end |
 //! | `journal/<first record, 20 digits>.journal` | a segment |
 //! | `snapshot/manifest.<generation, 10 digits>` | the list of a snapshot's files; the newest one is the snapshot |
 //! | `snapshot/dictionary.<generation>` | a piece of the dictionary |

@@ -1,5 +1,6 @@
-//! A file that only takes room, so that a full disk still takes one more snapshot (which frees journal segments):
-//! it is removed when a snapshot finds no room, and made again after one has succeeded.
+//! A file that only takes room, so that a full disk still takes one more snapshot (which frees journal segments), and a
+//! start its copy of the journal's unsynced end: it is removed when either finds no room, and made again after it has
+//! succeeded.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};

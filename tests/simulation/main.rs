@@ -40,7 +40,7 @@ const SEED: u64 = 1;
 
 /// Rounds that once failed, and why. A seed stands for another round once the workload changes, so each fault has a test
 /// of its own, too, in `src/store/recover/power_tests.rs` or beside the code that was mended.
-const FOUND: [(u64, &str); 14] = [
+const FOUND: [(u64, &str); 15] = [
     (15_897_925_802_583_272_582, "a start after a failed sync believed the page cache"),
     (8_918_304_299_997_121_426, "a refused batch came back: its undoing was not synced"),
     (
@@ -63,6 +63,10 @@ const FOUND: [(u64, &str); 14] = [
     (
         222_002_427_754_960_968,
         "a start wrote over unsynced records in place, could not sync them, and the power cut left a part",
+    ),
+    (
+        17_780_534_972_219_500_928,
+        "a start on a full disk wrote over unsynced records in place, though it had its reserve, and the power cut left a part",
     ),
     (15_228_651_383_756_428_813, "verify found damage behind the end of a segment that nothing needs"),
     (

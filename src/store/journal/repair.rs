@@ -27,7 +27,7 @@ use super::record::{self, HEADER_BYTES, Header};
 use super::segment::{self, HEADER_END};
 use super::{SegmentInfo, Sequence, StoreId};
 use crate::limits::{narrow, wide};
-use crate::platform::disk::{Disk, Operation, SECTOR_BYTES};
+use crate::platform::disk::{Disk, DiskError, Operation, SECTOR_BYTES};
 use crate::store::damage::{Damage, FileError};
 
 /// The torn tail of the newest segment: what a crash left of records that were not synced.
@@ -64,7 +64,8 @@ pub fn find_torn_tail(
 /// Leaves the torn tail of the newest segment out, durably, and says what was left out. Blocks. The records that are not
 /// known to be synced are copied to a segment of their own: after a failed sync they may be in the page cache alone, as
 /// clean pages that no later sync writes, and no system call reads the disk for certain. The copy takes their place
-/// in one step, and so a start that fails, or a power cut, leaves either them or what was there before.
+/// in one step, and so a start that fails, or a power cut, leaves either them or what was there before. Where the disk has
+/// no room for the copy, `make_room` is asked for some, once; it answers whether it made any.
 ///
 /// # Errors
 /// As [`find_torn_tail`]; nothing is then changed. Where the disk refuses, no record is lost.
@@ -72,6 +73,7 @@ pub fn repair_tail(
     disk: &Disk,
     directory: &Path,
     (store_id, folded): (StoreId, Sequence),
+    make_room: impl FnOnce() -> Result<bool, DiskError>,
 ) -> Result<Option<TornTail>, FileError> {
     let Some(newest) = segment::segments(disk, directory)?.pop() else { return Ok(None) };
     let (found, unsynced) = examine(disk, &newest, (store_id, folded))?;
@@ -83,10 +85,20 @@ pub fn repair_tail(
     if found.is_none() && unsynced.bytes.is_empty() {
         return Ok(found);
     }
-    match segment::copy_records(disk, &newest, (store_id, unsynced.first), unsynced.bytes.clone()) {
-        // A full disk must not keep reports from going on. Once the copy has its name, there is no way back.
+    let copy = || segment::copy_records(disk, &newest, (store_id, unsynced.first), unsynced.bytes.clone());
+    // Once the copy has its name, there is no way back.
+    let lacks_room = |error: &DiskError| error.is_no_space() && error.operation != Operation::SyncDirectory;
+    let copied = match copy() {
+        Err(error) if lacks_room(&error) && make_room()? => {
+            tracing::warn!(%error, "the disk is full: the copy of the journal's unsynced end takes the reserve");
+            copy()
+        }
+        copied => copied,
+    };
+    match copied {
+        // A full disk must not keep reports from going on.
         // NOTE: where a sync failed before, and the one here fails as well, a power cut may leave what looks like damage.
-        Err(error) if error.is_no_space() && error.operation != Operation::SyncDirectory => {
+        Err(error) if lacks_room(&error) => {
             tracing::warn!(%error, "the disk is full: the journal's unsynced end is written anew in place");
             segment::remove_leftovers(disk, directory)?;
             disk.open_append(&newest.path)?.truncate(unsynced.bytes.end)?;

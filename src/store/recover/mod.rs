@@ -34,6 +34,7 @@ use crate::model::catalogue::{Catalogue, CatalogueLimits};
 use crate::model::counters::{self, Counters};
 use crate::platform::disk::{Disk, DiskError, Lock};
 use crate::store::journal::{self, Record, Replay, SegmentInfo, SegmentReader, Sequence, StoreId, TornTail};
+use crate::store::reserve::Reserve;
 use crate::store::snapshot::manifest::Manifest;
 use crate::store::snapshot::{Generation, SnapshotFolder};
 
@@ -219,7 +220,7 @@ impl Recovered {
                 for segment in journal::segments(disk, &journal)?.into_iter().filter(needed) {
                     drop(SegmentReader::open(disk, &segment, self.store_id)?);
                 }
-                journal::repair_tail(disk, &journal, place)?
+                journal::repair_tail(disk, &journal, place, || Reserve::new(disk, data_dir).give_up())?
             }
             Mode::ReadOnly => journal::find_torn_tail(disk, &journal, place)?,
         };

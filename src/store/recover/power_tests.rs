@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::super::reserve::Reserve;
 use super::super::verify;
 use super::testing::{House, State, messages, repair};
 use crate::model::catalogue::CatalogueLimits;
@@ -81,4 +82,26 @@ fn segments_whose_removal_was_lost_are_no_damage() {
         verified(&memory.disk());
         assert_eq!(start(&memory.disk()), model, "seed {seed}");
     }
+}
+
+/// The copy of unsynced records takes the reserve's room, so that a start that fails, or a power cut, leaves what was there.
+#[test]
+fn start_on_a_full_disk_writes_nothing_over_in_place() {
+    let memory = MemoryDisk::new(1);
+    let mut house = House::open(&memory.disk(), dir(), State::default()).expect("it opens");
+    Reserve::new(&memory.disk(), dir()).keep();
+    for number in 0..9 {
+        house.write(&messages(number % 4, HOUR, 1));
+    }
+    let model = house.model;
+    memory.kill();
+    memory.limit_room(Some(memory.used()));
+    let of_segments = memory.disk().failing(|operation, path: &Path| {
+        let is_in_place =
+            operation == Operation::Write && path.extension().is_some_and(|end| end == "journal");
+        is_in_place.then_some(DiskFault::Fail(rustix::io::Errno::IO))
+    });
+    assert_eq!(start(&of_segments), model);
+    memory.cut_power();
+    assert_eq!(start(&memory.disk()), model, "the copy is durable");
 }
