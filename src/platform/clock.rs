@@ -13,7 +13,7 @@ pub struct Clock(Inner);
 
 #[derive(Clone, Debug)]
 enum Inner {
-    System { start: Instant },
+    System { start: Instant, start_unix_nanos: i64 },
     Manual { unix_nanos: Arc<AtomicI64>, start_nanos: i64 },
 }
 
@@ -21,7 +21,7 @@ impl Clock {
     /// The machine's clock.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
     pub fn system() -> Self {
-        Self(Inner::System { start: Instant::now() })
+        Self(Inner::System { start: Instant::now(), start_unix_nanos: system_unix_nanos() })
     }
 
     /// A clock that stands at `unix_nanos` until it is moved.
@@ -37,12 +37,9 @@ impl Clock {
     }
 
     /// Nanoseconds since 1970-01-01T00:00Z; 0 where the machine's clock stands before that.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
     pub fn unix_nanos(&self) -> i64 {
         match &self.0 {
-            Inner::System { .. } => std::time::SystemTime::now()
-                .duration_since(std::time::UNIX_EPOCH)
-                .map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)),
+            Inner::System { .. } => system_unix_nanos(),
             Inner::Manual { unix_nanos, .. } => unix_nanos.load(Ordering::Relaxed),
         }
     }
@@ -57,10 +54,17 @@ impl Clock {
         self.unix_nanos().div_euclid(1_000_000_000)
     }
 
+    /// When the clock was made, as the time of day was then, in milliseconds since 1970-01-01T00:00Z. It never changes.
+    pub const fn start_unix_ms(&self) -> i64 {
+        let (Inner::System { start_unix_nanos: nanos, .. } | Inner::Manual { start_nanos: nanos, .. }) =
+            &self.0;
+        nanos.div_euclid(1_000_000)
+    }
+
     /// Time since the clock was made; never goes back, even where the time of day does.
     pub fn monotonic(&self) -> Duration {
         match &self.0 {
-            Inner::System { start } => start.elapsed(),
+            Inner::System { start, .. } => start.elapsed(),
             Inner::Manual { unix_nanos, start_nanos } => {
                 let passed = unix_nanos.load(Ordering::Relaxed).saturating_sub(*start_nanos);
                 Duration::from_nanos(u64::try_from(passed).unwrap_or(0))
@@ -82,4 +86,12 @@ impl Clock {
         })
         .await
     }
+}
+
+/// What the machine takes for the time of day.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+fn system_unix_nanos() -> i64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }

@@ -15,6 +15,7 @@ mod guessing;
 mod keys;
 mod limited;
 mod memory;
+mod monitoring;
 mod openapi;
 mod packed;
 mod quick;

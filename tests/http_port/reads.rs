@@ -1,5 +1,7 @@
 //! Reports, probes and metrics.
 
+use std::time::Duration;
+
 use crate::support::{LINE, Port};
 
 #[tokio::test]
@@ -251,5 +253,17 @@ async fn metrics_count_what_happened() {
         "tallyd_stories 1",
     ] {
         assert!(reply.body.lines().any(|shown| shown == line), "no `{line}` in\n{}", reply.body);
+    }
+}
+
+#[tokio::test]
+async fn the_start_stays_while_time_passes() {
+    let port = Port::open().await;
+    for _ in 0..2 {
+        assert_eq!(port.get("/ready").await.json()["started"], "2019-03-17T09:30:00.000Z");
+        let metrics = port.get("/metrics").await.body;
+        let is_start = |line: &str| line == "process_start_time_seconds 1552815000.0";
+        assert!(metrics.lines().any(is_start), "{metrics}");
+        port.clock.advance(Duration::from_hours(1));
     }
 }

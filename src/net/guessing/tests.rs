@@ -320,7 +320,7 @@ fn a_token_without_the_scope_is_a_good_one() {
 fn failures_are_counted_by_reason() {
     let door = Door::new();
     door.guess(HOME, 0..GUESSES_FREE + 1);
-    let text = door.metrics.render(Vec::new());
+    let text = door.metrics.render(0, Vec::new());
     for (reason, count) in [("unknown", 10), ("back_off", 1), ("missing", 0), ("scope", 0)] {
         let line = format!("tallyd_auth_failures_total{{listener=\"http\",reason=\"{reason}\"}} {count}");
         assert!(text.lines().any(|shown| shown == line), "no line `{line}` in\n{text}");

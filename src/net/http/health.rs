@@ -71,14 +71,14 @@ struct Ready {
 /// `200`: a port that answers is ready, since it is opened after recovery.
 pub(super) fn ready(services: &Services) -> HttpResponse {
     let up = services.clock.monotonic();
-    let up_ms = i64::try_from(up.as_millis()).unwrap_or(i64::MAX);
-    let started = rfc3339(services.clock.unix_ms().saturating_sub(up_ms));
+    let started = rfc3339(services.clock.start_unix_ms());
     response::json(response::to_json(&Ready { status: "ready", started, up: format!("{}s", up.as_secs()) }))
 }
 
 /// `GET /metrics`.
 pub(super) fn metrics(services: &Services) -> HttpResponse {
-    response::content(metrics::CONTENT_TYPE, services.metrics.render(figures(services)))
+    let text = services.metrics.render(services.clock.start_unix_ms(), figures(services));
+    response::content(metrics::CONTENT_TYPE, text)
 }
 
 /// What the store, the counters and the catalogue say about themselves.

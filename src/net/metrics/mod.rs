@@ -259,12 +259,12 @@ impl Metrics {
         handle.map_or(&self.status_other, |(_, counter)| counter).inc();
     }
 
-    /// Everything as Prometheus text ([`CONTENT_TYPE`]): the counters here, the process's memory, and `figures`.
+    /// Everything as Prometheus text ([`CONTENT_TYPE`]): the counters here, what is said of the process, and `figures`.
     /// Reads `/proc/self`, which does not block on a disk.
-    pub fn render(&self, figures: Vec<MetricReading>) -> String {
+    pub fn render(&self, start_unix_ms: i64, figures: Vec<MetricReading>) -> String {
         let mut text = String::with_capacity(16 * 1024);
         let mut others = Registry::default();
-        reading::register(&mut others, process::figures());
+        reading::register(&mut others, process::figures(start_unix_ms));
         let mut named = Registry::with_prefix("tallyd");
         reading::register(&mut named, figures);
         let written = encode_registry(&mut text, &self.registry)

@@ -1,10 +1,25 @@
-//! What the kernel says about this process. Reads `/proc/self` only, which stays visible under `ProcSubset=pid`.
+//! What is said about this process by the names that all programs have for it. Reads `/proc/self` only, which stays
+//! visible under `ProcSubset=pid`; that does not tell when the process started, so it is handed in.
+
+use std::time::Duration;
 
 use super::{MetricReading, MetricValue};
 
-/// Memory of this process, in bytes; empty where `/proc` is not mounted.
-pub(super) fn figures() -> Vec<MetricReading> {
-    std::fs::read_to_string("/proc/self/status").map_or_else(|_| Vec::new(), |status| memory(&status))
+/// When this process started, and its memory in bytes; without the latter where `/proc` is not mounted.
+pub(super) fn figures(start_unix_ms: i64) -> Vec<MetricReading> {
+    let memory =
+        std::fs::read_to_string("/proc/self/status").map_or_else(|_| Vec::new(), |status| memory(&status));
+    [start(start_unix_ms)].into_iter().chain(memory).collect()
+}
+
+fn start(unix_ms: i64) -> MetricReading {
+    let since_1970 = Duration::from_millis(u64::try_from(unix_ms).unwrap_or(0));
+    let help = "When the process started, in seconds since 1970";
+    MetricReading {
+        name: "process_start_time_seconds",
+        help,
+        value: MetricValue::GaugeFloat(since_1970.as_secs_f64()),
+    }
 }
 
 fn memory(status: &str) -> Vec<MetricReading> {
@@ -28,6 +43,12 @@ fn memory(status: &str) -> Vec<MetricReading> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn start_is_in_seconds() {
+        assert_eq!(start(1_552_815_000_250).value, MetricValue::GaugeFloat(1_552_815_000.25));
+        assert_eq!(start(-1).value, MetricValue::GaugeFloat(0.0));
+    }
 
     #[test]
     fn memory_reads_kibibytes_and_leaves_out_what_is_missing() {

@@ -20,11 +20,14 @@ fn render_shows_what_was_counted() {
     metrics.http_answered(204);
     metrics.http_answered(418);
     metrics.report_answered(ReportName::ALL[0], Duration::from_micros(30));
-    let text = metrics.render(vec![
-        MetricReading { name: "journal_bytes", help: "Bytes", value: MetricValue::Counter(12) },
-        MetricReading { name: "series", help: "Series", value: MetricValue::Gauge(9) },
-        MetricReading { name: "uptime_seconds", help: "Uptime", value: MetricValue::GaugeFloat(1.5) },
-    ]);
+    let text = metrics.render(
+        1_552_815_000_250,
+        vec![
+            MetricReading { name: "journal_bytes", help: "Bytes", value: MetricValue::Counter(12) },
+            MetricReading { name: "series", help: "Series", value: MetricValue::Gauge(9) },
+            MetricReading { name: "uptime_seconds", help: "Uptime", value: MetricValue::GaugeFloat(1.5) },
+        ],
+    );
     for line in [
         r#"tallyd_events_total{listener="http",kind="conversation",outcome="accepted"} 3"#,
         r#"tallyd_events_total{listener="http",kind="unknown",outcome="rejected"} 4"#,
@@ -42,6 +45,7 @@ fn render_shows_what_was_counted() {
         "tallyd_journal_bytes_total 12",
         "tallyd_series 9",
         "tallyd_uptime_seconds 1.5",
+        "process_start_time_seconds 1552815000.25",
     ] {
         assert!(text.lines().any(|shown| shown == line), "no line `{line}` in\n{text}");
     }
