@@ -126,11 +126,28 @@ pub(crate) fn parse_head(bytes: &[u8]) -> Option<Head> {
 }
 
 pub(crate) fn get(target: &str) -> Vec<u8> {
-    format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes()
+    get_with(target, "")
+}
+
+/// A request with more headers, each with its line end.
+pub(crate) fn get_with(target: &str, headers: &str) -> Vec<u8> {
+    format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n").into_bytes()
 }
 
 /// The body of the answer to one request on a connection of its own.
 pub(crate) fn get_text(address: SocketAddr, target: &str) -> String {
+    get_whole(address, target).1
+}
+
+/// A header of the answer to one request on a connection of its own.
+pub(crate) fn get_header(address: SocketAddr, target: &str, wanted: &str) -> String {
+    let (head, _) = get_whole(address, target);
+    let named = |line: &str| Some(line.split_once(": ").filter(|(name, _)| *name == wanted)?.1.to_owned());
+    head.lines().find_map(named).expect("an answer with the header")
+}
+
+/// Head and body of the answer to one request on a connection of its own.
+fn get_whole(address: SocketAddr, target: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).expect("the server listens");
     stream
         .write_all(
@@ -141,7 +158,7 @@ pub(crate) fn get_text(address: SocketAddr, target: &str) -> String {
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
     assert!(head.starts_with("HTTP/1.1 200"), "{target}: {answer}");
-    body.to_owned()
+    (head.to_owned(), body.to_owned())
 }
 
 pub(crate) fn post(target: &str, encoding: Option<&str>, body: &[u8]) -> Vec<u8> {

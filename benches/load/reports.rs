@@ -117,9 +117,45 @@ pub(crate) fn measure_idle(workload: &Workload, table: &mut Table) {
             ),
         );
     }
+    measure_unchanged(&daemon, &targets(workload), table);
     let request = http::get(&targets(workload)[0].path);
     let [of_bare, of_tallyd] = [&http::get("/"), &request].map(|request| vec![request.clone(); 50_000]);
     ingest::compare_rates("reports/s, 32 connections", (&bare, &of_bare), (&daemon, &of_tallyd), table);
+}
+
+/// Requests in a row of each kind, so that both see the same minutes.
+const UNCHANGED_IN_A_ROW: usize = 500;
+const UNCHANGED_ROUNDS: usize = 20;
+
+/// What a report costs a client that has it already (`304`), beside the whole answer.
+fn measure_unchanged(daemon: &Tallyd, targets: &[Target], table: &mut Table) {
+    for target in targets.iter().filter(|target| target.requests == REQUESTS) {
+        let tag = http::get_header(daemon.http, &target.path, "etag");
+        let unless = http::get_with(&target.path, &format!("If-None-Match: {tag}\r\n"));
+        let mut connection = Connection::open(daemon.http);
+        let mut kinds = [(200, http::get(&target.path)), (304, unless)]
+            .map(|(status, request)| (status, request, Vec::new(), Vec::new()));
+        Placement::OneCore.with(&[&daemon.server], || {
+            for _ in 0..UNCHANGED_ROUNDS {
+                for (status, request, taken, cpu) in &mut kinds {
+                    let before = daemon.server.cpu_nanoseconds();
+                    taken.extend(
+                        (0..UNCHANGED_IN_A_ROW).map(|_| timed_answer(&mut connection, request, *status)),
+                    );
+                    let used = daemon.server.cpu_nanoseconds() - before;
+                    cpu.push(used / 1e3 / UNCHANGED_IN_A_ROW as f64);
+                }
+            }
+        });
+        let [(whole, whole_cpu), (unchanged, cpu)] =
+            kinds.map(|(_, _, taken, mut cpu)| (percentile(&sorted(taken), 0.5), median(&mut cpu)));
+        table.row(
+            &format!("{}, unchanged: 304, one core", target.what),
+            format!("{unchanged:.4}"),
+            "ms p50",
+            &format!("200: {whole:.4}; server CPU {cpu:.2} µs = {:.2} × {whole_cpu:.2}", cpu / whole_cpu),
+        );
+    }
 }
 
 /// Milliseconds of each request on one keep-alive connection, sorted: of the bare server, and of the daemon.
@@ -138,9 +174,13 @@ fn latencies(target: &Target, bare: SocketAddr, daemon: SocketAddr) -> [Vec<f64>
 }
 
 pub(crate) fn timed_exchange(connection: &mut Connection, request: &[u8]) -> f64 {
+    timed_answer(connection, request, 200)
+}
+
+fn timed_answer(connection: &mut Connection, request: &[u8], expected: u16) -> f64 {
     timed(|| {
         let (status, _) = connection.exchange(request);
-        assert_eq!(status, 200, "{}", String::from_utf8_lossy(request));
+        assert_eq!(status, expected, "{}", String::from_utf8_lossy(request));
     })
 }
 

@@ -116,10 +116,9 @@ pub struct Instants {
 }
 
 impl Default for Instants {
+    /// Nothing was written: no moment is a step after it.
     fn default() -> Self {
-        let mut instants = Self { at: UnixSeconds::MIN, words: [0; 3], day: 0, hour: 0, last_day: 0 };
-        instants.jump(UnixSeconds::new(0));
-        instants
+        Self { at: UnixSeconds::MIN, words: [0; 3], day: 0, hour: 23, last_day: 0 }
     }
 }
 

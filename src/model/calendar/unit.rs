@@ -84,15 +84,39 @@ impl Units {
     /// The units of the range. The caller has checked that [`Unit::count_in`] is within its bound. A day that the zone
     /// leaves out has no unit.
     pub fn new(unit: Unit, range: &LocalRange) -> Self {
+        if unit == Unit::Day
+            && let Some(first) = first_of_equal_days(range)
+        {
+            return Self::of_equal_days(first, range);
+        }
         let starts = match unit {
             _ if range.is_empty() => Vec::new(),
             Unit::Hour => hour_starts(range),
-            Unit::Day => day_starts(range),
+            Unit::Day => starts_of_days(range, days_before(range)),
             Unit::Month => starts_of_days(range, first_days(range, 1)),
             Unit::Year => starts_of_days(range, first_days(range, 12)),
         };
         let bounds = bounds_of(&starts, range.hours());
         Self { unit, starts, bounds }
+    }
+
+    /// The days of a range that are all 24 hours long. Without a branch or a check for each, as most reports are by day.
+    fn of_equal_days(first: UnixSeconds, range: &LocalRange) -> Self {
+        let days = Unit::Day.count_in(range);
+        let (hours, first_hour) = (range.hours(), first.first_hour().get());
+        let mut starts = Vec::with_capacity(narrow(days));
+        starts.extend(
+            (0..i64::try_from(days).unwrap_or(0))
+                .map(|day| UnixSeconds::new(first.get().wrapping_add(day.wrapping_mul(UnixSeconds::DAY)))),
+        );
+        let mut bounds = Vec::with_capacity(starts.len().saturating_add(1));
+        bounds.push(hours.start);
+        bounds.extend(
+            (1..u32::try_from(days).unwrap_or(0))
+                .map(|day| Hour::new(first_hour.wrapping_add(day.wrapping_mul(24)))),
+        );
+        bounds.push(hours.end);
+        Self { unit: Unit::Day, starts, bounds }
     }
 
     /// What each of them spans.
@@ -185,24 +209,20 @@ fn hour_starts(range: &LocalRange) -> Vec<UnixSeconds> {
     starts
 }
 
-fn day_starts(range: &LocalRange) -> Vec<UnixSeconds> {
+/// The start of the first day, where the clocks do not change within the range, nor have within two days before, and it is not
+/// before 1970: then each day is as long as the other.
+fn first_of_equal_days(range: &LocalRange) -> Option<UnixSeconds> {
     let zone = range.zone();
-    let day = zone.day_number(range.start());
-    // Where the clocks do not change, nor have within two days, each day is as long as the other.
     let span = zone.span_at(range.start());
-    let first = span.moment(LocalSeconds::midnight(day));
-    if first < span.start.plus(UnixSeconds::DAY.saturating_mul(2)) || range.end() > span.end {
-        return starts_of_days(range, (day.get().saturating_sub(1)..).map(DayNumber::new));
-    }
-    let days = Unit::Day.count_in(range);
-    let mut next = first;
-    let mut starts = Vec::with_capacity(narrow(days));
-    starts.extend((0..days).map(|_| {
-        let start = next;
-        next = next.plus(UnixSeconds::DAY);
-        start
-    }));
-    starts
+    let first = span.moment(LocalSeconds::midnight(zone.day_number(range.start())));
+    let is_steady = first >= span.start.plus(UnixSeconds::DAY.saturating_mul(2)) && range.end() <= span.end;
+    (is_steady && !range.is_empty() && first.get() >= 0).then_some(first)
+}
+
+/// The days from the one before the range on.
+fn days_before(range: &LocalRange) -> impl Iterator<Item = DayNumber> {
+    let day = range.zone().day_number(range.start());
+    (day.get().saturating_sub(1)..).map(DayNumber::new)
 }
 
 /// The starts of the units that begin with the `days`, which ascend from at least one unit before the range on.

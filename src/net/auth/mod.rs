@@ -70,15 +70,14 @@ pub struct Auth {
     count: AtomicUsize,
     /// How often the tokens were replaced.
     revision: AtomicU64,
-    anonymous: Arc<str>,
 }
 
 /// A scope that a token has, and what it is limited to. Whoever keeps it renews it before each use, so that it ends with the
 /// token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Permit {
-    /// The token's name, for logs; `anonymous` where no tokens are configured.
-    name: Arc<str>,
+    /// The token's name; `None` where no tokens are configured.
+    name: Option<Arc<str>>,
     stories: StorySet,
     /// Of the token; `None` where none was needed.
     digest: Option<Digest>,
@@ -89,16 +88,20 @@ pub struct Permit {
 
 impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, scope, stories, .. } = self;
+        let Self { scope, stories, .. } = self;
         let mut permit = f.debug_struct("Permit");
-        permit.field("name", name).field("scope", scope).field("stories", stories).finish_non_exhaustive()
+        permit
+            .field("name", &self.name())
+            .field("scope", scope)
+            .field("stories", stories)
+            .finish_non_exhaustive()
     }
 }
 
 impl Permit {
-    /// The token's name; `anonymous` where no tokens are configured.
+    /// The token's name, for logs; `anonymous` where no tokens are configured.
     pub fn name(&self) -> &str {
-        &self.name
+        self.name.as_deref().unwrap_or("anonymous")
     }
 
     /// The stories that the request or connection is about; all others are as if unknown.
@@ -109,7 +112,7 @@ impl Permit {
     /// Whose idempotency keys are told apart from all others'. A token that is limited to some stories has keys of its own, so
     /// that they tell nothing of what others have sent; all other tokens share theirs.
     pub fn key_owner(&self) -> Option<&str> {
-        self.stories.is_limited().then_some(&*self.name)
+        self.stories.is_limited().then_some(self.name())
     }
 }
 
@@ -147,7 +150,7 @@ impl Auth {
     fn with(tokens: Vec<Token>) -> Self {
         let count = AtomicUsize::new(tokens.len());
         let tokens = RwLock::new(tokens.into());
-        Self { tokens, count, revision: AtomicU64::new(0), anonymous: Arc::from("anonymous") }
+        Self { tokens, count, revision: AtomicU64::new(0) }
     }
 
     /// The tokens of a tokens file, which is TOML:
@@ -230,10 +233,14 @@ impl Auth {
     fn check_digest(&self, digest: Option<Digest>, scope: Scope) -> Result<Permit, Denied> {
         // Read first: where the tokens are replaced meanwhile, the permit is checked once more.
         let revision = self.revision.load(Ordering::Acquire);
+        let anonymous = || Permit { name: None, stories: StorySet::ALL, digest, scope, revision };
+        // Without tokens, requests share nothing that they write to, so that no core waits for another one's cache.
+        if self.is_open() {
+            return Ok(anonymous());
+        }
         let tokens = self.tokens();
         if tokens.is_empty() {
-            let (name, stories) = (Arc::clone(&self.anonymous), StorySet::ALL);
-            return Ok(Permit { name, stories, digest, scope, revision });
+            return Ok(anonymous());
         }
         let presented = digest.ok_or(Denied::Missing)?;
         let mut found = None;
@@ -244,7 +251,7 @@ impl Auth {
         }
         let token = found.ok_or(Denied::Unknown)?;
         let is_allowed = token.scopes.contains(&scope) || token.scopes.contains(&Scope::Admin);
-        let (name, stories) = (Arc::clone(&token.name), token.stories.clone());
+        let (name, stories) = (Some(Arc::clone(&token.name)), token.stories.clone());
         is_allowed.then_some(Permit { name, stories, digest, scope, revision }).ok_or(Denied::Scope)
     }
 

@@ -1,6 +1,7 @@
 //! Tags of answers (`ETag`, RFC 9110, section 8.8.3), and whether a client has an answer already. Pure.
 //! INVARIANT: a tag is a hash of the body before it is packed, so that it changes only where the answer does.
 
+use std::fmt::{self, Write as _};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 use hyper::header::{HeaderMap, HeaderValue, IF_NONE_MATCH};
@@ -8,6 +9,9 @@ use memchr::memchr;
 use twox_hash::XxHash3_64;
 
 use super::inflate::Encoding;
+
+/// Hexadecimal digits of a tag.
+const DIGITS: usize = 16;
 
 /// What the hashes of a run of the daemon are keyed with, so that nobody can look for two answers of one tag beforehand.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +27,7 @@ impl TagKey {
     }
 }
 
-/// The tag of an answer. Its text is 16 hexadecimal digits, and how the answer is packed where it is.
+/// The tag of an answer. Its text is [`DIGITS`] hexadecimal digits, and how the answer is packed where it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct EntityTag(u64);
 
@@ -35,11 +39,27 @@ impl EntityTag {
 
     /// The value of `ETag`.
     pub(super) fn to_header(self, encoding: Encoding) -> Option<HeaderValue> {
-        let text = match encoding.name() {
-            None => format!("\"{self}\""),
-            Some(name) => format!("\"{self}-{name}\""),
+        let digits = self.digits();
+        let Some(name) = encoding.name() else {
+            let mut text = [b'"'; DIGITS + 2];
+            text.get_mut(1..=DIGITS)?.copy_from_slice(&digits);
+            return HeaderValue::from_bytes(&text).ok();
         };
-        HeaderValue::try_from(text).ok()
+        HeaderValue::from_bytes(&[b"\"", &digits[..], b"-", name.as_bytes(), b"\""].concat()).ok()
+    }
+
+    fn digits(self) -> [u8; DIGITS] {
+        let mut rest = self.0;
+        let mut digits = [0; DIGITS];
+        for digit in digits.iter_mut().rev() {
+            let [lowest, ..] = rest.to_le_bytes();
+            *digit = match lowest & 0xf {
+                value @ 0..10 => b'0'.wrapping_add(value),
+                value => (b'a' - 10).wrapping_add(value),
+            };
+            rest >>= 4;
+        }
+        digits
     }
 
     /// Whether the client has the answer, in whatever form: `If-None-Match` names the tag, or any (`*`).
@@ -48,16 +68,16 @@ impl EntityTag {
         if lists.peek().is_none() {
             return false;
         }
-        let own = self.to_string();
-        lists.map(HeaderValue::as_bytes).any(|list| {
-            list.trim_ascii() == b"*" || tags(list).any(|tag| without_suffix(tag) == own.as_bytes())
-        })
+        let own = self.digits();
+        lists
+            .map(HeaderValue::as_bytes)
+            .any(|list| list.trim_ascii() == b"*" || tags(list).any(|tag| without_suffix(tag) == own))
     }
 }
 
-impl std::fmt::Display for EntityTag {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:016x}", self.0)
+impl fmt::Display for EntityTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.digits().iter().try_for_each(|digit| f.write_char(char::from(*digit)))
     }
 }
 

@@ -90,12 +90,16 @@ impl Framing {
     fn follow_line<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let end = memchr::memchr(b'\n', bytes);
         let (line, rest) = bytes.split_at_checked(end.map_or(bytes.len(), |end| end + 1)).unwrap_or_default();
-        if self.line.is_empty()
-            && end.is_some()
-            && self.next_part == RequestPart::Headers
-            && says_no_length(line)
-        {
-            return rest;
+        // The first letter tells what most lines are.
+        if self.line.is_empty() && end.is_some() && says_no_length(line) {
+            match self.next_part {
+                RequestPart::Headers => return rest,
+                RequestPart::Start => {
+                    self.next_part = self.after_start();
+                    return rest;
+                }
+                _ => {}
+            }
         }
         for byte in line.iter().take(end.unwrap_or(line.len())) {
             if self.line.len() > LINE_KEPT_BYTES {
@@ -118,11 +122,7 @@ impl Framing {
         match self.next_part {
             // Blank lines may come before a request; a blank one ends the trailers.
             RequestPart::Start | RequestPart::Trailers if line.is_empty() => RequestPart::Start,
-            RequestPart::Start => {
-                self.heads = self.heads.saturating_add(1);
-                self.said = Said::default();
-                RequestPart::Headers
-            }
+            RequestPart::Start => self.after_start(),
             RequestPart::Headers if line.is_empty() => self.body(),
             RequestPart::Headers => {
                 self.said.note(line);
@@ -137,6 +137,13 @@ impl Framing {
             RequestPart::ChunkEnd => RequestPart::Lost,
             other => other,
         }
+    }
+
+    /// What follows a request line.
+    fn after_start(&mut self) -> RequestPart {
+        self.heads = self.heads.saturating_add(1);
+        self.said = Said::default();
+        RequestPart::Headers
     }
 
     /// What follows the head.
@@ -173,7 +180,7 @@ impl Said {
     }
 }
 
-/// Whether a whole header line begins with a letter that neither of the two headers of interest begins with.
+/// Whether a whole line begins with a letter that neither of the two headers of interest begins with.
 fn says_no_length(line: &[u8]) -> bool {
     line.first()
         .is_some_and(|first| first.is_ascii_alphabetic() && !matches!(first, b'c' | b'C' | b't' | b'T'))

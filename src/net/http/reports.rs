@@ -1,5 +1,6 @@
 //! The report routes: query string to report to JSON or a table.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use hyper::header::{self, HeaderName, HeaderValue};
@@ -31,31 +32,54 @@ pub(super) async fn report(
 ) -> Result<HttpResponse, Failure> {
     let services = &shared.services;
     let started = services.clock.monotonic();
-    let mut pairs = Vec::with_capacity(PAIRS_EXPECTED);
-    pairs.extend(form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()));
+    let pairs = decoded_pairs(head.uri.query().unwrap_or_default());
     let query = checked(services, access, (name, &pairs)).map_err(Failure::faults)?;
     let format = query.format.unwrap_or_else(|| {
         if accept::prefers_csv(&head.headers) { FormatName::Csv } else { FormatName::Json }
     });
     let heading = Heading::of(&query, format);
     let (body, omitted) = if query.weight(&services.catalogue, &services.counters) == Weight::Heavy {
-        // First, so that nothing large waits for its permit.
-        let permit = if query.may_be_large(&services.catalogue) {
-            Some(workers::soon(&shared.large_answers, Bound::LargeAnswers).await?)
-        } else {
-            None
-        };
-        let (worker, access) = (Arc::clone(shared), access.clone());
-        workers::run_query(shared, move || {
-            roll_up(&worker, (&query, format), permit.map(|permit| (permit, access)))
-        })
-        .await??
+        // Boxed, since every request would make room for it.
+        Box::pin(on_a_worker(shared, access, (query, format))).await?
     } else {
         roll_up(shared, (&query, format), None)?
     };
     let took = services.clock.monotonic().saturating_sub(started);
     services.metrics.report_answered(name, took);
     Ok(heading.answer(body, omitted))
+}
+
+/// The names and values of a query string, decoded, in order. Most have nothing to decode and are only cut up.
+fn decoded_pairs(query: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
+    let mut pairs = Vec::with_capacity(PAIRS_EXPECTED);
+    if memchr::memchr2(b'%', b'+', query.as_bytes()).is_some() {
+        pairs.extend(form_urlencoded::parse(query.as_bytes()));
+        return pairs;
+    }
+    pairs.extend(query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (Cow::Borrowed(name), Cow::Borrowed(value))
+    }));
+    pairs
+}
+
+/// The same as [`roll_up`] for a query that takes long.
+async fn on_a_worker(
+    shared: &Arc<HttpShared>,
+    access: &Access,
+    (query, format): (Query, FormatName),
+) -> Result<(ResponseBody, usize), Failure> {
+    // First, so that nothing large waits for its permit.
+    let permit = if query.may_be_large(&shared.services.catalogue) {
+        Some(workers::soon(&shared.large_answers, Bound::LargeAnswers).await?)
+    } else {
+        None
+    };
+    let (worker, access) = (Arc::clone(shared), access.clone());
+    workers::run_query(shared, move || {
+        roll_up(&worker, (&query, format), permit.map(|permit| (permit, access)))
+    })
+    .await?
 }
 
 /// The query of a request, as of now, or everything that is wrong with it.
@@ -66,9 +90,9 @@ pub(super) fn checked<T: AsRef<str>>(
 ) -> Result<Query, Vec<Detail>> {
     let (now, visible) = (services.clock.unix_ms(), access.stories());
     let stories = (visible, known_among(&services.catalogue, visible));
-    let zones = services.zones.current();
     let details = |errors: Vec<QueryError>| errors.into_iter().take(FAULTS_SHOWN_MAX).map(Detail::from);
-    Query::parse(name, pairs, now, stories, &zones).map_err(|errors| details(errors).collect())
+    let parsed = services.zones.with(|zones| Query::parse(name, pairs, now, stories, zones));
+    parsed.map_err(|errors| details(errors).collect())
 }
 
 impl From<QueryError> for Detail {
@@ -143,5 +167,35 @@ impl Heading {
             headers.insert(GROUPS_OMITTED, HeaderValue::from(omitted));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_those_of_a_form() {
+        for query in [
+            "",
+            "&",
+            "=",
+            "a",
+            "a=",
+            "=b",
+            "a=b",
+            "a=b=c",
+            "&&a=b&&c=d&",
+            "a=b&a=b",
+            "from=2019-03-01&to=2019-03-27&source[]=app",
+            "a=1+2",
+            "a%3Db=c",
+            "a=%26&b",
+            "a=%ff",
+            "a=\u{e9}&b",
+        ] {
+            let expected: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
+            assert_eq!(decoded_pairs(query), expected, "{query:?}");
+        }
     }
 }

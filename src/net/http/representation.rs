@@ -20,11 +20,10 @@ pub(super) async fn chosen(
     mut response: HttpResponse,
 ) -> HttpResponse {
     response.headers_mut().insert(header::VARY, VARY);
-    response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
     let Some(body) = response.body().bytes() else { return response };
     let tag = shared.tag_key.tag(body);
     if tag.is_held(asked) {
-        return not_modified(tag);
+        return not_modified(response, tag);
     }
     let encoding = accept_encoding::wanted(asked, pack::quickest(body.len()));
     let Some(packed) = pack::packed(shared, encoding, body).await else {
@@ -36,10 +35,12 @@ pub(super) async fn chosen(
     response
 }
 
-fn not_modified(tag: EntityTag) -> HttpResponse {
-    let mut response = HttpResponse::new(ResponseBody::empty());
+/// What is left of an answer that the client has.
+fn not_modified(mut response: HttpResponse, tag: EntityTag) -> HttpResponse {
     *response.status_mut() = StatusCode::NOT_MODIFIED;
+    *response.body_mut() = ResponseBody::empty();
     let headers = response.headers_mut();
+    headers.clear();
     headers.insert(header::CACHE_CONTROL, NO_STORE);
     headers.insert(header::VARY, VARY);
     mark(&mut response, tag, Encoding::Identity);

@@ -25,14 +25,17 @@ pub(super) fn json(body: impl Into<ResponseBody>) -> HttpResponse {
 
 /// JSON with another status.
 pub(super) fn with_json(status: StatusCode, body: impl Into<ResponseBody>) -> HttpResponse {
-    let mut response = with_body(status, JSON, body.into());
-    response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
-    response
+    no_store(with_body(status, JSON, body.into()))
 }
 
 /// `200` with another kind of content.
 pub(super) fn content(kind: &'static str, body: impl Into<Bytes>) -> HttpResponse {
     with_body(StatusCode::OK, HeaderValue::from_static(kind), ResponseBody::whole(body))
+}
+
+/// The same, for no cache to store.
+pub(super) fn unstored(kind: &'static str, body: impl Into<Bytes>) -> HttpResponse {
+    no_store(content(kind, body))
 }
 
 pub(super) fn empty() -> HttpResponse {
@@ -45,6 +48,11 @@ fn with_body(status: StatusCode, kind: HeaderValue, body: ResponseBody) -> HttpR
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+fn no_store(mut response: HttpResponse) -> HttpResponse {
+    response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
     response
 }
 

@@ -148,6 +148,7 @@ async fn handle(
     let services = &shared.services;
     let access = access::check(services, route, head, peer)?;
     let query = head.uri.query().unwrap_or_default();
+    // What is asked seldom is boxed, since every request makes room for the longest of these.
     let outcome = match route.endpoint {
         Endpoint::WriteEvents => ingest::write(shared, (route, access), head, body).await,
         Endpoint::Report => match ReportName::parse(segment) {
@@ -155,20 +156,20 @@ async fn handle(
             None => Err(Failure::not_found("there is no such report")),
         },
         Endpoint::StreamReport => match ReportName::parse(segment) {
-            Some(name) => streams::stream(shared, (access, exchange), name, query).await,
+            Some(name) => Box::pin(streams::stream(shared, (access, exchange), name, query)).await,
             None => Err(Failure::not_found("there is no such report")),
         },
-        Endpoint::ListStories => stories::list(shared, &access, query).await,
+        Endpoint::ListStories => Box::pin(stories::list(shared, &access, query)).await,
         Endpoint::ShowStory => stories::one(shared, &access, segment).await,
-        Endpoint::PutStory => stories::put(shared, (route, segment), access, (head, body)).await,
-        Endpoint::DeleteStory => stories::delete(shared, &access, segment).await,
+        Endpoint::PutStory => Box::pin(stories::put(shared, (route, segment), access, (head, body))).await,
+        Endpoint::DeleteStory => Box::pin(stories::delete(shared, &access, segment)).await,
         Endpoint::Health => Ok(health::health(services)),
         Endpoint::Ready => Ok(health::ready(services)),
         Endpoint::Metrics => Ok(health::metrics(services)),
         Endpoint::Ping => Ok(influx::ping()),
         Endpoint::Statements => influx::statements(query),
-        Endpoint::StatementsInBody => influx::statements_in_body(shared, route, head, body).await,
-        Endpoint::OpenApi => Ok(response::content(openapi::KIND, openapi::json())),
+        Endpoint::StatementsInBody => Box::pin(influx::statements_in_body(shared, route, head, body)).await,
+        Endpoint::OpenApi => Ok(response::unstored(openapi::KIND, openapi::json())),
         Endpoint::ApiPage => Ok(response::content("text/html; charset=utf-8", openapi::html())),
         Endpoint::Root => Ok(page::root(&head.headers, routes::listing)),
         Endpoint::PageFile => match crate::page::file(segment) {
