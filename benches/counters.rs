@@ -89,9 +89,13 @@ fn batches(hour: impl Fn(&mut Random) -> u32) -> Vec<Vec<Increment>> {
 
 fn add(bencher: Bencher<'_, '_>, batches: &[Vec<Increment>]) {
     let (_, mut writer) = many();
-    batches.iter().for_each(|batch| writer.add(batch));
+    batches.iter().for_each(|batch| {
+        writer.add(batch);
+    });
     let mut next = batches.iter().cycle();
-    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| writer.add(next.next().unwrap()));
+    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
+        writer.add(next.next().unwrap());
+    });
 }
 
 #[divan::bench]
@@ -109,7 +113,9 @@ fn add_one_in_ten_late(bencher: Bencher<'_, '_>) {
 fn add_one_in_ten_late_beside_a_reader(bencher: Bencher<'_, '_>) {
     let batches = batches(|random| if random.below_u32(10) == 0 { random.below_u32(2_160) } else { 2_160 });
     let (counters, mut writer) = many();
-    batches.iter().for_each(|batch| writer.add(batch));
+    batches.iter().for_each(|batch| {
+        writer.add(batch);
+    });
     let mut next = batches.iter().cycle();
     let total = total_series(Metric::Messages, None).unwrap();
     let stop = AtomicBool::new(false);
@@ -119,7 +125,9 @@ fn add_one_in_ten_late_beside_a_reader(bencher: Bencher<'_, '_>) {
                 black_box(visit_all(&counters, total));
             }
         });
-        bencher.counter(ItemsCount::new(BATCH)).bench_local(|| writer.add(next.next().unwrap()));
+        bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
+            writer.add(next.next().unwrap());
+        });
         stop.store(true, Ordering::Relaxed);
     });
 }

@@ -60,7 +60,9 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
             let increments: Vec<Increment> = hours
                 .map(|hour| Increment { series, hour: Hour::new(FIRST_HOUR + hour), count: 1 + hour % 7 })
                 .collect();
-            increments.chunks(10_000).for_each(|increments| writer.add(increments));
+            increments.chunks(10_000).for_each(|increments| {
+                writer.add(increments);
+            });
         }
         for node in 0..20 {
             let node = ObjectId::parse(format!("{number:020}{node:04}").as_bytes()).unwrap();

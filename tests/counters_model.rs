@@ -195,7 +195,9 @@ fn run(steps: &[Step]) {
                 let hours = START + from..START + from + length;
                 let batch: Vec<Increment> =
                     hours.clone().map(|hour| increment(*series, hour, hour % 9)).collect();
-                batch.chunks(50).for_each(|part| writer.add(part));
+                batch.chunks(50).for_each(|part| {
+                    writer.add(part);
+                });
                 hours.for_each(|hour| model.add(*series, hour, u64::from(hour % 9)));
             }
             Step::Check(from, length) => {

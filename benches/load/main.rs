@@ -34,6 +34,7 @@ mod placement;
 #[path = "../support/random.rs"]
 mod random;
 mod reports;
+mod stories;
 mod streams;
 mod table;
 mod workload;
@@ -48,7 +49,7 @@ use workload::{Shape, Workload};
 struct Arguments {
     /// Parts to run; all where none is named: ceilings, ingest, fsync, single, reports, busy, peers,
     /// peer-reports, fold, cells, dear, keys, tls,
-    /// streams.
+    /// streams, stories.
     parts: Vec<String>,
     /// Events of the workload.
     #[arg(long, default_value_t = 2_000_000)]
@@ -131,6 +132,9 @@ fn main() {
     }
     if wanted("streams") {
         streams::measure(&workload, arguments.runs, &mut table);
+    }
+    if wanted("stories") {
+        stories::measure(&workload, &mut table);
     }
     if wanted("dear") {
         dear::measure(arguments.events, &arguments.only, &mut table);

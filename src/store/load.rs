@@ -80,7 +80,7 @@ pub(crate) fn apply(
             writer.clear(series);
         }
     }
-    writer.add(&batch.increments);
+    catalogue.note_active(writer.add(&batch.increments));
 }
 
 /// The id that the series had before, if it had another one.
@@ -143,14 +143,14 @@ impl Loading {
         progress: &mut dyn FnMut(),
     ) -> Result<(), FileError> {
         let Some(first) = manifest.parts.first() else { return Ok(()) };
-        let Loaded { counters, writer, cleared, .. } = &mut self.loaded;
+        let Loaded { catalogue, counters, writer, cleared, .. } = &mut self.loaded;
         let checking = Checking { folder, counters, cleared, defined: &self.defined };
         let bytes = manifest.parts.iter().fold(0_u64, |sum, part| sum.saturating_add(part.bytes));
         if bytes <= LOAD_INLINE_BYTES_MAX {
             return manifest.parts.iter().try_for_each(|part| {
                 progress();
                 checking.check_part(part, &mut |mut frames| {
-                    writer.load_checked(&mut frames);
+                    catalogue.note_active(writer.load_checked(&mut frames));
                     true
                 })
             });
@@ -175,7 +175,7 @@ impl Loading {
             )?;
             for block in blocks {
                 progress();
-                writer.load_checked(&mut block?);
+                catalogue.note_active(writer.load_checked(&mut block?));
             }
             Ok(())
         })

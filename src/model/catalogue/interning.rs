@@ -96,6 +96,9 @@ impl Catalogue {
         let story = Arc::new(Story::new(&self.index, tenant));
         *place.write().unwrap_or_else(PoisonError::into_inner) = Some(story);
         self.index.add_story(tenant).ok_or(full)?;
+        if evicted.is_some() {
+            self.by_id.note_replaced();
+        }
         self.stories_end.fetch_max(number + 1, Ordering::AcqRel);
         Ok(tenant)
     }

@@ -13,6 +13,10 @@
 //! it keeps its place as long as there is room, and is *evicted* for a new story where there is none. Ids of series are not
 //! used again: their bound is for the life of a data directory.
 
+mod activity;
+mod bounds;
+mod by_id;
+mod folded_names;
 pub(crate) mod index;
 mod interning;
 mod story;
@@ -25,11 +29,18 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use foldhash::fast::RandomState;
 
-use crate::limits::{NODES_MAX, NODES_PER_STORY_MAX, SERIES_MAX, STORIES_MAX, TOTALS, narrow, wide};
+use crate::limits::{SERIES_MAX, TOTALS, narrow, wide};
 use crate::model::batch::{Batch, Change, Definition, SeriesId};
 use crate::model::event::{Metric, Node, SeriesKey, Source, StoryId};
 use crate::model::story_set::StorySet;
 use crate::model::table::Table;
+pub use activity::ActiveHours;
+use activity::Activity;
+pub use bounds::{CatalogueFull, CatalogueLimits};
+use by_id::IdOrder;
+pub use by_id::StoriesById;
+use folded_names::FoldedNames;
+pub use folded_names::folded;
 use index::{Index, Interned, Link, StoryCounter, StoryRow, View};
 use interning::Interning;
 use story::{NODE_BYTES, STORY_BYTES};
@@ -52,6 +63,9 @@ pub struct Catalogue {
     index: Arc<Index>,
     /// The stories by number: the one that has the number now.
     stories: Table<RwLock<Option<Arc<Story>>>>,
+    activity: Activity,
+    by_id: IdOrder,
+    folded_names: FoldedNames,
     /// What each series id names: a [`LinkPlace`], or 0.
     places: Table<AtomicU64>,
     interning: Mutex<Interning>,
@@ -64,60 +78,6 @@ pub struct Catalogue {
     series_durable: AtomicUsize,
     names: RandomState,
     names_bytes: AtomicI64,
-}
-
-/// Caps, so that tests can use small ones. `Default` is from [`crate::limits`], which are also the most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CatalogueLimits {
-    /// Most stories, interned or known.
-    pub stories: usize,
-    /// Most series that ids are given to.
-    pub series: usize,
-    /// Most nodes within one story, interned or known.
-    pub nodes_per_story: usize,
-}
-
-impl Default for CatalogueLimits {
-    fn default() -> Self {
-        Self { stories: STORIES_MAX, series: SERIES_MAX, nodes_per_story: NODES_PER_STORY_MAX }
-    }
-}
-
-impl CatalogueLimits {
-    /// For what has been journalled: only the size of the tables bounds it.
-    const UNBOUNDED: Self = Self { stories: usize::MAX, series: usize::MAX, nodes_per_story: usize::MAX };
-
-    /// Rows that there are for stories: recovery may bring more than may be added now.
-    fn story_rows(self) -> usize {
-        self.stories * 2
-    }
-
-    /// Rows that there are for nodes.
-    fn node_rows(self) -> usize {
-        self.stories.saturating_mul(self.nodes_per_story).min(NODES_MAX)
-    }
-}
-
-/// A new story, interaction or series was refused because a bound is reached. Known ones go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum CatalogueFull {
-    /// There are as many stories as there may be.
-    #[error("this is a new story and there are {0} already, which is the limit")]
-    Stories(usize),
-    /// The story has as many interactions as it may have.
-    #[error("this is a new interaction and story {story} has {max} already, which is the limit")]
-    Nodes {
-        /// The story.
-        story: StoryId,
-        /// The bound.
-        max: usize,
-    },
-    /// There are as many interactions of all stories as there may be.
-    #[error("this is a new interaction and there are {0} in all stories already, which is the limit")]
-    AllNodes(usize),
-    /// As many series have got an id as may get one.
-    #[error("this needs a new counter and there were {0} already, which is the limit")]
-    Series(usize),
 }
 
 /// The reserved series that adds up all stories for a metric and one source, or all sources for `None`.
@@ -147,6 +107,9 @@ impl Catalogue {
             limits,
             index: Arc::new(Index::new(limits)),
             stories: Table::new(limits.story_rows()),
+            activity: Activity::new(limits.story_rows()),
+            by_id: IdOrder::default(),
+            folded_names: FoldedNames::new(limits.story_rows()),
             places: Table::new(TOTALS + limits.series),
             interning: Mutex::default(),
             stories_end: AtomicU32::new(0),
@@ -298,6 +261,7 @@ impl Catalogue {
                 {
                     self.know(row);
                     self.grow_names(story.write().name.show(name.as_deref()));
+                    self.folded_names.note_change(tenant.number);
                 }
                 Vec::new()
             }
@@ -357,6 +321,11 @@ impl Catalogue {
         place.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether the story that has that number is known. Never blocks.
+    pub fn knows_numbered(&self, number: u32) -> bool {
+        self.index.story_row(number).is_some_and(StoryRow::is_known)
+    }
+
     /// Calls `f` with the number of the story, the source and the id of every durable series of a metric (not an
     /// interaction) of the stories whose numbers are in `stories`, in their order. Never blocks, and touches no more of a
     /// story than its row: where all are asked for, that is what takes the time.
@@ -393,7 +362,10 @@ impl Catalogue {
         let stories = narrow(self.story_numbers_end());
         let nodes = narrow(self.nodes_end.load(Ordering::Relaxed));
         let series = narrow(self.next_id.load(Ordering::Relaxed));
-        let tables = self.stories.chunk_bytes(stories) + self.places.chunk_bytes(series);
+        let tables = self.stories.chunk_bytes(stories)
+            + self.places.chunk_bytes(series)
+            + self.activity.memory_bytes(stories)
+            + self.by_id.memory_bytes();
         let bytes =
             self.index.memory_bytes(stories, nodes) + tables + stories * STORY_BYTES + nodes * NODE_BYTES;
         wide(bytes).saturating_add_signed(self.names_bytes.load(Ordering::Relaxed))
@@ -471,6 +443,8 @@ impl Catalogue {
         }
         story.for_each_link(&inner, &mut |link| cleared.extend(link.unmark()));
         self.grow_names(story.forget(&mut inner));
+        self.folded_names.note_change(story.tenant().number);
+        self.activity.clear(story.tenant().number);
         interning.release(&story, &mut inner);
         self.stories_known.fetch_sub(1, Ordering::Relaxed);
         self.series_durable.fetch_sub(cleared.len(), Ordering::Relaxed);

@@ -9,6 +9,7 @@ use super::{Counters, Writer};
 use crate::limits::narrow;
 use crate::model::batch::SeriesId;
 use crate::model::calendar::Hour;
+use crate::model::catalogue::ActiveHours;
 use crate::model::cells::{Cell, FrameError, Month, decode_frame, encode_frame};
 
 const MONTH_HOURS: usize = 31 * 24;
@@ -29,6 +30,7 @@ struct Checked {
     series: SeriesId,
     bytes: usize,
     first: Hour,
+    last: Hour,
     cells: usize,
 }
 
@@ -49,7 +51,6 @@ impl CheckedFrames {
     }
 
     fn keep(&mut self, series: SeriesId, frame: &[u8]) {
-        let Some(first) = self.cells.first().map(|cell| cell.hour) else { return };
         let start = self.bytes.len();
         if self.cells.iter().all(|cell| cell.count > 0) {
             self.bytes.extend_from_slice(frame);
@@ -57,10 +58,10 @@ impl CheckedFrames {
             self.cells.retain(|cell| cell.count > 0);
             encode_frame(&self.cells, &mut self.bytes);
         }
-        let first = self.cells.first().map_or(first, |cell| cell.hour);
-        if !self.cells.is_empty() {
+        if let (Some(first), Some(last)) = (self.cells.first(), self.cells.last()) {
             let bytes = self.bytes.len() - start;
-            self.frames.push(Checked { series, bytes, first, cells: self.cells.len() });
+            let (first, last, cells) = (first.hour, last.hour, self.cells.len());
+            self.frames.push(Checked { series, bytes, first, last, cells });
         }
     }
 
@@ -119,14 +120,24 @@ impl Writer {
     }
 
     /// Adds the cells of frames that were checked against these counters, and empties `frames`. Fastest where the
-    /// months of a series come in ascending order.
-    pub fn load_checked(&mut self, frames: &mut CheckedFrames) {
+    /// months of a series come in ascending order. The hours in which series have got cells, as [`Self::add`] gives them.
+    pub fn load_checked(&mut self, frames: &mut CheckedFrames) -> &[ActiveHours] {
+        self.work.active.clear();
         let mut rest = frames.bytes.as_slice();
-        for &Checked { series, bytes, first, cells } in &frames.frames {
+        for &Checked { series, bytes, first, last, cells } in &frames.frames {
             let Some((frame, later)) = rest.split_at_checked(bytes) else { break };
             rest = later;
             if let Some(entry) = self.counters.entries.get(series.index()) {
                 entry.load(frame, (first, cells), &mut self.work);
+                match self
+                    .work
+                    .active
+                    .last_mut()
+                    .filter(|before| before.series == series && before.last <= first)
+                {
+                    Some(before) => before.last = last,
+                    None => self.work.active.push(ActiveHours { series, first, last }),
+                }
             }
         }
         for sums in &frames.sums {
@@ -141,5 +152,6 @@ impl Writer {
         }
         frames.clear();
         self.publish();
+        &self.work.active
     }
 }

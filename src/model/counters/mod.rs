@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::limits::{SERIES_MAX, TOTALS, wide};
 use crate::model::batch::{Increment, SeriesId};
 use crate::model::calendar::{Hour, HourRange};
-use crate::model::catalogue::total_series;
+use crate::model::catalogue::{ActiveHours, total_series};
 use crate::model::cells::Cell;
 use crate::model::event::{SeriesKey, Source};
 use crate::model::prefetch::prefetch;
@@ -196,8 +196,10 @@ impl Writer {
     }
 
     /// Adds increments, to the series and to the totals they add to. Those of undefined series are a bug: an
-    /// assertion in debug builds, counted in [`CountersStats::undefined`] in release.
-    pub fn add(&mut self, increments: &[Increment]) {
+    /// assertion in debug builds, counted in [`CountersStats::undefined`] in release. The hours in which series have got
+    /// cells, for the catalogue.
+    pub fn add(&mut self, increments: &[Increment]) -> &[ActiveHours] {
+        self.work.active.clear();
         let counters = &*self.counters;
         let mut totals = PendingTotals::default();
         for block in increments.chunks(BLOCK) {
@@ -215,7 +217,10 @@ impl Writer {
                     counters.count_undefined();
                     continue;
                 };
-                entry.add(increment.hour, increment.count, &mut self.work);
+                let Increment { series, hour, count } = *increment;
+                if entry.add(hour, count, &mut self.work) {
+                    self.work.active.push(ActiveHours { series, first: hour, last: hour });
+                }
                 if let RollUpTarget::Total(total) = target {
                     totals.add(total, increment, counters, &mut self.work);
                 }
@@ -223,6 +228,7 @@ impl Writer {
         }
         totals.flush(counters, &mut self.work);
         self.publish();
+        &self.work.active
     }
 
     /// Forgets all cells of the series, and takes them out of the totals. A total stays as it is.

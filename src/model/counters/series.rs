@@ -14,6 +14,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::packed::{MergeBuffers, Packed, decode_packed};
 use super::recent::{Recent, joined, split};
 use crate::model::calendar::{Hour, HourRange};
+use crate::model::catalogue::ActiveHours;
 use crate::model::cells::Cell;
 
 /// Most cells in `recent` of a series of a story that has few packed ones.
@@ -38,6 +39,8 @@ pub(super) enum RollUpTarget {
 #[derive(Debug, Default)]
 pub(super) struct Work {
     pub(super) buffers: MergeBuffers,
+    /// Of the present call: the hours in which series have got cells.
+    pub(super) active: Vec<ActiveHours>,
     old: Vec<Cell>,
     pub(super) cells_grown: i64,
     pub(super) bytes_grown: i64,
@@ -142,28 +145,31 @@ impl SeriesEntry {
 
     // ---- writing, by the writer alone ----
 
+    /// Whether it may have got a cell of another hour.
     #[inline]
-    pub(super) fn add(&self, hour: Hour, count: u32, work: &mut Work) {
+    pub(super) fn add(&self, hour: Hour, count: u32, work: &mut Work) -> bool {
         let tail = self.tail.load(Ordering::Relaxed);
         let sum = tail + u64::from(count);
         // The second comparison is false where the count overflows into the hour.
         if tail >> 32 == u64::from(hour.get()) && sum >> 32 == tail >> 32 && tail != NO_TAIL {
             self.tail.store(sum, Ordering::Relaxed);
+            false
         } else {
-            self.add_beside_tail(Cell { hour, count }, work);
+            self.add_beside_tail(Cell { hour, count }, work)
         }
     }
 
     #[cold]
-    fn add_beside_tail(&self, cell: Cell, work: &mut Work) {
+    fn add_beside_tail(&self, cell: Cell, work: &mut Work) -> bool {
         // A late hour that has been hit before. Readers go on meanwhile.
         if cell.hour < self.tail().hour && self.read().recent.add_where_found(cell) {
-            return;
+            return false;
         }
         let mut run = self.write();
         self.put(&mut run, cell, work);
         Self::settle(&mut run, work);
         self.note_cells(&run);
+        true
     }
 
     /// Adds the cells of a frame that has passed `decode_frame` and has no count of 0; with it its first hour and how

@@ -159,8 +159,8 @@ fn shown(
 ) -> Result<(Weight, impl FnOnce() -> Vec<u8> + Send + 'static), Failure> {
     let story = known(services, access, id)?;
     let weight = listing::work_of_one(&story, &services.counters).weight();
-    let counters = Arc::clone(&services.counters);
-    Ok((weight, move || response::to_json(&Shown::from(&listing::row(&story, &counters)))))
+    let (catalogue, counters) = (Arc::clone(&services.catalogue), Arc::clone(&services.counters));
+    Ok((weight, move || response::to_json(&Shown::from(&listing::row(&story, &catalogue, &counters)))))
 }
 
 /// The story, if it is known to whoever asks.

@@ -175,6 +175,16 @@ impl StoryRow {
         self.conversations.iter().chain(&self.paid).chain(&self.messages)
     }
 
+    /// The id of the story that has the row, or had it last.
+    pub(in crate::model::catalogue) fn id(&self) -> IdText {
+        let mut text = [0; ObjectId::LEN];
+        let (words, _) = text.as_chunks_mut::<8>();
+        for (bytes, word) in words.iter_mut().zip(&self.id) {
+            *bytes = word.load(Ordering::Relaxed).to_le_bytes();
+        }
+        text
+    }
+
     /// The row, if it is that of the id.
     #[inline]
     pub(super) fn found(&self, id: &Words) -> Option<FoundRow<'_, Self>> {

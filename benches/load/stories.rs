@@ -1,0 +1,75 @@
+//! What touches every story: the list of stories, a search in their names, and the reports over all of them or by story.
+//! Every story has a name and an event of its own somewhere in the last 30 days, then the workload comes on top.
+
+use super::daemon::Tallyd;
+use super::http::{self, Connection};
+use super::ingest;
+use super::reports::{sorted, timed_exchange};
+use super::table::{Table, percentile};
+use super::workload::{Text, Workload, story_id};
+
+const REQUESTS: usize = 300;
+/// The first ones warm up.
+const REQUESTS_BEFORE: usize = 20;
+/// Hours that the stories' own events are spread over.
+const OWN_EVENT_HOURS: usize = 30 * 24;
+/// What stories are called, beside a number.
+const NAMES: [&str; 5] =
+    ["Pizza orders", "Support Bot", "Zażółć gęślą", "Newsletter sign-up", "FAQ: Returns"];
+
+pub(crate) fn measure(workload: &Workload, table: &mut Table) {
+    let daemon = Tallyd::start(&[]);
+    ingest::push_tcp(daemon.tcp, &every_story(workload), 1);
+    ingest::push_tcp(daemon.tcp, &workload.lines, 2);
+    for (what, path) in targets(workload) {
+        let (mut connection, request) = (Connection::open(daemon.http), http::get(&path));
+        for _ in 0..REQUESTS_BEFORE {
+            timed_exchange(&mut connection, &request);
+        }
+        let taken = sorted((0..REQUESTS).map(|_| timed_exchange(&mut connection, &request)).collect());
+        table.row(
+            what,
+            format!("{:.3}", percentile(&taken, 0.5)),
+            "ms p50",
+            &format!(
+                "p99 {:.3}, max {:.3} of {}; peak {:.0} MB",
+                percentile(&taken, 0.99),
+                percentile(&taken, 1.0),
+                taken.len(),
+                daemon.server.peak_memory_mb()
+            ),
+        );
+    }
+}
+
+fn targets(workload: &Workload) -> Vec<(&'static str, String)> {
+    let range = |days: u64| format!("from={}&to={}", workload.now_ms - days * 86_400_000, workload.now_ms);
+    vec![
+        ("list of stories, page of 50", "/stories?limit=50".to_owned()),
+        ("search in stories, many found", "/stories?limit=50&search=support%20bot".to_owned()),
+        ("search in stories, few found", "/stories?limit=50&search=ORDERS%20777".to_owned()),
+        ("search in stories, nothing found", "/stories?limit=50&search=no%20such%20story".to_owned()),
+        (
+            "interactions.popularity, 90 days, all stories",
+            format!("/reports/interactions.popularity?{}", range(90)),
+        ),
+        ("conversations, 90 days, by story", format!("/reports/conversations?{}&group=storyId", range(90))),
+        (
+            "conversations.average, 5 years, by story",
+            format!("/reports/conversations.average?{}&group=storyId", range(1_826)),
+        ),
+    ]
+}
+
+/// A conversation of each story, which names it.
+fn every_story(workload: &Workload) -> Text {
+    let mut text = Text::default();
+    for number in 0..workload.shape.stories {
+        let (story, name) = (story_id(number), NAMES[number % NAMES.len()]);
+        let stamp = workload.now_ms - (number * 7 % OWN_EVENT_HOURS) as u64 * 3_600_000;
+        text.push(&format!(
+            "conversation,storyId={story},source=app count=1i,storyName=\"{name} {number}\" {stamp}"
+        ));
+    }
+    text
+}
