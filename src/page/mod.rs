@@ -37,11 +37,11 @@ macro_rules! files {
 files! {
     SCRIPT, "files/":
         "api.js" "app.js" "breakdown.js" "chart.js" "compare.js" "csv.js" "dom.js" "figures.js" "format.js" "heat.js"
-        "interactions.js" "keys.js" "live.js" "load.js" "menus.js" "model.js" "notices.js" "paint.js" "patch.js"
+        "interactions.js" "json.js" "keys.js" "live.js" "load.js" "menus.js" "model.js" "notices.js" "paint.js" "patch.js"
         "picker.js" "popup.js" "session.js" "show.js" "signin.js" "sse.js" "table.js" "time.js" "tooltip.js" "trouble.js"
         "view.js";
     SCRIPT, "vendor/uplot-1.6.32/": "uPlot.iife.min.js";
-    STYLE, "files/": "page.css" "parts.css";
+    STYLE, "files/": "api.css" "page.css" "parts.css";
     STYLE, "vendor/uplot-1.6.32/": "uPlot.min.css";
     "image/svg+xml", "files/": "icon.svg";
     "application/manifest+json", "files/": "manifest.json";
@@ -142,6 +142,11 @@ pub fn index() -> &'static PageFile {
 pub fn file(path: &str) -> Option<&'static PageFile> {
     let name = path.strip_prefix(tag())?.strip_prefix('/')?;
     PAGE.files.iter().find(|file| file.name == name)
+}
+
+/// The path under which a file of a name is served.
+pub fn path_of(name: &str) -> String {
+    format!("{FILES_PATH}{}/{name}", tag())
 }
 
 /// What all files together are known by: it changes whenever one of them does.

@@ -1,6 +1,6 @@
 //! The `OpenAPI` document against the port that it describes.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tallyd::net::auth::Auth;
 use tallyd::net::http::Limits;
 
@@ -84,7 +84,10 @@ async fn every_route_of_the_list_is_in_the_document_and_on_the_page() {
     let port = Port::open().await;
     let (document, page) = (document(&port).await, port.get("/api").await);
     let policy = page.header("content-security-policy").unwrap();
-    assert!(policy.starts_with("default-src 'none'"), "{policy}");
+    assert!(policy.starts_with("default-src 'none'") && policy.contains("style-src 'self'"), "{policy}");
+    let style =
+        page.body.split("<link rel=\"stylesheet\" href=\"").nth(1).unwrap().split('"').next().unwrap();
+    assert_eq!(port.get(style).await.status, 200, "{style}");
     let operations = operations(&document);
     let mut routes = 0;
     for line in port.get("/").await.body.lines().filter(|line| line.contains(" /")) {
@@ -96,7 +99,7 @@ async fn every_route_of_the_list_is_in_the_document_and_on_the_page() {
         let path = path.replace("{name}", "conversations.paid");
         let is_it = |(by, at, _): &(String, String, &Value)| by == method && *at == path;
         assert!(operations.iter().any(is_it), "{method} {path}");
-        assert!(page.body.contains(&format!("<code>{method} {path}</code>")), "{method} {path}");
+        assert!(page.body.contains(&format!("{method}</span> <code>{path}</code></h2>")), "{method} {path}");
         routes += 1;
     }
     assert!(routes >= 20, "{routes}");
@@ -132,6 +135,142 @@ async fn the_document_takes_the_parameters_that_the_reports_take_and_no_others()
                 .into_iter()
                 .any(|words| message.contains(words));
             assert_eq!(is_unknown, !of_operation.contains(name), "{path} {name}: {message}");
+            if is_unknown || path.ends_with("/stream") {
+                continue;
+            }
+            // Nothing is as good as no parameter, and the document says so.
+            let described = parameters.values().find(|one| one["name"] == **name).unwrap();
+            let is_taken = port.get(&format!("{path}?{name}=")).await.status == 200;
+            assert_eq!(described["allowEmptyValue"] == true, is_taken, "{path}?{name}=");
         }
     }
+}
+
+fn bound(wanted: &Value) -> usize {
+    usize::try_from(wanted.as_u64().unwrap()).unwrap()
+}
+
+/// Whether a value is one of the schema, by the keywords that the rows are described with.
+fn is_of(document: &Value, schema: &Value, value: &Value) -> bool {
+    let has_type = |name: &Value| match name.as_str() {
+        Some("string") => value.is_string(),
+        Some("null") => value.is_null(),
+        Some("number") => value.is_number(),
+        Some("integer") => value.is_u64(),
+        Some("array") => value.is_array(),
+        Some("object") => value.is_object(),
+        other => panic!("no type {other:?}"),
+    };
+    let keyword = |(name, wanted): (&String, &Value)| match name.as_str() {
+        "$ref" => {
+            let place = wanted.as_str().unwrap().strip_prefix('#').unwrap();
+            is_of(document, document.pointer(place).unwrap(), value)
+        }
+        "type" => wanted.as_array().map_or_else(|| has_type(wanted), |names| names.iter().any(has_type)),
+        "const" => value == wanted,
+        "enum" => wanted.as_array().unwrap().contains(value),
+        "anyOf" => wanted.as_array().unwrap().iter().any(|one| is_of(document, one, value)),
+        "oneOf" => wanted.as_array().unwrap().iter().filter(|one| is_of(document, one, value)).count() == 1,
+        "items" => value.as_array().into_iter().flatten().all(|item| is_of(document, wanted, item)),
+        "minItems" => value.as_array().is_none_or(|list| list.len() >= bound(wanted)),
+        "maxItems" => value.as_array().is_none_or(|list| list.len() <= bound(wanted)),
+        "minLength" => value.as_str().is_none_or(|text| text.len() >= bound(wanted)),
+        "maxLength" => value.as_str().is_none_or(|text| text.len() <= bound(wanted)),
+        "required" => {
+            wanted.as_array().unwrap().iter().all(|name| value.get(name.as_str().unwrap()).is_some())
+        }
+        "properties" => value
+            .as_object()
+            .into_iter()
+            .flatten()
+            .all(|(name, member)| wanted.get(name).is_none_or(|schema| is_of(document, schema, member))),
+        "additionalProperties" => {
+            let known = &schema["properties"];
+            wanted == true
+                || value.as_object().into_iter().flatten().all(|(name, _)| known.get(name).is_some())
+        }
+        "maximum" => value.as_f64().is_none_or(|number| number <= wanted.as_f64().unwrap()),
+        "minimum" => value.as_f64().is_none_or(|number| number >= wanted.as_f64().unwrap()),
+        "pattern" | "format" | "examples" | "description" => true,
+        other => panic!("no keyword {other}"),
+    };
+    schema.as_object().unwrap().iter().all(keyword)
+}
+
+#[tokio::test]
+async fn what_a_story_takes_is_of_its_schema_and_null_is_as_if_left_out() {
+    let port = Port::open().await;
+    let document = document(&port).await;
+    let schema = &document["components"]["schemas"]["StoryUpsert"];
+    let id = STORY;
+    for (body, is_taken) in [
+        (json!({}), true),
+        (json!({"name": null, "interactions": null}), true),
+        (
+            json!({"name": "a", "interactions": [{"id": id, "name": null}, {"id": "5b07ff77c2376e30306d9b12"}]}),
+            true,
+        ),
+        (json!({"name": ""}), false),
+        (json!({"name": 1}), false),
+        (json!({"interactions": {}}), false),
+        (json!({"interactions": [{"name": "a"}]}), false),
+        (json!({"interactions": [null]}), false),
+        (json!([]), false),
+    ] {
+        let reply = port.ask("PUT", &format!("/stories/{STORY}"), &[], body.to_string().as_bytes()).await;
+        assert_eq!(reply.status == 200, is_taken, "{body}: {reply:?}");
+        assert_eq!(is_of(&document, schema, &body), is_taken, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn rows_of_every_report_are_as_their_schema_says_and_no_others_are() {
+    let port = Port::open().await;
+    let document = document(&port).await;
+    let interaction =
+        format!("interaction,storyId={STORY},source=app,id={STORY} count=1i 1552813200000000000");
+    let within = format!(
+        "interaction,storyId={STORY},source=app,type=contextFallback,parentId={STORY} count=1i 1552813200000000000"
+    );
+    assert_eq!(port.post("/events", &format!("{LINE}\n{interaction}\n{within}")).await.status, 200);
+    let mut seen = 0;
+    for (method, path, operation) in operations(&document) {
+        let Some(name) = path.strip_prefix("/reports/").filter(|name| !name.ends_with("/stream")) else {
+            continue;
+        };
+        assert_eq!(method, "GET");
+        let schemas = &operation["responses"]["200"]["content"]["application/json"]["schema"]["anyOf"];
+        let rows = schemas
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|one| one["$ref"].as_str().unwrap().ends_with("Rows"))
+            .unwrap();
+        let is_series = name.starts_with("conversations");
+        for group in
+            ["", "&group=source", "&group=storyId"].iter().filter(|group| is_series || group.is_empty())
+        {
+            // March is longer than February, so that the range before has empty cells, and the other way round.
+            for compare in ["", "&compare=previous"].iter().filter(|compare| is_series || compare.is_empty())
+            {
+                for range in ["from=2019-03-01&to=2019-03-31", "from=2019-02-01&to=2019-02-28"] {
+                    let reply = port.get(&format!("{path}?{range}{group}{compare}&format=rows")).await;
+                    assert_eq!(reply.status, 200, "{path} {group} {compare}");
+                    let mut found = reply.json();
+                    assert!(is_of(&document, rows, &found), "{path} {range} {group} {compare}: {found}");
+                    seen += found.as_array().unwrap().len();
+                    let Some(row) = found.pointer_mut("/0").and_then(Value::as_object_mut) else { continue };
+                    row.insert("other".to_owned(), Value::Null);
+                    assert!(!is_of(&document, rows, &found), "{path} with a column that it does not have");
+                    found
+                        .pointer_mut("/0")
+                        .and_then(Value::as_object_mut)
+                        .unwrap()
+                        .retain(|name, _| name != "value" && name != "other");
+                    assert!(!is_of(&document, rows, &found), "{path} without a column");
+                }
+            }
+        }
+    }
+    assert!(seen > 1_000, "{seen}");
 }

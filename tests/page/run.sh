@@ -5,14 +5,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 tallyd=$(realpath "${1:-target/debug/tallyd}")
-work=$PWD/target/page
-mkdir -p "$work"
-rm -rf "$work/files" "$work/unit" "$work/browser" "$work/pictures"
-# Beside a package.json of modules, the page's files are modules to Node.js as they are to a browser.
-cp -r src/page/files "$work/files"
-cp -r tests/page/unit tests/page/browser tests/page/package.json "$work/"
-cd "$work"
-npm install --silent --no-audit --no-fund
+# shellcheck source=tests/page/prepare.sh
+. tests/page/prepare.sh
+rm -rf pictures
 
 # The chart is the package's, byte for byte.
 if [ ! -d uplot ]; then

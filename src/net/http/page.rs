@@ -1,7 +1,7 @@
 //! The page over HTTP: its files, who gets it at `/`, and the headers that bind browsers. Must not know what is in the
 //! files.
 //!
-//! INVARIANT: every answer forbids browsers to guess its kind; the page and its files carry the page's policy, and all
+//! INVARIANT: every answer forbids browsers to guess its kind; the page, its files and `/api` carry the page's policy, and all
 //! other answers one under which nothing of them can run or be framed.
 
 use bytes::Bytes;
@@ -78,6 +78,16 @@ fn sent(file: &'static PageFile, asked: &HeaderMap, caching: HeaderValue) -> Htt
     if let Some(tag) = tag.to_header(encoding) {
         headers.insert(header::ETAG, tag);
     }
+    bound_as_page(response)
+}
+
+/// `GET /api`: other HTML in the style of the page.
+pub(super) fn document(html: Bytes) -> HttpResponse {
+    bound_as_page(response::content("text/html; charset=utf-8", html))
+}
+
+fn bound_as_page(mut response: HttpResponse) -> HttpResponse {
+    let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, PAGE_POLICY);
     headers.extend(PAGE_HEADERS.map(|(name, value)| (Some(name), value)));
     response

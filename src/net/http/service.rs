@@ -170,7 +170,7 @@ async fn handle(
         Endpoint::Statements => influx::statements(query),
         Endpoint::StatementsInBody => Box::pin(influx::statements_in_body(shared, route, head, body)).await,
         Endpoint::OpenApi => Ok(response::unstored(openapi::KIND, openapi::json())),
-        Endpoint::ApiPage => Ok(response::content("text/html; charset=utf-8", openapi::html())),
+        Endpoint::ApiPage => Ok(page::document(openapi::html())),
         Endpoint::Root => Ok(page::root(&head.headers, routes::listing)),
         Endpoint::PageFile => match crate::page::file(segment) {
             Some(file) => Ok(page::file(file, &head.headers)),

@@ -1,7 +1,11 @@
 // Asks tallyd over HTTP: with the token, with the tag of what is known already, and with the daemon's own time. Knows no
 // element and no view.
 
+import { parsed } from './json.js';
+
 const KNOWN_MAX = 64;
+// An answer of which nothing more has come for so long is given up.
+const SILENCE_MS = 10_000;
 const TOKEN = 'tallyd.token';
 // The last answer of each address, by its tag.
 const known = new Map();
@@ -42,10 +46,13 @@ function headers(more = {}) {
   return held ? { ...more, authorization: `Bearer ${held}` } : more;
 }
 
-// The response to a GET, whatever its status.
+// The response to a GET, whatever its status. Where none begins in time, there is no answer.
 export async function open(path, { signal, ...more } = {}) {
+  const giving = new AbortController();
+  const either = signal ? AbortSignal.any([signal, giving.signal]) : giving.signal;
   try {
-    const response = await fetch(path, { signal, headers: headers(more), cache: 'no-store', redirect: 'error' });
+    const asked = fetch(path, { signal: either, headers: headers(more), cache: 'no-store', redirect: 'error' });
+    const response = await inTime(asked, () => giving.abort());
     const date = Date.parse(response.headers.get('date'));
     // A header of whole seconds: a difference below two is none.
     if (Number.isFinite(date)) ahead = Math.abs(date - Date.now()) < 2_000 ? 0 : date - Date.now();
@@ -54,6 +61,14 @@ export async function open(path, { signal, ...more } = {}) {
     if (error.name === 'AbortError') throw error;
     throw new Failed(0, 'no answer');
   }
+}
+
+async function inTime(promise, giveUp) {
+  let timer = 0;
+  const silence = new Promise((_, reject) => {
+    timer = setTimeout(() => { reject(new Failed(0, 'no answer')); giveUp(); }, SILENCE_MS);
+  });
+  return Promise.race([promise, silence]).finally(() => clearTimeout(timer));
 }
 
 // The JSON of a GET. An answer with the tag of the last one is the last one itself, the same object.
@@ -71,8 +86,14 @@ export async function ask(path, { signal } = {}) {
 }
 
 async function body(response, signal) {
+  const [bytes, decoder] = [response.body.getReader(), new TextDecoder()];
+  let text = '';
   try {
-    return await response.json();
+    for (;;) {
+      const part = await inTime(bytes.read(), () => bytes.cancel());
+      if (part.done) return parsed(text + decoder.decode());
+      text += decoder.decode(part.value, { stream: true });
+    }
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new Failed(0, 'the answer broke off');
@@ -81,7 +102,7 @@ async function body(response, signal) {
 
 // What a response that is no success says.
 export async function failed(response) {
-  const json = await response.json().catch(() => null);
+  const json = await body(response).catch(() => null);
   const status = json?.status ?? {};
   const details = Array.isArray(status.details) ? status.details : [];
   const sentences = details.map((detail) => detail.message).filter(Boolean);

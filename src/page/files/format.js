@@ -1,13 +1,16 @@
 // Numbers as people read them, in the browser's language. Pure.
 
+import { Whole } from './json.js';
+
 const NARROW = '\u202f';
 const whole = new Intl.NumberFormat();
 const decimals = (digits) => new Intl.NumberFormat(undefined, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 const two = decimals(2);
 const one = decimals(1);
 
-// Every digit of a count; past 2⁵³ JavaScript does not have them all.
+// Every digit of a count; one past 2⁵³ that the page has reckoned itself is the nearest that JavaScript has, and is marked so.
 export function count(value) {
+  if (value instanceof Whole) return whole.format(BigInt(value.digits));
   return (Number.isSafeInteger(value) ? '' : '≈ ') + whole.format(value);
 }
 

@@ -73,7 +73,7 @@ export function listenHeat() {
 }
 
 function text(value, isTypical) {
-  return isTypical && value < 100 ? value.toLocaleString(undefined, { maximumFractionDigits: 1 }) : count(Math.round(value));
+  return isTypical && value < 100 ? value.toLocaleString(undefined, { maximumFractionDigits: 1 }) : count(isTypical ? Math.round(value) : value);
 }
 
 function note({ most, isTypical, days, cells }, times, range) {

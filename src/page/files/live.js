@@ -2,6 +2,7 @@
 // told which report, and tells what has come.
 
 import { Failed, ask, failed, open } from './api.js';
+import { parsed } from './json.js';
 import { patched } from './patch.js';
 import { eventReader } from './sse.js';
 
@@ -72,8 +73,8 @@ async function stream(name, query, signal, { changed, heard }) {
     if (part.done) throw new Failed(0, 'the stream ended');
     heard();
     for (const { event, data } of events(part.value)) {
-      if (event === 'report') state = JSON.parse(data);
-      else if (event === 'change') state = patched(state, JSON.parse(data));
+      if (event === 'report') state = parsed(data);
+      else if (event === 'change') state = patched(state, parsed(data));
       else if (event === 'end') {
         const reason = JSON.parse(data).reason;
         throw new Failed(reason === 'token' ? 401 : 0, `the stream ended: ${reason}`);

@@ -1,5 +1,5 @@
-// Picks stories: type a part of a name or the beginning of an id, pick up to twenty. Every key starts the search anew, and the
-// search before is given up.
+// Picks stories: type a part of a name or the beginning of an id, pick up to twenty. A key asks at once, and while an answer is on
+// its way the next request waits for it, so that there is one at a time, and the last is always for all that was typed.
 
 import { loadStoryList } from './load.js';
 import { byId, el, named, spelled } from './dom.js';
@@ -9,7 +9,8 @@ import { STORIES_PICKED_MAX } from './view.js';
 import * as time from './time.js';
 
 const SHOWN = 20;
-const PAUSE_MS = 120;
+// A search that took so long is given up when more is typed.
+const SLOW_MS = 500;
 
 // Opens it. `choose` gets the ids; `remember` each row that is picked, so that its name is known.
 export function openPicker(view, stories, now, { choose, remember }) {
@@ -22,7 +23,7 @@ export function openPicker(view, stories, now, { choose, remember }) {
     const list = el('ul.options', { role: 'listbox', id: 'found', 'aria-label': 'Stories', 'aria-multiselectable': 'true' });
     const note = el('p.note', { role: 'status' });
     const chips = el('div.chips', {});
-    let [rows, at, timer, search] = [[], 0, 0, new AbortController()];
+    let [rows, at, asked, listed, isChoosing, search] = [[], 0, null, null, false, null];
 
     const drawChips = () => chips.replaceChildren(...[...picked].map((id) => el('button', {
       type: 'button', 'aria-label': `Take off ${spelled(stories.get(id)?.name ?? id)}`, onclick: () => toggle(id),
@@ -43,28 +44,40 @@ export function openPicker(view, stories, now, { choose, remember }) {
       drawChips();
       draw();
     };
-    const find = async () => {
-      search.abort();
+    const ask = async () => {
+      const text = field.value.trim();
       search = new AbortController();
-      const { signal } = search;
+      asked = { text, at: performance.now() };
       try {
-        const page = await loadStoryList(field.value.trim(), SHOWN, signal);
-        [rows, at] = [page.stories, 0];
+        const page = await loadStoryList(text, SHOWN, search.signal);
+        [rows, at, listed] = [page.stories, 0, text];
         draw();
         note.textContent = page.next ? `${rows.length} shown, type on` : rows.length === 0 ? 'No story has this in its name.' : `${brief(rows.length)} found`;
-        document.dispatchEvent(new CustomEvent('tallyd:listed'));
+        document.dispatchEvent(new CustomEvent('tallyd:listed', { detail: text }));
       } catch (failure) {
+        isChoosing = false;
         if (failure.name !== 'AbortError') note.textContent = `The list cannot be had: ${failure.words ?? failure.message}`;
       }
     };
+    const find = async () => {
+      const text = field.value.trim();
+      if (asked !== null) {
+        if (asked.text !== text && performance.now() - asked.at > SLOW_MS) search.abort();
+        return;
+      }
+      do await ask(); while (field.value.trim() !== asked.text);
+      asked = null;
+      // Unless it was closed meanwhile.
+      if (isChoosing && field.isConnected) chooseListed({});
+    };
+    // Enter means the list for what was typed; where that is still on its way, it waits for it.
+    const chooseListed = ({ shiftKey }) => {
+      isChoosing = listed !== field.value.trim() && asked !== null;
+      if (isChoosing) return;
+      if (rows[at] && (picked.size === 0 || field.value)) { toggle(rows[at].storyId); if (!shiftKey) apply(); } else apply();
+    };
     const apply = () => { close(); choose({ storyId: [...picked] }); };
-    // The first key asks at once, those that follow it quickly after a pause.
-    field.addEventListener('input', () => {
-      if (timer === 0) find();
-      else clearTimeout(timer);
-      const isFirst = timer === 0;
-      timer = setTimeout(() => { timer = 0; if (!isFirst) find(); }, PAUSE_MS);
-    });
+    field.addEventListener('input', () => { isChoosing = false; find(); });
     field.addEventListener('keydown', (event) => {
       if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {
         at = Math.min(Math.max(at + (event.key === 'ArrowDown' ? 1 : -1), 0), rows.length - 1);
@@ -74,7 +87,7 @@ export function openPicker(view, stories, now, { choose, remember }) {
       } else if (event.key === 'Enter') {
         event.preventDefault();
         if (event.ctrlKey || event.metaKey) toggle(rows[at]?.storyId);
-        else if (rows[at] && (picked.size === 0 || field.value)) { toggle(rows[at].storyId); if (!event.shiftKey) apply(); } else apply();
+        else chooseListed(event);
       }
     });
     list.addEventListener('click', (event) => {

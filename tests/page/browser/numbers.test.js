@@ -136,3 +136,42 @@ test('change days in four zones, with the system in another', async () => {
     await close();
   }
 });
+
+test('counts past 2⁵³ have every digit of the API', async () => {
+  const long = (text) => text.replace(/"(value|total|min|max)":([1-9]\d*)(?=[,}])/g, '"$1":$2987654321987654');
+  const { page, said, close } = await openPage(null);
+  await page.route('**/reports/**', async (route) => {
+    const response = await route.fetch();
+    await route.fulfill(response.status() === 200 ? { response, body: long(await response.text()) } : { response });
+  });
+  await page.goto(`${daemon.url}/?report=conversations.messages&list=source&group=source&table=1&live=0&dimension=auto&compare=weekday&timezone=Europe/Warsaw`);
+  await settled(page);
+  // As text, since JavaScript would round them.
+  const ask = async (name, more) => long(await (await fetch(`${daemon.url}/reports/${name}?period=last30days&timezone=Europe/Warsaw${more}`)).text());
+  const numbersOf = (text, name) => [...text.matchAll(new RegExp(`"${name}":(\\d+)`, 'g'))].map(([, digits]) => digits);
+  const plain = (text) => text.replaceAll(',', '');
+  const series = '&dimension=auto&compare=weekday';
+  for (const [index, name] of ['conversations', 'conversations.paid', 'conversations.messages'].entries()) {
+    const title = await page.$eval(`#figures button:nth-child(${index + 1}) .value`, (value) => value.title);
+    assert.equal(plain(title), numbersOf(await ask(name, series), 'total').at(0), name);
+    assert.ok(plain(title).length > 16);
+  }
+  const answer = await ask('conversations.messages', series);
+  const values = numbersOf(answer, 'value');
+  const rows = await rowsOf(page, '#chart-table');
+  assert.deepEqual([...rows.map((row) => plain(row[1])), ...rows.map((row) => plain(row[2]))], values);
+  const sums = await page.$$eval('#breakdown-list .pick', (all) => all.map((pick) => pick.closest('tr').querySelector('.num').title));
+  const [, ...groups] = (await ask('conversations.messages', '&dimension=auto&group=source')).split('"source":');
+  assert.deepEqual(sums.map(plain), groups.map((group) => numbersOf(group, 'total')[0]));
+  const cells = await page.$$eval('#heat .cell', (all) => all.map((cell) => [cell.dataset.at, cell.textContent]));
+  const busiest = numbersOf(await ask('busiest-period', ''), 'value');
+  for (const [at, text] of cells) {
+    const [day, hour] = at.split('-').map(Number);
+    assert.equal(plain(text), busiest[day * 24 + hour], at);
+  }
+  const uses = await page.$$eval('#interactions-list td.num[title]', (all) => all.map((cell) => cell.title));
+  const popular = numbersOf(await ask('interactions.popularity', ''), 'value');
+  assert.deepEqual(uses.map(plain), popular.slice(0, uses.length));
+  assert.deepEqual(said, []);
+  await close();
+});

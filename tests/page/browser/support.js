@@ -65,7 +65,7 @@ function random(seed) {
 const quoted = (text) => text.replaceAll('\\', '\\\\').replaceAll('"', '\\"');
 
 // Some weeks of events up to the present hour, the same each time but for the date; people are awake by the zone's clock.
-export async function fill(url, zone = 'UTC') {
+export async function fill(url, zone = 'UTC', token = undefined) {
   const next = random(7);
   const hour = Math.floor(Date.now() / 3_600_000);
   const local = new Intl.DateTimeFormat('en-GB', { timeZone: zone, hour: 'numeric', hourCycle: 'h23' }).format(hour * 3_600_000);
@@ -93,7 +93,7 @@ export async function fill(url, zone = 'UTC') {
       if (next() < 0.5) lines.push(`interaction,storyId=${storyId(0)},source=${source},type=welcome count=${Math.ceil(count / 3)}i ${stamp}`);
     }
   }
-  await send(url, lines);
+  await send(url, lines, token);
 }
 
 let browser = null;

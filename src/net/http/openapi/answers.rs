@@ -55,7 +55,7 @@ fn successes(operation: &Operation) -> Vec<(u16, Value)> {
     let text = |kind: &str| content(kind, json!({"type": "string"}));
     let whole = match (operation.route.endpoint, operation.route.dialect) {
         (Endpoint::Report, _) => json!({
-            "application/json": {"schema": {"anyOf": [schema(report_schema(operation.report)), schema("Rows")]}},
+            "application/json": {"schema": {"anyOf": report_schemas(operation.report).map(schema)}},
             "text/csv; charset=utf-8; header=present": {"schema": {"type": "string"}, "example": CSV_EXAMPLE},
         }),
         (Endpoint::StreamReport, _) => content("text/event-stream", schema("StreamEvent")),
@@ -126,11 +126,12 @@ fn links(endpoint: Endpoint) -> Option<Value> {
     }
 }
 
-fn report_schema(report: Option<ReportName>) -> &'static str {
+/// The shapes of a report: nested, and as rows.
+fn report_schemas(report: Option<ReportName>) -> [&'static str; 2] {
     match report {
-        Some(ReportName::BusiestPeriod) => "BusiestPeriod",
-        Some(ReportName::InteractionsPopularity) => "Popularity",
-        _ => "Series",
+        Some(ReportName::BusiestPeriod) => ["BusiestPeriod", "BusiestPeriodRows"],
+        Some(ReportName::InteractionsPopularity) => ["Popularity", "PopularityRows"],
+        _ => ["Series", "SeriesRows"],
     }
 }
 

@@ -97,11 +97,11 @@ pub(super) fn shared() -> Value {
         ("Database", query("db", json!({"type": "string"}), "Not used.")),
         (
             "Statements",
-            json!({"name": "q", "in": "query", "required": true, "schema": {"type": "string", "examples": ["SHOW DATABASES"]}, "description": "SHOW DATABASES or CREATE DATABASE."}),
+            json!({"name": "q", "in": "query", "required": true, "schema": {"type": "string", "minLength": 1, "examples": ["SHOW DATABASES"]}, "description": "SHOW DATABASES or CREATE DATABASE."}),
         ),
         (
             "StatementsElsewhere",
-            query("q", json!({"type": "string"}), "The statements, where they are not in the body."),
+            json!({"name": "q", "in": "query", "schema": {"type": "string", "minLength": 1}, "description": "The statements, where they are not in the body."}),
         ),
         (
             "StoryInPath",
@@ -195,8 +195,9 @@ fn of_report(parameter: ReportParameter) -> Value {
     described
 }
 
+/// Empty it is as if it were left out.
 fn query(name: &str, schema: Value, words: &str) -> Value {
-    json!({"name": name, "in": "query", "schema": schema, "description": words})
+    json!({"name": name, "in": "query", "allowEmptyValue": true, "schema": schema, "description": words})
 }
 
 fn header(name: &str, schema: Value, words: &str) -> Value {

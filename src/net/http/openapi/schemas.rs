@@ -50,6 +50,65 @@ fn list(item: Value) -> Value {
     json!({"type": "array", "items": item})
 }
 
+fn hour_of_week() -> Value {
+    json!({
+        "day": {"type": "integer", "minimum": 0, "maximum": 6}, "hour": {"type": "integer", "minimum": 0, "maximum": 23},
+        "value": count(), "usage": figure(),
+    })
+}
+
+/// A row of a table, which has its columns and no others.
+fn row(columns: Value) -> Value {
+    let mut schema = object(columns);
+    if let Some(members) = schema.as_object_mut() {
+        members.insert("additionalProperties".to_owned(), json!(false));
+    }
+    schema
+}
+
+/// Rows of a series: with the columns of its groups, and with those of the range before where there is one. Where one of the
+/// two is longer, the other's cells are empty.
+fn series_rows() -> Value {
+    let orders = [
+        json!({}),
+        json!({"source": {"enum": Source::ALL.map(Source::as_str)}}),
+        json!({"storyId": reference("StoryId"), "name": {"type": "string"}}),
+    ];
+    let cells = |names: [&str; 3]| {
+        let [date, local, value] = names;
+        json!({
+            date: {"type": ["string", "null"], "format": "date-time"}, local: {"type": ["string", "null"]},
+            value: {"type": ["number", "null"], "minimum": 0},
+        })
+    };
+    let own = cells(["date", "local", "value"]);
+    let before = cells(["previousDate", "previousLocal", "previousValue"]);
+    let joined = |parts: &[&Value]| {
+        let members = parts.iter().filter_map(|part| part.as_object()).flatten();
+        Value::Object(members.map(|(name, schema)| (name.clone(), schema.clone())).collect())
+    };
+    let rows = orders.iter().flat_map(|group| [joined(&[&own, group]), joined(&[&own, group, &before])]);
+    // All rows of an answer are of one kind.
+    json!({"anyOf": rows.map(|columns| list(row(columns))).collect::<Vec<_>>()})
+}
+
+/// Rows of the interactions, whose cells are empty where the JSON has no such member.
+fn popularity_rows() -> Value {
+    let [id, none] = [reference("StoryId"), json!({"type": "null"})];
+    let kinds = [
+        ("interaction", &id, &none),
+        ("contextFallback", &none, &id),
+        ("fallback", &none, &none),
+        ("welcome", &none, &none),
+    ];
+    let of_kind = |(kind, id, parent): (&str, &Value, &Value)| {
+        row(json!({
+            "type": {"const": kind}, "id": id, "parentId": parent, "name": {"type": "string"}, "value": count(), "usage": figure(),
+        }))
+    };
+    list(json!({"oneOf": kinds.map(of_kind)}))
+}
+
 fn reports() -> Value {
     let points = list(reference("Point"));
     let node = |kind: &str| {
@@ -85,17 +144,16 @@ fn reports() -> Value {
             json!({"from": instant(), "to": instant(), "data": points, "summary": reference("Summary")}),
             json!({"overall": figure()}),
         ),
-        "Rows": list(json!({"type": "object"})),
+        "SeriesRows": series_rows(),
+        "BusiestPeriodRows": {"type": "array", "minItems": 168, "maxItems": 168, "items": row(hour_of_week())},
+        "PopularityRows": popularity_rows(),
         "Series": object_with(
             json!({"data": points, "summary": reference("Summary")}),
             json!({"overall": figure(), "compare": reference("Comparison"), "groups": list(reference("Group")), "groupsOmitted": count()}),
         ),
         "BusiestPeriod": {
             "type": "array", "minItems": 7, "maxItems": 7,
-            "items": {"type": "array", "minItems": 24, "maxItems": 24, "items": object(json!({
-                "day": {"type": "integer", "minimum": 0, "maximum": 6}, "hour": {"type": "integer", "minimum": 0, "maximum": 23},
-                "value": count(), "usage": figure(),
-            }))},
+            "items": {"type": "array", "minItems": 24, "maxItems": 24, "items": object(hour_of_week())},
         },
         "Popularity": list(json!({"oneOf": [interaction, fallback, node("fallback"), node("welcome")]})),
         "StreamEvent": object_with(
@@ -107,7 +165,8 @@ fn reports() -> Value {
 
 fn stories() -> Value {
     let moment = json!({"type": ["string", "null"], "format": "date-time"});
-    let named = json!({"type": "string", "maxLength": crate::limits::NAME_BYTES_MAX});
+    let named =
+        json!({"type": ["string", "null"], "minLength": 1, "maxLength": crate::limits::NAME_BYTES_MAX});
     json!({
         "Story": object(json!({
             "storyId": reference("StoryId"), "name": {"type": ["string", "null"]}, "firstEvent": moment, "lastEvent": moment,
@@ -116,7 +175,10 @@ fn stories() -> Value {
         "StoryPage": object(json!({"stories": list(reference("Story")), "next": {"type": ["string", "null"]}})),
         "StoryUpsert": {"type": "object", "properties": {
             "name": named,
-            "interactions": list(json!({"type": "object", "properties": {"id": reference("StoryId"), "name": named}, "required": ["id"]})),
+            "interactions": {
+                "type": ["array", "null"],
+                "items": {"type": "object", "properties": {"id": reference("StoryId"), "name": named}, "required": ["id"]},
+            },
         }},
         "Events": {"type": ["array", "object"], "items": {"type": "object"}},
         "Written": object(json!({"accepted": count(), "rejected": count()})),
