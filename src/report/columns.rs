@@ -33,11 +33,16 @@ impl Points {
         repeat_n(0, self.start).chain(self.values.iter().copied()).chain(repeat_n(0, after))
     }
 
+    /// The value of a unit in its scale.
+    #[inline]
+    pub(crate) fn value(&self, unit: usize) -> u64 {
+        // A unit before the first one that is stored comes to a place far behind the last.
+        self.values.get(unit.wrapping_sub(self.start)).copied().unwrap_or(0)
+    }
+
     /// The number of a unit; `None` where there is no such unit.
     pub(crate) fn figure(&self, unit: usize) -> Option<Figure> {
-        let stored = unit.checked_sub(self.start).and_then(|place| self.values.get(place));
-        let value = stored.copied().unwrap_or(0);
-        (unit < self.units).then(|| Figure::new(value, self.scale))
+        (unit < self.units).then(|| Figure::new(self.value(unit), self.scale))
     }
 
     /// The values as numbers, one per unit.

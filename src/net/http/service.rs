@@ -127,15 +127,15 @@ fn host(head: &Parts) -> Option<&[u8]> {
 
 /// Whether it is `localhost` or an IP address, with a port or without.
 fn is_nobodys_name(host: &[u8]) -> bool {
-    let Ok(host) = std::str::from_utf8(host) else { return false };
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
+    let port = host.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let name = host.get(..host.len().saturating_sub(port)).and_then(|rest| rest.strip_suffix(b":"));
+    let name = name.unwrap_or(host);
+    if name.eq_ignore_ascii_case(b"localhost") {
+        return true;
+    }
+    let Ok(name) = std::str::from_utf8(name) else { return false };
     let in_brackets = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    name.eq_ignore_ascii_case("localhost")
-        || name.parse::<Ipv4Addr>().is_ok()
-        || in_brackets.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
+    name.parse::<Ipv4Addr>().is_ok() || in_brackets.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
 }
 
 async fn handle(

@@ -290,23 +290,31 @@ fn write_points(points: &Points, starts: &[UnixSeconds], dates: &Dates, out: &mu
     }
 }
 
-/// Writes the points of a series that is the only one of its report.
+/// Writes the points of a series that is the only one of its report, in one plain loop, since most reports are such.
 fn write_only_series(points: &Points, starts: &[UnixSeconds], text: &mut Vec<u8>) {
-    let mut instants = Instants::default();
-    let mut starts = starts.iter();
-    let mut values = points.values();
-    let row = PointWriter::of(points);
-    let mut separate = |place: &mut Separator| {
-        *place = SEPARATOR;
-        if let Some(start) = starts.next() {
-            date_in(place, &mut instants, *start);
-        }
+    // The first value has nothing before it to close, so what stands before it is put back there.
+    let Some((_, before)) = text.split_last_chunk::<BEFORE_FIRST>().filter(|_| !starts.is_empty()) else {
+        return;
     };
-    let begin = text.len();
-    row.write(1, &mut values, text, &mut separate);
-    // The first value has nothing before it to close.
-    text.drain(begin..text.len().min(begin.saturating_add(BEFORE_FIRST)));
-    row.write(points.units.saturating_sub(1), &mut values, text, separate);
+    let before = *before;
+    let begin = text.len().saturating_sub(BEFORE_FIRST);
+    text.truncate(begin);
+    let row = PointWriter::of(points);
+    let mut instants = Instants::default();
+    let mut end = row.make_room(starts.len(), text);
+    for (unit, start) in starts.iter().enumerate() {
+        let Some((point, rest)) = text.get_mut(end..).and_then(<[u8]>::split_first_chunk_mut) else {
+            break;
+        };
+        *point = SEPARATOR;
+        date_in(point, &mut instants, *start);
+        end = end.saturating_add(SEPARATOR_BYTES);
+        end = end.saturating_add(put_value(points.value(unit), row.scale, rest));
+    }
+    text.truncate(end);
+    if let Some(place) = text.get_mut(begin..).and_then(<[u8]>::first_chunk_mut) {
+        *place = before;
+    }
 }
 
 /// How points of a series are written: into room that is made for many of them at once, so that none asks whether there is
@@ -324,6 +332,14 @@ impl PointWriter {
         Self { scale: points.scale, value_room: digits.saturating_add(3).min(VALUE_ROOM) }
     }
 
+    /// Appends room for so many points; where it begins.
+    fn make_room(self, units: usize, text: &mut Vec<u8>) -> usize {
+        let begin = text.len();
+        let room = units.saturating_mul(SEPARATOR_BYTES.saturating_add(self.value_room));
+        text.resize(begin.saturating_add(room), 0);
+        begin
+    }
+
     /// Appends so many points: the separator that `separate` makes, then the next of the values.
     #[inline]
     fn write(
@@ -333,10 +349,7 @@ impl PointWriter {
         text: &mut Vec<u8>,
         mut separate: impl FnMut(&mut Separator),
     ) {
-        let begin = text.len();
-        let room = units.saturating_mul(SEPARATOR_BYTES.saturating_add(self.value_room));
-        text.resize(begin.saturating_add(room), 0);
-        let mut end = begin;
+        let mut end = self.make_room(units, text);
         for value in values.take(units) {
             let Some((point, rest)) = text.get_mut(end..).and_then(<[u8]>::split_first_chunk_mut) else {
                 break;
