@@ -8,5 +8,5 @@ cd "$(dirname "$0")/../.."
 tallyd=$(realpath "${1:-target/release/tallyd}")
 # shellcheck source=tests/page/prepare.sh
 . tests/page/prepare.sh
-echo "load $(cut -d ' ' -f 1-3 /proc/loadavg) on $(nproc) cores, $("${CHROMIUM:-chromium}" --version --no-sandbox)"
+echo "load $(cut -d ' ' -f 1-3 /proc/loadavg) on $(nproc) cores, $("${CHROMIUM:-chromium}" --version --no-sandbox 2>/dev/null)"
 TALLYD=$tallyd MINUTES=${2:-2} ROUNDS=${3:-9} node figures/figures.js

@@ -40,7 +40,7 @@ function label(name) {
 }
 
 function shortened(long, short) {
-  return matchMedia('(max-width: 760px)').matches ? short : long;
+  return matchMedia('(max-width: 1000px)').matches ? short : long;
 }
 
 function changeOf(value, before) {

@@ -114,7 +114,7 @@ async function heap(url) {
   const sizes = [];
   for (let minute = 1; minute <= MINUTES; minute += 1) {
     while (Date.now() < began + minute * 60_000) {
-      await send(url, [`conversation,storyId=${storyId(minute % 4)},source=app`, `message,storyId=${storyId(minute % 4)},source=slack count=7i`]);
+      await send(url, [`conversation,storyId=${storyId(minute % 4)},source=app count=1i`, `message,storyId=${storyId(minute % 4)},source=slack count=7i`]);
       await new Promise((done) => setTimeout(done, 1_000));
     }
     sizes.push(await kib());
