@@ -11,6 +11,7 @@ function row(name, values, unit = 'ms') {
   const sorted = [...values].sort((a, b) => a - b);
   const text = (value) => value.toFixed(value < 10 ? 1 : 0);
   console.log(`${name.padEnd(62)} ${text(sorted[Math.floor(sorted.length / 2)]).padStart(6)} ${unit}   ${text(sorted[0])} to ${text(sorted.at(-1))}`);
+  return sorted[Math.floor(sorted.length / 2)];
 }
 
 const repeat = async (times, measure) => {
@@ -37,11 +38,13 @@ async function opened(url) {
   return found;
 }
 
-async function paints(name, url) {
+async function paints(name, url, base) {
   // The first is the browser's own start.
   const [, ...found] = await repeat(ROUNDS + 1, () => opened(url));
-  row(`first paint, ${name}`, found.map(({ paint }) => paint));
+  const median = row(`first paint, ${name}`, found.map(({ paint }) => paint));
+  if (base) console.log(`    ${(median / base).toFixed(1)} times that of the empty page`);
   if (found[0].numbers) row(`numbers drawn, ${name}`, found.map(({ numbers }) => numbers));
+  return median;
 }
 
 // From a key to the frame that shows the list for all that was typed until then.
@@ -118,7 +121,7 @@ async function heap(url) {
       await new Promise((done) => setTimeout(done, 1_000));
     }
     sizes.push(await kib());
-    if (minute === 1 || minute % 10 === 0 || minute === MINUTES) {
+    if (minute <= 10 || minute % 10 === 0 || minute === MINUTES) {
       const nodes = (await session.send('Memory.getDOMCounters'));
       console.log(`heap after minute ${String(minute).padStart(3)}: ${sizes.at(-1)} KiB; ${drawn} drawings, ${nodes.nodes} nodes, ${nodes.jsEventListeners} listeners`);
     }
@@ -139,10 +142,10 @@ for (let first = 0; first < STORIES; first += 10_000) {
 }
 const words = ['number 4711', 'number 88', 'story number 99999', '0000000000000000000000f'];
 try {
-  await paints('an empty page', `http://127.0.0.1:${empty.address().port}/`);
-  await paints('few stories', `${few.url}/${VIEW}`);
-  await paints(`${STORIES} stories`, `${many.url}/${VIEW}`);
-  await paints(`${STORIES} stories, split by story`, `${many.url}/${VIEW.replace('source', 'storyId')}`);
+  const base = await paints('an empty page', `http://127.0.0.1:${empty.address().port}/`);
+  await paints('few stories', `${few.url}/${VIEW}`, base);
+  await paints(`${STORIES} stories`, `${many.url}/${VIEW}`, base);
+  await paints(`${STORIES} stories, split by story`, `${many.url}/${VIEW.replace('source', 'storyId')}`, base);
   await searches(many.url, words);
   await keys(many.url, words.slice(0, 3), 200, 'key to list, a key each 200 ms');
   await keys(many.url, words.slice(0, 3), 60, 'key to list, a key each 60 ms');
