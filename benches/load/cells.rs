@@ -17,6 +17,8 @@ const CONNECTIONS: usize = 2;
 const VARIANTS: usize = 8;
 const COUNT_MAX: f64 = 300.0;
 const HOURS_OF_FIVE_YEARS: usize = 5 * 365 * 24;
+/// The interval that stands for no snapshots at all.
+const NO_SNAPSHOTS: &str = "24h";
 /// Digits of a time stamp in seconds.
 const STAMP_BYTES: usize = 10;
 
@@ -35,8 +37,8 @@ impl Layout {
     }
 }
 
-/// Takes the figures of every layout.
-pub(crate) fn measure(cells: usize, table: &mut Table) {
+/// Takes the figures of every layout whose name contains `only`, with a snapshot each interval.
+pub(crate) fn measure(cells: usize, (interval, only): (&str, &str), table: &mut Table) {
     let series = (cells / 2_000).max(100);
     let five_years = (HOURS_OF_FIVE_YEARS * series / cells).max(1);
     for (name, series, stride) in [
@@ -44,37 +46,46 @@ pub(crate) fn measure(cells: usize, table: &mut Table) {
         ("one hour in 7", series, 7),
         ("over 5 years", series, five_years),
         ("100 hours of 20 × the series", series * 20, 1),
+        ("10 hours of 200 × the series", series * 200, 1),
     ] {
-        measure_one(&Layout { name, series, stride, cells }, table);
+        if name.contains(only) {
+            measure_one(&Layout { name, series, stride, cells }, interval, table);
+        }
     }
 }
 
-fn measure_one(layout: &Layout, table: &mut Table) {
+fn measure_one(layout: &Layout, interval: &str, table: &mut Table) {
     let what = |figure: &str| format!("{:.0} M cells, {}: {figure}", layout.cells as f64 / 1e6, layout.name);
-    let daemon = Tallyd::start(&["--snapshot-interval", "5s"]);
+    let daemon = Tallyd::start(&["--snapshot-interval", interval]);
     let first_hour = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now()).timestamp() as usize
         / 3_600
         - layout.hours();
-    let start = Instant::now();
-    let total: u64 = std::thread::scope(|scope| {
-        let senders: Vec<_> = (0..CONNECTIONS)
-            .map(|part| scope.spawn(move || Sender::new(layout, part).send(daemon.tcp, first_hour)))
-            .collect();
-        senders.into_iter().map(|sender| sender.join().unwrap()).sum()
-    });
-    let seconds = start.elapsed().as_secs_f64();
     let sent = layout.hours() / layout.stride * layout.series;
-    table.row(
-        &what("ingest"),
-        format!("{:.2}", sent as f64 / seconds / 1e6),
-        "M events/s",
-        "one for each cell",
-    );
-    let start = Instant::now();
-    wait_for_snapshot(&daemon);
+    let mut total = 0;
+    let mut peak = 0.0;
+    for (pass, remark) in [("ingest", "one for each cell"), ("ingest again", "another for each cell")] {
+        let taken = ingest_all(layout, (&daemon, interval), first_hour);
+        total += taken.total;
+        let rate = format!("{:.2}", sent as f64 / taken.seconds / 1e6);
+        table.row(&what(pass), rate, "M events/s", remark);
+        let per_million = |seconds: f64| seconds / sent as f64 * 1e6;
+        table.row(
+            &what(&format!("{pass}: fold")),
+            format!("{:.3}", per_million(taken.fold_cpu_seconds)),
+            "CPU s/M",
+            &format!(
+                "{:.2} of what ingest takes, {:.3}; snapshot {:.1} s after the last event",
+                taken.fold_cpu_seconds / taken.ingest_cpu_seconds,
+                per_million(taken.ingest_cpu_seconds),
+                taken.lag_seconds
+            ),
+        );
+        if peak == 0.0 {
+            peak = daemon.server.peak_memory_mb();
+        }
+    }
     let per_cell = |megabytes: f64| format!("{:.2}", megabytes * 1e6 / sent as f64);
-    let peak = per_cell(daemon.server.peak_memory_mb());
-    let remark = format!("peak {peak}; snapshot {:.1} s after the last event", start.elapsed().as_secs_f64());
+    let remark = format!("peak after one for each {}", per_cell(peak));
     table.row(&what("memory"), per_cell(daemon.server.memory_mb()), "bytes/cell", &remark);
     table.row(&what("disk"), per_cell(daemon.snapshot_mb()), "bytes/cell", "");
     let before = counted(&daemon);
@@ -87,6 +98,37 @@ fn measure_one(layout: &Layout, table: &mut Table) {
     assert!(counted(&daemon) == total, "a restart counts something else");
     let remark = format!("stop and restart {stopped:.2} s; memory then {memory} bytes/cell");
     table.row(&what("restart after kill -9"), format!("{killed:.2}"), "s", &remark);
+}
+
+/// What it took to send every line once and to have all of them in a snapshot.
+struct Taken {
+    /// Sum of the counts.
+    total: u64,
+    seconds: f64,
+    /// From the last event to the snapshot that has it.
+    lag_seconds: f64,
+    fold_cpu_seconds: f64,
+    /// Of all other threads.
+    ingest_cpu_seconds: f64,
+}
+
+fn ingest_all(layout: &Layout, (daemon, interval): (&Tallyd, &str), first_hour: usize) -> Taken {
+    let cpu = || [daemon.server.cpu_nanoseconds(), daemon.server.fold_cpu_nanoseconds()];
+    let (before, start) = (cpu(), Instant::now());
+    let total = std::thread::scope(|scope| {
+        let senders: Vec<_> = (0..CONNECTIONS)
+            .map(|part| scope.spawn(move || Sender::new(layout, part).send(daemon.tcp, first_hour)))
+            .collect();
+        senders.into_iter().map(|sender| sender.join().unwrap()).sum()
+    });
+    let (sent, seconds) = (Instant::now(), start.elapsed().as_secs_f64());
+    if interval != NO_SNAPSHOTS {
+        wait_for_snapshot(daemon);
+    }
+    let lag_seconds = sent.elapsed().as_secs_f64();
+    let after = cpu();
+    let [all, fold] = [0, 1].map(|of| (after[of] - before[of]) / 1e9);
+    Taken { total, seconds, lag_seconds, fold_cpu_seconds: fold, ingest_cpu_seconds: all - fold }
 }
 
 fn timed<T>(run: impl FnOnce() -> T) -> (T, f64) {

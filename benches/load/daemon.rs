@@ -28,13 +28,24 @@ impl Server {
 
     /// Nanoseconds of processor time that all threads together have used so far.
     pub(crate) fn cpu_nanoseconds(&self) -> f64 {
-        let of_thread = |thread: i32| {
-            let path = format!("/proc/{}/task/{thread}/schedstat", self.child.id());
-            // A thread may have ended since.
-            let text = std::fs::read_to_string(path).unwrap_or_default();
-            text.split(' ').next().and_then(|nanoseconds| nanoseconds.parse::<f64>().ok()).unwrap_or(0.0)
+        self.threads().into_iter().map(|thread| self.cpu_nanoseconds_of(thread)).sum()
+    }
+
+    /// The same of the thread that makes snapshots.
+    pub(crate) fn fold_cpu_nanoseconds(&self) -> f64 {
+        let is_snapshotter = |thread: &i32| {
+            let path = format!("/proc/{}/task/{thread}/comm", self.child.id());
+            std::fs::read_to_string(path).is_ok_and(|name| name.trim() == "snapshotter")
         };
-        self.threads().into_iter().map(of_thread).sum()
+        // A thread has its name from the moment it runs.
+        self.threads().into_iter().find(is_snapshotter).map_or(0.0, |thread| self.cpu_nanoseconds_of(thread))
+    }
+
+    fn cpu_nanoseconds_of(&self, thread: i32) -> f64 {
+        let path = format!("/proc/{}/task/{thread}/schedstat", self.child.id());
+        // A thread may have ended since.
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        text.split(' ').next().and_then(|nanoseconds| nanoseconds.parse::<f64>().ok()).unwrap_or(0.0)
     }
 
     /// The ids of all threads.

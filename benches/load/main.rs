@@ -60,13 +60,16 @@ struct Arguments {
     /// Cells of each layout of the part `cells`. The figures to reach are for 100,000,000, which takes 3 GB of disk.
     #[arg(long, default_value_t = 5_000_000)]
     cells: usize,
+    /// Time between snapshots in the part `cells`; 24h for none.
+    #[arg(long, default_value = "5s")]
+    snapshot_interval: String,
     /// How often each ingest figure is taken; the median is printed.
     #[arg(long, default_value_t = 3)]
     runs: usize,
     /// Measures nothing but this build beside the program of another one, in turn.
     #[arg(long)]
     against: Option<std::ffi::OsString>,
-    /// Of the parts `ingest`, `fsync` and `dear`, and of `--against`, takes only the figures whose names contain this.
+    /// Of the parts `ingest`, `fsync`, `cells` and `dear`, and of `--against`, takes only the figures whose names contain this.
     #[arg(long, default_value = "")]
     only: String,
     /// Given by cargo, ignored.
@@ -122,7 +125,8 @@ fn main() {
         fold::measure(&workload, arguments.runs, &mut table);
     }
     if wanted("cells") {
-        cells::measure(arguments.cells, &mut table);
+        let chosen = (arguments.snapshot_interval.as_str(), arguments.only.as_str());
+        cells::measure(arguments.cells, chosen, &mut table);
     }
     if wanted("keys") {
         keys::measure(&workload, arguments.runs, &mut table);

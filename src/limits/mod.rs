@@ -105,10 +105,11 @@ const _: () = assert!(GROUP_BYTES_MAX <= QUEUED_BYTES_MAX, "a full group must be
 
 // Folds and snapshots (`store/fold`, `store/snapshot`).
 
-/// Cells that a fold gathers in memory before it writes them out.
-pub const FOLD_CELLS_MAX: usize = 4 * 1024 * 1024;
-/// Memory of a fold for each series, in bytes, beside that.
-pub const FOLD_SERIES_BYTES: u64 = 16;
+/// Increments that a fold gathers in memory before it adds up those of the same cell; where that leaves more than half, it
+/// writes them out.
+pub const FOLD_CELLS_MAX: usize = 5 * 1024 * 1024;
+/// Memory that each of them takes, in bytes.
+pub const FOLD_BYTES_PER_CELL: usize = 24;
 /// Catalogue entries that a fold gathers in memory before it writes them out.
 pub const FOLD_ENTRIES_MAX: usize = 1024 * 1024;
 /// Keys of batches that a fold gathers in memory before it writes them out.
@@ -231,7 +232,7 @@ const BOUNDED_BYTES: usize = HTTP_CONNECTIONS_MAX * (HTTP_HEAD_BYTES_MAX + ANSWE
     + PACKERS_MAX * PACKER_BYTES
     + STREAMS_MAX * (HTTP_HEAD_BYTES_MAX + 2 * ANSWER_BYTES_FREE)
     + STREAM_STATES_BYTES_MAX
-    + 16 * FOLD_CELLS_MAX
+    + FOLD_BYTES_PER_CELL * FOLD_CELLS_MAX
     + 2 * 64 * KEYS_MAX
     + 64 * FOLD_KEYS_MAX
     + 2 * KEY_BAD_LINES_BYTES_MAX

@@ -11,7 +11,6 @@ use super::batch::SeriesId;
 use super::calendar::Hour;
 use super::catalogue::Catalogue;
 use super::counters::Counters;
-use crate::limits::{FOLD_SERIES_BYTES, wide};
 
 /// The ceiling, and what is below it.
 #[derive(Debug)]
@@ -33,13 +32,9 @@ impl MemoryCeiling {
         self.bytes
     }
 
-    /// Memory of counters and catalogue, in bytes, and what a fold needs to have a place for each series.
+    /// Memory of counters and catalogue, in bytes.
     pub fn used_bytes(&self) -> u64 {
-        let series = wide(self.catalogue.series_numbered());
-        self.catalogue
-            .memory_bytes()
-            .saturating_add(self.counters.memory_bytes())
-            .saturating_add(series.saturating_mul(FOLD_SERIES_BYTES))
+        self.catalogue.memory_bytes().saturating_add(self.counters.memory_bytes())
     }
 
     /// Whether nothing new may be taken. Never blocks.

@@ -26,13 +26,14 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    pub(super) fn new(generation: Generation) -> Self {
-        let (gather, entries, keys) = (Gather::default(), Vec::new(), Vec::new());
+    /// For about so many cells.
+    pub(super) fn new(generation: Generation, cells_max: usize) -> Self {
+        let (gather, entries, keys) = (Gather::new(cells_max), Vec::new(), Vec::new());
         Self { generation, gather, entries, keys, bad_line_bytes: 0, cleared: None, series_of_stories: None }
     }
 
-    pub(super) fn is_full(&self, cells_max: usize) -> bool {
-        self.gather.others() >= cells_max
+    pub(super) fn is_full(&mut self) -> bool {
+        self.gather.is_full()
             || self.entries.len() >= FOLD_ENTRIES_MAX
             || self.keys.len() >= FOLD_KEYS_MAX
             || self.bad_line_bytes >= KEY_BAD_LINES_BYTES_MAX

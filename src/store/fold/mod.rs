@@ -10,6 +10,7 @@
 
 mod gather;
 mod intake;
+mod order;
 
 #[cfg(test)]
 mod tests;
@@ -102,10 +103,10 @@ impl Folder {
     fn step(&mut self, replay: &mut Replay, through: Sequence, done: &mut FoldDone) -> Result<(), FileError> {
         let generation = self.next_generation;
         self.next_generation = generation.next();
-        let mut intake = Intake::new(generation);
+        let mut intake = Intake::new(generation, self.cells_max);
         let mut position = self.current.position;
         let mut record = Record::default();
-        while position < through && !intake.is_full(self.cells_max) {
+        while position < through && !intake.is_full() {
             if !replay.next_into(&mut record)? {
                 return Err(replay.ends());
             }
@@ -162,11 +163,17 @@ impl Folder {
                 months.entry(month).or_default().push(*part);
             }
         }
-        for (month, fresh) in gather.finish() {
+        let gathered = gather.finish();
+        let mut rest = gathered.as_slice();
+        while let Some(first) = rest.first() {
+            let month = Month::containing(first.hour);
+            let hours = month.range();
+            let (fresh, later) = rest.split_at(rest.partition_point(|one| hours.contains(one.hour)));
+            rest = later;
             let parts = months.entry(month).or_default();
-            let kept = merge::files_kept(parts, estimated_bytes(&fresh));
+            let kept = merge::files_kept(parts, estimated_bytes(fresh));
             let merged = parts.split_off(kept);
-            let sources = Sources { parts: &merged, fresh: &fresh, cleared };
+            let sources = Sources { parts: &merged, fresh, cleared };
             let name = FileName::Part(month, generation);
             parts.push(merge::merge_parts(&self.snapshots, name, &sources)?);
             done.files_written = done.files_written.saturating_add(1);

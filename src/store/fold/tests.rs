@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use super::super::recover::testing::{House, State, Write, copy, delete, key, messages};
 use super::super::verify;
 use super::gather::Gather;
+use crate::limits::wide;
 use crate::model::batch::{Increment, SeriesId};
 use crate::model::calendar::Hour;
 use crate::model::catalogue::CatalogueLimits;
+use crate::model::cells::Month;
 use crate::model::event::Metric;
 use crate::platform::disk::{Disk, DiskFault, Operation};
 
@@ -142,30 +144,60 @@ fn fold_of_nothing_new_writes_nothing() {
     assert_eq!(house.recovered.folder.generation(), generation);
 }
 
+/// Counts of 3,000 series, 20,000 in all: in the order of their hours or in none, in one month or several, in a log that is
+/// settled often or not before the end, with a series forgotten now and then.
 #[test]
 fn gather_sums_up_what_a_plain_map_sums_up() {
-    let mut gather = Gather::default();
+    for (hours, is_in_order) in
+        [(1, true), (400, true), (400, false), (5 * MONTH_HOURS, true), (5 * MONTH_HOURS, false)]
+    {
+        for cells_max in [700, 15_000, 1_000_000] {
+            check_gather(hours, is_in_order, cells_max);
+        }
+    }
+}
+
+fn check_gather(hours: u32, is_in_order: bool, cells_max: usize) {
+    let mut gather = Gather::new(cells_max);
     let mut model: BTreeMap<(SeriesId, Hour), u64> = BTreeMap::new();
     let mut random = 0x9E37_79B9_7F4A_7C15_u64;
     for round in 0..20_000_u32 {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let series = SeriesId::new(u32::try_from(random >> 40).expect("24 bits") % 3_000);
-        let hour = Hour::new(HOUR + u32::try_from((random >> 20) & 0xFFFF).expect("16 bits") % 5 * 200);
-        let count = if round % 97 == 0 { u32::MAX } else { 1 + round % 5 };
+        let number = u32::try_from(random >> 40).expect("24 bits") % 3_000;
+        // Few of the series have numbers of more than 16 bits.
+        let series = SeriesId::new(if number % 97 == 0 { number << 12 } else { number });
+        let past = if is_in_order {
+            round * hours / 20_000
+        } else {
+            u32::try_from((random >> 20) & 0xFFFF).expect("16 bits") % hours
+        };
+        let hour = Hour::new(HOUR + past);
+        let count = if round % 97 == 0 { u32::MAX } else { round % 5 };
         gather.add(&[Increment { series, hour, count }]);
-        *model.entry((series, hour)).or_default() += u64::from(count);
+        if count > 0 {
+            *model.entry((series, hour)).or_default() += u64::from(count);
+        }
         if round % 1_000 == 999 {
             gather.forget(series);
             model.retain(|(of, _), _| *of != series);
         }
-    }
-    let mut found: BTreeMap<(SeriesId, Hour), u64> = BTreeMap::new();
-    for (month, increments) in gather.finish() {
-        assert!(increments.is_sorted_by_key(|increment| (increment.series, increment.hour)));
-        for increment in increments {
-            assert!(month.range().contains(increment.hour));
-            *found.entry((increment.series, increment.hour)).or_default() += u64::from(increment.count);
+        if round % 700 == 699 {
+            let distinct = model.len();
+            assert!(!gather.is_full() || distinct > cells_max / 3, "full with {distinct} of {cells_max}");
         }
     }
-    assert_eq!(found, model);
+    let gathered = gather.finish();
+    let order = |one: &Increment| (Month::containing(one.hour), one.series, one.hour);
+    assert!(gathered.is_sorted_by_key(order), "{hours}, {is_in_order}, {cells_max}");
+    let cells = gathered.chunk_by(|a, b| (a.series, a.hour) == (b.series, b.hour));
+    let found = cells.map(|of_cell| {
+        let sum = of_cell.iter().map(|one| u64::from(one.count)).sum::<u64>();
+        assert!(
+            wide(of_cell.len()) <= sum / (u64::from(u32::MAX) / 2) + 1,
+            "{} for a sum of {sum}",
+            of_cell.len()
+        );
+        ((of_cell[0].series, of_cell[0].hour), sum)
+    });
+    assert_eq!(found.collect::<BTreeMap<_, _>>(), model, "{hours}, {is_in_order}, {cells_max}");
 }
