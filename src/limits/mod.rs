@@ -139,7 +139,7 @@ const _: () = assert!(
 
 /// Most data points of groups (46 bytes each, or more) whose text is held as a whole.
 pub const WHOLE_TEXT_POINTS_MAX: usize = 20_000;
-/// Interactions (some 100 bytes each) that a report over many stories holds at a time, about; more are gathered in
+/// Interactions (some 150 bytes each) that a report over many stories holds at a time, about; more are gathered in
 /// several passes.
 pub const POPULARITY_NODES_MAX: usize = 256 * 1024;
 /// Most data points of one series of a report.

@@ -109,18 +109,16 @@ fn add_all_stories(
     let mut columns = whole.clone();
     let mut gathered: Vec<Gathered> = Vec::new();
     let all_sources = query.sources.len() == Source::ALL.len();
+    let metrics: Vec<Metric> = columns.measure.metrics().collect();
     let mut start = 0;
     while start < catalogue.story_numbers_end() {
         let end = start.saturating_add(AT_A_TIME);
         gathered.clear();
-        for metric in columns.measure.metrics() {
-            catalogue.for_each_series_of(metric, &(start..end), &mut |story, source, series| {
-                if all_sources || query.sources.contains(&source) {
-                    gathered.push(Gathered { story, metric: code(metric), series });
-                }
-            });
-        }
-        gathered.sort_unstable();
+        catalogue.for_each_series_of(&metrics, &(start..end), &mut |story, metric, source, series| {
+            if all_sources || query.sources.contains(&source) {
+                gathered.push(Gathered { story, metric: code(metric), series });
+            }
+        });
         let mut ahead = gathered.iter().skip(TOUCHED_AHEAD);
         for of_story in gathered.chunk_by(|a, b| a.story == b.story) {
             let Some(Gathered { story, .. }) = of_story.first() else { continue };
@@ -140,7 +138,7 @@ fn add_all_stories(
 }
 
 /// A series of a metric of a story, both by number.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy)]
 struct Gathered {
     story: u32,
     metric: u8,

@@ -8,6 +8,7 @@
 //! nodes are gathered in several passes, divided by a seeded hash, so that no client can choose ids of one pass.
 
 use std::cmp::{Ordering, Reverse};
+use std::collections::HashMap;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use crate::limits::{POPULARITY_NODES_MAX, wide};
 use crate::model::catalogue::{Catalogue, NodeEntry};
 use crate::model::counters::Counters;
 use crate::model::event::{Node, SeriesId, StoryId};
+use crate::model::story_set::StorySet;
 
 /// Every known interaction, by use.
 #[derive(Clone, PartialEq, Debug)]
@@ -78,6 +80,55 @@ struct Use {
     name: Option<Arc<str>>,
 }
 
+/// The rows of the uses so far, one for each node.
+struct Merging {
+    rows: Vec<MergedUses>,
+    /// The places of the rows; none where every use is of another node, as those of one story are.
+    places: Option<HashMap<Node, usize, RandomState>>,
+}
+
+/// The uses of one node.
+struct MergedUses {
+    row: PopularityRow,
+    /// The value and the story of the use whose name the row has.
+    named_by: (u64, StoryId),
+}
+
+impl Merging {
+    /// For about so many uses.
+    fn of_stories(stories: &StorySet, uses: usize) -> Self {
+        let is_one_story = stories.list().is_some_and(|ids| ids.len() <= 1);
+        let places = || HashMap::with_capacity_and_hasher(uses, RandomState::default());
+        Self { rows: Vec::new(), places: (!is_one_story).then(places) }
+    }
+
+    fn add(&mut self, Use { node, value, story, name }: Use) {
+        let end = self.rows.len();
+        let place = self.places.as_mut().map_or(end, |places| *places.entry(node).or_insert(end));
+        match self.rows.get_mut(place) {
+            Some(MergedUses { row, named_by }) => {
+                row.value = row.value.saturating_add(value);
+                let comes_first = (Reverse(value), story) < (Reverse(named_by.0), named_by.1);
+                if name.is_some() && (row.name.is_none() || comes_first) {
+                    (row.name, *named_by) = (name, (value, story));
+                }
+            }
+            None => self.rows.push(MergedUses {
+                row: PopularityRow { node, name, value, usage_hundredths: 0 },
+                named_by: (value, story),
+            }),
+        }
+    }
+
+    /// Takes all rows out.
+    fn drain(&mut self) -> impl Iterator<Item = PopularityRow> {
+        if let Some(places) = &mut self.places {
+            places.clear();
+        }
+        self.rows.drain(..).map(|merged| merged.row)
+    }
+}
+
 pub(super) fn roll_up(catalogue: &Catalogue, counters: &Counters, query: &Query) -> PopularityReport {
     roll_up_within(POPULARITY_NODES_MAX, (catalogue, counters, query))
 }
@@ -96,7 +147,7 @@ fn roll_up_within(
     let parts = wide(nodes.div_ceil(nodes_max).max(1));
     let hasher = RandomState::default();
     let mut gathering = Gathering { rows: Vec::new(), total: 0, rows_max: query.rows_max };
-    let mut uses = Vec::new();
+    let mut merging = Merging::of_stories(&query.stories, nodes.min(nodes_max));
     let mut entries = Vec::new();
     let (mut fallbacks, mut welcomes) = (0_u64, 0_u64);
     for part in 0..parts {
@@ -117,11 +168,11 @@ fn roll_up_within(
                 match node {
                     Node::Fallback => fallbacks = fallbacks.saturating_add(value),
                     Node::Welcome => welcomes = welcomes.saturating_add(value),
-                    node => uses.push(Use { node, value, story: story.id(), name }),
+                    node => merging.add(Use { node, value, story: story.id(), name }),
                 }
             }
         });
-        gathering.add(merged(&mut uses));
+        gathering.add(merging.drain());
     }
     if any_story {
         let always = |node, value| PopularityRow { node, name: None, value, usage_hundredths: 0 };
@@ -173,23 +224,6 @@ impl Gathering {
     }
 }
 
-/// Takes the uses and makes them one row per node, with the name of the use that has one and the greatest value.
-fn merged(uses: &mut Vec<Use>) -> impl Iterator<Item = PopularityRow> {
-    // Stories come one after the other, and the nodes of one are distinct.
-    let are_of_one_story = uses.first().map(|used| used.story) == uses.last().map(|used| used.story);
-    if !are_of_one_story {
-        uses.sort_unstable_by_key(|used| (used.node, used.name.is_none(), Reverse(used.value), used.story));
-    }
-    let mut uses = uses.drain(..).peekable();
-    std::iter::from_fn(move || {
-        let Use { node, mut value, name, .. } = uses.next()?;
-        while let Some(same) = uses.next_if(|used| used.node == node) {
-            value = value.saturating_add(same.value);
-        }
-        Some(PopularityRow { node, name, value, usage_hundredths: 0 })
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,7 +231,6 @@ mod tests {
     use crate::model::calendar::{Hour, ZoneDatabase};
     use crate::model::catalogue::CatalogueLimits;
     use crate::model::event::{InteractionId, Metric, ObjectId, SeriesKey, Source};
-    use crate::model::story_set::StorySet;
     use crate::report::ReportName;
 
     const HOUR: u32 = 430_000;
@@ -207,7 +240,8 @@ mod tests {
         let (counters, mut writer) = Counters::new();
         let catalogue = Catalogue::new(CatalogueLimits::default());
         let id = |number: u32| ObjectId::parse(format!("{number:024}").as_bytes()).unwrap();
-        for number in 0..40_u32 {
+        // Not in the order of the ids.
+        for number in (0..40_u32).map(|number| number * 11 % 40) {
             let story = StoryId(id(number));
             let shared = InteractionId(id(1_000 + number % 7));
             let own = InteractionId(id(2_000 + number));
@@ -225,7 +259,7 @@ mod tests {
                 writer.define(series, &key);
                 let count = (number * 5 + place) % 4;
                 writer.add(&[Increment { series, hour: Hour::new(HOUR), count }]);
-                if number % 3 == 0 {
+                if number % 2 == 0 {
                     let name = Some(format!("name {}", number % 5).into());
                     catalogue.apply(&Change::Node { story, node, name });
                 }
@@ -234,19 +268,43 @@ mod tests {
         (catalogue, counters)
     }
 
+    fn query(limit: &str) -> Query {
+        let pairs = [("limit", limit), ("from", "2018-1-1")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+        Query::parse(
+            ReportName::InteractionsPopularity,
+            &pairs,
+            1_600_000_000_000,
+            (&StorySet::ALL, 1),
+            &ZoneDatabase::bundled(),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn interaction_of_several_stories_has_the_name_of_the_one_that_used_it_most() {
+        let (catalogue, counters) = world();
+        let report = roll_up(&catalogue, &counters, &query("1000"));
+        for shared in 0..7_u32 {
+            // Those that name it, as the world has them: by use, then by id.
+            let stories = (0..40_u32).filter(|number| number % 7 == shared);
+            let named = stories.clone().filter(|number| number % 2 == 0);
+            let most = named.min_by_key(|number| (Reverse(number * 5 % 4), *number)).unwrap();
+            let text = format!("{:024}", 1_000 + shared);
+            let row = report
+                .rows
+                .iter()
+                .find(|row| matches!(row.node, Node::Interaction(id) if id.0.as_str() == text));
+            let row = row.unwrap();
+            assert_eq!(row.name(), format!("name {}", most % 5));
+            assert_eq!(row.value, stories.map(|number| u64::from(number * 5 % 4)).sum::<u64>());
+        }
+    }
+
     #[test]
     fn nodes_gathered_part_by_part_make_the_same_report() {
         let (catalogue, counters) = world();
         for limit in ["1", "5", "1000"] {
-            let pairs = [("limit", limit), ("from", "2018-1-1")].map(|(a, b)| (a.to_owned(), b.to_owned()));
-            let query = Query::parse(
-                ReportName::InteractionsPopularity,
-                &pairs,
-                1_600_000_000_000,
-                (&StorySet::ALL, 1),
-                &ZoneDatabase::bundled(),
-            )
-            .unwrap();
+            let query = query(limit);
             let scope = (&catalogue, &*counters, &query);
             let whole = roll_up_within(usize::MAX, scope);
             assert_eq!(whole.rows.len(), 56.min(limit.parse().unwrap()));

@@ -326,21 +326,23 @@ impl Catalogue {
         self.index.story_row(number).is_some_and(StoryRow::is_known)
     }
 
-    /// Calls `f` with the number of the story, the source and the id of every durable series of a metric (not an
-    /// interaction) of the stories whose numbers are in `stories`, in their order. Never blocks, and touches no more of a
-    /// story than its row: where all are asked for, that is what takes the time.
+    /// Calls `f` with the number of the story, the metric, the source and the id of every durable series of the metrics (not
+    /// of interactions) of the stories whose numbers are in `stories`, story by story. Never blocks, and touches no more of
+    /// a story than its row: where all are asked for, that is what takes the time.
     pub fn for_each_series_of(
         &self,
-        metric: Metric,
+        metrics: &[Metric],
         stories: &Range<u32>,
-        f: &mut dyn FnMut(u32, Source, SeriesId),
+        f: &mut dyn FnMut(u32, Metric, Source, SeriesId),
     ) {
-        let Ok(counter) = StoryCounter::of(metric) else { return };
         for number in stories.start..stories.end.min(self.story_numbers_end()) {
             let Some(row) = self.index.story_row(number) else { continue };
-            for (source, link) in Source::ALL.into_iter().zip(row.links(counter)) {
-                if let Some(Interned { id, is_durable: true }) = link.get() {
-                    f(number, source, id);
+            for metric in metrics {
+                let Ok(counter) = StoryCounter::of(*metric) else { continue };
+                for (source, link) in Source::ALL.into_iter().zip(row.links(counter)) {
+                    if let Some(Interned { id, is_durable: true }) = link.get() {
+                        f(number, *metric, source, id);
+                    }
                 }
             }
         }

@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::index::{Index, Link, NodeRow, StoryCounter, StoryRow, Tenant};
 use crate::limits::narrow;
 use crate::model::event::{Metric, Node, SeriesId, Source, StoryId};
+use crate::model::prefetch::prefetch;
 
 const SOURCES: usize = Source::ALL.len();
 
@@ -122,7 +123,10 @@ impl Story {
     /// Calls `f` for every known node of the story, in the order in which they were first seen. The story's read
     /// lock is held meanwhile: `f` must not call the catalogue.
     pub fn for_each_node(&self, f: &mut dyn FnMut(&NodeEntry)) {
-        for StoryNode { node, row, name } in &self.read().nodes {
+        let inner = self.read();
+        // The rows of a story's nodes are wherever there was room when each of them came.
+        inner.nodes.iter().filter_map(|node| self.index.node_row(node.row)).for_each(prefetch);
+        for StoryNode { node, row, name } in &inner.nodes {
             if let Some(row) = self.index.node_row(*row).filter(|row| row.is_known()) {
                 let series = row.links().each_ref().map(durable);
                 f(&NodeEntry { node: *node, name: name.shown.clone(), series });

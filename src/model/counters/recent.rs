@@ -11,8 +11,8 @@ use super::allocated;
 use crate::model::calendar::{Hour, HourRange};
 use crate::model::cells::Cell;
 
-/// Cells that a reader copies at a time, on its stack.
-const COPIED_CELLS: usize = 128;
+/// Cells that a reader copies at a time, on its stack. Few, since most series have few, and room for more costs them all.
+const COPIED_CELLS: usize = 16;
 
 /// A cell in one word: the hour in the upper, the count in the lower half.
 #[inline]
@@ -53,6 +53,9 @@ impl Recent {
 
     /// Calls `f` with the cells within the range, some at a time.
     pub(super) fn visit(&self, range: HourRange, f: &mut dyn FnMut(&[Cell])) {
+        if self.words.is_empty() {
+            return;
+        }
         let mut copies = [Cell { hour: Hour::MIN, count: 0 }; COPIED_CELLS];
         for words in self.within(range).chunks(COPIED_CELLS) {
             for (copy, word) in copies.iter_mut().zip(words) {
