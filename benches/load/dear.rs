@@ -224,7 +224,7 @@ fn ask(address: SocketAddr, is_kept: bool, done: &AtomicBool) -> Vec<f64> {
 }
 
 /// Has the calling thread run as soon as it can, as a client on a machine of its own would.
-fn run_at_once() {
+pub(crate) fn run_at_once() {
     let thread = rustix::thread::gettid().to_string();
     let chrt = Command::new("chrt").args(["--fifo", "--pid", "1", &thread]).status();
     if !chrt.is_ok_and(|status| status.success()) {

@@ -21,6 +21,7 @@
 mod against;
 mod ceilings;
 mod cells;
+mod clock;
 mod daemon;
 mod dear;
 mod encrypted;
@@ -28,12 +29,14 @@ mod fold;
 mod http;
 mod ingest;
 mod keys;
+mod open;
 mod peer_reports;
 mod peers;
 mod placement;
 #[path = "../support/random.rs"]
 mod random;
 mod reports;
+mod start;
 mod stories;
 mod streams;
 mod table;
@@ -49,7 +52,7 @@ use workload::{Shape, Workload};
 struct Arguments {
     /// Parts to run; all where none is named: ceilings, ingest, fsync, single, reports, busy, peers,
     /// peer-reports, fold, cells, dear, keys, tls,
-    /// streams, stories.
+    /// streams, stories, start, open.
     parts: Vec<String>,
     /// Events of the workload.
     #[arg(long, default_value_t = 2_000_000)]
@@ -72,6 +75,8 @@ struct Arguments {
     /// Of the parts `ingest`, `fsync`, `cells` and `dear`, and of `--against`, takes only the figures whose names contain this.
     #[arg(long, default_value = "")]
     only: String,
+    #[command(flatten)]
+    open: open::Wanted,
     /// Given by cargo, ignored.
     #[arg(long, hide = true)]
     bench: bool,
@@ -139,6 +144,12 @@ fn main() {
     }
     if wanted("stories") {
         stories::measure(&workload, &mut table);
+    }
+    if wanted("start") {
+        start::measure(arguments.runs, &mut table);
+    }
+    if wanted("open") {
+        open::measure(&workload, &arguments.open, &mut table);
     }
     if wanted("dear") {
         dear::measure(arguments.events, &arguments.only, &mut table);
