@@ -122,6 +122,8 @@ pub const SNAPSHOT_BLOCK_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const FRAME_CELLS_MAX: usize = 2048;
 /// Snapshot files below this many bytes are merged without asking whether it pays.
 pub const SNAPSHOT_MERGE_BYTES_MIN: u64 = 256 * 1024;
+/// Pieces of the dictionary of like size that are merged into one when there are so many.
+pub const DICTIONARY_PIECES_ALIKE_MAX: usize = 8;
 /// Nice value of the snapshot thread. At 5 it gets a third of another thread's share of a busy processor; with far less it
 /// could fall behind for good.
 pub const SNAPSHOT_NICENESS: i32 = 5;

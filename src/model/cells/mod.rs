@@ -141,9 +141,18 @@ pub fn by_month(cells: &[Cell]) -> impl Iterator<Item = (Month, &[Cell])> {
 /// # Panics
 /// If the hours do not ascend (equal ones are allowed) or are not all of one month.
 pub fn encode_frame(cells: &[Cell], out: &mut Vec<u8>) {
+    let Some(first) = cells.first() else { return };
+    encode_frame_within(Month::containing(first.hour).range(), cells, out);
+}
+
+/// The same for cells of which the caller knows the month, by its hours: to find it takes as long as the rest.
+///
+/// # Panics
+/// If the hours do not ascend (equal ones are allowed) or are not all of the month.
+pub(crate) fn encode_frame_within(month: HourRange, cells: &[Cell], out: &mut Vec<u8>) {
     let (Some(first), Some(last)) = (cells.first(), cells.last()) else { return };
     assert!(cells.is_sorted_by_key(|cell| cell.hour), "the cells of a frame ascend by hour");
-    assert!(Month::containing(first.hour) == Month::containing(last.hour), "a frame is of one month");
+    assert!(month.contains(first.hour) && month.contains(last.hour), "a frame is of one month");
 
     let steps = || cells.iter().zip(cells.iter().skip(1)).map(|(a, b)| b.hour.get() - a.hour.get());
     // More cells than a month has hours cannot all be an hour apart; the decoder relies on it.
@@ -170,6 +179,23 @@ pub fn encode_frame(cells: &[Cell], out: &mut Vec<u8>) {
 pub fn decode_frame(bytes: &[u8], out: &mut Vec<Cell>) -> Result<usize, FrameError> {
     let frame = FrameRef::read(bytes)?;
     frame.check_hours()?;
+    frame.decode(out);
+    Ok(frame.bytes_len)
+}
+
+/// The same for a frame that must be of the month with those hours.
+///
+/// # Errors
+/// As [`decode_frame`]; [`FrameError::OutOfOrder`] also where the frame is of another month.
+pub(crate) fn decode_frame_within(
+    month: HourRange,
+    bytes: &[u8],
+    out: &mut Vec<Cell>,
+) -> Result<usize, FrameError> {
+    let frame = FrameRef::read(bytes)?;
+    if !month.contains(frame.first) || frame.last() >= u64::from(month.end.get()) {
+        return Err(FrameError::OutOfOrder);
+    }
     frame.decode(out);
     Ok(frame.bytes_len)
 }
@@ -361,12 +387,24 @@ fn fours(bytes: &[u8]) -> impl Iterator<Item = u32> {
     bytes.as_chunks().0.iter().map(|&chunk| u32::from_le_bytes(chunk))
 }
 
-fn write_varint(mut number: u32, out: &mut Vec<u8>) {
+/// Appends a number in as few bytes as it takes.
+pub(crate) fn write_varint(mut number: u32, out: &mut Vec<u8>) {
     while number >= 0x80 {
         out.push(number.to_le_bytes()[0] | 0x80);
         number >>= 7;
     }
     out.push(number.to_le_bytes()[0]);
+}
+
+/// Takes a number that [`write_varint`] wrote from the front of `bytes`.
+///
+/// # Errors
+/// Where there is none, or it takes more bytes than it needs.
+pub(crate) fn read_short_varint(bytes: &mut &[u8]) -> Result<u32, FrameError> {
+    let before = *bytes;
+    let number = read_varint(bytes)?;
+    let read = before.get(..before.len() - bytes.len()).unwrap_or_default();
+    if read.len() > 1 && read.last() == Some(&0) { Err(FrameError::Header) } else { Ok(number) }
 }
 
 fn read_varint(bytes: &mut &[u8]) -> Result<u32, FrameError> {

@@ -1,6 +1,8 @@
 //! Frames: their frozen bytes, what is not one, and that any cells come back; months tile the hours.
 
-use super::{Cell, FrameError, Month, by_month, decode_frame, encode_frame};
+use super::{
+    Cell, FrameError, Month, by_month, decode_frame, decode_frame_within, encode_frame, read_short_varint,
+};
 use crate::limits::HOURS_MAX;
 use crate::model::calendar::Hour;
 use proptest::prelude::*;
@@ -50,6 +52,35 @@ fn decode_refuses_what_is_not_a_frame() {
     assert_eq!(refused(&[0x22, 0xFF, 0xFF, 0x5F, 1, 0]), FrameError::TooLate, "from that hour to the next");
     assert_eq!(refused(&[0x21, 0xE7, 5, 1]), FrameError::OutOfOrder, "hour 743, then 744");
     assert!(decode_frame(&[0x21, 0xE6, 5, 1], &mut Vec::new()).is_ok(), "hour 742, then 743");
+}
+
+#[test]
+fn decode_within_a_month_refuses_other_months() {
+    let (month, mut out) = (Month::new(602).range(), Vec::new());
+    let hours = [month.start.get(), month.end.get() - 1];
+    for (of, is_within) in [
+        (vec![(hours[0], 1), (hours[1], 2)], true),
+        (vec![(hours[0] - 1, 1)], false),
+        (vec![(hours[1] + 1, 1)], false),
+    ] {
+        let mut bytes = Vec::new();
+        encode_frame(&cells(&of), &mut bytes);
+        out.clear();
+        let decoded = decode_frame_within(month, &bytes, &mut out);
+        assert_eq!(decoded, if is_within { Ok(bytes.len()) } else { Err(FrameError::OutOfOrder) }, "{of:?}");
+        assert_eq!(out, if is_within { cells(&of) } else { Vec::new() });
+    }
+}
+
+#[test]
+fn short_varint_is_the_shortest_of_its_number() {
+    let read = |bytes: &[u8]| read_short_varint(&mut &bytes[..]);
+    assert_eq!(read(&[0]), Ok(0));
+    assert_eq!(read(&[0x80, 1, 7]), Ok(128));
+    assert_eq!(read(&[0xFF, 0xFF, 0xFF, 0xFF, 0x0F]), Ok(u32::MAX));
+    assert_eq!(read(&[0x80, 0]), Err(FrameError::Header), "0 in two bytes");
+    assert_eq!(read(&[0xFF, 0]), Err(FrameError::Header), "127 in two bytes");
+    assert_eq!(read(&[0x80]), Err(FrameError::Truncated));
 }
 
 #[test]

@@ -174,8 +174,7 @@ impl Folder {
             let kept = merge::files_kept(parts, estimated_bytes(fresh));
             let merged = parts.split_off(kept);
             let sources = Sources { parts: &merged, fresh, cleared };
-            let name = FileName::Part(month, generation);
-            parts.push(merge::merge_parts(&self.snapshots, name, &sources)?);
+            parts.push(merge::merge_parts(&self.snapshots, (month, generation), &sources)?);
             done.files_written = done.files_written.saturating_add(1);
         }
         next.parts = months.into_values().flatten().collect();
@@ -191,17 +190,8 @@ impl Folder {
         entries: Vec<Entry>,
     ) -> Result<Vec<FileRef>, FileError> {
         let mut pieces = self.current.dictionary.clone();
-        let fresh = dictionary::compact(entries);
-        let merged = pieces.split_off(merge::files_kept(&pieces, dictionary::bytes_of(&fresh)));
-        let mut all = Vec::new();
-        for piece in &merged {
-            dictionary::read(&self.snapshots, piece, |mut block| {
-                all.append(&mut block);
-                Ok(())
-            })?;
-        }
-        all.extend(fresh);
-        pieces.push(dictionary::write(&self.snapshots, generation, &dictionary::compact(all))?);
+        let merged = pieces.split_off(merge::pieces_kept(&pieces, dictionary::bytes_of(&entries)));
+        pieces.push(dictionary::merge(&self.snapshots, generation, (&merged, entries))?);
         Ok(pieces)
     }
 

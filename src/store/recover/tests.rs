@@ -306,11 +306,11 @@ fn is_manifest(file: &Path) -> bool {
     file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("manifest."))
 }
 
-/// A data directory as format 2 has it. `TALLYD_BLESS=1 cargo test` writes it anew, which is right
+/// A data directory as format 3 has it. `TALLYD_BLESS=1 cargo test` writes it anew, which is right
 /// only while no version with this format has been released.
 #[test]
-fn recover_reads_the_directory_of_format_2() {
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-2");
+fn recover_reads_the_directory_of_format_3() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-3");
     let scratch = tempfile::tempdir().expect("there is room");
     let model = two_snapshots(scratch.path());
     if std::env::var_os("TALLYD_BLESS").is_some() {

@@ -3,11 +3,11 @@
 //! freezes the format, and another codec could write the same bytes.
 
 use bincode::Options;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::entry::Entry;
 use super::{FileRef, Generation, KeyPiece};
-use crate::limits::{SNAPSHOT_BLOCK_BYTES_MAX, wide};
+use crate::limits::{SNAPSHOT_BLOCK_BYTES, SNAPSHOT_BLOCK_BYTES_MAX, wide};
 use crate::model::batch::{
     BatchIdentity, BatchKey, Definition, KeyId, KeyRule, KeyedAnswer, RejectedLine, SeriesId,
 };
@@ -18,57 +18,6 @@ use crate::store::layout::FileName;
 
 /// What is wrong with a payload, in words.
 pub(crate) type CodecFault = String;
-
-/// Frames of series, one after the other, with what each belongs to.
-#[derive(Debug, Default)]
-pub(crate) struct Frames {
-    bytes: Vec<u8>,
-    /// Series of each frame, and where in `bytes` the frame ends.
-    ends: Vec<(SeriesId, usize)>,
-}
-
-impl Frames {
-    /// Takes one more frame; `write` appends it.
-    pub(crate) fn push_with(&mut self, series: SeriesId, write: impl FnOnce(&mut Vec<u8>)) {
-        write(&mut self.bytes);
-        self.ends.push((series, self.bytes.len()));
-    }
-
-    /// The frame at that place, and its series.
-    pub(crate) fn get(&self, index: usize) -> Option<(SeriesId, &[u8])> {
-        let &(series, end) = self.ends.get(index)?;
-        let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |&(_, end)| end);
-        Some((series, self.bytes.get(start..end)?))
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (SeriesId, &[u8])> {
-        (0..self.ends.len()).filter_map(|index| self.get(index))
-    }
-
-    /// Bytes that a block of them would have, roughly.
-    pub(crate) fn encoded_bytes(&self) -> usize {
-        self.bytes.len().saturating_add(self.ends.len().saturating_mul(RECORD_HEAD_BYTES))
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.bytes.clear();
-        self.ends.clear();
-    }
-}
-
-/// Series and length of a frame, as bincode writes them.
-const RECORD_HEAD_BYTES: usize = 12;
-
-#[derive(Serialize, Deserialize)]
-struct StoredRecord<'a> {
-    series: u32,
-    #[serde(serialize_with = "as_bytes")]
-    frame: &'a [u8],
-}
 
 #[derive(Serialize, Deserialize)]
 enum StoredEntry<'a> {
@@ -142,32 +91,14 @@ fn fault(error: &bincode::Error) -> CodecFault {
     format!("its content is not of the format: {error}")
 }
 
-/// Without this, serde would hand over the bytes one by one.
-fn as_bytes<S: Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_bytes(bytes)
-}
-
-/// The payload of a block of a part.
-pub(crate) fn encode_frames(frames: &Frames, out: &mut Vec<u8>) -> Result<(), CodecFault> {
-    let records: Vec<StoredRecord<'_>> =
-        frames.iter().map(|(series, frame)| StoredRecord { series: series.get(), frame }).collect();
-    options().serialize_into(out, &records).map_err(|error| fault(&error))
-}
-
-/// Reads a block of a part into `frames`, whose content is replaced.
-pub(crate) fn decode_frames(payload: &[u8], frames: &mut Frames) -> Result<(), CodecFault> {
-    let records: Vec<StoredRecord<'_>> = options().deserialize(payload).map_err(|error| fault(&error))?;
-    frames.clear();
-    for record in records {
-        frames.push_with(SeriesId::new(record.series), |bytes| bytes.extend_from_slice(record.frame));
-    }
-    Ok(())
-}
-
 /// The payload of a block of a dictionary.
 pub(crate) fn encode_entries(entries: &[Entry]) -> Result<Vec<u8>, CodecFault> {
     let stored: Vec<StoredEntry<'_>> = entries.iter().map(store_entry).collect();
-    options().serialize(&stored).map_err(|error| fault(&error))
+    let mut payload = Vec::with_capacity(SNAPSHOT_BLOCK_BYTES);
+    // With a limit bincode would first go through everything to find how long it gets; the block has one, too.
+    let unlimited = options().with_no_limit();
+    unlimited.serialize_into(&mut payload, &stored).map_err(|error| fault(&error))?;
+    Ok(payload)
 }
 
 /// Reads a block of a dictionary onto `entries`.

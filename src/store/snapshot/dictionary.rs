@@ -4,8 +4,9 @@
 //!
 //! Must not know the catalogue in memory.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
+use super::block::{BlockReader, BlockWriter};
 use super::entry::Entry;
 use super::{FileRef, Generation, SnapshotFolder, codec};
 use crate::limits::{SNAPSHOT_BLOCK_BYTES, wide};
@@ -14,29 +15,45 @@ use crate::model::event::{Node, StoryId};
 use crate::store::damage::FileError;
 use crate::store::layout::FileName;
 
+type Hashed = foldhash::fast::RandomState;
+
 /// Bytes that the entries take in a file, roughly.
 pub(crate) fn bytes_of(entries: &[Entry]) -> u64 {
     wide(entries.iter().map(Entry::bytes).sum())
 }
 
-/// Writes and syncs a piece of the dictionary. Returns what the manifest must say of it.
-pub(crate) fn write(
+/// Makes one piece of the dictionary of several that follow each other and the entries that follow those, without what
+/// later ones supersede, and syncs it. Returns what the manifest must say of it. Reads the pieces twice, block by block: what
+/// it takes of memory is a bit or two for each series, and the names.
+pub(crate) fn merge(
     folder: &SnapshotFolder,
     generation: Generation,
-    entries: &[Entry],
+    (pieces, fresh): (&[FileRef], Vec<Entry>),
 ) -> Result<FileRef, FileError> {
-    let mut out = folder.create(FileName::Dictionary(generation))?;
-    let mut rest = entries;
-    while !rest.is_empty() {
-        let mut bytes = 0_usize;
-        let fits = rest.iter().take_while(|entry| {
-            let before = bytes;
-            bytes = bytes.saturating_add(entry.bytes());
-            before < SNAPSHOT_BLOCK_BYTES
-        });
-        let (block, after) = rest.split_at(fits.count());
-        out.block(&codec::encode_entries(block).map_err(|what| out.unwritable(what))?)?;
-        rest = after;
+    let mut latest = Latest::default();
+    for piece in pieces {
+        let mut reader = PieceReader::open(folder, piece)?;
+        while let Some(block) = reader.next()? {
+            for entry in &block {
+                latest.note(entry);
+            }
+        }
+    }
+    for entry in &fresh {
+        latest.note(entry);
+    }
+    let mut kept = Kept::of(latest);
+    let mut out = PieceWriter::create(folder, generation)?;
+    for piece in pieces {
+        let mut reader = PieceReader::open(folder, piece)?;
+        while let Some(block) = reader.next()? {
+            for entry in block {
+                out.take(kept.next(entry))?;
+            }
+        }
+    }
+    for entry in fresh {
+        out.take(kept.next(entry))?;
     }
     out.finish()
 }
@@ -47,62 +64,180 @@ pub(crate) fn read(
     file: &FileRef,
     mut take: impl FnMut(Vec<Entry>) -> Result<(), String>,
 ) -> Result<(), FileError> {
-    let mut reader = folder.open(file)?;
-    let mut payload = Vec::new();
-    while reader.next(&mut payload)? {
-        let mut entries = Vec::new();
-        codec::decode_entries(&payload, &mut entries)
-            .and_then(|()| take(entries))
-            .map_err(|what| reader.damaged(what))?;
+    let mut reader = PieceReader::open(folder, file)?;
+    while let Some(entries) = reader.next()? {
+        take(entries).map_err(|what| reader.input.damaged(what))?;
     }
     Ok(())
 }
 
+struct PieceReader {
+    input: BlockReader,
+    payload: Vec<u8>,
+}
+
+impl PieceReader {
+    fn open(folder: &SnapshotFolder, file: &FileRef) -> Result<Self, FileError> {
+        Ok(Self { input: folder.open(file)?, payload: Vec::new() })
+    }
+
+    /// The entries of the next block; `None` after the last one, when the whole file has been found sound.
+    fn next(&mut self) -> Result<Option<Vec<Entry>>, FileError> {
+        if !self.input.next(&mut self.payload)? {
+            return Ok(None);
+        }
+        let mut entries = Vec::new();
+        codec::decode_entries(&self.payload, &mut entries).map_err(|what| self.input.damaged(what))?;
+        Ok(Some(entries))
+    }
+}
+
+struct PieceWriter {
+    out: BlockWriter,
+    /// What is not written yet, and how many bytes that will be at most.
+    entries: Vec<Entry>,
+    bytes: usize,
+}
+
+impl PieceWriter {
+    fn create(folder: &SnapshotFolder, generation: Generation) -> Result<Self, FileError> {
+        let out = folder.create(FileName::Dictionary(generation))?;
+        Ok(Self { out, entries: Vec::new(), bytes: 0 })
+    }
+
+    fn take(&mut self, entry: Option<Entry>) -> Result<(), FileError> {
+        if let Some(entry) = entry {
+            self.bytes = self.bytes.saturating_add(entry.bytes());
+            self.entries.push(entry);
+        }
+        if self.bytes < SNAPSHOT_BLOCK_BYTES { Ok(()) } else { self.flush() }
+    }
+
+    fn finish(mut self) -> Result<FileRef, FileError> {
+        if !self.entries.is_empty() {
+            self.flush()?;
+        }
+        self.out.finish()
+    }
+
+    fn flush(&mut self) -> Result<(), FileError> {
+        let block = codec::encode_entries(&self.entries).map_err(|what| self.out.unwritable(what))?;
+        self.entries.clear();
+        self.bytes = 0;
+        self.out.block(&block)
+    }
+}
+
 /// The same catalogue with fewer entries. Of each story only what follows its last deletion counts, but for the
 /// definitions; of each name only the last.
+#[cfg(any(test, fuzzing))]
 pub(crate) fn compact(entries: Vec<Entry>) -> Vec<Entry> {
-    let mut deleted_at = HashMap::new();
-    for (place, entry) in entries.iter().enumerate() {
-        if let Entry::Deleted { story, .. } = entry {
-            deleted_at.insert(*story, place);
+    let mut latest = Latest::default();
+    for entry in &entries {
+        latest.note(entry);
+    }
+    let mut kept = Kept::of(latest);
+    entries.into_iter().filter_map(|entry| kept.next(entry)).collect()
+}
+
+/// What entries say that others supersede, found by going through them once.
+#[derive(Default)]
+struct Latest {
+    /// How many entries there were.
+    entries: usize,
+    /// Where the last deletion of each story is.
+    deleted_at: HashMap<StoryId, usize, Hashed>,
+    known: HashMap<(StoryId, Option<Node>), Known, Hashed>,
+}
+
+/// A story or a node that is made known after the last deletion of its story, if there is one.
+struct Known {
+    /// Where it is first.
+    first: usize,
+    /// The last name.
+    name: Option<Box<str>>,
+}
+
+impl Latest {
+    fn note(&mut self, entry: &Entry) {
+        let place = self.entries;
+        self.entries = self.entries.saturating_add(1);
+        let (story, node, name) = match entry {
+            Entry::Series(_) => return,
+            Entry::Deleted { story, .. } => {
+                self.deleted_at.insert(*story, place);
+                return;
+            }
+            Entry::Story { story, name } => (*story, None, name),
+            Entry::Node { story, node, name } => (*story, Some(*node), name),
+        };
+        let deleted_at = self.deleted_at.get(&story).copied();
+        let known = self.known.entry((story, node)).or_insert_with(|| Known { first: place, name: None });
+        if deleted_at.is_some_and(|at| known.first < at) {
+            *known = Known { first: place, name: None };
+        }
+        if name.is_some() {
+            known.name.clone_from(name);
         }
     }
-    let mut defined = HashSet::new();
-    let mut known: HashMap<(StoryId, Option<Node>), usize> = HashMap::new();
-    let mut kept: Vec<Entry> = Vec::new();
-    for (place, mut entry) in entries.into_iter().enumerate() {
-        let last_deletion = deleted_at.get(&entry.story()).copied();
+}
+
+/// Says which of the entries, in the same order once more, still count.
+struct Kept {
+    latest: Latest,
+    place: usize,
+    /// By series: whether it has been defined before its story's last deletion, and after.
+    defined: [SeriesSet; 2],
+}
+
+impl Kept {
+    fn of(latest: Latest) -> Self {
+        Self { latest, place: 0, defined: [SeriesSet::default(), SeriesSet::default()] }
+    }
+
+    fn next(&mut self, mut entry: Entry) -> Option<Entry> {
+        let place = self.place;
+        self.place = self.place.saturating_add(1);
+        // Few catalogues have a deletion, most have definitions alone.
+        let deleted_at = &self.latest.deleted_at;
+        let last_deletion =
+            if deleted_at.is_empty() { None } else { deleted_at.get(&entry.story()).copied() };
         let is_superseded = last_deletion.is_some_and(|at| place < at);
-        let names = match &entry {
+        let what = match &entry {
             Entry::Series(definition) => {
-                if defined.insert((definition.id, is_superseded)) {
-                    kept.push(entry);
-                }
-                continue;
+                let [before, after] = &mut self.defined;
+                let defined = if is_superseded { before } else { after };
+                return defined.insert(definition.id).then_some(entry);
             }
-            Entry::Deleted { .. } => {
-                if last_deletion == Some(place) {
-                    kept.push(entry);
-                }
-                continue;
-            }
+            Entry::Deleted { .. } => return (last_deletion == Some(place)).then_some(entry),
             Entry::Story { story, .. } => (*story, None),
             Entry::Node { story, node, .. } => (*story, Some(*node)),
         };
-        if is_superseded {
-            continue;
+        let known =
+            self.latest.known.get_mut(&what).filter(|known| known.first == place && !is_superseded)?;
+        if let Some(name) = entry.name_mut() {
+            *name = known.name.take();
         }
-        if let Some(earlier) = known.get(&names).and_then(|at| kept.get_mut(*at)) {
-            let new_name = entry.name_mut().and_then(Option::take);
-            if let (Some(name), Some(new_name)) = (earlier.name_mut(), new_name) {
-                *name = Some(new_name);
-            }
-        } else {
-            known.insert(names, kept.len());
-            kept.push(entry);
-        }
+        Some(entry)
     }
-    kept
+}
+
+/// Series, a bit for each.
+#[derive(Default)]
+struct SeriesSet(Vec<u64>);
+
+impl SeriesSet {
+    /// Whether it was not there yet.
+    fn insert(&mut self, series: SeriesId) -> bool {
+        let (word, bit) = (series.index() / 64, 1 << (series.get() % 64));
+        if self.0.len() <= word {
+            self.0.resize(word.saturating_add(1), 0);
+        }
+        let Some(word) = self.0.get_mut(word) else { return false };
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
 }
 
 /// Which series were cleared, and when: their cells in parts of earlier generations do not count.

@@ -19,6 +19,7 @@ pub(crate) mod block;
 mod codec;
 pub(crate) mod dictionary;
 pub(crate) mod entry;
+mod frames;
 pub(crate) mod keys;
 pub(crate) mod manifest;
 pub(crate) mod merge;
@@ -30,7 +31,7 @@ pub(crate) mod testing;
 pub(crate) mod tests;
 
 pub use crate::store::position::Generation;
-pub(crate) use codec::Frames;
+pub(crate) use frames::Frames;
 
 use std::path::{Path, PathBuf};
 
@@ -41,7 +42,7 @@ use crate::store::layout::{self, FileName};
 use block::{BlockReader, BlockWriter, Header};
 
 /// The format of every file of a snapshot that this version reads and writes.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// A file that a manifest lists.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

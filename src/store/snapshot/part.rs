@@ -4,11 +4,11 @@
 //! Must not know which parts there are, nor which of their series have been cleared.
 
 use super::block::{BlockReader, BlockWriter};
-use super::codec::{self, Frames};
-use super::{FileRef, Generation, SnapshotFolder};
+use super::{FileRef, Frames, Generation, SnapshotFolder};
 use crate::limits::{FRAME_CELLS_MAX, SNAPSHOT_BLOCK_BYTES};
 use crate::model::batch::SeriesId;
-use crate::model::cells::{self, Cell};
+use crate::model::calendar::HourRange;
+use crate::model::cells::{self, Cell, Month};
 use crate::store::damage::FileError;
 use crate::store::layout::FileName;
 
@@ -17,21 +17,33 @@ use crate::store::layout::FileName;
 pub(crate) struct PartWriter {
     out: BlockWriter,
     frames: Frames,
-    payload: Vec<u8>,
+    hours: HourRange,
 }
 
 impl PartWriter {
-    pub(crate) fn create(folder: &SnapshotFolder, name: FileName) -> Result<Self, FileError> {
-        Ok(Self { out: folder.create(name)?, frames: Frames::default(), payload: Vec::new() })
+    /// A part of that month.
+    pub(crate) fn create(
+        folder: &SnapshotFolder,
+        (month, generation): (Month, Generation),
+    ) -> Result<Self, FileError> {
+        let out = folder.create(FileName::Part(month, generation))?;
+        Ok(Self { out, frames: Frames::default(), hours: month.range() })
     }
 
     /// Packs cells, ascending by hour and of the part's month.
     pub(crate) fn cells(&mut self, series: SeriesId, cells: &[Cell]) -> Result<(), FileError> {
+        let hours = self.hours;
         for chunk in cells.chunks(FRAME_CELLS_MAX) {
-            self.frames.push_with(series, |bytes| cells::encode_frame(chunk, bytes));
+            self.frames.push_with(series, |bytes| cells::encode_frame_within(hours, chunk, bytes));
             self.flush_if(SNAPSHOT_BLOCK_BYTES)?;
         }
         Ok(())
+    }
+
+    /// Takes a frame of another part of the month as it is.
+    pub(super) fn frame(&mut self, series: SeriesId, frame: &[u8]) -> Result<(), FileError> {
+        self.frames.push_with(series, |bytes| bytes.extend_from_slice(frame));
+        self.flush_if(SNAPSHOT_BLOCK_BYTES)
     }
 
     /// Writes the rest and syncs the file. Returns what the manifest must say of it.
@@ -41,12 +53,10 @@ impl PartWriter {
     }
 
     fn flush_if(&mut self, bytes_min: usize) -> Result<(), FileError> {
-        if self.frames.is_empty() || self.frames.encoded_bytes() < bytes_min {
+        if self.frames.is_empty() || self.frames.payload().len() < bytes_min {
             return Ok(());
         }
-        self.payload.clear();
-        codec::encode_frames(&self.frames, &mut self.payload).map_err(|what| self.out.unwritable(what))?;
-        self.out.block(&self.payload)?;
+        self.out.block(self.frames.payload())?;
         self.frames.clear();
         Ok(())
     }
@@ -56,31 +66,28 @@ impl PartWriter {
 #[derive(Debug)]
 pub(crate) struct PartReader {
     input: BlockReader,
-    payload: Vec<u8>,
     last: Option<SeriesId>,
 }
 
 impl PartReader {
     /// Opens the file that the manifest lists.
     pub(crate) fn open(folder: &SnapshotFolder, file: &FileRef) -> Result<Self, FileError> {
-        Ok(Self { input: folder.open(file)?, payload: Vec::new(), last: None })
+        Ok(Self { input: folder.open(file)?, last: None })
     }
 
     /// Reads the next block into `frames`, whose content is replaced; `false` after the last one, when the whole file
     /// has been found sound.
     pub(crate) fn next(&mut self, frames: &mut Frames) -> Result<bool, FileError> {
-        frames.clear();
-        if !self.input.next(&mut self.payload)? {
-            return Ok(false);
+        let read = frames.read_with(|payload| self.input.next(payload))?;
+        let is_there = read.map_err(|what| self.input.damaged(what))?;
+        let (first, last) = (frames.iter().next(), frames.last());
+        if let (Some(before), Some((first, _))) = (self.last, first)
+            && first < before
+        {
+            return Err(self.input.damaged(format!("series {} is out of order", first.get())));
         }
-        codec::decode_frames(&self.payload, frames).map_err(|what| self.input.damaged(what))?;
-        for (series, _) in frames.iter() {
-            if self.last.is_some_and(|last| series < last) {
-                return Err(self.input.damaged(format!("series {} is out of order", series.get())));
-            }
-            self.last = Some(series);
-        }
-        Ok(true)
+        self.last = last.or(self.last);
+        Ok(is_there)
     }
 
     /// An error about the block that was read last.
@@ -110,6 +117,11 @@ impl PartCursor {
     /// The frame that the cursor stands on; `None` at the end.
     pub(crate) fn peek(&self) -> Option<(SeriesId, &[u8])> {
         self.frames.get(self.index)
+    }
+
+    /// The series of that frame.
+    pub(crate) fn series(&self) -> Option<SeriesId> {
+        self.peek().map(|(series, _)| series)
     }
 
     /// Goes on to the next frame.

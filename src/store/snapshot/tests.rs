@@ -10,7 +10,7 @@ use super::codec::{self, Listed};
 use super::dictionary::{self, Cleared};
 use super::entry::Entry;
 use super::manifest::Manifest;
-use super::merge::{Sources, files_kept, merge_parts};
+use super::merge::{Sources, files_kept, merge_parts, pieces_kept};
 use super::part::PartReader;
 use super::{FileRef, Frames, Generation, KeyPiece, SnapshotFolder};
 use crate::model::batch::{BatchKey, Definition, Increment, SeriesId};
@@ -57,8 +57,8 @@ fn write_part(
     fresh: &[Increment],
     cleared: &Cleared,
 ) -> FileRef {
-    let name = FileName::Part(month(), generation(number));
-    merge_parts(&snapshots(folder), name, &Sources { parts, fresh, cleared }).expect("it can be written")
+    let place = (month(), generation(number));
+    merge_parts(&snapshots(folder), place, &Sources { parts, fresh, cleared }).expect("it can be written")
 }
 
 fn read_part(folder: &Path, file: &FileRef) -> Result<Vec<(u32, Cell)>, FileError> {
@@ -83,12 +83,12 @@ fn entries() -> Vec<Entry> {
         Entry::Story { story: story('a'), name: Some("A".into()) },
         Entry::Story { story: story('b'), name: None },
         Entry::Node { story: story('a'), node: Node::Welcome, name: Some("hi".into()) },
-        Entry::Deleted { story: story('b'), generation: generation(7) },
+        Entry::Deleted { story: story('c'), generation: generation(7) },
     ]
 }
 
 fn write_dictionary(folder: &Path, entries: &[Entry]) -> FileRef {
-    dictionary::write(&snapshots(folder), generation(9), entries).expect("it can be written")
+    dictionary::merge(&snapshots(folder), generation(9), (&[], entries.to_vec())).expect("it can be written")
 }
 
 fn read_dictionary(folder: &Path, file: &FileRef) -> Result<Vec<Entry>, FileError> {
@@ -124,10 +124,10 @@ fn files_of_each_kind(folder: &Path) -> (FileRef, FileRef, Manifest) {
 /// The format is frozen: a change of these bytes needs a new format version. `TALLYD_BLESS=1 cargo test` writes the
 /// goldens anew, which is right only while no version with this format has been released.
 #[test]
-fn files_have_the_bytes_of_format_2() {
+fn files_have_the_bytes_of_format_3() {
     let scratch = tempfile::tempdir().expect("there is room");
     let (dictionary, part, manifest) = files_of_each_kind(scratch.path());
-    let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/snapshot-format-2");
+    let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/snapshot-format-3");
     for (name, golden) in
         [(part.name, "part"), (dictionary.name, "dictionary"), (manifest.name(), "manifest")]
     {
@@ -234,6 +234,42 @@ fn files_kept_are_each_twice_as_large_as_the_next() {
 }
 
 #[test]
+fn frames_that_nobody_wrote_are_refused() {
+    let frame = [0x10, 0xE0, 0xA9, 0x1A];
+    let read = |payload: &[&[u8]]| {
+        let mut frames = Frames::default();
+        let read = frames.read_with(|block| {
+            block.extend_from_slice(&payload.concat());
+            Ok::<_, FileError>(true)
+        });
+        let series: Vec<u32> = frames.iter().map(|(series, _)| series.get()).collect();
+        read.expect("it is there").map(|_| series)
+    };
+    assert_eq!(read(&[&[24], &frame, &[0], &frame, &[0x80, 1], &frame]), Ok(vec![24, 24, 152]));
+    assert!(read(&[&[0x98, 0], &frame]).is_err(), "24 in two bytes");
+    assert!(read(&[&[0xFF, 0xFF, 0xFF, 0xFF, 0x0F], &frame, &[1], &frame]).is_err(), "past 32 bits");
+    assert!(read(&[&[24], &frame[..3]]).is_err(), "cut short");
+    assert!(read(&[&[24], &frame, &[0]]).is_err(), "a series without a frame");
+}
+
+#[test]
+fn pieces_kept_are_few_of_each_size() {
+    let mut files: Vec<FileRef> = Vec::new();
+    let (mut rewritten, mut added) = (0_u64, 0_u64);
+    for round in 0..5_000_u64 {
+        let new = (1 + round % 3) * 100 * 1024;
+        let kept = pieces_kept(&files, new);
+        let merged: u64 = files.drain(kept..).map(|file| file.bytes).sum();
+        files.push(FileRef { name: FileName::Dictionary(generation(round)), bytes: merged + new, crc32: 0 });
+        (rewritten, added) = (rewritten + merged, added + new);
+        assert!(files.len() <= 4 * 7 + 1, "{} files after {round}", files.len());
+    }
+    assert!(rewritten < 5 * added, "{rewritten} of {added}");
+    // What is larger takes all that is smaller with it.
+    assert_eq!(pieces_kept(&files, added), 0);
+}
+
+#[test]
 fn merge_leaves_out_cleared_series_of_earlier_generations() {
     let scratch = tempfile::tempdir().expect("there is room");
     let folder = scratch.path();
@@ -318,10 +354,7 @@ pub(crate) fn parts() -> Vec<Vec<u8>> {
     let frame = prop::collection::vec(cell, 1..40);
     let blocks = samples(prop::collection::vec((0_u32..50, frame), 0..6), 20);
     let block = |mut frames_of: Vec<(u32, Vec<(u32, u32)>)>| {
-        // What is out of order is for a part to refuse.
-        if frames_of.len() != 4 {
-            frames_of.sort();
-        }
+        frames_of.sort();
         let mut frames = Frames::default();
         for (series, of_series) in frames_of {
             let mut hour = HOUR;
@@ -334,9 +367,7 @@ pub(crate) fn parts() -> Vec<Vec<u8>> {
                 .collect();
             frames.push_with(SeriesId::new(series), |out| cells::encode_frame(&cells, out));
         }
-        let mut out = Vec::new();
-        codec::encode_frames(&frames, &mut out).expect("it is small");
-        out
+        frames.payload().to_vec()
     };
     blocks.into_iter().map(block).collect()
 }

@@ -1,0 +1,91 @@
+//! Frames of series as a block of a part holds them: for each, how far its series is past that of the one before, as a
+//! varint in as few bytes as it takes, then the frame, which tells its own length (see [`cells`]).
+//!
+//! Knows nothing of files, nor what is in a frame but its first bytes.
+
+use std::ops::Range;
+
+use crate::limits::narrow;
+use crate::model::batch::SeriesId;
+use crate::model::cells::{self, FrameRef};
+
+/// The frames of a block.
+#[derive(Debug, Default)]
+pub(crate) struct Frames {
+    /// The payload of the block.
+    bytes: Vec<u8>,
+    /// The series of each frame, and where in `bytes` it is.
+    places: Vec<(SeriesId, Range<u32>)>,
+}
+
+impl Frames {
+    /// Takes one more frame, which `write` appends; its series must not be before those that are there.
+    pub(crate) fn push_with(&mut self, series: SeriesId, write: impl FnOnce(&mut Vec<u8>)) {
+        let last = self.places.last().map_or(0, |(last, _)| last.get());
+        debug_assert!(last <= series.get(), "the frames of a block ascend by series");
+        cells::write_varint(series.get().saturating_sub(last), &mut self.bytes);
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        self.places.push((series, place(start)..place(self.bytes.len())));
+    }
+
+    /// The frame at that place, and its series.
+    pub(crate) fn get(&self, index: usize) -> Option<(SeriesId, &[u8])> {
+        let (series, Range { start, end }) = self.places.get(index)?.clone();
+        Some((series, self.bytes.get(narrow(start)..narrow(end))?))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SeriesId, &[u8])> {
+        (0..self.places.len()).filter_map(|index| self.get(index))
+    }
+
+    /// The last series.
+    pub(crate) fn last(&self) -> Option<SeriesId> {
+        self.places.last().map(|(series, _)| *series)
+    }
+
+    /// The payload of a block with these frames.
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.places.clear();
+    }
+
+    /// Replaces the frames by those of the payload that `read` gives, if it gives one; whether it did. An error is `read`'s,
+    /// or says where in the payload no frame is.
+    pub(crate) fn read_with<E>(
+        &mut self,
+        read: impl FnOnce(&mut Vec<u8>) -> Result<bool, E>,
+    ) -> Result<Result<bool, String>, E> {
+        self.clear();
+        let is_there = read(&mut self.bytes)?;
+        Ok(self.find_places().map(|()| is_there))
+    }
+
+    fn find_places(&mut self) -> Result<(), String> {
+        let fault = |at: usize, what: &dyn std::fmt::Display| format!("{what}, at byte {at} of the block");
+        let (mut rest, mut series) = (self.bytes.as_slice(), 0_u32);
+        while !rest.is_empty() {
+            let at = self.bytes.len() - rest.len();
+            let step = cells::read_short_varint(&mut rest).map_err(|error| fault(at, &error))?;
+            series = series.checked_add(step).ok_or_else(|| fault(at, &"a series is past 32 bits"))?;
+            let start = self.bytes.len() - rest.len();
+            let length = FrameRef::read(rest).map_err(|error| fault(start, &error))?.bytes_len();
+            rest = rest.get(length..).unwrap_or_default();
+            self.places.push((SeriesId::new(series), place(start)..place(start + length)));
+        }
+        Ok(())
+    }
+}
+
+/// A place in a block, none of which has as many as 4 GiB.
+fn place(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
