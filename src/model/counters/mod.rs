@@ -234,13 +234,17 @@ impl Writer {
     /// Forgets all cells of the series, and takes them out of the totals. A total stays as it is.
     pub fn clear(&mut self, id: SeriesId) {
         let Some(entry) = self.counters.entries.get(id.index()) else { return };
-        let cells = entry.remove_all(&mut self.work);
         if let RollUpTarget::Total(total) = entry.target() {
+            let cells = entry.remove_all(&mut self.work);
             for total in self.counters.totals_of(total) {
-                for cell in &cells {
-                    total.subtract(cell.hour, u64::from(cell.count), &mut self.work);
+                for day in cells.chunk_by(|a, b| Total::is_one_day(a.hour, b.hour)) {
+                    let counts = day.iter().map(|cell| (cell.hour, u64::from(cell.count)));
+                    total.subtract(counts, &mut self.work);
                 }
             }
+        } else {
+            // Nobody needs to know what the cells were, and a story may have very many such series.
+            entry.forget_all(&mut self.work);
         }
         self.publish();
     }

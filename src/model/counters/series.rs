@@ -213,6 +213,22 @@ impl SeriesEntry {
         cells
     }
 
+    /// Removes all cells and does not look at them.
+    pub(super) fn forget_all(&self, work: &mut Work) {
+        let mut run = self.write();
+        if self.tail().count > 0 {
+            work.cells_grown -= 1;
+            self.tail.store(NO_TAIL, Ordering::Relaxed);
+        }
+        let before = run.weight();
+        let forgotten = std::mem::take(&mut *run);
+        work.count_growth(before, run.weight());
+        self.note_cells(&run);
+        // Readers need not wait while the memory is given back.
+        drop(run);
+        drop(forgotten);
+    }
+
     fn tail(&self) -> Cell {
         split(self.tail.load(Ordering::Relaxed))
     }

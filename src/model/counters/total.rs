@@ -192,22 +192,31 @@ impl Total {
         of_day.store(count(of_day).saturating_add(more), Ordering::Relaxed);
     }
 
-    /// Takes away from the count of an hour what was added before.
-    pub(super) fn subtract(&self, hour: Hour, less: u64, work: &mut Work) {
-        let Some(chunk) = self.chunk(index(hour) / CHUNK_HOURS) else { return };
+    /// Whether the hours are of one UTC day.
+    pub(super) fn is_one_day(a: Hour, b: Hour) -> bool {
+        index(a) / DAY_HOURS == index(b) / DAY_HOURS
+    }
+
+    /// Takes away from the counts of hours, which are of one day, what was added before.
+    pub(super) fn subtract(&self, day: impl IntoIterator<Item = (Hour, u64)>, work: &mut Work) {
+        let mut day = day.into_iter().peekable();
+        let Some(&(first, _)) = day.peek() else { return };
+        let Some(chunk) = self.chunk(index(first) / CHUNK_HOURS) else { return };
         let (hours, _) = chunk.hours.as_chunks::<DAY_HOURS>();
-        let day = index(hour) % CHUNK_HOURS / DAY_HOURS;
-        let (Some(hours), Some(of_day)) = (hours.get(day), chunk.days.get(day)) else { return };
-        if let Some(of_hour) = hours.get(index(hour) % DAY_HOURS) {
+        let number = index(first) % CHUNK_HOURS / DAY_HOURS;
+        let (Some(hours), Some(of_day)) = (hours.get(number), chunk.days.get(number)) else { return };
+        for (hour, less) in day {
+            let Some(of_hour) = hours.get(index(hour) % DAY_HOURS) else { continue };
             let before = count(of_hour);
             let after = before.saturating_sub(less);
             if before > 0 && after == 0 {
                 work.cells_grown -= 1;
             }
             of_hour.store(after, Ordering::Relaxed);
-            // Added up anew, since a sum that was too great does not say by how much.
-            of_day.store(add_up(hours), Ordering::Relaxed);
         }
+        // Added up anew, since a sum that was too great does not say by how much; once for the day, since a story that is
+        // deleted may have years of hours.
+        of_day.store(add_up(hours), Ordering::Relaxed);
     }
 
     #[inline]
@@ -284,7 +293,7 @@ mod tests {
             assert_eq!(sum_of(&total, HourRange::ALL), expected, "{counts:?}");
             assert_eq!(total.sum(HourRange { start, end: start }), 0);
             let after_first = HourRange { start: start.next(), end: Hour::END };
-            total.subtract(start, counts[0], &mut work);
+            total.subtract([(start, counts[0])], &mut work);
             let rest = counts[1..].iter().fold(0_u64, |sum, count| sum.saturating_add(*count));
             assert_eq!(
                 (sum_of(&total, HourRange::ALL), sum_of(&total, after_first)),
@@ -292,7 +301,7 @@ mod tests {
                 "{counts:?}"
             );
             for (hour, count) in (start.get()..).zip(&counts).skip(1) {
-                total.subtract(Hour::new(hour), *count, &mut work);
+                total.subtract([(Hour::new(hour), *count)], &mut work);
             }
             assert_eq!((sum_of(&total, HourRange::ALL), work.cells_grown), (0, 0));
         }
@@ -307,7 +316,7 @@ mod tests {
             assert_eq!(total.sum(HourRange { start: last, end }), 5);
             assert_eq!(total.sum(HourRange { start: Hour::END, end }), 0);
         }
-        total.subtract(Hour::END, 5, &mut work);
+        total.subtract([(Hour::END, 5)], &mut work);
         assert_eq!(total.span(), Some((last, last)));
         assert_eq!(work.bytes_grown, DIRECTORY_BYTES + CHUNK_BYTES);
     }

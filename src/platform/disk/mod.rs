@@ -121,6 +121,12 @@ impl Disk {
         self.sync_entry(path)
     }
 
+    /// Makes directories in one that is there, mode 0700, and makes their entries durable, with one sync for all of them.
+    pub fn create_directories_in(&self, parent: &Path, names: &[&str]) -> Result<(), DiskError> {
+        names.iter().try_for_each(|name| self.make_directory(&parent.join(name)))?;
+        self.sync_directory(parent)
+    }
+
     /// Makes the directory unless it is there.
     fn make_directory(&self, path: &Path) -> Result<(), DiskError> {
         self.attempt(Operation::CreateDirectory, path, || match &self.backend {

@@ -74,7 +74,7 @@ pub enum Mode {
     ReadOnly,
 }
 
-/// Opens a data directory, which the caller has locked. Blocks; `progress` is called now and then.
+/// Opens a data directory, which the caller has made and locked. Blocks; `progress` is called now and then.
 ///
 /// # Errors
 /// [`OpenError`], with the file and what is wrong with it.
@@ -89,9 +89,10 @@ pub fn open(
         if generations.is_empty() {
             last = create(disk, data_dir, new_store_id)?;
             generations.push(last);
+        } else {
+            // The process that made these names may have died before they were durable.
+            disk.sync_directory(&data_dir.join(SNAPSHOT_FOLDER))?;
         }
-        // The process that made these names may have died before they were durable.
-        disk.sync_directory(&data_dir.join(SNAPSHOT_FOLDER))?;
     }
     let mut warnings = Vec::new();
     let mut first_damage = None;
@@ -264,11 +265,10 @@ impl Recovered {
     }
 }
 
-/// Makes a new data directory with its empty snapshot.
+/// Makes an empty directory a data directory with its empty snapshot. A start waits for each sync, so there are no more
+/// than it takes: both folders are durable before the manifest that relies on them is written.
 fn create(disk: &Disk, data_dir: &Path, store_id: StoreId) -> Result<Generation, FileError> {
-    disk.create_directory(data_dir)?;
-    disk.create_directory(&data_dir.join(JOURNAL_FOLDER))?;
-    disk.create_directory(&data_dir.join(SNAPSHOT_FOLDER))?;
+    disk.create_directories_in(data_dir, &[JOURNAL_FOLDER, SNAPSHOT_FOLDER])?;
     let manifest = Manifest::first(store_id);
     manifest.commit(&SnapshotFolder::new(disk, data_dir, store_id))?;
     Ok(manifest.generation)

@@ -68,6 +68,7 @@ pub(crate) enum Write {
 /// Opens a data directory as a start does.
 pub(crate) fn repair(disk: &Disk, data_dir: &Path) -> Result<Recovered, OpenError> {
     let mode = Mode::Repair { new_store_id: StoreId::new(1) };
+    disk.create_directory(data_dir)?;
     open(disk, data_dir, (mode, CatalogueLimits::default(), KeyLimits::default()), &mut || {})
 }
 

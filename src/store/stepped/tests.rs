@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -455,4 +455,27 @@ fn story_that_was_deleted_evicted_and_deleted_again_stays_out_of_the_totals_afte
     let store = open();
     // Which also asserts that the totals are the sums of the series.
     assert_eq!(State::of(store.catalogue(), store.counters()), State::default());
+}
+
+#[test]
+fn start_on_an_empty_directory_waits_for_six_syncs() {
+    let syncs = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&syncs);
+    let disk = MemoryDisk::new(1).disk().failing(move |operation, path| {
+        if matches!(operation, Operation::Sync | Operation::SyncDirectory) {
+            seen.lock().unwrap().push(path.to_owned());
+        }
+        None
+    });
+    let clock = Clock::manual(1_552_813_200_000_000_000);
+    drop(open_on(&disk, Path::new("/data"), Fsync::Interval, &clock).expect("it opens"));
+    let expected = [
+        "/",                                              // the entry of the data directory
+        "/data",                                          // the entries of its two folders
+        "/data/snapshot/manifest.0000000001.tmp",         // the empty snapshot
+        "/data/snapshot",                                 // its name
+        "/data/journal/00000000000000000001.journal.tmp", // the first segment
+        "/data/journal",                                  // its name
+    ];
+    assert_eq!(*syncs.lock().unwrap(), expected.map(Path::new));
 }

@@ -77,18 +77,30 @@ impl HashTable {
         self.taken.load(Ordering::Relaxed) >= self.words.len() / 4 * 3
     }
 
-    /// The same numbers in a table with room, twice as large where that is needed.
+    /// The same numbers in a table with room, twice as large where that is needed. New series wait for it, so it is made
+    /// of plain words that nobody else sees yet, not by insertions.
     pub(super) fn copy(&self) -> Self {
         let is_crowded = self.filled.load(Ordering::Relaxed) >= self.words.len() / 2;
-        let copy = Self::new(if is_crowded { self.words.len() * 2 } else { self.words.len() });
+        let mut words = vec![FREE; if is_crowded { self.words.len() * 2 } else { self.words.len() }];
+        let mask = words.len().wrapping_sub(1);
+        let mut copied = 0;
         for slot in &self.words {
             let slot = slot.load(Ordering::Relaxed);
-            if slot != FREE && slot != REMOVED {
-                let (hash, number) = unpack(slot);
-                copy.insert(hash, number);
+            if slot == FREE || slot == REMOVED {
+                continue;
+            }
+            let (hash, _) = unpack(slot);
+            let mut place = narrow(hash) & mask;
+            while words.get(place).is_some_and(|there| *there != FREE) {
+                place = place.wrapping_add(1) & mask;
+            }
+            if let Some(free) = words.get_mut(place) {
+                *free = slot;
+                copied += 1;
             }
         }
-        copy
+        let words = words.into_iter().map(AtomicU64::new).collect();
+        Self { words, taken: AtomicUsize::new(copied), filled: AtomicUsize::new(copied) }
     }
 
     /// Adds a number that is not in the table. The table must not be full.
