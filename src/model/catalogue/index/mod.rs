@@ -8,20 +8,21 @@
 //!
 //! Hash tables that were replaced stay while a parser has them: at most as much again as the newest.
 
+mod growing_table;
 mod hash_table;
 mod row;
 #[cfg(test)]
 mod tests;
 
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use super::CatalogueLimits;
 use crate::limits::{INDEX_SLOTS_MIN, narrow};
 use crate::model::event::{IdText, Metric, Node, SeriesId, SeriesKey, StoryId};
 use crate::model::prefetch::prefetch;
 use crate::model::table::Table;
+use growing_table::GrowingTable;
 use hash_table::HashTable;
 pub(crate) use row::{FoundRow, Interned, Link, NodeRow, StoryCounter, StoryRow};
 use row::{IndexRow as _, Words, low};
@@ -32,22 +33,19 @@ pub(crate) struct Index {
     pub(super) stories: Table<StoryRow>,
     /// The rows of nodes, by numbers of their own.
     pub(super) nodes: Table<NodeRow>,
-    newest: RwLock<Arc<Tables>>,
+    /// The numbers of the rows of stories by the hashes of their ids, and those of nodes.
+    story_slots: GrowingTable,
+    node_slots: GrowingTable,
     /// Of the hashes, so that a client cannot prepare ids that collide.
     seed: u64,
 }
 
-/// The numbers of rows by the hashes of their ids, until one of the tables grows.
+/// The hash tables as a parser has them at hand, until one of them is replaced.
 #[derive(Debug)]
-struct Tables {
-    stories: HashTable,
-    nodes: HashTable,
-    is_replaced: AtomicBool,
+pub(crate) struct View {
+    stories: Arc<HashTable>,
+    nodes: Arc<HashTable>,
 }
-
-/// The hash tables as a parser has them at hand.
-#[derive(Debug)]
-pub(crate) struct View(Arc<Tables>);
 
 /// The hashes of a story's id, and of a node's in it, which is 0 where there is no node.
 #[derive(Clone, Copy, Debug)]
@@ -60,9 +58,9 @@ impl View {
     /// Second step: prefetches the slots that the look-up begins with.
     #[inline]
     pub(crate) fn prefetch(&self, hashes: IdHashes) {
-        self.0.stories.prefetch(hashes.story);
+        self.stories.prefetch(hashes.story);
         // Of an event without a node it is always the same slot, which costs nothing.
-        self.0.nodes.prefetch(hashes.node);
+        self.nodes.prefetch(hashes.node);
     }
 }
 
@@ -103,28 +101,24 @@ impl<'r> Candidates<'r> {
 
 impl Index {
     pub(super) fn new(limits: CatalogueLimits) -> Self {
-        let tables = Tables {
-            stories: HashTable::new(INDEX_SLOTS_MIN),
-            nodes: HashTable::new(INDEX_SLOTS_MIN),
-            is_replaced: AtomicBool::new(false),
-        };
         Self {
             stories: Table::new(limits.story_rows()),
             nodes: Table::new(limits.node_rows()),
-            newest: RwLock::new(Arc::new(tables)),
+            story_slots: GrowingTable::new(INDEX_SLOTS_MIN),
+            node_slots: GrowingTable::new(INDEX_SLOTS_MIN),
             seed: RandomState::new().hash_one(INDEX_SLOTS_MIN),
         }
     }
 
     /// The hash tables as they are now.
     pub(crate) fn view(&self) -> View {
-        View(self.newest())
+        View { stories: self.story_slots.newest(), nodes: self.node_slots.newest() }
     }
 
     /// Takes over newer hash tables where there are some. To be called after the count of deletions was read.
     #[inline]
     pub(crate) fn refresh(&self, view: &mut View) {
-        if view.0.is_replaced.load(Ordering::Acquire) {
+        if view.stories.is_replaced() || view.nodes.is_replaced() {
             *view = self.view();
         }
     }
@@ -142,10 +136,9 @@ impl Index {
     /// Third step: the rows that the slots point to, which it prefetches.
     #[inline]
     pub(crate) fn candidates(&self, view: &View, hashes: IdHashes) -> Candidates<'_> {
-        let story = view.0.stories.find(hashes.story, |number| self.story_row(number));
+        let story = view.stories.find(hashes.story, |number| self.story_row(number));
         let has_node = hashes.node != 0;
-        let node =
-            if has_node { view.0.nodes.find(hashes.node, |number| self.node_row(number)) } else { None };
+        let node = if has_node { view.nodes.find(hashes.node, |number| self.node_row(number)) } else { None };
         story.inspect(|row| prefetch(*row));
         node.inspect(|row| prefetch(*row));
         Candidates { story, node }
@@ -157,30 +150,31 @@ impl Index {
         let counter = StoryCounter::of(key.metric);
         let node = counter.as_ref().err().map(Node::as_text);
         let hashes = self.hash_ids(text, node);
-        let (_, story) = self.find_story(&view.0, hashes, &Words::of(text))?;
+        let (_, story) = self.find_story(&view.stories, hashes, &Words::of(text))?;
         match (counter, node) {
             (Ok(counter), _) => story.series_of(counter, key.source),
             (Err(_), node) => {
                 let id = Words::of_node(node?);
-                self.find_node(&view.0, hashes, story.tenancy, &id)?.1.series_on(key.source)
+                self.find_node(&view.nodes, hashes, story.tenancy, &id)?.1.series_on(key.source)
             }
         }
     }
 
     pub(super) fn story(&self, story: StoryId) -> Option<Tenant> {
         let text = story.0.as_bytes();
-        let tables = self.newest.read().unwrap_or_else(PoisonError::into_inner);
-        let (number, found) = self.find_story(&tables, self.hash_ids(text, None), &Words::of(text))?;
+        let hashes = self.hash_ids(text, None);
+        let (number, found) =
+            self.story_slots.with_newest(|slots| self.find_story(slots, hashes, &Words::of(text)))?;
         Some(Tenant { story, number, tenancy: found.tenancy })
     }
 
     /// The row of a node of a story.
     pub(super) fn node(&self, story: Tenant, node: Node) -> Option<(u32, &NodeRow)> {
         let text = node.as_text();
-        let tables = self.newest.read().unwrap_or_else(PoisonError::into_inner);
         let hashes = self.hash_ids(story.story.0.as_bytes(), Some(text));
-        self.find_node(&tables, hashes, story.tenancy, &Words::of_node(text))
-            .map(|(number, found)| (number, found.row))
+        let id = Words::of_node(text);
+        let found = self.node_slots.with_newest(|slots| self.find_node(slots, hashes, story.tenancy, &id));
+        found.map(|(number, found)| (number, found.row))
     }
 
     /// The row of that number, if it is the story's.
@@ -197,8 +191,7 @@ impl Index {
 
     /// Bytes of rows and hash tables, with as much again for tables that were replaced and are still in use.
     pub(super) fn memory_bytes(&self, stories_end: usize, nodes_end: usize) -> usize {
-        let hashes = self.newest.read().unwrap_or_else(PoisonError::into_inner);
-        let slots = hashes.stories.memory_bytes().saturating_add(hashes.nodes.memory_bytes());
+        let slots = self.story_slots.memory_bytes().saturating_add(self.node_slots.memory_bytes());
         let rows = self.stories.chunk_bytes(stories_end) + self.nodes.chunk_bytes(nodes_end);
         rows.saturating_add(2 * slots)
     }
@@ -210,7 +203,7 @@ impl Index {
         let text = story.0.as_bytes();
         let row = self.stories.ensure(narrow(number))?;
         row.occupy(&Words::of(text), tenancy);
-        self.with_room().stories.insert(self.hash_ids(text, None).story, number);
+        self.story_slots.insert(self.hash_ids(text, None).story, number);
         Some(())
     }
 
@@ -219,58 +212,41 @@ impl Index {
         let text = node.as_text();
         let row = self.nodes.ensure(narrow(number))?;
         row.occupy(&Words::of_node(text), story.tenancy, (story.number, place));
-        self.with_room().nodes.insert(self.hash_ids(story.story.0.as_bytes(), Some(text)).node, number);
+        self.node_slots.insert(self.hash_ids(story.story.0.as_bytes(), Some(text)).node, number);
         Some(())
     }
 
     /// Frees the row of a story; the series that it had.
     pub(super) fn remove_story(&self, number: u32, id: StoryId) -> Vec<SeriesId> {
-        self.newest().stories.remove(self.hash_ids(id.0.as_bytes(), None).story, number);
+        self.story_slots.remove(self.hash_ids(id.0.as_bytes(), None).story, number);
         self.story_row(number).map_or_else(Vec::new, StoryRow::clear)
     }
 
     /// Frees the row of a node; the series that it had.
     pub(super) fn remove_node(&self, number: u32, story: StoryId, node: Node) -> Vec<SeriesId> {
-        self.newest().nodes.remove(self.hash_ids(story.0.as_bytes(), Some(node.as_text())).node, number);
+        self.node_slots.remove(self.hash_ids(story.0.as_bytes(), Some(node.as_text())).node, number);
         self.node_row(number).map_or_else(Vec::new, NodeRow::clear)
-    }
-
-    /// The hash tables, copied where one of them is full.
-    fn with_room(&self) -> Arc<Tables> {
-        let old = self.newest();
-        if !old.stories.is_full() && !old.nodes.is_full() {
-            return old;
-        }
-        let (stories, nodes) = (old.stories.copy(), old.nodes.copy());
-        let tables = Arc::new(Tables { stories, nodes, is_replaced: AtomicBool::new(false) });
-        *self.newest.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&tables);
-        old.is_replaced.store(true, Ordering::Release);
-        tables
     }
 
     // ---- look-ups ----
 
     fn find_story(
         &self,
-        tables: &Tables,
+        slots: &HashTable,
         hashes: IdHashes,
         id: &Words,
     ) -> Option<(u32, FoundRow<'_, StoryRow>)> {
-        tables.stories.find(hashes.story, |number| Some((number, self.story_row(number)?.found(id)?)))
+        slots.find(hashes.story, |number| Some((number, self.story_row(number)?.found(id)?)))
     }
 
     fn find_node(
         &self,
-        tables: &Tables,
+        slots: &HashTable,
         hashes: IdHashes,
         tenancy: u32,
         id: &Words,
     ) -> Option<(u32, FoundRow<'_, NodeRow>)> {
-        tables.nodes.find(hashes.node, |number| Some((number, self.node_row(number)?.found(id, tenancy)?)))
-    }
-
-    fn newest(&self) -> Arc<Tables> {
-        Arc::clone(&self.newest.read().unwrap_or_else(PoisonError::into_inner))
+        slots.find(hashes.node, |number| Some((number, self.node_row(number)?.found(id, tenancy)?)))
     }
 
     #[inline]
