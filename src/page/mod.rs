@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 pub const FILES_PATH: &str = "/page/";
 /// What stands in `index.html` for the path of the files.
 const FILES_MARK: &str = "FILES/";
-/// What stands in `index.html` for the links by which a browser loads all modules at once.
+/// What stands in `index.html` for the links by which a browser loads all modules at once, once it has drawn a first frame.
 const PRELOADS_MARK: &str = "<!-- preloads -->";
 /// Hexadecimal digits of the hash that make the tag.
 const TAG_DIGITS: usize = 12;
@@ -38,7 +38,7 @@ files! {
     SCRIPT, "files/":
         "api.js" "app.js" "breakdown.js" "chart.js" "compare.js" "csv.js" "dom.js" "figures.js" "format.js" "heat.js"
         "interactions.js" "json.js" "keys.js" "live.js" "load.js" "menus.js" "model.js" "notices.js" "paint.js" "patch.js"
-        "picker.js" "popup.js" "session.js" "show.js" "signin.js" "sse.js" "table.js" "time.js" "tooltip.js" "trouble.js"
+        "picker.js" "popup.js" "session.js" "show.js" "signin.js" "sse.js" "start.js" "table.js" "time.js" "tooltip.js" "trouble.js"
         "view.js";
     SCRIPT, "vendor/uplot-1.6.32/": "uPlot.iife.min.js";
     STYLE, "files/": "api.css" "page.css" "parts.css";

@@ -87,6 +87,21 @@ fn index_names_files_that_there_are_and_every_module() {
 }
 
 #[test]
+fn one_small_script_is_loaded_before_the_first_frame() {
+    let text = String::from_utf8(index().bytes.clone()).unwrap();
+    let (before, rest) = text.split_once("<template id=\"later\">").unwrap();
+    let (later, after) = rest.split_once("</template>").unwrap();
+    assert!(!before.contains("<script") && !before.contains("modulepreload"));
+    assert_eq!(after.matches("<script").count(), 1);
+    assert!(after.contains("/start.js\"></script>") && !after.contains("modulepreload"));
+    // The chart's comes first: the page's own use it, and `start.js` goes by this order.
+    let scripts: Vec<_> = later.match_indices("<script").map(|(at, _)| later.get(at..).unwrap()).collect();
+    assert_eq!(scripts.len(), 2);
+    assert!(scripts[0].lines().next().unwrap().contains("/uPlot.iife.min.js\""));
+    assert!(scripts[1].lines().next().unwrap().contains("/app.js\""));
+}
+
+#[test]
 fn every_import_is_of_a_file_that_there_is() {
     for (name, text) in texts().filter(|(name, _)| has_kind(name, SCRIPT)) {
         for line in text.lines().filter(|line| line.contains(" from '")) {

@@ -62,7 +62,7 @@ test('a thousand changes leave nothing behind', async () => {
   const { page, context, said, close } = await openPage(`${daemon.url}/${VIEW}`);
   await settled(page);
   const redraw = (times) => page.evaluate(async (count) => {
-    const { draw } = await import(document.querySelector('script[type=module]').src.replace('app.js', 'show.js'));
+    const { draw } = await import(document.querySelector('script[src$="/app.js"]').src.replace('app.js', 'show.js'));
     for (let turn = 0; turn < count; turn += 1) draw('live');
   }, times);
   const session = await context.newCDPSession(page);

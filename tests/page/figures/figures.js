@@ -90,7 +90,7 @@ async function changes(url) {
   const { page, close } = await openPage(`${url}/${VIEW}`);
   await settled(page);
   const took = await page.evaluate(async () => {
-    const { draw } = await import(document.querySelector('script[type=module]').src.replace('app.js', 'show.js'));
+    const { draw } = await import(document.querySelector('script[src$="/app.js"]').src.replace('app.js', 'show.js'));
     return Array.from({ length: 200 }, () => {
       const began = performance.now();
       draw('live');
