@@ -160,6 +160,16 @@ impl Tallyd {
 }
 
 impl Stopped {
+    /// Bytes of all files that it left, in MB.
+    pub(crate) fn disk_mb(&self) -> f64 {
+        bytes_below(self.0.path()) as f64 / 1e6
+    }
+
+    /// Those of them that only keep room for a full disk.
+    pub(crate) fn reserve_mb(&self) -> f64 {
+        std::fs::metadata(self.0.path().join("reserve")).map_or(0.0, |file| file.len() as f64 / 1e6)
+    }
+
     /// Starts a daemon on the directory; returns when it listens.
     pub(crate) fn restart(self) -> Tallyd {
         Tallyd::start_in(self.0, None, &[])

@@ -32,10 +32,12 @@ mod keys;
 mod open;
 mod peer_reports;
 mod peers;
+mod picture;
 mod placement;
 #[path = "../support/random.rs"]
 mod random;
 mod reports;
+mod sizes;
 mod start;
 mod stories;
 mod streams;
@@ -52,7 +54,7 @@ use workload::{Shape, Workload};
 struct Arguments {
     /// Parts to run; all where none is named: ceilings, ingest, fsync, single, reports, busy, peers,
     /// peer-reports, fold, cells, dear, keys, tls,
-    /// streams, stories, start, open.
+    /// streams, stories, start, open, sizes, series.
     parts: Vec<String>,
     /// Events of the workload.
     #[arg(long, default_value_t = 2_000_000)]
@@ -75,6 +77,9 @@ struct Arguments {
     /// Of the parts `ingest`, `fsync`, `cells` and `dear`, and of `--against`, takes only the figures whose names contain this.
     #[arg(long, default_value = "")]
     only: String,
+    /// A file for the picture of the part that draws one: `sizes`.
+    #[arg(long)]
+    picture: Option<std::path::PathBuf>,
     #[command(flatten)]
     open: open::Wanted,
     /// Given by cargo, ignored.
@@ -96,7 +101,7 @@ fn main() {
     let workload = Workload::generate(shape);
     println!("{}", workload.describe());
     let mut table = Table::new();
-    if let Some(other) = arguments.against {
+    if let Some(other) = arguments.against.clone() {
         let (runs, only) = (arguments.runs, arguments.only.as_str());
         against::Against { workload: &workload, other, runs, only, table: &mut table }.measure();
         println!("{}", table.render());
@@ -133,26 +138,42 @@ fn main() {
         let chosen = (arguments.snapshot_interval.as_str(), arguments.only.as_str());
         cells::measure(arguments.cells, chosen, &mut table);
     }
+    measure_more(&arguments, &workload, wanted, &mut table);
+    println!("{}", table.render());
+}
+
+/// The other half of the parts.
+fn measure_more(
+    arguments: &Arguments,
+    workload: &Workload,
+    wanted: impl Fn(&str) -> bool,
+    table: &mut Table,
+) {
     if wanted("keys") {
-        keys::measure(&workload, arguments.runs, &mut table);
+        keys::measure(workload, arguments.runs, table);
     }
     if wanted("tls") {
-        encrypted::measure(&workload, arguments.runs, &mut table);
+        encrypted::measure(workload, arguments.runs, table);
     }
     if wanted("streams") {
-        streams::measure(&workload, arguments.runs, &mut table);
+        streams::measure(workload, arguments.runs, table);
     }
     if wanted("stories") {
-        stories::measure(&workload, &mut table);
+        stories::measure(workload, table);
     }
     if wanted("start") {
-        start::measure(arguments.runs, &mut table);
+        start::measure(arguments.runs, table);
     }
     if wanted("open") {
-        open::measure(&workload, &arguments.open, &mut table);
+        open::measure(workload, &arguments.open, table);
     }
     if wanted("dear") {
-        dear::measure(arguments.events, &arguments.only, &mut table);
+        dear::measure(arguments.events, &arguments.only, table);
     }
-    println!("{}", table.render());
+    if wanted("sizes") {
+        sizes::measure(workload.shape, arguments.picture.as_deref(), table);
+    }
+    if wanted("series") {
+        sizes::measure_series(arguments.stories, table);
+    }
 }
