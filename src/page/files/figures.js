@@ -2,7 +2,7 @@
 
 import { byId, el, refill, svg, unseen } from './dom.js';
 import { briefValueOf, change, share, valueOf } from './format.js';
-import { totalOf } from './model.js';
+import { averageOf, totalOf } from './model.js';
 import { REPORTS } from './view.js';
 
 export const LABELS = {
@@ -29,7 +29,7 @@ export function drawFigures(answers, report, chosen) {
     refill(button,
       el('span.label', {}, label(name)),
       el('b.value', { title: valueOf(name, total) }, text),
-      el('span.sub', {}, changeOf(total, earlierTotal), below(name, answers, total, earlierTotal)),
+      el('span.sub', {}, changeOf(...(average ? exact(answers, answer) : [total, earlierTotal])), below(name, answers, total, earlierTotal)),
       spark(answer.data.map((point) => point.value)));
     if (old && old !== text) flash(button.querySelector('.value'));
   });
@@ -41,6 +41,12 @@ function label(name) {
 
 function shortened(long, short) {
   return matchMedia('(max-width: 1000px)').matches ? short : long;
+}
+
+// The average and the one before, not rounded.
+function exact({ 'conversations.messages': messages, conversations }, answer) {
+  const { compare } = answer;
+  return [averageOf(answer, messages, conversations), compare ? averageOf(compare, messages?.compare, conversations?.compare) : null];
 }
 
 function changeOf(value, before) {

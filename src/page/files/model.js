@@ -112,6 +112,16 @@ export function totalOf(answer, average) {
   return average ? answer.overall : answer.summary.total;
 }
 
+// Two decimals are as much as this away from what they stand for, and a last digit of the reckoning's own.
+const MOST_ROUNDED = 0.005 + 1e-9;
+
+// The average of the three answers as their sums have it. The one that is told has two decimals, and a change between two such is that
+// of the rounding; it stands where the sums are of another moment, or past what JavaScript counts by one.
+export function averageOf(answer, messages, conversations) {
+  const exact = Number(messages?.summary.total) / Number(conversations?.summary.total);
+  return Math.abs(exact - answer.overall) <= MOST_ROUNDED ? exact : answer.overall;
+}
+
 // Whether each bucket may stand beside the one before it: the same weekday, hour, or place in the year.
 function pairingOf(points, unit, zone) {
   const pairs = points.filter((point) => point.beforeMs !== null);

@@ -72,3 +72,12 @@ test('classes cut at ranks, so that one peak does not flatten the rest', () => {
   for (const [value, expected] of [[0, 0], [1, 1], [26, 1], [27, 2], [76, 3], [93, 4], [94, 5], [1e6, 5]]) assert.equal(classOf(value, bounds), expected, `${value}`);
   assert.deepEqual(classBounds([0, 0]), []);
 });
+
+test('the change of an average follows its sums, not its two decimals', () => {
+  const sum = (value) => ({ summary: { total: value } });
+  assert.equal(m.averageOf({ overall: 6.98 }, sum(69_750), sum(10_000)), 6.975);
+  // Sums of another moment, none yet, and no conversation at all.
+  assert.equal(m.averageOf({ overall: 6.98 }, sum(69_999), sum(10_000)), 6.98);
+  assert.equal(m.averageOf({ overall: 6.98 }, undefined, sum(10_000)), 6.98);
+  assert.equal(m.averageOf({ overall: 0 }, sum(0), sum(0)), 0);
+});
