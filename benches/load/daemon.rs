@@ -165,6 +165,11 @@ impl Stopped {
         bytes_below(self.0.path()) as f64 / 1e6
     }
 
+    /// Those in one of its folders.
+    pub(crate) fn mb(&self, folder: &str) -> f64 {
+        bytes_below(&self.0.path().join(folder)) as f64 / 1e6
+    }
+
     /// Those of them that only keep room for a full disk.
     pub(crate) fn reserve_mb(&self) -> f64 {
         std::fs::metadata(self.0.path().join("reserve")).map_or(0.0, |file| file.len() as f64 / 1e6)

@@ -26,6 +26,7 @@ mod daemon;
 mod dear;
 mod encrypted;
 mod fold;
+mod footprint;
 mod http;
 mod ingest;
 mod keys;
@@ -54,7 +55,7 @@ use workload::{Shape, Workload};
 struct Arguments {
     /// Parts to run; all where none is named: ceilings, ingest, fsync, single, reports, busy, peers,
     /// peer-reports, fold, cells, dear, keys, tls,
-    /// streams, stories, start, open, sizes, series.
+    /// streams, stories, start, open, sizes, series, footprint.
     parts: Vec<String>,
     /// Events of the workload.
     #[arg(long, default_value_t = 2_000_000)]
@@ -169,6 +170,9 @@ fn measure_more(
     }
     if wanted("dear") {
         dear::measure(arguments.events, &arguments.only, table);
+    }
+    if wanted("footprint") {
+        footprint::measure(workload, arguments.runs, table);
     }
     if wanted("sizes") {
         sizes::measure(workload.shape, arguments.picture.as_deref(), table);

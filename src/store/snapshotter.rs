@@ -53,7 +53,7 @@ impl Snapshotter {
                         self.snapshot_if_sealed(sealed);
                     }
                 }
-                Ok(Control::Finish(through)) => return self.snapshot_through(through),
+                Ok(Control::Finish(through)) => return self.finish(through),
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
         }
@@ -106,8 +106,19 @@ impl Snapshotter {
         }
     }
 
+    /// Makes the last snapshot, of the records up to `through`; once it has all there is, the journal before it goes.
+    pub(super) fn finish(&mut self, through: Sequence) -> Result<(), String> {
+        self.snapshot_through(through)?;
+        if through == self.folder.position()
+            && let Err(error) = self.folder.keep_newest()
+        {
+            tracing::warn!(%error, "files that the last snapshot does not need could not be removed");
+        }
+        Ok(())
+    }
+
     /// Makes a snapshot of the records up to `through`, unless there is one.
-    pub(super) fn snapshot_through(&mut self, through: Sequence) -> Result<(), String> {
+    fn snapshot_through(&mut self, through: Sequence) -> Result<(), String> {
         if through <= self.folder.position() {
             return Ok(());
         }

@@ -5,7 +5,8 @@
 //!
 //! INVARIANTS
 //! - The atomic appearance of the manifest is the commit; before it nothing that a kept manifest needs is touched.
-//! - After a commit the two newest snapshots can be loaded, and the journal reaches back to the older one's position.
+//! - After a commit the two newest snapshots can be loaded, and the journal reaches back to the older one's position,
+//!   until [`Folder::keep_newest`] gives the older one up.
 //! - A fold that fails leaves the folder where it was; it can be tried again, under a new generation.
 
 mod gather;
@@ -97,6 +98,15 @@ impl Folder {
             }
         }
         Ok(done)
+    }
+
+    /// Gives up the snapshot before the newest, and the journal that only that one needs: a store that is closed takes no more
+    /// room than it must. Where this ends half-way, the newest snapshot and the journal after it are there all the same.
+    ///
+    /// # Errors
+    /// [`FileError`]; what stays is removed after a later fold.
+    pub fn keep_newest(&self) -> Result<(), FileError> {
+        self.clean_up(&self.current)
     }
 
     /// Makes one snapshot of as many records as fit in memory.
@@ -226,7 +236,7 @@ impl Folder {
         Ok(index)
     }
 
-    /// Removes what neither the newest snapshot nor the one before it needs: leftovers of crashes as well.
+    /// Removes what neither the newest snapshot nor `before` needs: leftovers of crashes as well.
     fn clean_up(&self, before: &Manifest) -> Result<(), FileError> {
         let kept: HashSet<String> = [before, &self.current]
             .into_iter()

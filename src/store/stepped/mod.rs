@@ -132,7 +132,7 @@ impl Stepped {
         while sequencer.step() || syncer.step() {}
         let sealed = sequencer.seal();
         while syncer.step() {}
-        let snapshot = snapshotter.snapshot_through(sealed.as_ref().copied().unwrap_or_default());
+        let snapshot = snapshotter.finish(sealed.as_ref().copied().unwrap_or_default());
         sealed.map_err(CloseError::NotSealed)?;
         snapshot.map_err(CloseError::SnapshotFailed)
     }

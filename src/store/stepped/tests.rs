@@ -479,3 +479,75 @@ fn start_on_an_empty_directory_waits_for_six_syncs() {
     ];
     assert_eq!(*syncs.lock().unwrap(), expected.map(Path::new));
 }
+
+/// Three snapshots with batches before, between and after them; the last batches are in the journal alone.
+fn store_to_close(disk: &Unkind) -> Stepped {
+    let mut store = disk.open();
+    for letter in b'a'..=b'i' {
+        disk.write(&mut store, letter).unwrap();
+        if matches!(letter, b'c' | b'e' | b'g') {
+            store.request_snapshot();
+            while Part::ALL.into_iter().any(|part| store.step(part)) {}
+        }
+    }
+    store
+}
+
+#[test]
+fn closed_store_leaves_one_snapshot_and_no_record_of_the_journal() {
+    let disk = Unkind::new(1, Fsync::Always);
+    let count = |folder: &str, what: &str| {
+        let is_one = |path: &Path| path.starts_with(folder) && path.to_string_lossy().contains(what);
+        disk.memory
+            .files()
+            .into_iter()
+            .filter(|(path, _)| is_one(path))
+            .map(|(_, bytes)| bytes)
+            .collect::<Vec<_>>()
+    };
+    let store = store_to_close(&disk);
+    assert_eq!(count("/data/snapshot", "manifest").len(), 2, "the newest and the one before");
+    store.close().unwrap();
+    assert_eq!(count("/data/snapshot", "manifest").len(), 1);
+    assert_eq!(count("/data/journal", "journal"), [32], "only the header of the segment that comes next");
+    for _ in 0..2 {
+        let store = disk.open();
+        disk.check_counted(&store, "abcdefghi");
+        store.close().unwrap();
+    }
+    let mut store = disk.open();
+    disk.write(&mut store, b'j').unwrap();
+    store.request_snapshot();
+    while Part::ALL.into_iter().any(|part| store.step(part)) {}
+    assert_eq!(count("/data/snapshot", "manifest").len(), 2, "a store at work keeps two again");
+}
+
+/// Whatever the moment at which the process dies or the power goes while a store is closed, nothing is lost.
+#[test]
+fn power_cut_at_any_operation_of_closing_loses_nothing() {
+    for operations in 0.. {
+        let mut was_off = true;
+        for (seed, is_cut) in [(1, false), (2, true), (3, true), (4, true)] {
+            let disk = Unkind::new(seed, Fsync::Always);
+            let store = store_to_close(&disk);
+            disk.memory.turn_off_after(operations);
+            let outcome = store.close();
+            was_off = disk.memory.is_off();
+            assert!(outcome.is_ok() || was_off, "{outcome:?} after {operations} operations");
+            disk.memory.turn_on();
+            if is_cut {
+                disk.memory.cut_power();
+            } else {
+                disk.memory.kill();
+            }
+            let store = disk.open();
+            disk.check_counted(&store, "abcdefghi");
+            store.close().unwrap();
+            disk.check_counted(&disk.open(), "abcdefghi");
+        }
+        if !was_off {
+            assert!(operations > 20, "closing takes more than {operations} operations");
+            break;
+        }
+    }
+}
