@@ -11,13 +11,18 @@ use super::order;
 use crate::limits::FOLD_BYTES_PER_CELL;
 use crate::model::batch::{Increment, SeriesId};
 
-// To put them in order takes a second place for each.
-const _: () = assert!(2 * size_of::<Increment>() == FOLD_BYTES_PER_CELL, "the bound of memory counts on it");
+// To put them in order takes a word and a half more for each.
+const _: () = assert!(
+    size_of::<Increment>() + 3 * size_of::<u64>() / 2 == FOLD_BYTES_PER_CELL,
+    "the bound of memory counts on it"
+);
 
 /// Increments, summed up by series and hour when there is need.
 #[derive(Debug)]
 pub(super) struct Gather {
     log: Vec<Increment>,
+    /// Memory to put `log` in order.
+    spare: Vec<u64>,
     /// How much of `log`, from its front, is in order and summed up.
     settled: usize,
     /// Of forgotten series, how much of `log` that covers.
@@ -28,7 +33,7 @@ pub(super) struct Gather {
 impl Gather {
     /// For about so many cells; one batch may be more.
     pub(super) fn new(cells_max: usize) -> Self {
-        Self { log: Vec::new(), settled: 0, forgotten: HashMap::default(), cells_max }
+        Self { log: Vec::new(), spare: Vec::new(), settled: 0, forgotten: HashMap::default(), cells_max }
     }
 
     /// Whether it is time to write out what there is: the distinct cells take more than half of the room.
@@ -72,23 +77,8 @@ impl Gather {
             });
         }
         if !is_settled {
-            order::sort(&mut self.log);
-            self.log.dedup_by(|later, earlier| join(earlier, later));
+            order::sum_up(&mut self.log, &mut self.spare);
         }
         self.settled = self.log.len();
-    }
-}
-
-/// Adds `later` to `earlier` if they are of the same counter and the sum fits; whether it did.
-fn join(earlier: &mut Increment, later: &Increment) -> bool {
-    if (earlier.series, earlier.hour) != (later.series, later.hour) {
-        return false;
-    }
-    match earlier.count.checked_add(later.count) {
-        Some(sum) => {
-            earlier.count = sum;
-            true
-        }
-        None => false,
     }
 }

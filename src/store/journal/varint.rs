@@ -69,6 +69,21 @@ pub(super) const fn spread(value: u64) -> (u64, u32) {
     (groups | continued, 8 * bytes)
 }
 
+/// The number whose bytes are the low ones of a word, the reverse of [`spread`], and how many bits they are; `None` where
+/// they are more than `bytes_max`, which may be four.
+#[inline]
+pub(super) const fn gather(word: u64, bytes_max: u32) -> Option<(u64, u32)> {
+    let ends = !word & 0x8080_8080_8080_8080;
+    let bits = (ends.trailing_zeros() + 1) & !7;
+    if ends == 0 || bits > 8 * bytes_max {
+        return None;
+    }
+    let word = word & ((1 << bits) - 1);
+    let value =
+        (word & 0x7f) | ((word >> 1) & 0x3f80) | ((word >> 2) & 0x1f_c000) | ((word >> 3) & 0xfe0_0000);
+    Some((value, bits))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +122,19 @@ mod tests {
             prop_assert_eq!(usize::try_from(bits), Ok(bytes.len() * 8));
             prop_assert_eq!(&word.to_le_bytes()[..bytes.len()], &bytes[..]);
             prop_assert_eq!(word >> bits, 0);
+        }
+
+        #[test]
+        fn gather_is_what_read_reads(value in 0_u64..1 << 35, bits in 0_u32..35, after: u64) {
+            let value = value >> bits;
+            let mut bytes = written(value);
+            let length = u32::try_from(bytes.len()).unwrap();
+            bytes.extend_from_slice(&after.to_le_bytes());
+            let word = u64::from_le_bytes(bytes[..8].try_into().unwrap());
+            for bytes_max in [2, 4] {
+                let expected = (length <= bytes_max).then_some((value, length * 8));
+                prop_assert_eq!(gather(word, bytes_max), expected);
+            }
         }
 
         #[test]

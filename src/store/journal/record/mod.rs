@@ -247,12 +247,28 @@ fn decode_increments(rest: &mut &[u8], increments: &mut Vec<Increment>) -> Optio
     increments.reserve(count);
     let mut hour = 0_i64;
     for _ in 0..count {
-        let series = SeriesId::new(varint::read_u32(rest)?);
-        hour = hour.checked_add(varint::unzigzag(varint::read(rest)?))?;
-        let count = varint::read_u32(rest)?;
+        let (series, step, count) = match decode_short_increment(rest) {
+            Some(short) => short,
+            None => (varint::read_u32(rest)?, varint::read(rest)?, varint::read_u32(rest)?),
+        };
+        let series = SeriesId::new(series);
+        hour = hour.checked_add(varint::unzigzag(step))?;
         increments.push(Increment { series, hour: Hour::checked(u32::try_from(hour).ok()?)?, count });
     }
     Some(())
+}
+
+/// Series, step and count where they are in the first eight bytes, at most 4 + 2 + 2 of them: without a branch that
+/// depends on how many bytes each has. Otherwise `rest` stays as it is.
+#[inline]
+fn decode_short_increment(rest: &mut &[u8]) -> Option<(u32, u64, u32)> {
+    let word = u64::from_le_bytes(*rest.first_chunk()?);
+    let (series, series_bits) = varint::gather(word, 4)?;
+    let word = word >> series_bits;
+    let (step, step_bits) = varint::gather(word, 2)?;
+    let (count, count_bits) = varint::gather(word >> step_bits, 2)?;
+    *rest = rest.get(narrow((series_bits + step_bits + count_bits) / 8)..)?;
+    Some((u32::try_from(series).ok()?, step, u32::try_from(count).ok()?))
 }
 
 fn encode_key(key: &BatchKey, out: &mut Vec<u8>) {
