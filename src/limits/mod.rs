@@ -124,11 +124,18 @@ pub const FRAME_CELLS_MAX: usize = 2048;
 pub const SNAPSHOT_MERGE_BYTES_MIN: u64 = 256 * 1024;
 /// Pieces of the dictionary of like size that are merged into one when there are so many.
 pub const DICTIONARY_PIECES_ALIKE_MAX: usize = 8;
+/// The same of the parts of a month. The fewer, the more often a cell is written again; the more, the more parts a start and
+/// a merge read side by side, and the longer a cell that was counted again is on the disk several times.
+pub const PARTS_ALIKE_MAX: usize = 4;
 /// Nice value of the snapshot thread. At 5 it gets a third of another thread's share of a busy processor; with far less it
 /// could fall behind for good.
 pub const SNAPSHOT_NICENESS: i32 = 5;
-/// Blocks of a snapshot that are read and checked ahead of the thread that adds them to the counters.
-pub const LOAD_BLOCKS_AHEAD: usize = 16;
+/// Parts of a snapshot that a start reads side by side; of each a block is in memory.
+pub const LOAD_PARTS_MAX: usize = 256;
+/// Bytes of checked frames that are handed over to the thread that adds them to the counters at a time, about.
+pub const LOAD_BATCH_BYTES: usize = 512 * 1024;
+/// Such batches that are ready ahead of that thread.
+pub const LOAD_BATCHES_AHEAD: usize = 8;
 /// Bytes of a snapshot's parts up to which they are loaded without a thread of their own.
 pub const LOAD_INLINE_BYTES_MAX: u64 = 1024 * 1024;
 

@@ -18,8 +18,11 @@
 //!
 //! INVARIANT: the hours of a frame ascend (equal ones allowed) and are of one UTC month.
 
+mod concat;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use concat::concatenate;
 
 use std::iter::repeat_n;
 
@@ -183,23 +186,6 @@ pub fn decode_frame(bytes: &[u8], out: &mut Vec<Cell>) -> Result<usize, FrameErr
     Ok(frame.bytes_len)
 }
 
-/// The same for a frame that must be of the month with those hours.
-///
-/// # Errors
-/// As [`decode_frame`]; [`FrameError::OutOfOrder`] also where the frame is of another month.
-pub(crate) fn decode_frame_within(
-    month: HourRange,
-    bytes: &[u8],
-    out: &mut Vec<Cell>,
-) -> Result<usize, FrameError> {
-    let frame = FrameRef::read(bytes)?;
-    if !month.contains(frame.first) || frame.last() >= u64::from(month.end.get()) {
-        return Err(FrameError::OutOfOrder);
-    }
-    frame.decode(out);
-    Ok(frame.bytes_len)
-}
-
 /// A frame whose header has been read, not yet its cells.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FrameRef<'a> {
@@ -301,7 +287,7 @@ impl<'a> FrameRef<'a> {
 }
 
 /// Bytes that each step or each count of a frame takes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Width {
     /// None: every number is 1.
     Ones,

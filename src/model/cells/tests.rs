@@ -1,8 +1,6 @@
 //! Frames: their frozen bytes, what is not one, and that any cells come back; months tile the hours.
 
-use super::{
-    Cell, FrameError, Month, by_month, decode_frame, decode_frame_within, encode_frame, read_short_varint,
-};
+use super::{Cell, FrameError, FrameRef, Month, by_month, decode_frame, encode_frame, read_short_varint};
 use crate::limits::HOURS_MAX;
 use crate::model::calendar::Hour;
 use proptest::prelude::*;
@@ -55,8 +53,8 @@ fn decode_refuses_what_is_not_a_frame() {
 }
 
 #[test]
-fn decode_within_a_month_refuses_other_months() {
-    let (month, mut out) = (Month::new(602).range(), Vec::new());
+fn frame_is_within_its_month_alone() {
+    let month = Month::new(602).range();
     let hours = [month.start.get(), month.end.get() - 1];
     for (of, is_within) in [
         (vec![(hours[0], 1), (hours[1], 2)], true),
@@ -65,10 +63,7 @@ fn decode_within_a_month_refuses_other_months() {
     ] {
         let mut bytes = Vec::new();
         encode_frame(&cells(&of), &mut bytes);
-        out.clear();
-        let decoded = decode_frame_within(month, &bytes, &mut out);
-        assert_eq!(decoded, if is_within { Ok(bytes.len()) } else { Err(FrameError::OutOfOrder) }, "{of:?}");
-        assert_eq!(out, if is_within { cells(&of) } else { Vec::new() });
+        assert_eq!(FrameRef::read(&bytes).unwrap().is_within(month), is_within, "{of:?}");
     }
 }
 
@@ -128,7 +123,7 @@ proptest! {
         }
         let mut rest = &bytes[..];
         while !rest.is_empty() {
-            let frame = super::FrameRef::read(rest).unwrap();
+            let frame = FrameRef::read(rest).unwrap();
             let before = back.len();
             let read = decode_frame(rest, &mut back).unwrap();
             prop_assert_eq!((frame.cells, frame.bytes_len()), (back.len() - before, read));

@@ -1,16 +1,17 @@
-//! Frames on their way from a snapshot into the counters: any thread checks them and adds up what they give the
-//! totals, then the writer only has to take them. Knows nothing of files.
+//! Frames on their way from a snapshot into the counters: any thread checks them, makes one of those of a month and adds up
+//! what they give the totals; then the writer only has to take them. Knows nothing of files.
 //!
-//! INVARIANT: every frame kept has passed `decode_frame`, has no count of 0 and is of a defined series that is not a
-//! total; `sums` is what these frames add to their roll-up targets.
+//! INVARIANT: every frame kept is whole, within one month, has no count of 0 and is of a defined series that is not a
+//! total; `sums` is what these frames, and those that were split off before, add to their roll-up targets.
 
+use super::packed::FrameRun;
 use super::series::{RollUpTarget, SeriesEntry};
-use super::{Counters, Writer};
-use crate::limits::narrow;
+use super::{Counters, TOTALS, Writer};
+use crate::limits::{FRAME_CELLS_MAX, narrow};
 use crate::model::batch::SeriesId;
-use crate::model::calendar::Hour;
+use crate::model::calendar::{Hour, HourRange};
 use crate::model::catalogue::ActiveHours;
-use crate::model::cells::{Cell, FrameError, Month, decode_frame, encode_frame};
+use crate::model::cells::{self, Cell, FrameError, FrameRef, Month, encode_frame_within};
 
 const MONTH_HOURS: usize = 31 * 24;
 
@@ -18,68 +19,117 @@ const MONTH_HOURS: usize = 31 * 24;
 #[derive(Debug, Default)]
 pub struct CheckedFrames {
     bytes: Vec<u8>,
-    frames: Vec<Checked>,
-    sums: Vec<MonthSums>,
+    runs: Vec<FrameRun>,
+    sums: Sums,
     undefined: u64,
     cells: Vec<Cell>,
 }
 
-/// One frame; its bytes follow those of the one before.
-#[derive(Clone, Copy, Debug)]
-struct Checked {
-    series: SeriesId,
-    bytes: usize,
-    first: Hour,
-    last: Hour,
-    cells: usize,
+/// What the frames of each month add to the total of each metric and source, hour by hour.
+#[derive(Debug, Default)]
+struct Sums {
+    first_month: u32,
+    /// By month from the first, then by total.
+    of: Vec<Option<Box<[u64; MONTH_HOURS]>>>,
 }
 
-/// What the frames of one month add to the total of one metric and source, hour by hour.
-#[derive(Debug)]
-struct MonthSums {
-    total: u8,
-    start: Hour,
-    hours: Box<[u64; MONTH_HOURS]>,
+impl Sums {
+    fn of(&mut self, month: Month, total: u8) -> Option<&mut [u64; MONTH_HOURS]> {
+        if self.of.is_empty() {
+            self.first_month = month.get();
+        }
+        if month.get() < self.first_month {
+            let months = narrow(self.first_month - month.get());
+            self.of.splice(0..0, std::iter::repeat_with(|| None).take(months * TOTALS));
+            self.first_month = month.get();
+        }
+        let place = narrow(month.get() - self.first_month) * TOTALS + usize::from(total);
+        if self.of.len() <= place {
+            self.of.resize_with(place + 1, || None);
+        }
+        Some(self.of.get_mut(place)?.get_or_insert_with(|| Box::new([0; MONTH_HOURS])))
+    }
+
+    /// Total, hour and sum of each.
+    fn iter(&self) -> impl Iterator<Item = (u8, Hour, u64)> {
+        let places = self.of.iter().zip(0_u32..);
+        let made = places.filter_map(|(sums, place)| Some((sums.as_ref()?, place)));
+        made.flat_map(|(sums, place)| {
+            let totals = u32::try_from(TOTALS).unwrap_or(u32::MAX);
+            let start = Month::new(self.first_month + place / totals).range().start.get();
+            let total = u8::try_from(place % totals).unwrap_or_default();
+            sums.iter().zip(start..).map(move |(sum, hour)| (total, Hour::new(hour), *sum))
+        })
+    }
 }
 
 impl CheckedFrames {
+    /// Bytes of the frames.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether there is no frame.
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// Takes the frames out, but not what they add to the totals. That is given at the end, since to add it takes as long
+    /// for few frames as for many.
+    #[must_use]
+    pub fn split_off(&mut self) -> Self {
+        let sums = std::mem::take(&mut self.sums);
+        let frames = std::mem::take(self);
+        self.sums = sums;
+        self.bytes.reserve(frames.bytes.len());
+        frames
+    }
+
     fn clear(&mut self) {
         self.bytes.clear();
-        self.frames.clear();
-        self.sums.clear();
+        self.runs.clear();
+        self.sums = Sums::default();
         self.undefined = 0;
     }
 
-    fn keep(&mut self, series: SeriesId, frame: &[u8]) {
-        let start = self.bytes.len();
-        if self.cells.iter().all(|cell| cell.count > 0) {
-            self.bytes.extend_from_slice(frame);
-        } else {
-            self.cells.retain(|cell| cell.count > 0);
-            encode_frame(&self.cells, &mut self.bytes);
+    /// Appends the frames of one series in one month as one frame, which is the last of `bytes` then; whether there is any
+    /// cell, and if so the first hour, the last and how many cells there are.
+    fn join(&mut self, hours: HourRange, frames: &[FrameRef<'_>]) -> Option<(Hour, Hour, usize)> {
+        if frames.iter().all(FrameRef::has_no_zero)
+            && cells::concatenate(frames, FRAME_CELLS_MAX, &mut self.bytes)
+        {
+            let (first, last) = (frames.first()?, frames.last()?);
+            let last = Hour::new(u32::try_from(last.last()).unwrap_or(u32::MAX));
+            return Some((first.first(), last, frames.iter().map(FrameRef::cells).sum()));
         }
-        if let (Some(first), Some(last)) = (self.cells.first(), self.cells.last()) {
-            let bytes = self.bytes.len() - start;
-            let (first, last, cells) = (first.hour, last.hour, self.cells.len());
-            self.frames.push(Checked { series, bytes, first, last, cells });
+        self.cells.clear();
+        for frame in frames {
+            frame.decode(&mut self.cells);
         }
+        self.cells.retain(|cell| cell.count > 0);
+        self.cells.sort_by_key(|cell| cell.hour);
+        let of_hours = self.cells.chunk_by(|a, b| a.hour == b.hour);
+        let sums: Vec<Cell> = of_hours
+            .flat_map(|cells| {
+                let sum = cells.iter().fold(0_u64, |sum, cell| sum.saturating_add(u64::from(cell.count)));
+                cells.first().into_iter().flat_map(move |first| Cell::of_count(first.hour, sum))
+            })
+            .collect();
+        encode_frame_within(hours, &sums, &mut self.bytes);
+        Some((sums.first()?.hour, sums.last()?.hour, sums.len()))
     }
 
-    fn add_up(&mut self, total: u8) {
-        let Some(first) = self.cells.first() else { return };
-        let start = Month::containing(first.hour).range().start;
-        let found = self.sums.iter().position(|sums| sums.total == total && sums.start == start);
-        let place = found.unwrap_or_else(|| {
-            self.sums.push(MonthSums { total, start, hours: Box::new([0; MONTH_HOURS]) });
-            self.sums.len() - 1
-        });
-        let Some(sums) = self.sums.get_mut(place) else { return };
-        for cell in &self.cells {
-            // The hours of a frame are of one month.
-            let hour = narrow(cell.hour.get() - start.get());
-            if let Some(sum) = sums.hours.get_mut(hour) {
-                *sum += u64::from(cell.count);
+    fn keep(&mut self, series: SeriesId, hours: HourRange, frames: &[FrameRef<'_>]) {
+        let start = self.bytes.len();
+        let Some((first, last, cells)) = self.join(hours, frames) else { return };
+        let bytes = self.bytes.len() - start;
+        match self.runs.last_mut().filter(|run| run.series == series && run.last < hours.start) {
+            Some(run) => {
+                run.bytes += bytes;
+                (run.last_frame_bytes, run.last) = (bytes, last);
+                run.cells += cells;
             }
+            None => self.runs.push(FrameRun { series, bytes, last_frame_bytes: bytes, first, last, cells }),
         }
     }
 }
@@ -91,20 +141,58 @@ impl Counters {
     /// # Errors
     /// Why `frame` is not exactly one frame; `into` is then as it was.
     pub fn check(&self, id: SeriesId, frame: &[u8], into: &mut CheckedFrames) -> Result<(), FrameError> {
-        into.cells.clear();
-        if decode_frame(frame, &mut into.cells)? != frame.len() {
-            return Err(FrameError::TrailingBytes);
+        let first = FrameRef::read(frame)?.first();
+        if first >= Hour::END {
+            return Err(FrameError::TooLate);
         }
+        self.check_month(id, Month::containing(first), &[frame], into)
+    }
+
+    /// The same for all frames of a series that are of that month.
+    ///
+    /// # Errors
+    /// Why one is not exactly one frame of the month; `into` is then as it was.
+    pub fn check_month(
+        &self,
+        id: SeriesId,
+        month: Month,
+        frames: &[&[u8]],
+        into: &mut CheckedFrames,
+    ) -> Result<(), FrameError> {
+        let hours = month.range();
+        let (one, several);
+        let found: &[FrameRef<'_>] = if let [frame] = frames {
+            one = [read_exactly(hours, frame)?];
+            &one
+        } else {
+            several = frames.iter().map(|frame| read_exactly(hours, frame)).collect::<Result<Vec<_>, _>>()?;
+            &several
+        };
         match self.entries.get(id.index()).map_or(RollUpTarget::Undefined, SeriesEntry::target) {
             RollUpTarget::Undefined => into.undefined += 1,
-            RollUpTarget::None => into.keep(id, frame),
+            RollUpTarget::None => into.keep(id, hours, found),
             RollUpTarget::Total(total) => {
-                into.keep(id, frame);
-                into.add_up(total);
+                into.keep(id, hours, found);
+                if let Some(sums) = into.sums.of(month, total) {
+                    for frame in found {
+                        frame.add_to(hours.start, sums);
+                    }
+                }
             }
         }
         Ok(())
     }
+}
+
+fn read_exactly(month: HourRange, bytes: &[u8]) -> Result<FrameRef<'_>, FrameError> {
+    let frame = FrameRef::read(bytes)?;
+    if frame.bytes_len() != bytes.len() {
+        return Err(FrameError::TrailingBytes);
+    }
+    if frame.last() >= u64::from(Hour::END.get()) {
+        return Err(FrameError::TooLate);
+    }
+    if frame.is_within(month) { Ok(frame) } else { Err(FrameError::OutOfOrder) }
 }
 
 impl Writer {
@@ -119,33 +207,22 @@ impl Writer {
         Ok(())
     }
 
-    /// Adds the cells of frames that were checked against these counters, and empties `frames`. Fastest where the
-    /// months of a series come in ascending order. The hours in which series have got cells, as [`Self::add`] gives them.
+    /// Adds the cells of frames that were checked against these counters, and empties `frames`. Fastest where all months
+    /// of a series come one after the other. The hours in which series have got cells, as [`Self::add`] gives them.
     pub fn load_checked(&mut self, frames: &mut CheckedFrames) -> &[ActiveHours] {
         self.work.active.clear();
         let mut rest = frames.bytes.as_slice();
-        for &Checked { series, bytes, first, last, cells } in &frames.frames {
-            let Some((frame, later)) = rest.split_at_checked(bytes) else { break };
+        for run in &frames.runs {
+            let Some((bytes, later)) = rest.split_at_checked(run.bytes) else { break };
             rest = later;
+            let FrameRun { series, first, last, .. } = *run;
             if let Some(entry) = self.counters.entries.get(series.index()) {
-                entry.load(frame, (first, cells), &mut self.work);
-                match self
-                    .work
-                    .active
-                    .last_mut()
-                    .filter(|before| before.series == series && before.last <= first)
-                {
-                    Some(before) => before.last = last,
-                    None => self.work.active.push(ActiveHours { series, first, last }),
-                }
+                entry.load(bytes, run, &mut self.work);
+                self.work.active.push(ActiveHours { series, first, last });
             }
         }
-        for sums in &frames.sums {
-            for (&sum, hour) in sums.hours.iter().zip(sums.start.get()..) {
-                if sum > 0 {
-                    self.counters.add_to_totals(sums.total, Hour::new(hour), sum, &mut self.work);
-                }
-            }
+        for (total, hour, sum) in frames.sums.iter() {
+            self.counters.add_to_totals(total, hour, sum, &mut self.work);
         }
         for _ in 0..frames.undefined {
             self.counters.count_undefined();

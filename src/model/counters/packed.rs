@@ -4,6 +4,7 @@
 //! by `decode_frame`; no count is 0.
 
 use super::allocated;
+use crate::model::batch::SeriesId;
 use crate::model::calendar::{Hour, HourRange};
 use crate::model::cells::{Cell, FrameError, FrameRef, Month, by_month, encode_frame};
 
@@ -21,6 +22,17 @@ pub(super) struct Packed {
     bytes: Vec<u8>,
     last_frame: usize,
     cells: usize,
+}
+
+/// Frames of one series, one for each month and in ascending order, that are on their way from a snapshot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FrameRun {
+    pub(super) series: SeriesId,
+    pub(super) bytes: usize,
+    pub(super) last_frame_bytes: usize,
+    pub(super) first: Hour,
+    pub(super) last: Hour,
+    pub(super) cells: usize,
 }
 
 impl Packed {
@@ -78,17 +90,22 @@ impl Packed {
         self.frames().for_each(|(_, frame)| frame.decode(out));
     }
 
-    /// Takes a frame as it is, if its month is after all others. The frame has passed `decode_frame`.
-    pub(super) fn append(&mut self, frame: &[u8], first: Hour, cells: usize) -> bool {
+    /// Takes checked frames as they are, if their months are after all others.
+    pub(super) fn append(&mut self, frames: &[u8], run: &FrameRun) -> bool {
         if let Some(last) = self.bytes.get(self.last_frame..).filter(|bytes| !bytes.is_empty())
-            && Month::containing(own(FrameRef::read(last)).first()) >= Month::containing(first)
+            && Month::containing(own(FrameRef::read(last)).first()) >= Month::containing(run.first)
         {
             return false;
         }
-        self.last_frame = self.bytes.len();
-        self.cells += cells;
-        grow(&mut self.bytes, frame.len());
-        self.bytes.extend_from_slice(frame);
+        if self.bytes.is_empty() {
+            // Mostly these are all there are, and no byte is to be spared.
+            self.bytes.reserve_exact(frames.len());
+        } else {
+            grow(&mut self.bytes, frames.len());
+        }
+        self.bytes.extend_from_slice(frames);
+        self.last_frame = self.bytes.len() - run.last_frame_bytes;
+        self.cells += run.cells;
         true
     }
 
@@ -165,9 +182,12 @@ impl Packed {
     }
 }
 
-/// Appends the cells of one frame that has passed `decode_frame`.
-pub(super) fn decode_packed(frame: &[u8], out: &mut Vec<Cell>) {
-    own(FrameRef::read(frame)).decode(out);
+/// Appends the cells of frames that follow each other and were checked.
+pub(super) fn decode_packed(mut frames: &[u8], out: &mut Vec<Cell>) {
+    while let Some(frame) = front(frames) {
+        frame.decode(out);
+        frames = frames.get(frame.bytes_len()..).unwrap_or_default();
+    }
 }
 
 /// The part of cells, ascending by hour, that is in the range.

@@ -11,7 +11,7 @@
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::packed::{MergeBuffers, Packed, decode_packed};
+use super::packed::{FrameRun, MergeBuffers, Packed, decode_packed};
 use super::recent::{Recent, joined, split};
 use crate::model::calendar::{Hour, HourRange};
 use crate::model::catalogue::ActiveHours;
@@ -172,14 +172,13 @@ impl SeriesEntry {
         true
     }
 
-    /// Adds the cells of a frame that has passed `decode_frame` and has no count of 0; with it its first hour and how
-    /// many cells it has.
-    pub(super) fn load(&self, frame: &[u8], (first, cells): (Hour, usize), work: &mut Work) {
+    /// Adds the cells of checked frames, which `run` tells of.
+    pub(super) fn load(&self, frames: &[u8], run_of: &FrameRun, work: &mut Work) {
         let mut run = self.write();
-        if run.packed.is_none() && run.recent.len() + cells <= LOADED_LOOSE_MAX {
+        if run.packed.is_none() && run.recent.len() + run_of.cells <= LOADED_LOOSE_MAX {
             let mut loose = std::mem::take(&mut work.old);
             loose.clear();
-            decode_packed(frame, &mut loose);
+            decode_packed(frames, &mut loose);
             for &cell in &loose {
                 self.put(&mut run, cell, work);
             }
@@ -189,9 +188,9 @@ impl SeriesEntry {
         }
         let before = run.weight();
         let packed = run.packed.get_or_insert_default();
-        if !packed.append(frame, first, cells) {
+        if !packed.append(frames, run_of) {
             work.old.clear();
-            decode_packed(frame, &mut work.old);
+            decode_packed(frames, &mut work.old);
             packed.merge(&work.old, &mut work.buffers);
         }
         work.count_growth(before, run.weight());

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use intake::Intake;
 
-use crate::limits::{FOLD_CELLS_MAX, wide};
+use crate::limits::{DICTIONARY_PIECES_ALIKE_MAX, FOLD_CELLS_MAX, PARTS_ALIKE_MAX, wide};
 use crate::model::batch::{BatchKey, Increment, SeriesId};
 use crate::model::cells::Month;
 use crate::model::event::StoryId;
@@ -181,7 +181,7 @@ impl Folder {
             let (fresh, later) = rest.split_at(rest.partition_point(|one| hours.contains(one.hour)));
             rest = later;
             let parts = months.entry(month).or_default();
-            let kept = merge::files_kept(parts, estimated_bytes(fresh));
+            let kept = merge::pieces_kept(parts, estimated_bytes(fresh), PARTS_ALIKE_MAX);
             let merged = parts.split_off(kept);
             let sources = Sources { parts: &merged, fresh, cleared };
             parts.push(merge::merge_parts(&self.snapshots, (month, generation), &sources)?);
@@ -200,7 +200,11 @@ impl Folder {
         entries: Vec<Entry>,
     ) -> Result<Vec<FileRef>, FileError> {
         let mut pieces = self.current.dictionary.clone();
-        let merged = pieces.split_off(merge::pieces_kept(&pieces, dictionary::bytes_of(&entries)));
+        let merged = pieces.split_off(merge::pieces_kept(
+            &pieces,
+            dictionary::bytes_of(&entries),
+            DICTIONARY_PIECES_ALIKE_MAX,
+        ));
         pieces.push(dictionary::merge(&self.snapshots, generation, (&merged, entries))?);
         Ok(pieces)
     }

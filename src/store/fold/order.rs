@@ -45,14 +45,17 @@ pub(super) fn sum_up(increments: &mut Vec<Increment>, spare: &mut Vec<u64>) {
     let ends = buckets.scatter(increments, spare);
     increments.clear();
     let half = spare.len() / 2;
-    let largest = std::iter::once(0).chain(ends.iter().copied()).zip(&ends).map(|(start, end)| end - start).max();
+    let largest =
+        std::iter::once(0).chain(ends.iter().copied()).zip(&ends).map(|(start, end)| end - start).max();
     if largest > Some(half) {
         // There is no room for it and for the increments.
         *increments = Vec::new();
     }
     let (mut rest, mut before, mut scratch) = (spare.as_mut_slice(), 0, Vec::new());
     for (bucket, end) in ends.into_iter().enumerate() {
-        let Some((words, later)) = std::mem::take(&mut rest).split_at_mut_checked(end - before) else { break };
+        let Some((words, later)) = std::mem::take(&mut rest).split_at_mut_checked(end - before) else {
+            break;
+        };
         (rest, before) = (later, end);
         buckets.sort(words, &mut scratch);
         if scratch.len() > half {

@@ -35,6 +35,12 @@ impl Frames {
         Some((series, self.bytes.get(narrow(start)..narrow(end))?))
     }
 
+    /// The series of the frame at that place.
+    #[inline]
+    pub(crate) fn series(&self, index: usize) -> Option<SeriesId> {
+        self.places.get(index).map(|(series, _)| *series)
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (SeriesId, &[u8])> {
         (0..self.places.len()).filter_map(|index| self.get(index))
     }

@@ -4,10 +4,10 @@
 use super::dictionary::Cleared;
 use super::part::{PartCursor, PartWriter};
 use super::{FileRef, Generation, SnapshotFolder};
-use crate::limits::{DICTIONARY_PIECES_ALIKE_MAX, SNAPSHOT_MERGE_BYTES_MIN, wide};
+use crate::limits::{SNAPSHOT_MERGE_BYTES_MIN, wide};
 use crate::model::batch::{Increment, SeriesId};
 use crate::model::calendar::HourRange;
-use crate::model::cells::{self, Cell, Month};
+use crate::model::cells::{self, Cell, FrameError, FrameRef, Month};
 use crate::store::damage::FileError;
 
 /// Of files in the order they were written, how many stay as they are when `bytes_new` are to be added; the rest is
@@ -30,14 +30,12 @@ pub(crate) fn files_kept(files: &[FileRef], bytes_new: u64) -> usize {
     kept
 }
 
-/// The same for pieces of which many are no trouble: a restart takes one after the other. So a byte is rewritten only when
-/// [`DICTIONARY_PIECES_ALIKE_MAX`] files of like size have come together, and a third as often.
-pub(crate) fn pieces_kept(files: &[FileRef], bytes_new: u64) -> usize {
+/// The same for files of which several are no trouble. So a byte is rewritten only when `alike_max` files of like size have
+/// come together: with eight, a third as often.
+pub(crate) fn pieces_kept(files: &[FileRef], bytes_new: u64, alike_max: usize) -> usize {
     // Files of like size have the same number here.
     let level = |bytes: u64| {
-        (bytes / SNAPSHOT_MERGE_BYTES_MIN)
-            .checked_ilog(wide(DICTIONARY_PIECES_ALIKE_MAX))
-            .map_or(0, |log| log + 1)
+        (bytes / SNAPSHOT_MERGE_BYTES_MIN).checked_ilog(wide(alike_max)).map_or(0, |log| log + 1)
     };
     let (mut kept, mut gathered) = (files.len(), bytes_new);
     loop {
@@ -47,7 +45,7 @@ pub(crate) fn pieces_kept(files: &[FileRef], bytes_new: u64) -> usize {
         let (count, smaller, bytes) = run.fold((0_usize, false, 0_u64), |(count, smaller, bytes), file| {
             (count + 1, smaller || level(file.bytes) < level_now, bytes.saturating_add(file.bytes))
         });
-        let is_due = smaller || level_now == 0 || count + 1 >= DICTIONARY_PIECES_ALIKE_MAX;
+        let is_due = smaller || level_now == 0 || count + 1 >= alike_max;
         if count == 0 || !is_due {
             return kept;
         }
@@ -77,30 +75,15 @@ pub(crate) fn merge_parts(
     let mut cursors = cursors?;
     let mut out = PartWriter::create(folder, (month, generation))?;
     let mut fresh = sources.fresh;
-    let mut cells = CellsOfSeries { month: month.range(), cells: Vec::new(), sums: Vec::new() };
+    let mut merging = FramesOfSeries::new(month.range());
     while let Some(series) = next_series(&cursors, fresh) {
         let (now, rest) = fresh.split_at(fresh.iter().take_while(|one| one.series == series).count());
         fresh = rest;
-        let mut have_it = cursors.iter_mut().filter(|cursor| cursor.series() == Some(series));
-        match (have_it.next(), have_it.next()) {
-            // What only one part has stays as it is.
-            (Some(only), None) if now.is_empty() => {
-                let counts = sources.cleared.counts(series, only.generation);
-                while let Some((_, frame)) = only.peek().filter(|(found, _)| *found == series) {
-                    if counts {
-                        out.frame(series, frame)?;
-                    }
-                    only.advance()?;
-                }
-            }
-            (first, second) => {
-                for cursor in first.into_iter().chain(second).chain(have_it) {
-                    cells.unpack(cursor, series, sources.cleared)?;
-                }
-                cells.add(now);
-                out.cells(series, cells.sums())?;
-            }
+        merging.clear();
+        for cursor in cursors.iter_mut().filter(|cursor| cursor.series() == Some(series)) {
+            merging.take(cursor, series, sources.cleared)?;
         }
+        merging.write(series, now, &mut out)?;
     }
     out.finish()
 }
@@ -109,31 +92,85 @@ fn next_series(cursors: &[PartCursor], fresh: &[Increment]) -> Option<SeriesId> 
     cursors.iter().filter_map(PartCursor::series).chain(fresh.first().map(|one| one.series)).min()
 }
 
-/// The cells of one series that are being put together; the buffers are used again for the next.
-struct CellsOfSeries {
+/// The frames of one series that are being put together; the buffers are used again for the next.
+struct FramesOfSeries {
     month: HourRange,
+    bytes: Vec<u8>,
+    /// Where each frame ends.
+    ends: Vec<usize>,
     cells: Vec<Cell>,
     sums: Vec<Cell>,
 }
 
-impl CellsOfSeries {
+impl FramesOfSeries {
+    fn new(month: HourRange) -> Self {
+        Self { month, bytes: Vec::new(), ends: Vec::new(), cells: Vec::new(), sums: Vec::new() }
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
     /// Takes the frames of the series that the cursor comes to.
-    fn unpack(
+    fn take(
         &mut self,
         cursor: &mut PartCursor,
         series: SeriesId,
         cleared: &Cleared,
     ) -> Result<(), FileError> {
-        let counts = cleared.counts(series, cursor.generation);
+        let counts = cleared.counts(series, cursor.generation());
         while let Some((_, frame)) = cursor.peek().filter(|(found, _)| *found == series) {
             if counts {
-                cells::decode_frame_within(self.month, frame, &mut self.cells).map_err(|error| {
-                    cursor.reader.damaged(format!("a frame of series {} is not one: {error}", series.get()))
-                })?;
+                self.bytes.extend_from_slice(frame);
+                self.ends.push(self.bytes.len());
+                let is_of_month = FrameRef::read(frame).map(|frame| frame.is_within(self.month));
+                if is_of_month != Ok(true) {
+                    let error = is_of_month.err().unwrap_or(FrameError::OutOfOrder);
+                    let number = series.get();
+                    return Err(cursor.damaged(format!("a frame of series {number} is not one: {error}")));
+                }
             }
             cursor.advance()?;
         }
         Ok(())
+    }
+
+    /// Writes what was taken, and the fresh increments. What is in one place only stays as it is, and what follows each
+    /// other is put into one frame as it is.
+    fn write(
+        &mut self,
+        series: SeriesId,
+        fresh: &[Increment],
+        out: &mut PartWriter,
+    ) -> Result<(), FileError> {
+        if self.ends.is_empty() {
+            self.cells.clear();
+            self.add(fresh);
+            return out.cells(series, self.sums());
+        }
+        if fresh.is_empty() && self.ends.len() == 1 {
+            return out.frame(series, &self.bytes);
+        }
+        self.cells.clear();
+        self.add(fresh);
+        if self.cells.is_sorted_by(|a, b| a.hour < b.hour) {
+            // Where the sum of an hour is past 32 bits, there are several of it.
+            cells::encode_frame_within(self.month, &self.cells, &mut self.bytes);
+            self.ends.extend((!fresh.is_empty()).then_some(self.bytes.len()));
+            self.cells.clear();
+        }
+        let Self { bytes, ends, cells, .. } = self;
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let frames = starts.zip(ends.iter()).map(|(start, end)| bytes.get(start..*end).unwrap_or_default());
+        let frames: Vec<FrameRef<'_>> = frames.filter_map(|frame| FrameRef::read(frame).ok()).collect();
+        if cells.is_empty() && out.joined(series, &frames)? {
+            return Ok(());
+        }
+        for frame in frames {
+            frame.decode(cells);
+        }
+        out.cells(series, self.sums())
     }
 
     fn add(&mut self, fresh: &[Increment]) {

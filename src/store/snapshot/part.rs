@@ -8,7 +8,7 @@ use super::{FileRef, Frames, Generation, SnapshotFolder};
 use crate::limits::{FRAME_CELLS_MAX, SNAPSHOT_BLOCK_BYTES};
 use crate::model::batch::SeriesId;
 use crate::model::calendar::HourRange;
-use crate::model::cells::{self, Cell, Month};
+use crate::model::cells::{self, Cell, FrameRef, Month};
 use crate::store::damage::FileError;
 use crate::store::layout::FileName;
 
@@ -18,6 +18,8 @@ pub(crate) struct PartWriter {
     out: BlockWriter,
     frames: Frames,
     hours: HourRange,
+    /// A frame that is being put together.
+    joined: Vec<u8>,
 }
 
 impl PartWriter {
@@ -27,7 +29,7 @@ impl PartWriter {
         (month, generation): (Month, Generation),
     ) -> Result<Self, FileError> {
         let out = folder.create(FileName::Part(month, generation))?;
-        Ok(Self { out, frames: Frames::default(), hours: month.range() })
+        Ok(Self { out, frames: Frames::default(), hours: month.range(), joined: Vec::new() })
     }
 
     /// Packs cells, ascending by hour and of the part's month.
@@ -44,6 +46,18 @@ impl PartWriter {
     pub(super) fn frame(&mut self, series: SeriesId, frame: &[u8]) -> Result<(), FileError> {
         self.frames.push_with(series, |bytes| bytes.extend_from_slice(frame));
         self.flush_if(SNAPSHOT_BLOCK_BYTES)
+    }
+
+    /// Takes frames of the month as one frame, if each begins after the end of the one before; whether they do.
+    pub(super) fn joined(&mut self, series: SeriesId, frames: &[FrameRef<'_>]) -> Result<bool, FileError> {
+        self.joined.clear();
+        let is_joined = cells::concatenate(frames, FRAME_CELLS_MAX, &mut self.joined);
+        if is_joined {
+            let Self { frames, joined, .. } = self;
+            frames.push_with(series, |bytes| bytes.extend_from_slice(joined));
+            self.flush_if(SNAPSHOT_BLOCK_BYTES)?;
+        }
+        Ok(is_joined)
     }
 
     /// Writes the rest and syncs the file. Returns what the manifest must say of it.
@@ -99,19 +113,31 @@ impl PartReader {
 /// A part being read, one frame at a time.
 #[derive(Debug)]
 pub(crate) struct PartCursor {
-    pub(super) reader: PartReader,
+    reader: PartReader,
     frames: Frames,
     index: usize,
-    pub(super) generation: Generation,
+    /// Of the frame that it stands on.
+    series: Option<SeriesId>,
+    name: FileName,
 }
 
 impl PartCursor {
     /// Opens the part and stands on its first frame.
     pub(crate) fn open(folder: &SnapshotFolder, file: &FileRef) -> Result<Self, FileError> {
-        let (reader, generation) = (PartReader::open(folder, file)?, file.name.generation());
-        let mut cursor = Self { reader, frames: Frames::default(), index: 0, generation };
+        let reader = PartReader::open(folder, file)?;
+        let mut cursor = Self { reader, frames: Frames::default(), index: 0, series: None, name: file.name };
         cursor.refill()?;
         Ok(cursor)
+    }
+
+    /// The fold that wrote the part.
+    pub(crate) fn generation(&self) -> Generation {
+        self.name.generation()
+    }
+
+    /// The part's month.
+    pub(crate) fn month(&self) -> Option<Month> {
+        self.name.month()
     }
 
     /// The frame that the cursor stands on; `None` at the end.
@@ -120,8 +146,9 @@ impl PartCursor {
     }
 
     /// The series of that frame.
+    #[inline]
     pub(crate) fn series(&self) -> Option<SeriesId> {
-        self.peek().map(|(series, _)| series)
+        self.series
     }
 
     /// Goes on to the next frame.
@@ -130,13 +157,21 @@ impl PartCursor {
         self.refill()
     }
 
+    /// An error about the block that the cursor is in.
+    pub(crate) fn damaged(&self, what: impl Into<String>) -> FileError {
+        self.reader.damaged(what)
+    }
+
     fn refill(&mut self) -> Result<(), FileError> {
-        while self.frames.get(self.index).is_none() {
+        loop {
+            self.series = self.frames.series(self.index);
+            if self.series.is_some() {
+                return Ok(());
+            }
             self.index = 0;
             if !self.reader.next(&mut self.frames)? {
                 return Ok(());
             }
         }
-        Ok(())
     }
 }

@@ -254,19 +254,22 @@ fn frames_that_nobody_wrote_are_refused() {
 
 #[test]
 fn pieces_kept_are_few_of_each_size() {
-    let mut files: Vec<FileRef> = Vec::new();
-    let (mut rewritten, mut added) = (0_u64, 0_u64);
-    for round in 0..5_000_u64 {
-        let new = (1 + round % 3) * 100 * 1024;
-        let kept = pieces_kept(&files, new);
-        let merged: u64 = files.drain(kept..).map(|file| file.bytes).sum();
-        files.push(FileRef { name: FileName::Dictionary(generation(round)), bytes: merged + new, crc32: 0 });
-        (rewritten, added) = (rewritten + merged, added + new);
-        assert!(files.len() <= 4 * 7 + 1, "{} files after {round}", files.len());
+    for (alike_max, files_max, rewritten_max) in [(8, 4 * 7 + 1, 5), (4, 6 * 3 + 1, 8)] {
+        let mut files: Vec<FileRef> = Vec::new();
+        let (mut rewritten, mut added) = (0_u64, 0_u64);
+        for round in 0..5_000_u64 {
+            let new = (1 + round % 3) * 100 * 1024;
+            let kept = pieces_kept(&files, new, alike_max);
+            let merged: u64 = files.drain(kept..).map(|file| file.bytes).sum();
+            let name = FileName::Dictionary(generation(round));
+            files.push(FileRef { name, bytes: merged + new, crc32: 0 });
+            (rewritten, added) = (rewritten + merged, added + new);
+            assert!(files.len() <= files_max, "{} files after {round}, {alike_max}", files.len());
+        }
+        assert!(rewritten < rewritten_max * added, "{rewritten} of {added}, {alike_max}");
+        // What is larger takes all that is smaller with it.
+        assert_eq!(pieces_kept(&files, added, alike_max), 0);
     }
-    assert!(rewritten < 5 * added, "{rewritten} of {added}");
-    // What is larger takes all that is smaller with it.
-    assert_eq!(pieces_kept(&files, added), 0);
 }
 
 #[test]

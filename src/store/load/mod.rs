@@ -3,16 +3,18 @@
 //!
 //! Must not know: which snapshot to load, how damage is handled, the sequencer.
 
+mod parts;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
 use crossbeam::channel;
 
-use crate::limits::{LOAD_BLOCKS_AHEAD, LOAD_INLINE_BYTES_MAX, SERIES_MAX};
+use crate::limits::{LOAD_BATCHES_AHEAD, LOAD_INLINE_BYTES_MAX, SERIES_MAX};
 use crate::model::batch::{Batch, Change, Definition, SeriesId};
 use crate::model::catalogue::{Catalogue, CatalogueLimits, FIRST_STORY_SERIES};
-use crate::model::counters::{self, CheckedFrames, Counters};
+use crate::model::counters::{self, Counters};
 use crate::platform::disk::{Disk, DiskError, Operation};
 use crate::store::damage::FileError;
 use crate::store::keys::{KeyLimits, KeyTable};
@@ -20,8 +22,8 @@ use crate::store::snapshot::dictionary::{self, Cleared};
 use crate::store::snapshot::entry::Entry;
 use crate::store::snapshot::keys;
 use crate::store::snapshot::manifest::Manifest;
-use crate::store::snapshot::part::PartReader;
-use crate::store::snapshot::{FileRef, Frames, Generation, SnapshotFolder};
+use crate::store::snapshot::{Generation, SnapshotFolder};
+use parts::Checking;
 
 /// What a snapshot holds.
 #[derive(Debug)]
@@ -147,20 +149,17 @@ impl Loading {
         let checking = Checking { folder, counters, cleared, defined: &self.defined };
         let bytes = manifest.parts.iter().fold(0_u64, |sum, part| sum.saturating_add(part.bytes));
         if bytes <= LOAD_INLINE_BYTES_MAX {
-            return manifest.parts.iter().try_for_each(|part| {
+            return checking.check_parts(&manifest.parts, &mut |mut frames| {
                 progress();
-                checking.check_part(part, &mut |mut frames| {
-                    catalogue.note_active(writer.load_checked(&mut frames));
-                    true
-                })
+                catalogue.note_active(writer.load_checked(&mut frames));
+                true
             });
         }
         thread::scope(|scope| {
-            let (checked, blocks) = channel::bounded(LOAD_BLOCKS_AHEAD);
+            let (checked, batches) = channel::bounded(LOAD_BATCHES_AHEAD);
             let check = move || {
-                let outcome = manifest.parts.iter().try_for_each(|part| {
-                    checking.check_part(part, &mut |frames| checked.send(Ok(frames)).is_ok())
-                });
+                let outcome =
+                    checking.check_parts(&manifest.parts, &mut |frames| checked.send(Ok(frames)).is_ok());
                 if let Err(error) = outcome {
                     // Nobody waits for it where the other thread has panicked.
                     drop(checked.send(Err(error)));
@@ -173,51 +172,11 @@ impl Loading {
                     source,
                 },
             )?;
-            for block in blocks {
+            for batch in batches {
                 progress();
-                catalogue.note_active(writer.load_checked(&mut block?));
+                catalogue.note_active(writer.load_checked(&mut batch?));
             }
             Ok(())
         })
-    }
-}
-
-/// What it takes to check frames.
-struct Checking<'a> {
-    folder: &'a SnapshotFolder,
-    counters: &'a Counters,
-    cleared: &'a Cleared,
-    defined: &'a [bool],
-}
-
-impl Checking<'_> {
-    /// Hands the frames of a part over, block by block, until `take` does not want any more.
-    fn check_part(
-        &self,
-        part: &FileRef,
-        take: &mut dyn FnMut(CheckedFrames) -> bool,
-    ) -> Result<(), FileError> {
-        let mut reader = PartReader::open(self.folder, part)?;
-        let mut frames = Frames::default();
-        while reader.next(&mut frames)? {
-            let mut checked = CheckedFrames::default();
-            for (series, frame) in frames.iter() {
-                if self.cleared.counts(series, part.name.generation()) {
-                    self.check(series, frame, &mut checked).map_err(|what| reader.damaged(what))?;
-                }
-            }
-            if !take(checked) {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn check(&self, series: SeriesId, frame: &[u8], into: &mut CheckedFrames) -> Result<(), String> {
-        if !self.defined.get(series.index()).is_some_and(|defined| *defined) {
-            return Err(format!("series {} is not in the dictionary", series.get()));
-        }
-        let fault = |error| format!("the frame of series {} is not one: {error}", series.get());
-        self.counters.check(series, frame, into).map_err(fault)
     }
 }
