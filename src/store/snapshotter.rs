@@ -36,7 +36,7 @@ pub(super) struct Snapshotter {
     pub(super) reserve: Arc<Reserve>,
     pub(super) status: Arc<Status>,
     pub(super) clock: Clock,
-    /// The next snapshot by the clock, where the snapshotter is stepped.
+    /// When the next snapshot is to be begun.
     pub(super) due: Duration,
     /// The reply to a seal that was asked for in a step.
     pub(super) sealing: Option<Receiver<Sealed>>,
@@ -46,9 +46,12 @@ impl Snapshotter {
     /// Works until `Finish` comes, or the store is gone. Returns the failure of the last snapshot, if it failed.
     pub(super) fn run(mut self) -> Result<(), String> {
         give_way();
+        self.due = self.clock.monotonic().saturating_add(self.interval);
         loop {
-            match self.control.recv_timeout(self.interval) {
+            match self.control.recv_timeout(self.due.saturating_sub(self.clock.monotonic())) {
                 Err(RecvTimeoutError::Timeout) | Ok(Control::Now) => {
+                    // From seal to seal, so that what a snapshot takes makes the next one no later.
+                    self.due = self.clock.monotonic().saturating_add(self.interval);
                     if let Some(sealed) = self.seal() {
                         self.snapshot_if_sealed(sealed);
                     }
