@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::daemon::Tallyd;
+use super::growth::{self, Lag};
 use super::http;
 use super::ingest;
 use super::table::Table;
@@ -21,6 +22,38 @@ const HOURS_OF_FIVE_YEARS: usize = 5 * 365 * 24;
 const NO_SNAPSHOTS: &str = "24h";
 /// Digits of a time stamp in seconds.
 const STAMP_BYTES: usize = 10;
+/// Stretches of the hours whose rates are told apart.
+const TENTHS: usize = 10;
+/// What each pass over the cells is called, and what it sends.
+const PASSES: [(&str, &str); 2] =
+    [("ingest", "one for each cell"), ("ingest again", "another for each cell")];
+
+/// What is to be measured.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Wanted {
+    /// Cells of each layout of the part `cells`, and the most of the part `growth`. The figures to reach are for
+    /// 100,000,000, which takes 3 GB of disk.
+    #[arg(long, default_value_t = 5_000_000)]
+    cells: usize,
+    /// Time between snapshots in the parts `cells` and `growth`; 24h for none.
+    #[arg(long, default_value = "5s")]
+    snapshot_interval: String,
+    /// How often each cell is counted in the part `cells`: 1 or 2.
+    #[arg(long, default_value_t = 2)]
+    passes: usize,
+}
+
+/// Figures of one layout at one size.
+pub(crate) struct Figures {
+    pub(crate) cells: f64,
+    /// On the first pass.
+    pub(crate) events_per_second: f64,
+    pub(crate) ingest_cpu_seconds_per_million: f64,
+    pub(crate) fold_cpu_seconds_per_million: f64,
+    pub(crate) memory_bytes_per_cell: f64,
+    pub(crate) disk_bytes_per_cell: f64,
+    pub(crate) restart_seconds: f64,
+}
 
 /// Which series have a cell in which hour.
 struct Layout {
@@ -37,67 +70,94 @@ impl Layout {
     }
 }
 
-/// Takes the figures of every layout whose name contains `only`, with a snapshot each interval.
-pub(crate) fn measure(cells: usize, (interval, only): (&str, &str), table: &mut Table) {
+/// Takes the figures of every layout whose name contains `only`.
+pub(crate) fn measure(wanted: &Wanted, only: &str, table: &mut Table) {
+    for layout in layouts(wanted.cells).into_iter().filter(|layout| layout.name.contains(only)) {
+        measure_one(&layout, wanted, None, table);
+    }
+}
+
+/// Takes the figures of the first layout whose name contains `only`, with 1 M cells and ten times as many, up to those
+/// wanted; each counted once.
+pub(crate) fn measure_growth(wanted: &Wanted, only: &str, table: &mut Table, mut take: impl FnMut(&Figures)) {
+    let mut small = None;
+    let mut cells = 1_000_000;
+    while cells <= wanted.cells {
+        let layout = layouts(cells).into_iter().find(|layout| layout.name.contains(only)).expect("a layout");
+        let wanted = Wanted { cells, passes: 1, snapshot_interval: wanted.snapshot_interval.clone() };
+        let (figures, daemon) = measure_one(&layout, &wanted, small.as_ref(), table);
+        take(&figures);
+        small = small.or(Some(daemon));
+        cells *= 10;
+    }
+}
+
+fn layouts(cells: usize) -> [Layout; 5] {
     let series = (cells / 2_000).max(100);
     let five_years = (HOURS_OF_FIVE_YEARS * series / cells).max(1);
-    for (name, series, stride) in [
+    [
         ("every hour", series, 1),
         ("one hour in 7", series, 7),
         ("over 5 years", series, five_years),
         ("100 hours of 20 × the series", series * 20, 1),
         ("10 hours of 200 × the series", series * 200, 1),
-    ] {
-        if name.contains(only) {
-            measure_one(&Layout { name, series, stride, cells }, interval, table);
-        }
-    }
+    ]
+    .map(|(name, series, stride)| Layout { name, series, stride, cells })
 }
 
-fn measure_one(layout: &Layout, interval: &str, table: &mut Table) {
+/// `small` is a daemon with few cells, whose reports stand beside these.
+fn measure_one(
+    layout: &Layout,
+    wanted: &Wanted,
+    small: Option<&Tallyd>,
+    table: &mut Table,
+) -> (Figures, Tallyd) {
+    let interval = wanted.snapshot_interval.as_str();
     let what = |figure: &str| format!("{:.0} M cells, {}: {figure}", layout.cells as f64 / 1e6, layout.name);
     let daemon = Tallyd::start(&["--snapshot-interval", interval]);
     let first_hour = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now()).timestamp() as usize
         / 3_600
         - layout.hours();
     let sent = layout.hours() / layout.stride * layout.series;
+    let per_cell = |megabytes: f64| megabytes * 1e6 / sent as f64;
     let mut total = 0;
-    let mut peak = 0.0;
-    for (pass, remark) in [("ingest", "one for each cell"), ("ingest again", "another for each cell")] {
-        let taken = ingest_all(layout, (&daemon, interval), first_hour);
-        total += taken.total;
-        let rate = format!("{:.2}", sent as f64 / taken.seconds / 1e6);
-        table.row(&what(pass), rate, "M events/s", remark);
-        let per_million = |seconds: f64| seconds / sent as f64 * 1e6;
-        table.row(
-            &what(&format!("{pass}: fold")),
-            format!("{:.3}", per_million(taken.fold_cpu_seconds)),
-            "CPU s/M",
-            &format!(
-                "{:.2} of what ingest takes, {:.3}; snapshot {:.1} s after the last event",
-                taken.fold_cpu_seconds / taken.ingest_cpu_seconds,
-                per_million(taken.ingest_cpu_seconds),
-                taken.lag_seconds
-            ),
-        );
-        if peak == 0.0 {
-            peak = daemon.server.peak_memory_mb();
-        }
+    let mut taken = Vec::new();
+    for (pass, remark) in PASSES.into_iter().take(wanted.passes) {
+        let of_pass = ingest_all(layout, (&daemon, interval), first_hour);
+        of_pass.tell((&what(pass), remark), sent as f64, table);
+        total += of_pass.total;
+        taken.push(of_pass);
     }
-    let per_cell = |megabytes: f64| format!("{:.2}", megabytes * 1e6 / sent as f64);
-    let remark = format!("peak after one for each {}", per_cell(peak));
-    table.row(&what("memory"), per_cell(daemon.server.memory_mb()), "bytes/cell", &remark);
-    table.row(&what("disk"), per_cell(daemon.snapshot_mb()), "bytes/cell", "");
+    let (memory, peak) = (per_cell(daemon.server.memory_mb()), taken[0].peak_memory_mb);
+    let remark = format!("peak after one for each {:.2}", per_cell(peak));
+    table.row(&what("memory"), format!("{memory:.2}"), "bytes/cell", &remark);
+    let disk = per_cell(daemon.disk_mb());
+    let remark = format!("of it the snapshot, with the one before, {:.2}", per_cell(daemon.snapshot_mb()));
+    table.row(&what("disk"), format!("{disk:.2}"), "bytes/cell", &remark);
     let before = counted(&daemon);
     assert!(before == total, "{total} were sent and {before} are counted");
+    if let Some(small) = small {
+        growth::compare_reports(small, &daemon, &what("reports"), table);
+    }
 
     let (daemon, killed) = timed(|| daemon.kill_and_restart());
-    let memory = per_cell(daemon.server.memory_mb());
+    let memory_then = per_cell(daemon.server.memory_mb());
     assert!(counted(&daemon) == total, "a restart counts something else");
     let (daemon, stopped) = timed(|| daemon.stop().restart());
     assert!(counted(&daemon) == total, "a restart counts something else");
-    let remark = format!("stop and restart {stopped:.2} s; memory then {memory} bytes/cell");
+    let remark = format!("stop and restart {stopped:.2} s; memory then {memory_then:.2} bytes/cell");
     table.row(&what("restart after kill -9"), format!("{killed:.2}"), "s", &remark);
+    let per_million = |seconds: f64| seconds / sent as f64 * 1e6;
+    let figures = Figures {
+        cells: sent as f64,
+        events_per_second: sent as f64 / taken[0].seconds,
+        ingest_cpu_seconds_per_million: per_million(taken[0].ingest_cpu_seconds),
+        fold_cpu_seconds_per_million: per_million(taken[0].fold_cpu_seconds),
+        memory_bytes_per_cell: memory,
+        disk_bytes_per_cell: disk,
+        restart_seconds: killed,
+    };
+    (figures, daemon)
 }
 
 /// What it took to send every line once and to have all of them in a snapshot.
@@ -105,30 +165,88 @@ struct Taken {
     /// Sum of the counts.
     total: u64,
     seconds: f64,
+    /// Of each tenth of the hours.
+    seconds_of_tenths: Vec<f64>,
     /// From the last event to the snapshot that has it.
-    lag_seconds: f64,
+    after_seconds: f64,
+    /// The longest that the newest snapshot was behind while lines were sent, in intervals; `None` where there is none.
+    lag_intervals: Option<f64>,
     fold_cpu_seconds: f64,
     /// Of all other threads.
     ingest_cpu_seconds: f64,
+    peak_memory_mb: f64,
+}
+
+impl Taken {
+    fn tell(&self, (what, remark): (&str, &str), sent: f64, table: &mut Table) {
+        table.row(what, format!("{:.2}", sent / self.seconds / 1e6), "M events/s", remark);
+        let rates: Vec<f64> =
+            self.seconds_of_tenths.iter().map(|seconds| sent / TENTHS as f64 / seconds / 1e6).collect();
+        if let (Some(first), Some(last)) = (rates.first(), rates.last()) {
+            table.row(
+                &format!("{what}: last tenth"),
+                format!("{last:.2}"),
+                "M events/s",
+                &format!("{:.2} of the first; each: {rates:.2?}", last / first),
+            );
+        }
+        let per_million = |seconds: f64| seconds / sent * 1e6;
+        let behind =
+            self.lag_intervals.map_or_else(String::new, |lag| format!(", {lag:.1} intervals at most"));
+        table.row(
+            &format!("{what}: fold"),
+            format!("{:.3}", per_million(self.fold_cpu_seconds)),
+            "CPU s/M",
+            &format!(
+                "{:.2} of what ingest takes, {:.3}; snapshot {:.1} s after the last event{behind}",
+                self.fold_cpu_seconds / self.ingest_cpu_seconds,
+                per_million(self.ingest_cpu_seconds),
+                self.after_seconds
+            ),
+        );
+    }
 }
 
 fn ingest_all(layout: &Layout, (daemon, interval): (&Tallyd, &str), first_hour: usize) -> Taken {
     let cpu = || [daemon.server.cpu_nanoseconds(), daemon.server.fold_cpu_nanoseconds()];
+    let has_snapshots = interval != NO_SNAPSHOTS;
+    let senders: Vec<_> = (0..CONNECTIONS).map(|part| Sender::new(layout, part)).collect();
+    let lag = has_snapshots.then(|| Lag::watch(daemon.http, interval));
     let (before, start) = (cpu(), Instant::now());
-    let total = std::thread::scope(|scope| {
-        let senders: Vec<_> = (0..CONNECTIONS)
-            .map(|part| scope.spawn(move || Sender::new(layout, part).send(daemon.tcp, first_hour)))
+    let sent_by_all: Vec<Sent> = std::thread::scope(|scope| {
+        let senders: Vec<_> = senders
+            .into_iter()
+            .map(|sender| scope.spawn(move || sender.send(daemon.tcp, first_hour)))
             .collect();
-        senders.into_iter().map(|sender| sender.join().unwrap()).sum()
+        senders.into_iter().map(|sender| sender.join().unwrap()).collect()
     });
     let (sent, seconds) = (Instant::now(), start.elapsed().as_secs_f64());
-    if interval != NO_SNAPSHOTS {
+    let lag_intervals = lag.map(Lag::end);
+    if has_snapshots {
         wait_for_snapshot(daemon);
     }
-    let lag_seconds = sent.elapsed().as_secs_f64();
+    let after_seconds = sent.elapsed().as_secs_f64();
     let after = cpu();
     let [all, fold] = [0, 1].map(|of| (after[of] - before[of]) / 1e9);
-    Taken { total, seconds, lag_seconds, fold_cpu_seconds: fold, ingest_cpu_seconds: all - fold }
+    let mut seconds_of_tenths = Vec::new();
+    let mut since = start;
+    for tenth in 0..TENTHS {
+        let Some(end) = sent_by_all.iter().map(|sent| sent.tenths.get(tenth).copied()).max().flatten() else {
+            break;
+        };
+        seconds_of_tenths.push((end - since).as_secs_f64());
+        since = end;
+    }
+    Taken {
+        total: sent_by_all.iter().map(|sent| sent.total).sum(),
+        seconds,
+        seconds_of_tenths,
+        after_seconds,
+        lag_intervals,
+        fold_cpu_seconds: fold,
+        ingest_cpu_seconds: all - fold,
+        peak_memory_mb: daemon.server.peak_memory_mb(),
+    }
 }
 
 fn timed<T>(run: impl FnOnce() -> T) -> (T, f64) {
@@ -179,6 +297,14 @@ struct Block {
     total: u64,
 }
 
+/// What a connection has sent.
+struct Sent {
+    /// Sum of the counts.
+    total: u64,
+    /// When each tenth of the hours was sent, the last one acknowledged as well; empty where there are too few hours.
+    tenths: Vec<Instant>,
+}
+
 /// One connection's share of the series.
 struct Sender<'a> {
     layout: &'a Layout,
@@ -218,12 +344,13 @@ impl<'a> Sender<'a> {
         Self { layout, blocks: blocks.collect() }
     }
 
-    /// Sends the lines hour by hour; gives the sum of their counts once they are acknowledged.
-    fn send(mut self, address: SocketAddr, first_hour: usize) -> u64 {
+    /// Sends the lines hour by hour; returns once they are acknowledged.
+    fn send(mut self, address: SocketAddr, first_hour: usize) -> Sent {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.write_all(b"!precision s\n").unwrap();
-        let mut total = 0;
-        for hour in 0..self.layout.hours() / self.layout.stride * self.layout.stride {
+        let (mut total, mut tenths) = (0, Vec::new());
+        let hours = self.layout.hours() / self.layout.stride * self.layout.stride;
+        for hour in 0..hours {
             let block = &mut self.blocks[hour % self.layout.stride][hour / self.layout.stride % VARIANTS];
             let stamp = format!("{:0STAMP_BYTES$}", (first_hour + hour) * 3_600);
             for &place in &block.stamps {
@@ -231,8 +358,14 @@ impl<'a> Sender<'a> {
             }
             stream.write_all(&block.bytes).unwrap();
             total += block.total;
+            if hours >= TENTHS && (hour + 1) * TENTHS / hours > tenths.len() {
+                tenths.push(Instant::now());
+            }
         }
         ingest::acknowledge(stream);
-        total
+        if let Some(end) = tenths.last_mut() {
+            *end = Instant::now();
+        }
+        Sent { total, tenths }
     }
 }

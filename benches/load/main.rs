@@ -27,6 +27,7 @@ mod dear;
 mod encrypted;
 mod fold;
 mod footprint;
+mod growth;
 mod http;
 mod ingest;
 mod keys;
@@ -55,7 +56,7 @@ use workload::{Shape, Workload};
 struct Arguments {
     /// Parts to run; all where none is named: ceilings, ingest, fsync, single, reports, busy, peers,
     /// peer-reports, fold, cells, dear, keys, tls,
-    /// streams, stories, start, open, sizes, series, footprint.
+    /// streams, stories, start, open, sizes, series, footprint, growth.
     parts: Vec<String>,
     /// Events of the workload.
     #[arg(long, default_value_t = 2_000_000)]
@@ -63,24 +64,20 @@ struct Arguments {
     /// Stories of the workload.
     #[arg(long, default_value_t = 1_000)]
     stories: usize,
-    /// Cells of each layout of the part `cells`. The figures to reach are for 100,000,000, which takes 3 GB of disk.
-    #[arg(long, default_value_t = 5_000_000)]
-    cells: usize,
-    /// Time between snapshots in the part `cells`; 24h for none.
-    #[arg(long, default_value = "5s")]
-    snapshot_interval: String,
     /// How often each ingest figure is taken; the median is printed.
     #[arg(long, default_value_t = 3)]
     runs: usize,
     /// Measures nothing but this build beside the program of another one, in turn.
     #[arg(long)]
     against: Option<std::ffi::OsString>,
-    /// Of the parts `ingest`, `fsync`, `cells` and `dear`, and of `--against`, takes only the figures whose names contain this.
+    /// Of the parts `ingest`, `fsync`, `cells`, `growth` and `dear`, and of `--against`, takes only the figures whose names contain this.
     #[arg(long, default_value = "")]
     only: String,
-    /// A file for the picture of the part that draws one: `sizes`.
+    /// A file for the picture of the part that draws one: `sizes` or `growth`.
     #[arg(long)]
     picture: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    cells: cells::Wanted,
     #[command(flatten)]
     open: open::Wanted,
     /// Given by cargo, ignored.
@@ -136,8 +133,7 @@ fn main() {
         fold::measure(&workload, arguments.runs, &mut table);
     }
     if wanted("cells") {
-        let chosen = (arguments.snapshot_interval.as_str(), arguments.only.as_str());
-        cells::measure(arguments.cells, chosen, &mut table);
+        cells::measure(&arguments.cells, &arguments.only, &mut table);
     }
     measure_more(&arguments, &workload, wanted, &mut table);
     println!("{}", table.render());
@@ -150,6 +146,10 @@ fn measure_more(
     wanted: impl Fn(&str) -> bool,
     table: &mut Table,
 ) {
+    if wanted("growth") {
+        let chosen = (arguments.only.as_str(), arguments.picture.as_deref());
+        growth::measure(&arguments.cells, chosen, table);
+    }
     if wanted("keys") {
         keys::measure(workload, arguments.runs, table);
     }

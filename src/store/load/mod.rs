@@ -4,6 +4,8 @@
 //! Must not know: which snapshot to load, how damage is handled, the sequencer.
 
 mod parts;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
