@@ -60,7 +60,7 @@ fn start(dir: &tempfile::TempDir, environment: &[(&str, &str)]) -> Running {
     let options = vec![(Key::HttpListen, free.clone()), (Key::TcpListen, free), (Key::DataDir, data_dir)];
     let variable =
         |name: &str| environment.iter().find(|(of, _)| *of == name).map(|(_, value)| (*value).into());
-    let config = Config::read(&Given { options, config: None }, &variable).expect("a configuration");
+    let config = Config::read(&Given { options, ..Given::default() }, &variable).expect("a configuration");
     daemon::start(config).expect("a daemon")
 }
 

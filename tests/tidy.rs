@@ -215,7 +215,11 @@ fn changelog_has_the_version() {
 }
 
 fn help(arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_tallyd")).args(arguments).output().expect("tallyd runs");
+    let output = Command::new(env!("CARGO_BIN_EXE_tallyd"))
+        .args(arguments)
+        .env("COLUMNS", "500")
+        .output()
+        .expect("tallyd runs");
     assert!(output.status.success(), "tallyd {arguments:?}: {output:?}");
     String::from_utf8(output.stdout).expect("text")
 }
@@ -273,10 +277,32 @@ fn readme_names_every_route_command_status_and_exit_code() {
     let words = [routes, lines, reports].into_iter().flat_map(|words| words.split('|')).map(str::to_owned);
     let missing: Vec<String> = words
         .chain(statuses.map(|status| format!("| {status} |")))
-        .chain([0, 1, 64, 65, 75].map(|code| format!("| `{code}` |")))
         .filter(|word| !readme.contains(word.as_str()))
         .collect();
     assert_none("README.md does not mention", &missing);
+}
+
+/// The exit codes of `--help`, with what they mean.
+fn exit_codes() -> Vec<(String, String)> {
+    let help = help(&["--help"]);
+    let rows = help.split("Exit codes:\n").nth(1).expect("the exit codes");
+    let rows = rows.split("\n\n").next().unwrap_or_default();
+    rows.lines()
+        .map(|row| row.trim().split_once("  ").expect("a code and its meaning"))
+        .map(|(code, meaning)| (code.to_owned(), meaning.to_owned()))
+        .collect()
+}
+
+#[test]
+fn readme_has_the_exit_codes_as_they_are() {
+    let readme = document("README.md");
+    let codes = exit_codes();
+    assert!(codes.len() >= 5, "{codes:?}");
+    let listed = readme.split("| exit code | meaning |").nth(1).expect("a table of exit codes");
+    let listed: Vec<&str> =
+        listed.trim_start().lines().skip(1).take_while(|line| line.starts_with('|')).collect();
+    let rows: Vec<String> = codes.iter().map(|(code, meaning)| format!("| `{code}` | {meaning} |")).collect();
+    assert_eq!(listed, rows);
 }
 
 /// The value of a constant in `limits/` that is a number or a product of numbers.

@@ -5,6 +5,7 @@
 
 mod client;
 mod demo;
+mod exit;
 pub(crate) mod export;
 mod import;
 mod input;
@@ -16,75 +17,21 @@ mod token;
 mod verify;
 
 use std::ffi::OsString;
-use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::daemon::config::ConfigError;
-use crate::daemon::{DaemonError, zones};
+use crate::daemon::zones;
 use crate::platform::zoneinfo::DIRECTORY_VARIABLE;
-use crate::store::OpenError;
-
-/// What the exit codes mean; part of every `--help`.
-const EXIT_CODES: &str = "\
-Exit codes:
-   0  done
-   1  something failed; the message says what
-  64  the command line or the configuration is wrong; nothing was started
-  65  the data directory is damaged; the message names file and offset
-  75  try again later: the data directory or an address is in use";
-
-/// How a command ends, as [`EXIT_CODES`] has it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Exit {
-    Done,
-    Failed,
-    BadConfig,
-    Damaged,
-    TryLater,
-}
-
-impl Exit {
-    /// The exit code for an error. Scripts and systemd decide by it.
-    fn of(error: &anyhow::Error) -> Self {
-        if error.is::<ConfigError>() {
-            return Self::BadConfig;
-        }
-        let open = match error.downcast_ref::<DaemonError>() {
-            Some(DaemonError::Bind { source, .. }) if source.kind() == io::ErrorKind::AddrInUse => {
-                return Self::TryLater;
-            }
-            Some(DaemonError::Open(open)) => Some(open),
-            _ => error.downcast_ref::<OpenError>(),
-        };
-        match open {
-            Some(OpenError::Locked { .. }) => Self::TryLater,
-            Some(OpenError::Damaged(_)) => Self::Damaged,
-            _ => Self::Failed,
-        }
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Done => 0,
-            Exit::Failed => 1,
-            Exit::BadConfig => 64,
-            Exit::Damaged => 65,
-            Exit::TryLater => 75,
-        })
-    }
-}
+pub(crate) use exit::{Exit, Misuse};
 
 /// Counts what chat bots do: events in over TCP or HTTP, hourly counters, six reports out, nothing lost.
 ///
 /// Without a command tallyd serves, as `tallyd serve` does.
 #[derive(Debug, Parser)]
-#[command(name = "tallyd", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
+#[command(name = "tallyd", version, after_help = exit::help(), args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<CliCommand>,
@@ -95,28 +42,28 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum CliCommand {
     /// Run the daemon (the default)
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exit::help())]
     Serve(serve::ServeArgs),
     /// Run the daemon with a simulated bot platform, to have something to look at in a minute
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exit::help())]
     Demo(demo::DemoArgs),
     /// Send files or standard input to a daemon
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exit::help())]
     Push(push::PushArgs),
     /// Show a report in the terminal
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exit::help())]
     Report(report::ReportArgs),
     /// Check a data directory: every checksum, totals, what a restart would load
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exit::help())]
     Verify(verify::VerifyArgs),
     /// Write all counters of a data directory as events
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exit::help())]
     Export(export::ExportArgs),
     /// Send what `export` wrote to a daemon
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exit::help())]
     Import(import::ImportArgs),
     /// Make a new access token
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exit::help())]
     Token(token::TokenArgs),
 }
 
@@ -127,7 +74,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) if error.kind() == ErrorKind::DisplayVersion => return print_version(),
         Err(error) => {
-            let exit = if error.use_stderr() { Exit::BadConfig } else { Exit::Done };
+            let exit = if error.use_stderr() { Exit::Misused } else { Exit::Done };
             // The help was asked for, so a closed output does not change the exit code.
             return if error.print().is_ok() { exit.into() } else { Exit::Failed.into() };
         }

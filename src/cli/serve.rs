@@ -5,7 +5,9 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use tracing::warn;
 
 use super::{Exit, output};
 use crate::daemon::config::options::{CONFIG_VARIABLE, OPTIONS, TOKENS_VARIABLE};
@@ -41,6 +43,14 @@ impl clap::FromArgMatches for ServeArgs {
         }
         self.check_config |= matches.contains_id("check-config");
         if let Some(path) = matches.get_one::<PathBuf>("check-config") {
+            if let Some(other) = self.given.config.as_ref().filter(|other| *other != path) {
+                let text = format!(
+                    "--check-config names {} and --config {}; one file is read\n",
+                    path.display(),
+                    other.display()
+                );
+                return Err(clap::Error::raw(ErrorKind::ArgumentConflict, text));
+            }
             self.given.config = Some(path.clone());
         }
         Ok(())
@@ -72,10 +82,9 @@ impl clap::Args for ServeArgs {
             .long("check-config")
             .value_name("FILE")
             .num_args(0..=1)
-            .conflicts_with("config")
             .value_parser(clap::value_parser!(PathBuf))
             .help(format!(
-                "Report every fault of the configuration and stop; with FILE, as if by --config. Tokens may also \
+                "Report every fault of the configuration, all other flags included, and stop; FILE as by --config. Tokens may also \
                  come from the variable {TOKENS_VARIABLE} and from the systemd credential `tokens`"
             ));
         command.arg(config).arg(check)
@@ -90,12 +99,20 @@ impl clap::Args for ServeArgs {
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let environment = |name: &str| std::env::var_os(name);
     let inherited = InheritedSockets::new(inherited::take());
-    let config = Config::read_with(inherited, &args.given, &environment)?;
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let given = Given { variables: names.collect(), ..args.given.clone() };
+    let config = Config::read_with(inherited, &given, &environment)?;
     if args.check_config {
+        for warning in &config.warnings {
+            output::note(&format!("warning: {warning}"));
+        }
         output::note("the configuration is good");
         return Ok(Exit::Done.into());
     }
     logging::init(&config.log, config.log_format, &environment)?;
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
     daemon::run(config, greet)?;
     Ok(Exit::Done.into())
 }

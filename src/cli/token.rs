@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use super::{Exit, output};
+use super::{Exit, Misuse, output};
 use crate::model::event::{ObjectId, StoryId};
-use crate::net::auth::{self, Scope};
+use crate::net::auth::{self, GenerateError, Scope};
 
 /// Make a new access token.
 ///
@@ -27,7 +27,10 @@ pub(crate) struct TokenArgs {
 
 pub(crate) fn run(args: &TokenArgs) -> anyhow::Result<ExitCode> {
     let scopes: Vec<Scope> = args.scope.iter().filter_map(Scope::parse).collect();
-    let (secret, entry) = auth::generate(&args.name, &scopes, &args.story)?;
+    let (secret, entry) = auth::generate(&args.name, &scopes, &args.story).map_err(|error| match error {
+        GenerateError::Random(_) => error.into(),
+        _ => Misuse::of(error),
+    })?;
     output::note(&format!("the secret of {}, shown only now: {secret}", args.name));
     output::print(entry.as_bytes())?;
     Ok(Exit::Done.into())

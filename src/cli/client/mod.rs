@@ -29,6 +29,8 @@ use tokio::runtime::Runtime;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::Misuse;
+use crate::daemon::config::CLIENT_TOKEN_VARIABLE;
 use crate::limits::CLIENT_ANSWER_BYTES_MAX;
 
 /// Longest wait for a connection.
@@ -37,7 +39,6 @@ const CONNECT_WAIT: Duration = Duration::from_secs(10);
 const ANSWER_WAIT: Duration = Duration::from_mins(2);
 /// Times that a call yields to the runtime before it sends, so that the connection's task sees that the peer closed it.
 const CONNECTION_LOOKS: u32 = 3;
-const TOKEN_VARIABLE: &str = "TALLYD_TOKEN";
 
 /// The daemon's address and the access token. Part of every command that talks to a daemon.
 #[derive(Clone, clap::Args)]
@@ -193,22 +194,28 @@ impl Answer {
 impl Client {
     /// A client for the daemon that the arguments name. Nothing is connected yet.
     pub(crate) fn new(args: &ConnectionArgs) -> anyhow::Result<Self> {
-        let (scheme, authority, prefix) = parse_url(&args.url)?;
+        let (scheme, authority, prefix) = parse_url(&args.url).map_err(Misuse::of)?;
         let tls = match (scheme, &args.ca_file) {
-            (Scheme::Https, file) => Some(trust::config(file.as_deref())?),
+            (Scheme::Https, None) => Some(trust::config(None)?),
+            (Scheme::Https, file) => Some(trust::config(file.as_deref()).map_err(Misuse::of)?),
             (Scheme::Http, None) => None,
-            (Scheme::Http, Some(_)) => bail!("--ca-file is for a daemon that is spoken to by https"),
+            (Scheme::Http, Some(_)) => {
+                return Err(Misuse::of(anyhow::anyhow!(
+                    "--ca-file is for a daemon that is spoken to by https"
+                )));
+            }
         };
         let token = match (&args.token, &args.token_file) {
             (Some(token), _) => Some(token.clone()),
-            (None, Some(path)) => Some(super::input::first_line(path)?),
-            (None, None) => std::env::var(TOKEN_VARIABLE).ok(),
+            (None, Some(path)) => Some(super::input::first_line(path).map_err(Misuse::of)?),
+            (None, None) => std::env::var(CLIENT_TOKEN_VARIABLE).ok(),
         };
         let credentials = token
             .filter(|token| !token.trim().is_empty())
             .map(|token| HeaderValue::from_str(&format!("Bearer {}", token.trim())))
             .transpose()
-            .context("the token has characters that no token can have")?
+            .context("the token has characters that no token can have")
+            .map_err(Misuse::of)?
             .map(|mut value| {
                 value.set_sensitive(true);
                 value

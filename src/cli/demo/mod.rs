@@ -83,7 +83,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
             (Key::DataDir, directory.display().to_string()),
             (Key::Log, "warn".to_owned()),
         ],
-        config: None,
+        ..Given::default()
     };
     let config = Config::read(&given, &|_| None)?;
     logging::init(&config.log, config.log_format, &|_| None)?;

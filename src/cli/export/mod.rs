@@ -12,7 +12,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::{Exit, input, output};
+use super::{Exit, Misuse, input, output};
+use crate::daemon::config::place::check_for_reading;
 use crate::model::catalogue::{Catalogue, CatalogueLimits};
 use crate::model::counters::Counters;
 use crate::platform::disk::Disk;
@@ -39,6 +40,7 @@ pub(crate) struct ExportArgs {
 
 /// Reads the directory and writes the events. Blocks.
 pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
+    check_for_reading(&args.data_dir).map_err(Misuse::of)?;
     let spinner = output::spinner("reading");
     let loaded =
         load_read_only(&Disk::new(), &args.data_dir, CatalogueLimits::default(), &mut || spinner.tick());
@@ -48,7 +50,7 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     let format = if args.format == "ndjson" { Format::Json } else { Format::Line };
     let written = match args.file.as_deref().filter(|file| *file != Path::new("-")) {
         Some(file) => {
-            let out = input::create_file(file)?;
+            let out = input::create_file(file).map_err(Misuse::of)?;
             let written =
                 write((catalogue, counters), format, &out).and_then(|events| out.sync_all().map(|()| events));
             written.with_context(|| format!("cannot write {}", file.display()))?

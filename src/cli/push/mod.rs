@@ -19,7 +19,7 @@ use bytes::Bytes;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::client::{Call, Client, ClientError, ConnectionArgs, retry};
-use super::{Exit, input, output};
+use super::{Exit, Misuse, input, output};
 use crate::limits::wide;
 use crate::model::excerpt::printable;
 use crate::platform::clock::Clock;
@@ -97,7 +97,7 @@ pub(crate) fn send_files(
     let files = if files.is_empty() { &standard_input } else { files };
     // Before anything is sent: a file that is missing would be found after others were counted.
     for file in files {
-        input::check(file)?;
+        input::check(file).map_err(Misuse::of)?;
     }
     let bar = bar.unwrap_or_else(|| progress_bar(files));
     let mut sender = FileSender {

@@ -5,10 +5,12 @@
 
 mod listen;
 pub mod options;
+pub mod place;
 mod raw;
 mod tls;
 mod tokens;
 mod units;
+mod variables;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -32,6 +34,7 @@ pub use raw::{Environment, Given};
 use raw::{OptionValue, Raw};
 pub use tls::TlsFiles;
 pub use tokens::TokenSources;
+pub use variables::CLIENT_TOKEN_VARIABLE;
 
 /// One thing that is wrong with the configuration.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -117,6 +120,8 @@ pub struct Config {
     pub log: LogFilter,
     /// How it is logged.
     pub log_format: LogFormat,
+    /// What is no fault, but worth telling.
+    pub warnings: Vec<String>,
 }
 
 impl Config {
@@ -139,6 +144,7 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let mut faults = Vec::new();
         let raw = Raw::collect(given, environment, &mut faults);
+        let mut warnings = variables::check(&given.variables, &mut faults);
         let mut check = Check { raw: &raw, faults: &mut faults };
         let http_address =
             check.value(Key::HttpListen, ListenSetting::parse).and_then(ListenSetting::address);
@@ -161,6 +167,14 @@ impl Config {
         let log = check.value(Key::Log, LogFilter::parse);
         let log_format = check.value(Key::LogFormat, LogFormat::parse);
 
+        match data_dir.as_deref().map(place::check_for_writing) {
+            Some(Ok(warning)) => warnings.extend(warning),
+            Some(Err(wrong)) => {
+                let origin = raw.get(Key::DataDir).map_or("--data-dir", |value| &value.origin);
+                faults.push(ConfigFault::new(origin, wrong));
+            }
+            None => {}
+        }
         let token_sources = TokenSources::find(tokens_file.as_deref(), environment, &mut faults);
         let auth = token_sources.load().unwrap_or_else(|more| {
             faults.extend(more);
@@ -196,6 +210,7 @@ impl Config {
                 zone_dir: environment(DIRECTORY_VARIABLE).map(PathBuf::from),
                 log: log?,
                 log_format: log_format?,
+                warnings,
             })
         })();
         complete.filter(|_| faults.is_empty()).ok_or(ConfigError { faults })

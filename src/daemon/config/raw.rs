@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::ConfigFault;
 use super::options::{CONFIG_VARIABLE, Key, OPTIONS, OptionSpec, by_name};
+use super::variables::nearest;
 use crate::limits::CONFIG_BYTES_MAX;
 
 /// Reads a variable of the environment.
@@ -23,6 +24,8 @@ pub struct Given {
     pub options: Vec<(Key, String)>,
     /// The configuration file that was named.
     pub config: Option<PathBuf>,
+    /// The names of the environment's variables, among which misspelt ones are looked for.
+    pub variables: Vec<String>,
 }
 
 /// The text of an option and where it comes from.
@@ -132,6 +135,9 @@ fn entry(key: &str, value: &Spanned<DeValue<'_>>) -> Result<(&'static OptionSpec
         let unknown = format!("unknown key `{}`", key.escape_debug());
         if let Some(option) = by_name(&meant) {
             return Err(format!("{unknown}; it is spelt `{}`", option.name));
+        }
+        if let Some(meant) = nearest(&meant, OPTIONS.iter().map(|option| option.name)) {
+            return Err(format!("{unknown}; is `{meant}` meant?"));
         }
         let names: Vec<_> = OPTIONS.iter().map(|option| option.name).collect();
         return Err(format!("{unknown}; there are {}", names.join(", ")));
