@@ -1,6 +1,8 @@
 //! Batches by the clock over 64 connections: one thread sends each when it is due, whether or not those before are
-//! answered; another one reads the answers and counts each from the moment its batch was due. Beside it the closed loop,
-//! which tells what the full rate is. Knows nothing of what is in the batches but where a new series is named.
+//! answered, reads the answers and counts each from the moment its batch was due. The thread goes before all others, as a
+//! client on a machine of its own would, and looks ten times a millisecond, lest being woken up for each batch and each answer
+//! costs the server more of this machine than the batches do. Beside it the closed loop, which tells what the full
+//! rate is. Knows nothing of what is in the batches but where a new series is named.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -16,8 +18,10 @@ use super::reports::sorted;
 
 const CONNECTIONS: usize = 64;
 pub(crate) const LINES_PER_BATCH: usize = 100;
-/// How long the full rate is measured for.
-const CLOSED_LOOP: Duration = Duration::from_secs(3);
+/// How often the client looks which batches are due, and which answers are there. What it adds to a wait is part of it.
+const TICK: Duration = Duration::from_micros(100);
+/// How long the full rate is measured for: over two snapshots of those that the open loop is measured over.
+const CLOSED_LOOP: Duration = Duration::from_secs(12);
 /// New series of a story, before the next story is begun.
 const NEW_SERIES_PER_STORY: u64 = 1_000;
 /// Digits of the number that names a new series, its story in front.
@@ -98,6 +102,12 @@ impl Schedule {
     fn seconds_since(&self) -> f64 {
         self.start.elapsed().as_secs_f64()
     }
+
+    fn sleep_until_tick(&self) {
+        let since = self.start.elapsed().as_nanos();
+        let left = TICK.as_nanos() - since % TICK.as_nanos();
+        std::thread::sleep(Duration::from_nanos(left as u64));
+    }
 }
 
 /// An answer: when its batch was due, in seconds since the start, and how long after that it came, in ms.
@@ -162,25 +172,21 @@ fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> usize {
     sent
 }
 
-/// Sends each batch when it is due; how late each was, in ms.
-fn send(outlets: &mut [Outlet], feed: &mut Feed, schedule: Schedule) -> Vec<f64> {
-    run_at_once();
+/// Sends each batch at the first tick at which it is due; how late each was, in ms. Between two ticks the thread sleeps, so
+/// that of the machine's time the client takes as little as it can; answers are read at each.
+async fn send(outlets: &mut [Outlet], feed: &mut Feed, schedule: Schedule) -> Vec<f64> {
     let mut late = Vec::with_capacity(schedule.batches);
     let count = outlets.len();
-    for number in 0..schedule.batches {
-        let due = schedule.seconds_due(number);
-        let early = due - schedule.seconds_since();
-        if early > 0.0 {
-            for outlet in outlets.iter_mut() {
-                outlet.flush();
-            }
-            std::thread::sleep(Duration::from_secs_f64(early));
+    let mut number = 0;
+    while number < schedule.batches || !outlets.iter_mut().all(Outlet::flush) {
+        schedule.sleep_until_tick();
+        tokio::task::yield_now().await;
+        let now = schedule.seconds_since();
+        while number < schedule.batches && schedule.seconds_due(number) <= now {
+            late.push((schedule.seconds_since() - schedule.seconds_due(number)) * 1e3);
+            outlets[number % count].send(feed.next());
+            number += 1;
         }
-        late.push((schedule.seconds_since() - due) * 1e3);
-        outlets[number % count].send(feed.next());
-    }
-    while !outlets.iter_mut().all(Outlet::flush) {
-        std::thread::yield_now();
     }
     late
 }
@@ -292,20 +298,16 @@ async fn in_turn(stream: TcpStream, dialect: Dialect, feed: Rc<RefCell<Feed>>, s
 /// Sends batches by the clock for so many seconds at so many events a second; meanwhile, half-way, does something else.
 pub(crate) fn by_the_clock(
     (address, dialect): (SocketAddr, Dialect),
-    mut feed: Feed,
+    feed: Feed,
     (rate, seconds): (f64, f64),
     half_way: Option<&(dyn Fn() + Sync)>,
 ) -> Run {
     let interval = LINES_PER_BATCH as f64 / rate;
     let streams = connect(address, dialect);
-    let outlets =
-        streams.iter().map(|stream| Outlet { stream: stream.try_clone().unwrap(), left: VecDeque::new() });
-    let mut outlets: Vec<Outlet> = outlets.collect();
     let start = Instant::now() + Duration::from_millis(100);
     let schedule = Schedule { start, interval, batches: (seconds / interval) as usize };
-    let (waits, late, meanwhile) = std::thread::scope(|scope| {
-        let sender = scope.spawn(|| send(&mut outlets, &mut feed, schedule));
-        let reader = scope.spawn(|| read_all(streams, dialect, schedule));
+    let ((waits, late), meanwhile) = std::thread::scope(|scope| {
+        let client = scope.spawn(|| send_and_read(streams, feed, (dialect, schedule)));
         let other = half_way.map(|act| {
             scope.spawn(move || {
                 std::thread::sleep(Duration::from_secs_f64(seconds / 2.0));
@@ -314,22 +316,31 @@ pub(crate) fn by_the_clock(
                 (began, schedule.seconds_since())
             })
         });
-        (reader.join().unwrap(), sender.join().unwrap(), other.map(|other| other.join().unwrap()))
+        (client.join().unwrap(), other.map(|other| other.join().unwrap()))
     });
     let in_time = waits.iter().filter(|wait| wait.due + wait.ms / 1e3 <= seconds).count();
     let answered = (in_time * LINES_PER_BATCH) as f64 / seconds;
     Run { waits, asked: rate, answered, late: sorted(late), meanwhile }
 }
 
-fn read_all(streams: Vec<TcpStream>, dialect: Dialect, schedule: Schedule) -> Vec<Wait> {
+/// All that the client does, on one thread; the waits, and how late each batch was.
+fn send_and_read(
+    streams: Vec<TcpStream>,
+    mut feed: Feed,
+    (dialect, schedule): (Dialect, Schedule),
+) -> (Vec<Wait>, Vec<f64>) {
     run_at_once();
+    let outlet = |stream: &TcpStream| Outlet { stream: stream.try_clone().unwrap(), left: VecDeque::new() };
+    let mut outlets: Vec<Outlet> = streams.iter().map(outlet).collect();
     let waits = Rc::new(RefCell::new(Vec::with_capacity(schedule.batches)));
-    single_threaded().block_on(async {
+    let late = single_threaded().block_on(async {
         let local = tokio::task::LocalSet::new();
         for (first, stream) in streams.into_iter().enumerate() {
             local.spawn_local(read(stream, first, (dialect, schedule), Rc::clone(&waits)));
         }
+        let late = local.run_until(send(&mut outlets, &mut feed, schedule)).await;
         local.await;
+        late
     });
-    waits.take()
+    (waits.take(), late)
 }

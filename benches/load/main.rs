@@ -32,6 +32,7 @@ mod http;
 mod ingest;
 mod keys;
 mod open;
+mod open_peers;
 mod peer_reports;
 mod peers;
 mod picture;
@@ -70,7 +71,7 @@ struct Arguments {
     /// Measures nothing but this build beside the program of another one, in turn.
     #[arg(long)]
     against: Option<std::ffi::OsString>,
-    /// Of the parts `ingest`, `fsync`, `cells`, `growth` and `dear`, and of `--against`, takes only the figures whose names contain this.
+    /// Of the parts `ingest`, `fsync`, `cells`, `growth`, `dear` and `open`, and of `--against`, takes only the figures whose names contain this.
     #[arg(long, default_value = "")]
     only: String,
     /// A file for the picture of the part that draws one: `sizes` or `growth`.
@@ -166,7 +167,7 @@ fn measure_more(
         start::measure(arguments.runs, table);
     }
     if wanted("open") {
-        open::measure(workload, &arguments.open, table);
+        open::measure(workload, (&arguments.open, &arguments.only), table);
     }
     if wanted("dear") {
         dear::measure(arguments.events, &arguments.only, table);

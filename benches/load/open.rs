@@ -2,7 +2,7 @@
 //! connections, 100 lines a batch, at a given rate. The latency of an answer counts from the moment at which its batch
 //! SHOULD have been sent, so that a stall counts for everything that it held up, also for what was not sent because
 //! of it. Folds (a snapshot every 5 s), seals and an index that grows all along (a new series in each batch) are part of
-//! it; each is also left out in turn, which tells what makes the tail.
+//! it; each is also left out in turn, which tells what makes the tail. Beside it other programs by the same clock.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,6 +10,7 @@ use super::clock::{Dialect, Feed, LINES_PER_BATCH, Run, Wait, by_the_clock, clos
 use super::daemon::Tallyd;
 use super::http;
 use super::ingest;
+use super::open_peers;
 use super::reports::sorted;
 use super::table::{Table, percentile};
 use super::workload::{Text, Workload, story_id};
@@ -18,7 +19,7 @@ const SNAPSHOT_INTERVAL: &str = "5s";
 /// Longer than any run.
 const NO_SNAPSHOT: &str = "24h";
 /// The share of the full rate that batches come at where none is given.
-const SHARE_OF_FULL: f64 = 0.5;
+pub(crate) const SHARE_OF_FULL: f64 = 0.5;
 /// A rate was held where that share of it was answered by the end of the schedule.
 const HELD: f64 = 0.99;
 /// Waits that are named with the moment of each.
@@ -34,7 +35,7 @@ const HOUR_MS: u64 = 3_600_000;
 const LINES: Dialect = Dialect { hello: b"!precision ms\n", end: b"\n", ends_per_batch: 1, refusal: b"ERR" };
 
 /// The batches in line protocol, one line of each to be of a new series.
-fn batches(workload: &Workload) -> Vec<Vec<u8>> {
+pub(crate) fn batches(workload: &Workload) -> Vec<Vec<u8>> {
     let number = placeholder();
     let new = format!(
         "interaction,storyId=5b08{number}00000000,source=app,id=5b09{number}00000000 count=1i {}\n",
@@ -113,7 +114,7 @@ pub(crate) struct Wanted {
     delete: bool,
 }
 
-pub(crate) fn measure(workload: &Workload, wanted: &Wanted, table: &mut Table) {
+pub(crate) fn measure(workload: &Workload, (wanted, only): (&Wanted, &str), table: &mut Table) {
     let half_of_full = |table: &mut Table| {
         let daemon = Tallyd::start(&["--snapshot-interval", SNAPSHOT_INTERVAL]);
         let full = closed_loop(daemon.tcp, LINES, feed(workload, true));
@@ -131,10 +132,14 @@ pub(crate) fn measure(workload: &Workload, wanted: &Wanted, table: &mut Table) {
         ("open loop, new series", NO_SNAPSHOT, true),
         ("open loop, neither", NO_SNAPSHOT, false),
     ] {
+        if !what.contains(only) {
+            continue;
+        }
         let daemon = filled(workload, interval);
         let batches = feed(workload, is_growing);
         by_the_clock((daemon.tcp, LINES), batches, (rate, wanted.seconds), None).row(what, table);
     }
+    open_peers::measure(workload, only, (rate, wanted.seconds), table);
     if wanted.delete {
         measure_deletion(workload, (rate, wanted.seconds), table);
     }

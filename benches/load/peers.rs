@@ -13,7 +13,7 @@ use super::workload::Workload;
 
 pub(crate) fn measure(workload: &Workload, runs: usize, table: &mut Table) {
     for program in ["victoria-metrics", "redis-server"] {
-        if Command::new(program).arg("--version").output().is_err() {
+        if !is_installed(program) {
             table.row(program, "–".to_owned(), "", "not installed here");
             continue;
         }
@@ -49,17 +49,27 @@ fn passes(workload: &Workload, server: &Server, push: impl Fn()) -> [f64; 3] {
     [rates[0], rates[1], cpu_seconds_per_million]
 }
 
-fn victoria_metrics(workload: &Workload) -> [f64; 3] {
-    let data = tempfile::tempdir().unwrap();
+pub(crate) fn is_installed(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok()
+}
+
+/// A `VictoriaMetrics` that keeps what it is told in that directory, and where it listens.
+pub(crate) fn start_victoria_metrics(data: &Path) -> (Server, SocketAddr) {
     let address = free_address();
     let server = start(
         Command::new("victoria-metrics")
-            .arg(format!("-storageDataPath={}", data.path().display()))
+            .arg(format!("-storageDataPath={}", data.display()))
             .arg(format!("-httpListenAddr={address}"))
             .arg("-retentionPeriod=12"),
-        data.path(),
+        data,
         address,
     );
+    (server, address)
+}
+
+fn victoria_metrics(workload: &Workload) -> [f64; 3] {
+    let data = tempfile::tempdir().unwrap();
+    let (server, address) = start_victoria_metrics(data.path());
     let requests = ingest::requests(&workload.lines, "/write?precision=ms", None);
     passes(workload, &server, || ingest::push_http(address, &requests, 4))
 }
@@ -86,7 +96,7 @@ fn redis(workload: &Workload) -> [f64; 3] {
 }
 
 /// One increment of the field (hour) of the hash (head) for each line.
-fn redis_commands(lines: &[u8]) -> Vec<u8> {
+pub(crate) fn redis_commands(lines: &[u8]) -> Vec<u8> {
     let mut commands = Vec::with_capacity(lines.len() * 2);
     for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let head = &line[..memchr::memchr(b' ', line).unwrap()];
