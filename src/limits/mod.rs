@@ -96,6 +96,11 @@ pub const KEY_BAD_LINES_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const KEY_BYTES_MAX: usize = 255;
 /// A segment of the journal that has this many bytes is sealed and the next begun.
 pub const SEGMENT_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Bytes that the open segment grows by between two syncs, from which on its blocks are allocated ahead: a writer then does
+/// not wait for the file system while a sync allocates the blocks of what was written before.
+pub const ALLOCATED_AHEAD_FROM: u64 = 1024 * 1024;
+/// Most bytes that are allocated ahead of the open segment's end.
+pub const ALLOCATED_AHEAD_MAX: u64 = 64 * 1024 * 1024;
 /// How often the journal is synced where `fsync` is `interval`.
 pub const FSYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// Bytes of the disk that are kept aside, so that a full disk still takes a last snapshot.

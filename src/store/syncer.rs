@@ -14,8 +14,9 @@ use super::error::Uncertainty;
 use super::poison::PoisonCause;
 use super::status::Status;
 use super::write_handle::{CommitAck, Outcome, send_outcome};
+use crate::limits::{ALLOCATED_AHEAD_FROM, ALLOCATED_AHEAD_MAX};
 use crate::platform::clock::Clock;
-use crate::platform::disk::DiskFile;
+use crate::platform::disk::{DiskError, DiskFile};
 use crate::store::journal::Sequence;
 
 /// An ack that waits for a sync.
@@ -35,16 +36,28 @@ pub(super) struct SyncJob {
 #[derive(Debug)]
 pub(super) struct SyncGate {
     status: Arc<Status>,
-    /// The open segment's file.
-    open: Mutex<Arc<DiskFile>>,
+    open: Mutex<OpenFile>,
+}
+
+/// The open segment's file, and the room that is allocated for what it will grow by: a write that has to ask the file system
+/// for a block waits for a sync that is getting blocks for what was written before.
+#[derive(Debug)]
+struct OpenFile {
+    file: Arc<DiskFile>,
+    /// Its length before the last sync.
+    length: u64,
+    /// The end of what is allocated.
+    allocated: u64,
+    /// Bytes to allocate ahead.
+    ahead: u64,
 }
 
 /// The right to sync.
-pub(super) struct SyncPermit<'a>(MutexGuard<'a, Arc<DiskFile>>);
+pub(super) struct SyncPermit<'a>(MutexGuard<'a, OpenFile>);
 
 impl SyncGate {
     pub(super) fn new(status: Arc<Status>, open: Arc<DiskFile>) -> Self {
-        Self { status, open: Mutex::new(open) }
+        Self { status, open: Mutex::new(OpenFile::new(open, 0)) }
     }
 
     /// Waits until no sync is under way, and lets none begin while the permit lives.
@@ -58,8 +71,9 @@ impl SyncGate {
     pub(super) fn sync_written(&self) {
         let through = self.status.written();
         if self.status.synced() < through {
-            let permit = self.enter();
-            let file = Arc::clone(&permit.0);
+            let mut permit = self.enter();
+            permit.0.allocate_as_it_grows();
+            let file = Arc::clone(&permit.0.file);
             // What was written to an earlier segment was synced when that was sealed.
             self.sync(&permit, through, &[file]).unwrap_or_default();
         }
@@ -87,7 +101,7 @@ impl SyncGate {
         if let Some(cause) = self.status.poison().cause() {
             return Err(cause);
         }
-        self.sync_files(self.status.written(), &[Arc::clone(&permit.0)])
+        self.sync_files(self.status.written(), &[Arc::clone(&permit.0.file)])
     }
 
     fn sync_files(&self, through: Sequence, files: &[Arc<DiskFile>]) -> Result<(), PoisonCause> {
@@ -105,7 +119,49 @@ impl SyncGate {
 impl SyncPermit<'_> {
     /// From now on this is the open segment's file.
     pub(super) fn watch_file(mut self, file: Arc<DiskFile>) {
-        *self.0 = file;
+        *self.0 = OpenFile::new(file, self.0.ahead);
+    }
+}
+
+impl OpenFile {
+    /// A file that has just been begun, and is thought to grow as the one before.
+    fn new(file: Arc<DiskFile>, ahead: u64) -> Self {
+        let mut open = Self { file, length: 0, allocated: 0, ahead };
+        open.allocate();
+        open
+    }
+
+    /// Allocates room for as much as was written since the last sync, and as much again. A file that hardly grows gets none.
+    fn allocate_as_it_grows(&mut self) {
+        let length = match self.file.length() {
+            Ok(length) => length,
+            Err(error) => return Self::note(&error),
+        };
+        let grown = length.saturating_sub(self.length);
+        self.length = length;
+        self.ahead = match grown {
+            0..ALLOCATED_AHEAD_FROM => 0,
+            _ => grown.saturating_mul(2).min(ALLOCATED_AHEAD_MAX),
+        };
+        if self.allocated < length.saturating_add(self.ahead / 2) {
+            self.allocate();
+        }
+    }
+
+    fn allocate(&mut self) {
+        if self.ahead == 0 {
+            return;
+        }
+        // Where it fails it is not tried again before the file has grown so far.
+        self.allocated = self.length.saturating_add(self.ahead);
+        if let Err(error) = self.file.allocate_ahead(self.length, self.ahead) {
+            Self::note(&error);
+        }
+    }
+
+    /// Not every file system allocates ahead, and a full disk does not: writes are then as quick as they can be.
+    fn note(error: &DiskError) {
+        tracing::debug!(%error, "no room is allocated ahead for the journal");
     }
 }
 
@@ -181,5 +237,49 @@ impl Syncer {
             // All of them are written: after a failed sync nobody knows which of them the disk has.
             send_outcome(reply, outcome.map(|()| ack).map_err(|cause| Uncertainty::Poisoned(cause).into()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+    use std::path::Path;
+
+    use super::*;
+    use crate::platform::disk::Disk;
+
+    const GROWN: usize = 3 * 1024 * 1024;
+
+    fn allocated(path: &Path) -> u64 {
+        std::fs::metadata(path).unwrap().blocks() * 512
+    }
+
+    /// Appends so many bytes and syncs as the syncer does by the clock.
+    fn write_and_sync(gate: &SyncGate, file: &DiskFile, bytes: usize) {
+        file.append(&vec![1; bytes]).unwrap();
+        let written = gate.status.written().next();
+        gate.status.note_written(written);
+        gate.sync_written();
+        assert_eq!(gate.status.synced(), written);
+    }
+
+    #[test]
+    fn segment_that_grows_has_room_for_as_much_again_and_the_next_begins_with_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let [slow, fast, next] = ["slow", "fast", "next"].map(|name| directory.path().join(name));
+        let create = |path: &Path| Arc::new(Disk::new().create_new(path).unwrap());
+        let file = create(&slow);
+        let gate = SyncGate::new(Arc::new(Status::default()), Arc::clone(&file));
+        write_and_sync(&gate, &file, 1);
+        assert!(allocated(&slow) < ALLOCATED_AHEAD_FROM, "a slow segment takes no room ahead");
+
+        let file = create(&fast);
+        gate.enter().watch_file(Arc::clone(&file));
+        write_and_sync(&gate, &file, GROWN);
+        let room = u64::try_from(2 * GROWN).unwrap();
+        assert!(allocated(&fast) >= room, "{} bytes are allocated", allocated(&fast));
+
+        gate.enter().watch_file(create(&next));
+        assert!(allocated(&next) >= room, "{} bytes are allocated", allocated(&next));
     }
 }

@@ -19,7 +19,7 @@ pub enum Operation {
     Read,
     /// Appending to a file.
     Write,
-    /// Allocating room for a file.
+    /// Allocating room for a file, or giving it back.
     Reserve,
     /// Shortening a file.
     Truncate,

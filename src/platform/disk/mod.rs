@@ -366,6 +366,24 @@ impl DiskFile {
         }
     }
 
+    /// Allocates blocks for `bytes` bytes from `from` on, which is the file's end or behind it. The length stays as it is,
+    /// and what is read too. Only makes later writes quicker: a disk in memory does nothing.
+    pub fn allocate_ahead(&self, from: u64, bytes: u64) -> Result<(), DiskError> {
+        self.disk.attempt(Operation::Reserve, &self.path, || match &self.content {
+            Content::Real(file) => real::allocate_ahead(file, from, bytes),
+            Content::Memory(_) => Ok(()),
+        })
+    }
+
+    /// Gives the blocks back that were allocated behind the end. Nobody may append meanwhile.
+    pub fn give_back_ahead(&self) -> Result<(), DiskError> {
+        self.disk.attempt(Operation::Reserve, &self.path, || match &self.content {
+            // Cutting a file to the length it has frees what is behind.
+            Content::Real(file) => file.set_len(file.metadata()?.len()),
+            Content::Memory(_) => Ok(()),
+        })
+    }
+
     /// Cuts the file to `bytes` bytes.
     pub fn truncate(&self, bytes: u64) -> Result<(), DiskError> {
         self.disk.attempt(Operation::Truncate, &self.path, || match &self.content {

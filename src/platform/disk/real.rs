@@ -63,3 +63,8 @@ pub(super) fn try_lock(file: &File) -> io::Result<bool> {
 pub(super) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
     Ok(rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes)?)
 }
+
+/// Allocates blocks behind the end of a file, whose length stays as it is.
+pub(super) fn allocate_ahead(file: &File, from: u64, bytes: u64) -> io::Result<()> {
+    Ok(rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, from, bytes)?)
+}

@@ -1,6 +1,7 @@
 //! What a power cut, a failed sync and a missing right leave, on the memory disk, and that it is read as the real one.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
@@ -234,4 +235,22 @@ fn full_disk_takes_a_part_and_refuses_the_rest() {
     assert!(disk.set_aside(&file("b"), 1).expect_err("there is no room").is_no_space());
     memory.limit_room(None);
     opened.append(&[1; 2]).expect("there is room again");
+}
+
+#[test]
+fn room_ahead_leaves_the_length_as_it_is_and_is_given_back() {
+    const AHEAD: u64 = 1024 * 1024;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    let blocks = || std::fs::metadata(&path).unwrap().blocks() * 512;
+    let file = Disk::new().create_new(&path).unwrap();
+    file.append(b"ab").unwrap();
+    file.allocate_ahead(2, AHEAD).unwrap();
+    assert_eq!(file.length().unwrap(), 2);
+    assert!(blocks() >= AHEAD, "{} bytes are allocated", blocks());
+    file.append(b"c").unwrap();
+    assert_eq!(Disk::new().read(&path).unwrap(), b"abc");
+    file.give_back_ahead().unwrap();
+    assert!(blocks() < AHEAD, "{} bytes are still allocated", blocks());
+    assert_eq!(Disk::new().read(&path).unwrap(), b"abc");
 }

@@ -95,7 +95,7 @@ impl JournalWriter {
         let open = OpenSegment::create(disk, directory, store_id, next)?;
         let synced = next.previous();
         if let Some(file) = before {
-            append_seal_mark(&file, Place { store_id, sequence: next, synced });
+            end_segment(&file, Place { store_id, sequence: next, synced });
         }
         Ok(Self {
             disk: disk.clone(),
@@ -174,7 +174,7 @@ impl JournalWriter {
         };
         let ended = std::mem::replace(&mut self.open, next);
         let place = Place { store_id: self.store_id, sequence: self.open.first, synced: self.synced };
-        append_seal_mark(&ended.file, place);
+        end_segment(&ended.file, place);
         Ok(last)
     }
 
@@ -234,10 +234,14 @@ impl OpenSegment {
     }
 }
 
-/// Marks the end of a sealed segment. Only so that a missing successor is noticed: a reader takes a segment
-/// without it, or with a part of it, just as well, and so a failure is only worth a line in the log.
-fn append_seal_mark(file: &DiskFile, place: Place) {
+/// Marks the end of a sealed segment, and gives the room back that it did not need. The mark is there only so that a missing
+/// successor is noticed: a reader takes a segment without it, or with a part of it, just as well, and so a failure is
+/// only worth a line in the log.
+fn end_segment(file: &DiskFile, place: Place) {
     if let Err(error) = file.append(&record::seal_mark(place)) {
         tracing::warn!(%error, "a sealed segment stays without its end mark");
+    }
+    if let Err(error) = file.give_back_ahead() {
+        tracing::debug!(%error, "a sealed segment keeps the room that was allocated for it");
     }
 }
