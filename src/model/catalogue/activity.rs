@@ -11,7 +11,11 @@ use super::word::Counter;
 use crate::limits::narrow;
 use crate::model::calendar::Hour;
 use crate::model::event::SeriesId;
+use crate::model::prefetch::prefetch;
 use crate::model::table::Table;
+
+/// Series whose places are fetched together, so that their cache misses overlap.
+const BLOCK: usize = 64;
 
 /// Hours between which a series has got cells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,14 +97,19 @@ impl Catalogue {
     /// Takes note of the hours in which series have got cells. To be called by the sequencer (or recovery) after they are
     /// counted and before they are acknowledged.
     pub fn note_active(&self, hours: &[ActiveHours]) {
-        for ActiveHours { series, first, last } in hours {
-            let number = match self.place(*series).map(|place| place.counter) {
-                Some(Counter::OfStory(number, _)) => Some(number),
-                Some(Counter::OfNode(row)) => self.index.node_row(row).map(|row| row.story_and_place().0),
-                None => None,
-            };
-            if let Some(number) = number {
-                self.activity.widen(number, (*first, *last));
+        for block in hours.chunks(BLOCK) {
+            for ActiveHours { series, .. } in block {
+                self.places.get(series.index()).inspect(|place| prefetch(*place));
+            }
+            for ActiveHours { series, first, last } in block {
+                let number = match self.place(*series).map(|place| place.counter) {
+                    Some(Counter::OfStory(number, _)) => Some(number),
+                    Some(Counter::OfNode(row)) => self.index.node_row(row).map(|row| row.story_and_place().0),
+                    None => None,
+                };
+                if let Some(number) = number {
+                    self.activity.widen(number, (*first, *last));
+                }
             }
         }
     }

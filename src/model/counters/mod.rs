@@ -209,6 +209,9 @@ impl Writer {
                 entry.inspect(|entry| prefetch(*entry));
             }
             for (entry, increment) in entries.iter().zip(block) {
+                entry.inspect(|entry| entry.prefetch_beside_tail(increment.hour));
+            }
+            for (entry, increment) in entries.iter().zip(block) {
                 if increment.count == 0 {
                     continue;
                 }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::allocated;
 use crate::model::calendar::{Hour, HourRange};
 use crate::model::cells::Cell;
+use crate::model::prefetch::prefetch;
 
 /// Cells that a reader copies at a time, on its stack. Few, since most series have few, and room for more costs them all.
 const COPIED_CELLS: usize = 16;
@@ -40,6 +41,14 @@ impl Recent {
 
     pub(super) fn is_empty(&self) -> bool {
         self.words.is_empty()
+    }
+
+    /// Prefetches the last cell, beside which nearly every new one has its place.
+    #[inline]
+    pub(super) fn prefetch_end(&self) {
+        if let Some(last) = self.words.last() {
+            prefetch(last);
+        }
     }
 
     pub(super) fn memory_bytes(&self) -> usize {

@@ -166,10 +166,22 @@ impl SeriesEntry {
             return false;
         }
         let mut run = self.write();
+        let before = work.cells_grown;
         self.put(&mut run, cell, work);
         Self::settle(&mut run, work);
-        self.note_cells(&run);
+        // What is packed is not looked at for it: that would be a cache miss for every new cell.
+        let cells = i64::from(self.cells.load(Ordering::Relaxed)) + (work.cells_grown - before);
+        self.cells.store(u32::try_from(cells).unwrap_or(u32::MAX), Ordering::Relaxed);
         true
+    }
+
+    /// Prefetches what an increment of the hour will touch beside the entry, which has been fetched. For the writer alone.
+    #[inline]
+    pub(super) fn prefetch_beside_tail(&self, hour: Hour) {
+        let tail = self.tail.load(Ordering::Relaxed);
+        if tail >> 32 != u64::from(hour.get()) && tail != NO_TAIL {
+            self.read().recent.prefetch_end();
+        }
     }
 
     /// Adds the cells of checked frames, which `run` tells of.
@@ -263,6 +275,9 @@ impl SeriesEntry {
 
     /// Merges `recent` into `packed` if it has become long.
     fn settle(run: &mut Run, work: &mut Work) {
+        if run.recent.len() <= RECENT_MIN {
+            return;
+        }
         // A merge copies frames, so the more of them there are the rarer it should be. And cells that are not
         // packed take four times the room, so few of them suit a series that has few.
         let packed = run.packed.as_ref().map_or(0, |packed| packed.len());
