@@ -305,6 +305,35 @@ fn readers_beside_the_writer_see_every_count_once() {
     assert_eq!(counters.sum(total, HourRange::ALL), u64::from(ROUNDS) * 6);
 }
 
+/// A series with one cell is read without a lock: none is missed while it gets its second one.
+#[test]
+fn a_reader_beside_the_writer_sees_the_first_cell_of_a_series_that_gets_another() {
+    const MANY: usize = 60_000;
+    let (counters, mut writer) = defined();
+    let (at, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    (0..MANY).for_each(|index| writer.define(id(index), &key(3)));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Acquire) {
+                let series = usize::try_from(at.load(Ordering::Acquire)).unwrap();
+                let sum = counters.sum(id(series), HourRange::ALL);
+                let mut visited = 0;
+                counters.visit(id(series), HourRange::ALL, &mut |cells| {
+                    visited += cells.iter().map(|cell| u64::from(cell.count)).sum::<u64>();
+                });
+                assert!([0, 7, 8].contains(&sum) && [0, 7, 8].contains(&visited), "{sum}, then {visited}");
+                assert!(sum <= visited);
+            }
+        });
+        for series in 0..MANY {
+            at.store(u64::try_from(series).unwrap(), Ordering::Release);
+            writer.add(&[increment(series, START, 7)]);
+            writer.add(&[increment(series, START + 1, 1)]);
+        }
+        stop.store(true, Ordering::Release);
+    });
+}
+
 #[test]
 fn frames_of_many_months_load_in_any_order() {
     for order in [vec![0, 1, 2, 3], vec![3, 2, 1, 0], vec![2, 0, 3, 1, 2]] {

@@ -51,8 +51,11 @@ pub const NODES_PER_STORY_MAX: usize = 10_000;
 pub const NODES_MAX: usize = 64_000_000;
 /// Most series that can get an id over the life of a data directory; ids are not used again.
 pub const SERIES_MAX: usize = 64_000_000;
-/// Stories whose series (at most fourteen each, of eight bytes) a report by story gathers at a time.
-pub const STORIES_GATHERED_MAX: u32 = 128 * 1024;
+/// Stories whose series (at most fourteen each, of twelve bytes) a report by story gathers at a time. What it gathers of so
+/// few mostly stays in a processor's cache.
+pub const STORIES_GATHERED_MAX: u32 = 4 * 1024;
+/// Hours of a range whose units a report by story lists, for each story; where the range has more, they are searched for.
+pub const HOURS_LISTED_PER_STORY: usize = 8;
 /// Slots of eight bytes that each hash table of the index has at first.
 pub const INDEX_SLOTS_MIN: usize = 1024;
 /// Series ids that are reserved for the totals over all stories; those of stories follow.
@@ -156,6 +159,10 @@ pub const WHOLE_TEXT_POINTS_MAX: usize = 20_000;
 /// Interactions (some 150 bytes each) that a report over many stories holds at a time, about; more are gathered in
 /// several passes.
 pub const POPULARITY_NODES_MAX: usize = 256 * 1024;
+/// Sums, of sixteen bytes each, by which a report over all stories tells which interactions can be among its rows, at most.
+pub const POPULARITY_BUCKETS: usize = 64 * 1024;
+/// Interactions whose series are fetched together by a report over all stories.
+pub const POPULARITY_NODES_AHEAD: usize = 32;
 /// Most data points of one series of a report.
 pub const DATA_POINTS_MAX: usize = 100_000;
 /// Most data points of all groups of a report together.

@@ -5,10 +5,10 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use super::columns::{Columns, Points};
+use super::columns::{Columns, Points, SparseColumns};
 use super::query::{GroupBy, Query};
 use super::roll_up::series_of_story;
-use crate::limits::STORIES_GATHERED_MAX;
+use crate::limits::{STORIES_GATHERED_MAX, narrow};
 use crate::model::calendar::Units;
 use crate::model::catalogue::{Catalogue, Story, total_series};
 use crate::model::counters::Counters;
@@ -79,7 +79,7 @@ pub(super) fn roll_up(
             columns.clear();
             columns.add(counters, query, units, |metric| series_of_story(&story, query, metric));
             whole.add_columns(&columns);
-            top.offer(&columns, || Some((GroupKey::Story(story.id()), story.name())));
+            top.offer_columns(&columns, || Some((GroupKey::Story(story.id()), story.name())));
         }
         return top.into_groups(by);
     }
@@ -93,7 +93,7 @@ pub(super) fn roll_up(
             columns.add(counters, query, units, |metric| story.series(metric, *source));
         }
         whole.add_columns(&columns);
-        top.offer(&columns, || Some((GroupKey::Source(*source), None)));
+        top.offer_columns(&columns, || Some((GroupKey::Source(*source), None)));
     }
     top.into_groups(by)
 }
@@ -106,17 +106,18 @@ fn add_all_stories(
     whole: &mut Columns,
     top: &mut TopGroups,
 ) {
-    let mut columns = whole.clone();
+    let stories = catalogue.story_numbers_end();
+    let mut columns = SparseColumns::new(whole.measure, (units, query.hours()), narrow(stories));
     let mut gathered: Vec<Gathered> = Vec::new();
     let all_sources = query.sources.len() == Source::ALL.len();
-    let metrics: Vec<Metric> = columns.measure.metrics().collect();
+    let (first, metrics) = (whole.measure.first(), whole.measure.metrics().collect::<Vec<Metric>>());
     let mut start = 0;
-    while start < catalogue.story_numbers_end() {
-        let end = start.saturating_add(AT_A_TIME);
+    while start < stories {
+        let end = start.saturating_add(AT_A_TIME).min(stories);
         gathered.clear();
         catalogue.for_each_series_of(&metrics, &(start..end), &mut |story, metric, source, series| {
             if all_sources || query.sources.contains(&source) {
-                gathered.push(Gathered { story, metric: code(metric), series });
+                gathered.push(Gathered { story, series, is_first: metric == first });
             }
         });
         let mut ahead = gathered.iter().skip(TOUCHED_AHEAD);
@@ -124,34 +125,30 @@ fn add_all_stories(
             let Some(Gathered { story, .. }) = of_story.first() else { continue };
             ahead.by_ref().take(of_story.len()).for_each(|next| counters.prefetch(next.series));
             columns.clear();
-            columns.add(counters, query, units, |metric| {
-                of_story.iter().filter(move |one| one.metric == code(metric)).map(|one| one.series)
-            });
-            whole.add_columns(&columns);
-            top.offer(&columns, || {
+            for one in of_story {
+                columns.add(counters, one.series, one.is_first);
+            }
+            if columns.is_zero() {
+                continue;
+            }
+            columns.add_to(whole);
+            let identify = || {
                 let story = catalogue.story_numbered(*story)?;
                 Some((GroupKey::Story(story.id()), story.name()))
-            });
+            };
+            top.offer(columns.total_shown(), || columns.points(), identify);
         }
         start = end;
     }
 }
 
-/// A series of a metric of a story, both by number.
+/// A series of a metric of a story, which is given by number.
 #[derive(Clone, Copy)]
 struct Gathered {
     story: u32,
-    metric: u8,
     series: SeriesId,
-}
-
-fn code(metric: Metric) -> u8 {
-    match metric {
-        Metric::Conversations => 0,
-        Metric::PaidConversations => 1,
-        Metric::Messages => 2,
-        Metric::Interaction(_) => 3,
-    }
+    /// Of the first metric of the measure.
+    is_first: bool,
 }
 
 /// Stories that are gathered at a time; few in the tests, so that they see the seams.
@@ -173,13 +170,25 @@ impl TopGroups {
         Self { kept: Vec::new(), kept_max, seen: 0, last_kept: None }
     }
 
-    /// Keeps the group if its total is among the greatest. Calls `identify` only then.
-    fn offer(&mut self, columns: &Columns, identify: impl FnOnce() -> Option<(GroupKey, Option<Arc<str>>)>) {
-        if columns.is_zero() {
-            return;
+    /// Keeps the group, if it counted anything and its total is among the greatest.
+    fn offer_columns(
+        &mut self,
+        columns: &Columns,
+        identify: impl FnOnce() -> Option<(GroupKey, Option<Arc<str>>)>,
+    ) {
+        if !columns.is_zero() {
+            self.offer(columns.total_shown(), || columns.points(), identify);
         }
+    }
+
+    /// Keeps a group that counted something if its total is among the greatest. Asks for the rest only then.
+    fn offer(
+        &mut self,
+        total: u64,
+        points: impl FnOnce() -> Points,
+        identify: impl FnOnce() -> Option<(GroupKey, Option<Arc<str>>)>,
+    ) {
         self.seen = self.seen.saturating_add(1);
-        let total = columns.total_shown();
         if self.last_kept.is_some_and(|(last_total, _)| total < last_total) {
             return;
         }
@@ -189,7 +198,7 @@ impl TopGroups {
         {
             return;
         }
-        self.kept.push(Group { key, name, points: columns.points(), comparison: None });
+        self.kept.push(Group { key, name, points: points(), comparison: None });
         if self.kept.len() >= self.kept_max.saturating_mul(2) {
             self.cut();
         }
@@ -249,9 +258,18 @@ mod tests {
         let every: Vec<String> = (0..50).map(|number| id(number).to_string()).collect();
         let every = every.join(",");
         for report in [ReportName::Conversations, ReportName::Messages, ReportName::Average] {
-            for more in ["limit=1", "limit=10", "limit=100&source=app,slack", "limit=49&dimension=year"] {
+            for more in [
+                "from=2018-1-1&to=2019-12-31&limit=1",
+                "from=2018-1-1&to=2019-12-31&limit=10",
+                "from=2018-1-1&to=2019-12-31&limit=100&source=app,slack",
+                "from=2018-1-1&to=2019-12-31&limit=49&dimension=year",
+                // So few hours that the unit of each is listed.
+                "from=2019-1-25&to=2019-2-2&limit=10&dimension=hour",
+                "from=2019-1-25&to=2019-2-2&limit=50&dimension=day&offset=90",
+                "from=2019-1-25&to=2019-2-2&limit=7&dimension=day&compare=previous",
+            ] {
                 let text = |stories: &str| {
-                    let query = format!("from=2018-1-1&to=2019-12-31&group=storyId&{more}&{stories}");
+                    let query = format!("group=storyId&{more}&{stories}");
                     let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
                     let query = Query::parse(
                         report,

@@ -19,6 +19,7 @@ mod by_id;
 mod folded_names;
 pub(crate) mod index;
 mod interning;
+mod nodes;
 mod story;
 mod word;
 
@@ -41,8 +42,10 @@ use by_id::IdOrder;
 pub use by_id::StoriesById;
 use folded_names::FoldedNames;
 pub use folded_names::folded;
+pub use index::NodeId;
 use index::{Index, Interned, Link, StoryCounter, StoryRow, View};
 use interning::Interning;
+pub use nodes::{NodePlace, NodeUses};
 use story::{NODE_BYTES, STORY_BYTES};
 pub use story::{NodeEntry, Story};
 use word::{Counter, LinkPlace};
@@ -278,6 +281,9 @@ impl Catalogue {
                     row.know_node(node);
                     let (_, place) = node.story_and_place();
                     self.grow_names(story.write().name_node(place, name.as_deref()));
+                    if name.is_some() {
+                        node.set_named();
+                    }
                 }
                 Vec::new()
             }

@@ -233,6 +233,13 @@ fn durable(link: &Link) -> Option<SeriesId> {
     link.get().filter(|series| series.is_durable).map(|series| series.id)
 }
 
+impl StoryNode {
+    /// The display name that readers see.
+    pub(super) fn name(&self) -> Option<Arc<str>> {
+        self.name.shown.clone()
+    }
+}
+
 impl StoryState {
     pub(super) fn add_node(&mut self, node: Node, row: u32) {
         self.nodes.push(StoryNode { node, row, name: Name::default() });

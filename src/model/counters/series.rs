@@ -7,6 +7,8 @@
 //! INVARIANT: only the one writer changes an entry. Cells come, go and move under the write lock alone, so a reader that
 //! holds the read lock sees every count exactly once. Counts of cells that are there grow beside the readers.
 //! The writer never waits for a read lock, since no other thread takes the write lock.
+//! INVARIANT: an entry whose number of cells is 1 has no cell but its tail. The number is more before a tail that is not the only
+//! cell is stored, so a reader that loads the tail first needs no lock for a series with one cell, as most are.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -99,7 +101,16 @@ impl SeriesEntry {
     // ---- reading, by any thread ----
 
     /// Calls `f` with the cells within the range: slices, each ascending.
+    #[inline]
     pub(super) fn visit(&self, range: HourRange, f: &mut dyn FnMut(&[Cell])) {
+        match self.only_cell() {
+            Some(cell) if range.contains(cell.hour) => f(&[cell]),
+            Some(_) => {}
+            None => self.visit_all(range, f),
+        }
+    }
+
+    fn visit_all(&self, range: HourRange, f: &mut dyn FnMut(&[Cell])) {
         let run = self.read();
         let tail = self.tail();
         if let Some(packed) = &run.packed {
@@ -112,7 +123,16 @@ impl SeriesEntry {
     }
 
     /// Sum of the counts within the range.
+    #[inline]
     pub(super) fn sum(&self, range: HourRange) -> u64 {
+        match self.only_cell() {
+            Some(cell) if range.contains(cell.hour) => u64::from(cell.count),
+            Some(_) => 0,
+            None => self.sum_all(range),
+        }
+    }
+
+    fn sum_all(&self, range: HourRange) -> u64 {
         let run = self.read();
         let tail = self.tail();
         let packed = run.packed.as_ref().map_or(0, |packed| packed.sum(range));
@@ -152,7 +172,7 @@ impl SeriesEntry {
         let sum = tail + u64::from(count);
         // The second comparison is false where the count overflows into the hour.
         if tail >> 32 == u64::from(hour.get()) && sum >> 32 == tail >> 32 && tail != NO_TAIL {
-            self.tail.store(sum, Ordering::Relaxed);
+            self.tail.store(sum, Ordering::Release);
             false
         } else {
             self.add_beside_tail(Cell { hour, count }, work)
@@ -244,6 +264,13 @@ impl SeriesEntry {
         split(self.tail.load(Ordering::Relaxed))
     }
 
+    /// The cell of a series that has no other. Never blocks.
+    #[inline]
+    fn only_cell(&self) -> Option<Cell> {
+        let tail = split(self.tail.load(Ordering::Acquire));
+        (self.cells.load(Ordering::Relaxed) == 1 && tail.count > 0).then_some(tail)
+    }
+
     fn put(&self, run: &mut Run, cell: Cell, work: &mut Work) {
         let tail = self.tail();
         if tail.count == 0 {
@@ -251,11 +278,14 @@ impl SeriesEntry {
         } else if cell.hour >= tail.hour {
             // Of the same hour only if the tail is full.
             run.add(tail, work);
+            // Before the tail, see the top of the file.
+            let cells = self.cells.load(Ordering::Relaxed);
+            self.cells.store(cells.saturating_add(1), Ordering::Relaxed);
         } else {
             run.add(cell, work);
             return;
         }
-        self.tail.store(joined(cell), Ordering::Relaxed);
+        self.tail.store(joined(cell), Ordering::Release);
     }
 
     fn note_cells(&self, run: &Run) {

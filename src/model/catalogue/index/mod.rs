@@ -24,8 +24,10 @@ use crate::model::prefetch::prefetch;
 use crate::model::table::Table;
 use growing_table::GrowingTable;
 use hash_table::HashTable;
+pub use row::NodeId;
 pub(crate) use row::{FoundRow, Interned, Link, NodeRow, StoryCounter, StoryRow};
 use row::{IndexRow as _, Words, low};
+pub(super) use row::{NodeSeries, ReadNode};
 
 /// See the top of the file.
 #[derive(Debug)]
@@ -187,6 +189,13 @@ impl Index {
     pub(super) fn is_known(&self, story: Tenant) -> bool {
         // The tenancy last: it shows whether the row was still the story's.
         self.story_row(story.number).is_some_and(|row| row.is_known() && row.tenancy() == story.tenancy)
+    }
+
+    /// What the row of that number says, if it is that of a known node, with the hash of the node.
+    #[inline]
+    pub(super) fn read_node(&self, number: u32) -> Option<(u64, ReadNode)> {
+        let read = self.node_row(number)?.read()?;
+        Some((read.id.hash(self.seed), read))
     }
 
     /// Bytes of rows and hash tables, with as much again for tables that were replaced and are still in use.

@@ -1,15 +1,16 @@
 //! The rows of the index: the id of a story or node, and its series. A row never moves and is read
 //! without a lock. Only [`super::Index`] writes rows.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 
-use crate::limits::SERIES_MAX;
+use crate::limits::{NODES_PER_STORY_MAX, SERIES_MAX};
 use crate::model::event::{IdText, Node, ObjectId, SeriesId, Source};
 use crate::model::hash::fold;
 
 const WORDS: usize = ObjectId::LEN / 8;
 const _: () = assert!(ObjectId::LEN.is_multiple_of(8), "an id is kept and compared by words");
 const _: () = assert!(SERIES_MAX < 1 << 31, "the highest bit of an id is free for a flag");
+const _: () = assert!(NODES_PER_STORY_MAX < 1 << 30, "the two highest bits of a place are free for flags");
 
 /// A story's row. The first cache line has what most events need.
 #[derive(Debug, Default)]
@@ -37,7 +38,7 @@ pub(crate) struct NodeRow {
     story: AtomicU32,
     id: Id,
     uses: BySource,
-    /// Where the node stands in its story, and the flag `KNOWN`.
+    /// Where the node stands in its story, and the flags `KNOWN` and `NAMED`.
     place: AtomicU32,
 }
 
@@ -46,6 +47,34 @@ const _: () = assert!(size_of::<StoryRow>() == 128 && size_of::<NodeRow>() == 64
 type Id = [AtomicU64; WORDS];
 
 type BySource = [Link; Source::ALL.len()];
+
+/// The durable series of a node, by [`Source::index`].
+pub(in crate::model::catalogue) type NodeSeries = [Option<SeriesId>; Source::ALL.len()];
+
+/// What the row of a node says.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::model::catalogue) struct ReadNode {
+    pub(in crate::model::catalogue) tenancy: u32,
+    pub(in crate::model::catalogue) id: NodeId,
+    pub(in crate::model::catalogue) is_named: bool,
+    pub(in crate::model::catalogue) series: NodeSeries,
+}
+
+/// Which node it is, alike in every story.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NodeId(Words);
+
+impl NodeId {
+    /// The node.
+    pub fn node(&self) -> Option<Node> {
+        self.0.node()
+    }
+
+    #[inline]
+    pub(in crate::model::catalogue) fn hash(&self, seed: u64) -> u64 {
+        self.0.hash(seed)
+    }
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum StoryCounter {
@@ -210,7 +239,7 @@ impl StoryRow {
     /// Makes the story unknown, and with it the nodes in these rows.
     pub(in crate::model::catalogue) fn forget<'r>(&self, nodes: impl Iterator<Item = &'r NodeRow>) {
         self.is_known.store(false, Ordering::Release);
-        nodes.for_each(|node| _ = node.place.fetch_and(!NodeRow::KNOWN, Ordering::AcqRel));
+        nodes.for_each(|node| _ = node.place.fetch_and(!NodeRow::FLAGS, Ordering::AcqRel));
         self.known_nodes.store(0, Ordering::Relaxed);
     }
 
@@ -237,6 +266,9 @@ impl StoryRow {
 
 impl NodeRow {
     const KNOWN: u32 = 1 << 31;
+    /// The node has a display name.
+    const NAMED: u32 = 1 << 30;
+    const FLAGS: u32 = Self::KNOWN | Self::NAMED;
 
     /// Whether readers see the node.
     #[inline]
@@ -253,9 +285,33 @@ impl NodeRow {
         &self.uses
     }
 
+    /// Notes that the node has got a display name, which its story shows by now.
+    pub(in crate::model::catalogue) fn set_named(&self) {
+        self.place.fetch_or(Self::NAMED, Ordering::AcqRel);
+    }
+
+    /// What the row says, all of one tenancy, if readers see the node.
+    #[inline]
+    pub(in crate::model::catalogue) fn read(&self) -> Option<ReadNode> {
+        let tenancy = self.tenancy();
+        let place = self.place.load(Ordering::Acquire);
+        if tenancy == 0 || place & Self::KNOWN == 0 {
+            return None;
+        }
+        let id = NodeId(Words::read(&self.id));
+        let series = self.uses.each_ref().map(|link| {
+            let interned = link.get().filter(|interned| interned.is_durable);
+            interned.map(|interned| interned.id)
+        });
+        // What was read comes before the tenancy is read again. What is written comes after it was taken away.
+        fence(Ordering::Acquire);
+        let read = ReadNode { tenancy, id, is_named: place & Self::NAMED != 0, series };
+        (self.tenancy() == tenancy).then_some(read)
+    }
+
     /// The number of the story, and where the node stands in it.
     pub(in crate::model::catalogue) fn story_and_place(&self) -> (u32, u32) {
-        (self.story.load(Ordering::Relaxed), self.place.load(Ordering::Relaxed) & !Self::KNOWN)
+        (self.story.load(Ordering::Relaxed), self.place.load(Ordering::Relaxed) & !Self::FLAGS)
     }
 
     /// The row, if it is that of the id in the story of that tenancy.
@@ -266,6 +322,8 @@ impl NodeRow {
 
     /// Gives the free row to a node: of that story and tenancy, at that place.
     pub(super) fn occupy(&self, id: &Words, tenancy: u32, (story, place): (u32, u32)) {
+        // Readers that see the new id see that the tenancy before has ended.
+        fence(Ordering::Release);
         id.write(&self.id);
         self.story.store(story, Ordering::Relaxed);
         self.place.store(place, Ordering::Relaxed);
@@ -280,12 +338,14 @@ impl NodeRow {
 }
 
 /// An id as it is kept and compared. Those of nodes that are no interactions have a bit that no text of an id has.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Words([u64; WORDS]);
 
 impl Words {
     /// The highest bit of a character, which is 0 in ASCII.
     const NO_INTERACTION: u64 = 1 << 63;
+    const FALLBACK: [u64; WORDS] = [Self::NO_INTERACTION, 0, 0];
+    const WELCOME: [u64; WORDS] = [Self::NO_INTERACTION, 1, 0];
 
     #[inline]
     pub(super) fn of(text: &IdText) -> Self {
@@ -301,8 +361,29 @@ impl Words {
                 let Self([first, second, third]) = Self::of(text);
                 Self([first | Self::NO_INTERACTION, second, third])
             }
-            Node::Fallback => Self([Self::NO_INTERACTION, 0, 0]),
-            Node::Welcome => Self([Self::NO_INTERACTION, 1, 0]),
+            Node::Fallback => Self(Self::FALLBACK),
+            Node::Welcome => Self(Self::WELCOME),
+        }
+    }
+
+    fn read(place: &Id) -> Self {
+        Self(place.each_ref().map(|word| word.load(Ordering::Relaxed)))
+    }
+
+    /// The node that has the id.
+    fn node(&self) -> Option<Node> {
+        match self.0 {
+            Self::FALLBACK => Some(Node::Fallback),
+            Self::WELCOME => Some(Node::Welcome),
+            [first, second, third] => {
+                let mut text = [0; ObjectId::LEN];
+                let (words, _) = text.as_chunks_mut::<8>();
+                for (bytes, word) in words.iter_mut().zip([first & !Self::NO_INTERACTION, second, third]) {
+                    *bytes = word.to_le_bytes();
+                }
+                let is_interaction = first & Self::NO_INTERACTION == 0;
+                if is_interaction { Node::Interaction(&text) } else { Node::ContextFallback(&text) }.parse()
+            }
         }
     }
 

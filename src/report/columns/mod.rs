@@ -1,5 +1,7 @@
 //! Counts per unit, and the values that a series shows of them. Knows nothing of groups or output formats.
 
+mod sparse;
+
 use std::iter::repeat_n;
 use std::ops::Range;
 
@@ -10,6 +12,7 @@ use super::summary::{Figure, Scale, Summary, ratio_hundredths, sum};
 use crate::model::calendar::Units;
 use crate::model::counters::Counters;
 use crate::model::event::{Metric, SeriesId};
+pub(super) use sparse::SparseColumns;
 
 /// The values of one series, one per unit, and their summary. Zeros at either end are not stored: most stories are
 /// active in a small part of a long range.
@@ -74,7 +77,7 @@ impl Measure {
         [self.first()].into_iter().chain(messages)
     }
 
-    fn first(self) -> Metric {
+    pub(super) fn first(self) -> Metric {
         match self {
             Self::Count(metric) => metric,
             Self::MessagesPerConversation => Metric::Conversations,
