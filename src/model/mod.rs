@@ -14,3 +14,4 @@ pub(crate) mod named;
 mod prefetch;
 pub mod story_set;
 mod table;
+pub(crate) mod varint;

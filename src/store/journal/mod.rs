@@ -13,7 +13,6 @@ mod repair;
 mod segment;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod testing;
-mod varint;
 mod writer;
 
 pub use super::position::{Sequence, StoreId};

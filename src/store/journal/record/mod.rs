@@ -22,7 +22,7 @@
 //! INVARIANT: no input makes decoding panic, or allocate more than a small multiple of the input.
 
 use super::segment::take;
-use super::{Sequence, StoreId, varint};
+use super::{Sequence, StoreId};
 use crate::limits::{RECORD_BYTES_MAX, narrow, wide};
 use crate::model::batch::{
     Batch, BatchIdentity, BatchKey, Change, Definition, Increment, KeyId, KeyRule, KeyedAnswer, RejectedLine,
@@ -30,6 +30,7 @@ use crate::model::batch::{
 };
 use crate::model::calendar::Hour;
 use crate::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
+use crate::model::varint;
 
 /// Length of a record's header in bytes.
 pub(super) const HEADER_BYTES: usize = 32;

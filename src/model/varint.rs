@@ -3,7 +3,7 @@
 
 /// Appends `value` in 1 … 10 bytes.
 #[inline]
-pub(super) fn write(mut value: u64, out: &mut Vec<u8>) {
+pub(crate) fn write(mut value: u64, out: &mut Vec<u8>) {
     loop {
         let [low, ..] = value.to_le_bytes();
         value >>= 7;
@@ -17,7 +17,7 @@ pub(super) fn write(mut value: u64, out: &mut Vec<u8>) {
 
 /// Takes a number from the front of `bytes`; `None` where they end within it or it is over 64 bits.
 #[inline]
-pub(super) fn read(bytes: &mut &[u8]) -> Option<u64> {
+pub(crate) fn read(bytes: &mut &[u8]) -> Option<u64> {
     let (&first, rest) = bytes.split_first()?;
     *bytes = rest;
     if first < 0x80 {
@@ -42,26 +42,26 @@ pub(super) fn read(bytes: &mut &[u8]) -> Option<u64> {
 
 /// Takes a number that must fit 32 bits from the front of `bytes`.
 #[inline]
-pub(super) fn read_u32(bytes: &mut &[u8]) -> Option<u32> {
+pub(crate) fn read_u32(bytes: &mut &[u8]) -> Option<u32> {
     read(bytes)?.try_into().ok()
 }
 
 /// Small for numbers near zero, either side of it.
 #[inline]
-pub(super) const fn zigzag(value: i64) -> u64 {
+pub(crate) const fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)).cast_unsigned()
 }
 
 /// The number that [`zigzag`] was given.
 #[inline]
-pub(super) const fn unzigzag(value: u64) -> i64 {
+pub(crate) const fn unzigzag(value: u64) -> i64 {
     (value >> 1).cast_signed() ^ (value & 1).cast_signed().wrapping_neg()
 }
 
 /// The bytes of a number below 2²⁸ in the low bytes of a word, and how many bits they are: what [`write()`] writes,
 /// without a loop.
 #[inline]
-pub(super) const fn spread(value: u64) -> (u64, u32) {
+pub(crate) const fn spread(value: u64) -> (u64, u32) {
     let bytes = (value | 1).ilog2() / 7 + 1;
     let groups =
         (value & 0x7f) | ((value & 0x3f80) << 1) | ((value & 0x1f_c000) << 2) | ((value & 0xfe0_0000) << 3);
@@ -72,7 +72,7 @@ pub(super) const fn spread(value: u64) -> (u64, u32) {
 /// The number whose bytes are the low ones of a word, the reverse of [`spread`], and how many bits they are; `None` where
 /// they are more than `bytes_max`, which may be four.
 #[inline]
-pub(super) const fn gather(word: u64, bytes_max: u32) -> Option<(u64, u32)> {
+pub(crate) const fn gather(word: u64, bytes_max: u32) -> Option<(u64, u32)> {
     let ends = !word & 0x8080_8080_8080_8080;
     let bits = (ends.trailing_zeros() + 1) & !7;
     if ends == 0 || bits > 8 * bytes_max {
