@@ -30,12 +30,18 @@
 //! | snapshot, generation | counters and catalogue on disk up to one record; the number of the fold that wrote a file |
 //! | part, dictionary, manifest | the frames of one month; the catalogue; the list of both, which commits a snapshot |
 //! | store id | the random id of a data directory, in every file of it |
+//! | log, message, stamp | what several nodes share and apply in its order; batches in it that count together; the time that it gave one |
+//! | writer, mark | one life of a node that writes; the number of its last message that was applied |
+//! | chain, base, witness | a hash of all that was read; what a message's sender had read; a message that says only that |
+//! | forked, went back, gap, alarm | what stops a node: others have read another log; it lost what was read; it lost what was not; another says so |
+//! | genesis, digest | a log's first message; one number for all counters and names |
 //! | guess, back off | a token that a network has not shown before; to be told to pause before the next one |
 //! | stream, state | a report that is told anew as it changes; as its client was told it last |
 //! | earlier range, comparison | the hours that a report is compared with; what it says of them |
 //! | unit, data point | an hour, day, month or year of a report; its value |
 
 pub mod cli;
+pub mod cluster;
 pub mod daemon;
 pub mod intake;
 pub mod limits;

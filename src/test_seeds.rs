@@ -6,6 +6,7 @@ use std::path::Path;
 use proptest::strategy::{Strategy, ValueTree as _};
 use proptest::test_runner::TestRunner;
 
+use crate::cluster::message::tests as messages;
 use crate::intake::batching::tests::random;
 use crate::store::journal::record::tests as records;
 use crate::store::snapshot::tests as snapshots;
@@ -167,6 +168,10 @@ pub(crate) fn snapshot_manifest() -> Vec<Vec<u8>> {
 
 pub(crate) fn key_piece() -> Vec<Vec<u8>> {
     with_choices([9, 1], snapshots::key_blocks(&records::keys()))
+}
+
+pub(crate) fn log_message() -> Vec<Vec<u8>> {
+    messages::seeds()
 }
 
 /// Lines of every kind: those of the tables, and random ones.

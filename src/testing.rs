@@ -2,6 +2,7 @@
 //! Each is run by a property test here and by the target of its name in `fuzz/`. It stands beside the code that it checks;
 //! this is the list. Not part of what tallyd is built of.
 
+pub use crate::cluster::message::testing::log_message;
 pub use crate::intake::batching::testing::{block, fast_path, json, line};
 pub use crate::net::http::testing::{body, framing, stories};
 pub use crate::net::tcp::testing::session;
@@ -97,6 +98,7 @@ mod tests {
         snapshot_dictionary,
         snapshot_manifest,
         key_piece,
+        log_message,
     }
 
     #[test]

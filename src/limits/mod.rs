@@ -2,10 +2,12 @@
 //! with a named error or waits; nothing grows without one. In the order of the path of an event, then by room. Constants of
 //! the layout of a type or a format stay with that type or format.
 
+mod cluster;
 mod http;
 
 use std::time::Duration;
 
+pub use cluster::*;
 pub use http::*;
 
 // What comes in: lines, names, times (`intake/wire`).

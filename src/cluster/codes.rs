@@ -1,0 +1,58 @@
+//! The codes of sources, metrics and nodes in messages and in what is hashed. NOTE: never give one another meaning, since
+//! daemons of different versions read and compare them.
+
+use crate::model::event::{Metric, Node, ObjectId, SeriesKey, Source};
+
+/// Sources that there are codes for.
+pub(super) const SOURCES: u8 = 7;
+
+/// The codes of source and metric in one byte.
+pub(super) const fn series_code(key: &SeriesKey) -> u8 {
+    metric_code(key.metric).saturating_mul(SOURCES).saturating_add(source_code(key.source))
+}
+
+/// The code of a source.
+pub(super) const fn source_code(source: Source) -> u8 {
+    match source {
+        Source::Messenger => 0,
+        Source::Livechat => 1,
+        Source::Livechat3 => 2,
+        Source::Slack => 3,
+        Source::Widget => 4,
+        Source::App => 5,
+        Source::Custom => 6,
+    }
+}
+
+/// The source of a code.
+pub(super) fn source_of(code: u8) -> Option<Source> {
+    Source::ALL.into_iter().find(|source| source_code(*source) == code)
+}
+
+/// The code of a metric.
+pub(super) const fn metric_code(metric: Metric) -> u8 {
+    match metric {
+        Metric::Conversations => 0,
+        Metric::PaidConversations => 1,
+        Metric::Messages => 2,
+        Metric::Interaction(node) => node_code(node),
+    }
+}
+
+/// The code of a node, in one row with those of the other metrics.
+pub(super) const fn node_code(node: Node) -> u8 {
+    match node {
+        Node::Interaction(_) => 3,
+        Node::ContextFallback(_) => 4,
+        Node::Fallback => 5,
+        Node::Welcome => 6,
+    }
+}
+
+/// The id of a node that has one.
+pub(super) fn node_id(node: Node) -> Option<ObjectId> {
+    match node {
+        Node::Interaction(id) | Node::ContextFallback(id) => Some(id.0),
+        Node::Fallback | Node::Welcome => None,
+    }
+}

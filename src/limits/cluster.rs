@@ -1,0 +1,37 @@
+//! The limits of several daemons that share a log: messages, what waits for the log, what is remembered of it.
+
+use std::time::Duration;
+
+/// Messages of a writer that are under way at a time.
+pub const MESSAGES_IN_FLIGHT_MAX: usize = 4;
+/// Bytes of batches that are gathered into one message; one batch may be more.
+pub const GATHERED_BYTES_MAX: usize = 512 * 1024;
+/// Batches that are gathered into one message.
+pub const GATHERED_BATCHES_MAX: usize = 16 * 1024;
+/// Full messages that wait for their turn; then batches are refused.
+pub const MESSAGES_WAITING_MAX: usize = 32;
+/// Longest message, in bytes, where the log's servers allow as much.
+pub const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How long a message waits for its ack before it is sent again, and the longest pause between two such sendings.
+pub const RESEND_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// The first pause between two sendings of a message of which it is known that the first has failed; twice as long each time.
+pub const RESEND_PAUSE_MIN: Duration = Duration::from_millis(100);
+/// How long nothing may come from the log before its state is asked for.
+pub const LOG_SILENCE_MAX: Duration = Duration::from_secs(2);
+/// How often a daemon that has stopped says so in the log.
+pub const ALARM_INTERVAL: Duration = Duration::from_secs(10);
+/// How often a message that is damaged is read before the daemon stops.
+pub const DAMAGED_READS_MAX: u32 = 3;
+/// Values of the chain that are kept: it must reach back further than any daemon lags.
+pub const CHAIN_VALUES_KEPT: usize = 65_536;
+/// Writers that a log may ever have. The messages of a further one are skipped by all.
+pub const WRITERS_MAX: usize = 1_000_000;
+/// Digests that are kept, at places that all daemons share.
+pub const LANDMARKS_KEPT: usize = 64;
+/// Messages from one such place to the next.
+pub const LANDMARK_EVERY: u64 = 1_024;
+
+const _: () = assert!(GATHERED_BYTES_MAX * 2 <= MESSAGE_BYTES_MAX, "a full message must be allowed");
+const _: () = assert!(RESEND_PAUSE_MIN.as_millis() < RESEND_PAUSE_MAX.as_millis(), "pauses get longer");
+const _: () =
+    assert!(CHAIN_VALUES_KEPT >= 2, "what is read again is compared with the last value by the one before");
