@@ -6,7 +6,8 @@
 //! ```
 //! runs so many rounds from that seed on all cores, and prints rounds per second and how often each thing happened in them.
 //! Of the rounds that fail the first prints its own seed and what happened in it; `TALLYD_SIM_ROUND=SEED` runs it alone.
-//! `tests/simulation/breakages.sh` shows that it can fail.
+//! `tests/simulation/breakages.sh` shows that it can fail. `cluster/` simulates several nodes and the log that they share, in
+//! the same way: its rounds are `cluster::nodes_agree`.
 #![expect(
     clippy::as_conversions,
     clippy::indexing_slicing,
@@ -16,6 +17,7 @@
     reason = "a test may fail by panic, and prints its seed"
 )]
 
+mod cluster;
 mod counts;
 mod faults;
 mod inspection;
@@ -116,7 +118,8 @@ fn rounds() {
     let seed = from_environment("TALLYD_SIM_SEED").unwrap_or(SEED);
     eprintln!("TALLYD_SIM_ROUNDS={count} TALLYD_SIM_SEED={seed}");
     let clock = tallyd::platform::clock::Clock::system();
-    let (failed, counts) = run_many(count, seed);
+    let (failed, counts) =
+        run_many((count, seed), |seed| run(seed, 1, false).ok().map(|world| world.counts()));
     let ms = u64::try_from(clock.monotonic().as_millis()).unwrap().max(1);
     if let Some((number, seed)) = failed {
         eprintln!("round {number} of {count} failed: TALLYD_SIM_ROUND={seed}");
@@ -125,12 +128,16 @@ fn rounds() {
     }
     eprintln!("{count} rounds in {}.{} s, {} a second", ms / 1000, ms % 1000 / 100, count * 1000 / ms);
     eprint!("{counts}");
-    let missing = counts.missing();
+    let missing = counts.missing(&counts::EXPECTED);
     assert!(count < ROUNDS || missing.is_empty(), "never happened: {missing:?}");
 }
 
 /// Runs rounds on all cores until one fails; the first that does, by number and seed, and what happened in the others.
-fn run_many(count: u64, seed: u64) -> (Option<(u64, u64)>, Counts) {
+/// `run` gives what happened in a round, and nothing where it fails.
+fn run_many(
+    (count, seed): (u64, u64),
+    run: impl Fn(u64) -> Option<Counts> + Sync,
+) -> (Option<(u64, u64)>, Counts) {
     let handed_out = Mutex::new((0, Random::new(seed)));
     let outcome = Mutex::new((None, Counts::default()));
     let next = || {
@@ -141,12 +148,12 @@ fn run_many(count: u64, seed: u64) -> (Option<(u64, u64)>, Counts) {
     };
     let work = || {
         while let Some((number, seed)) = next() {
-            let ran = run(seed, 1, false);
+            let ran = run(seed);
             let mut outcome = outcome.lock().unwrap();
             match ran {
-                Ok(world) => outcome.1.add(&world.counts()),
+                Some(counts) => outcome.1.add(&counts),
                 // Every round of a lower number was handed out before, and is run to its end.
-                Err(_) => {
+                None => {
                     outcome.0 = Some(outcome.0.map_or((number, seed), |first| (number, seed).min(first)));
                 }
             }

@@ -85,7 +85,7 @@ impl Contents {
         self.cells.iter().filter(|((key, _), _)| key.metric == metric).map(|(_, count)| count).sum()
     }
 
-    fn write(&mut self, write: &Write) {
+    pub(crate) fn write(&mut self, write: &Write) {
         for (key, _, _) in &write.adds {
             self.know(key);
         }
@@ -121,7 +121,7 @@ impl Contents {
     }
 
     /// The first difference, in words.
-    fn differs_from(&self, expected: &Self) -> Option<Fault> {
+    pub(crate) fn differs_from(&self, expected: &Self) -> Option<Fault> {
         if self == expected {
             return None;
         }
