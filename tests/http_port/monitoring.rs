@@ -410,10 +410,10 @@ async fn alerts_and_panels_ask_for_metrics_that_there_are() {
 
 #[test]
 fn every_alert_is_explained_and_tested() {
-    let (readme, tests) = (file("README.md"), file("monitoring/prometheus/alerts.test.yml"));
+    let (readme, tests) = (file("systemd/README.md"), file("monitoring/prometheus/alerts.test.yml"));
     let mut names = BTreeSet::new();
     for (name, rule) in rules() {
-        assert_eq!(value_of(&rule, "runbook"), format!("README.md#{}", name.to_lowercase()));
+        assert_eq!(value_of(&rule, "runbook"), format!("systemd/README.md#{}", name.to_lowercase()));
         assert!(value_of(&rule, "summary").contains("{{ $labels.instance }}"), "{name}");
         assert!(value_of(&rule, "meaning").ends_with('.'), "{name}");
         let minutes = value_of(&rule, "for").strip_suffix('m').unwrap().parse::<u64>().unwrap();
@@ -427,6 +427,40 @@ fn every_alert_is_explained_and_tested() {
     }
     let headings = readme.lines().filter_map(|line| line.strip_prefix("#### Tallyd"));
     assert_eq!(headings.map(|rest| format!("Tallyd{rest}")).collect::<BTreeSet<_>>(), names);
+}
+
+/// The names of metrics in the table of the page, as Prometheus has them.
+fn metrics_of_the_page(page: &str) -> BTreeSet<String> {
+    let table = page.split("\n| metric | what |\n").nth(1).unwrap().lines().skip(1);
+    let cells = table.take_while(|line| line.starts_with('|')).map(|line| line.split('|').nth(1).unwrap());
+    let names = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    names
+        .filter(|name| name.contains('_') || !["key", "window"].contains(name))
+        .map(|name| name.split('{').next().unwrap())
+        .map(|name| if name.starts_with("process_") { name.to_owned() } else { format!("tallyd_{name}") })
+        .collect()
+}
+
+#[tokio::test]
+async fn page_has_every_metric_and_no_other() {
+    let page = file("systemd/README.md");
+    let metrics = Port::open().await.get("/metrics").await.body;
+    // Those that a port alone has not: of TLS, and of the daemon that has loaded the time zones.
+    let of_daemon = ["tallyd_tls_certificate_expires_days", "tallyd_tzdata_info"].map(str::to_owned);
+    let there: BTreeSet<String> = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
+        .map(|(name, kind)| if kind == "info" { format!("{name}_info") } else { name.to_owned() })
+        .chain(of_daemon)
+        .collect();
+    let named = metrics_of_the_page(&page);
+    assert_eq!(named.symmetric_difference(&there).collect::<Vec<_>>(), Vec::<&String>::new());
+    for text in [page, file("README.md")] {
+        for word in text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
+            let is_metric = word.starts_with("tallyd_") && word != "tallyd_";
+            assert!(!is_metric || there.contains(word), "{word} is no metric");
+        }
+    }
 }
 
 #[test]

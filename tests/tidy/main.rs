@@ -1,9 +1,10 @@
 #![expect(clippy::indexing_slicing, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]
 //! What `STYLE.md` asks for and no lint can see: file docs, sizes, nothing left undone, documents that are complete.
 
+mod documents;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Most lines of a file, its tests not counted.
 const FILE_LINES: usize = 500;
@@ -212,137 +213,4 @@ fn every_limit_bounds_something() {
 fn changelog_has_the_version() {
     let version = format!("## {}", env!("CARGO_PKG_VERSION"));
     assert!(document("CHANGELOG.md").lines().any(|line| line.starts_with(&version)), "no {version:?}");
-}
-
-fn help(arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_tallyd"))
-        .args(arguments)
-        .env("COLUMNS", "500")
-        .output()
-        .expect("tallyd runs");
-    assert!(output.status.success(), "tallyd {arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).expect("text")
-}
-
-/// The help of every command, and the names of the commands.
-fn all_help() -> (String, Vec<String>) {
-    let mut text = help(&["--help"]);
-    let commands: Vec<String> = text
-        .split("Commands:\n")
-        .nth(1)
-        .expect("a list of commands")
-        .lines()
-        .take_while(|line| !line.trim().is_empty())
-        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
-        .filter_map(|line| line.split_whitespace().next())
-        .filter(|command| *command != "help")
-        .map(str::to_owned)
-        .collect();
-    for command in &commands {
-        text.push_str(&help(&[command, "--help"]));
-    }
-    (text, commands)
-}
-
-#[test]
-fn readme_names_every_command_flag_and_variable() {
-    let (help, commands) = all_help();
-    assert!(commands.len() >= 8, "{commands:?}");
-    let readme = document("README.md");
-    let mut missing = BTreeSet::new();
-    for command in commands {
-        if !readme.contains(&format!("`tallyd {command}")) {
-            missing.insert(format!("tallyd {command}"));
-        }
-    }
-    for word in help.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_') {
-        let is_flag = word.starts_with("--") && word.len() > 2 && !["--help", "--version"].contains(&word);
-        let is_variable = word.starts_with("TALLYD_") && word.len() > "TALLYD_".len();
-        if (is_flag || is_variable) && !readme.contains(&format!("`{word}")) {
-            missing.insert(word.to_owned());
-        }
-    }
-    assert!(missing.is_empty(), "README.md does not mention: {missing:?}");
-}
-
-#[test]
-fn readme_names_every_route_command_status_and_exit_code() {
-    let readme = document("README.md");
-    let routes = "POST /events|POST /api/v2/write|POST /write|/ping|/health|/query|GET /metrics|GET /reports/{name}|\
-                  GET /v2/reports/{name}|GET /stories|PUT /stories/{storyId}|DELETE /stories/{storyId}";
-    let lines = "!auth|!precision|!sync|!batch";
-    let reports = "conversations.paid|conversations.messages|conversations.average|busiest-period|\
-                   interactions.popularity";
-    let statuses = [400, 401, 403, 404, 405, 408, 413, 415, 421, 422, 429, 431, 503];
-    let words = [routes, lines, reports].into_iter().flat_map(|words| words.split('|')).map(str::to_owned);
-    let missing: Vec<String> = words
-        .chain(statuses.map(|status| format!("| {status} |")))
-        .filter(|word| !readme.contains(word.as_str()))
-        .collect();
-    assert_none("README.md does not mention", &missing);
-}
-
-/// The exit codes of `--help`, with what they mean.
-fn exit_codes() -> Vec<(String, String)> {
-    let help = help(&["--help"]);
-    let rows = help.split("Exit codes:\n").nth(1).expect("the exit codes");
-    let rows = rows.split("\n\n").next().unwrap_or_default();
-    rows.lines()
-        .map(|row| row.trim().split_once("  ").expect("a code and its meaning"))
-        .map(|(code, meaning)| (code.to_owned(), meaning.to_owned()))
-        .collect()
-}
-
-#[test]
-fn readme_has_the_exit_codes_as_they_are() {
-    let readme = document("README.md");
-    let codes = exit_codes();
-    assert!(codes.len() >= 5, "{codes:?}");
-    let listed = readme.split("| exit code | meaning |").nth(1).expect("a table of exit codes");
-    let listed: Vec<&str> =
-        listed.trim_start().lines().skip(1).take_while(|line| line.starts_with('|')).collect();
-    let rows: Vec<String> = codes.iter().map(|(code, meaning)| format!("| `{code}` | {meaning} |")).collect();
-    assert_eq!(listed, rows);
-}
-
-/// The value of a constant in `limits/` that is a number or a product of numbers.
-fn limit(limits: &str, name: &str) -> Option<u64> {
-    let line = limits.lines().find(|line| line.contains(&format!("const {name}:")))?;
-    let value = line.split('=').nth(1)?.trim().trim_end_matches(';');
-    value.split('*').map(|factor| factor.trim().replace('_', "").parse::<u64>().ok()).product()
-}
-
-/// A value as the README writes it: `64 KiB`, `32 MiB`, `1,000,000`, each perhaps with words behind.
-fn readme_value(cell: &str) -> Option<u64> {
-    let mut words = cell.split_whitespace();
-    let number: u64 = words.next()?.replace(',', "").parse().ok()?;
-    Some(match words.next() {
-        Some("KiB") => number * 1024,
-        Some("MiB") => number * 1024 * 1024,
-        _ => number,
-    })
-}
-
-#[test]
-fn readme_has_the_limits_as_they_are() {
-    let (readme, limits) = (document("README.md"), limits());
-    let rows: Vec<Vec<&str>> = readme
-        .split("\n## Limits")
-        .nth(1)
-        .expect("a section on limits")
-        .lines()
-        .take_while(|line| !line.starts_with("## "))
-        .filter(|line| line.starts_with('|') && line.contains("_MAX`"))
-        .map(|line| line.split('|').map(str::trim).collect())
-        .collect();
-    assert!(rows.len() >= 10, "{rows:?}");
-    let mut faults = Vec::new();
-    for row in rows {
-        let (value, name) = (readme_value(row[2]), row[3].trim_matches('`'));
-        let actual = limit(&limits, name);
-        if value.is_none() || value != actual {
-            faults.push(format!("{name}: README.md has {:?}, limits/ {actual:?}", row[2]));
-        }
-    }
-    assert_none("limits that differ", &faults);
 }
