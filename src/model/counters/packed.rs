@@ -40,9 +40,9 @@ impl Packed {
         self.cells
     }
 
-    /// Bytes of memory, with those of the box that it is in.
+    /// Bytes of memory beside its own.
     pub(super) fn memory_bytes(&self) -> usize {
-        allocated(size_of::<Self>()) + allocated(self.bytes.capacity())
+        allocated(self.bytes.capacity())
     }
 
     /// Bytes of the frames.

@@ -3,7 +3,8 @@
 //! The writer adds to an existing cell through a shared reference, beside the readers, so a late hour whose cell exists
 //! makes no reader wait. Only a new cell needs exclusive access.
 //!
-//! INVARIANT: ascending by hour; equal hours only where a count is past `u32::MAX`; no count is 0.
+//! INVARIANT: ascending by hour; equal hours only where a count is past `u32::MAX`; no count is 0. Words to spare are behind
+//! the cells and of the last hour there is, which no cell has.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -28,19 +29,22 @@ pub(super) fn split(word: u64) -> Cell {
     Cell { hour: Hour::new(half(word >> 32)), count: half(word) }
 }
 
-/// Cells that are not packed.
+/// A word to spare: of the last hour there is, without a count.
+pub(super) const SPARE: u64 = 0xFFFF_FFFF_0000_0000;
+
+/// Cells that are not packed. Most series have some, so there is no number beside the words of how many are in use.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    words: Vec<AtomicU64>,
+    words: Box<[AtomicU64]>,
 }
 
 impl Recent {
     pub(super) fn len(&self) -> usize {
-        self.words.len()
+        self.words().len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.words.is_empty()
+        self.words().is_empty()
     }
 
     /// Prefetches the last cell, beside which nearly every new one has its place.
@@ -52,12 +56,19 @@ impl Recent {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        allocated(self.words.capacity() * size_of::<AtomicU64>())
+        allocated(size_of_val::<[AtomicU64]>(&self.words))
+    }
+
+    /// The words of cells. There are few to spare, so it looks from the end.
+    fn words(&self) -> &[AtomicU64] {
+        let last = self.words.iter().rposition(|word| word.load(Ordering::Relaxed) != SPARE);
+        self.words.get(..last.map_or(0, |last| last + 1)).unwrap_or_default()
     }
 
     /// The first and the last hour.
     pub(super) fn span(&self) -> Option<(Hour, Hour)> {
-        Some((cell(self.words.first()?).hour, cell(self.words.last()?).hour))
+        let words = self.words();
+        Some((cell(words.first()?).hour, cell(words.last()?).hour))
     }
 
     /// Calls `f` with the cells within the range, some at a time.
@@ -88,15 +99,23 @@ impl Recent {
 
     /// Puts a cell after those of its hour and before.
     pub(super) fn insert(&mut self, cell: Cell) {
-        let at = self.end_of(cell.hour);
-        if self.words.len() == self.words.capacity() {
-            self.words.reserve_exact(spare_cells(self.words.len()));
+        let (at, cells) = (self.end_of(cell.hour), self.len());
+        if cells == self.words.len() {
+            let mut words = std::mem::take(&mut self.words).into_vec();
+            words.reserve_exact(spare_cells(cells));
+            words.resize_with(words.capacity(), || AtomicU64::new(SPARE));
+            self.words = words.into_boxed_slice();
         }
-        self.words.insert(at, AtomicU64::new(joined(cell)));
+        if let Some(words) = self.words.get_mut(at..=cells) {
+            words.rotate_right(1);
+            if let Some(first) = words.first_mut() {
+                *first.get_mut() = joined(cell);
+            }
+        }
     }
 
     pub(super) fn copy_to(&self, out: &mut Vec<Cell>) {
-        out.extend(self.words.iter().map(cell));
+        out.extend(self.words().iter().map(cell));
     }
 
     fn within(&self, range: HourRange) -> &[AtomicU64] {
@@ -111,8 +130,9 @@ impl Recent {
     }
 
     fn dense_index(&self, hour: Hour) -> Option<usize> {
-        let back = cell(self.words.last()?).hour.get().checked_sub(hour.get())?;
-        (self.words.len() - 1).checked_sub(usize::try_from(back).ok()?)
+        let words = self.words();
+        let back = cell(words.last()?).hour.get().checked_sub(hour.get())?;
+        (words.len() - 1).checked_sub(usize::try_from(back).ok()?)
     }
 
     #[inline]

@@ -1,4 +1,4 @@
-//! The cells of one series: one cache line that nearly every increment hits, and what lies behind it.
+//! The cells of one series: sixteen bytes that nearly every increment hits, and what lies behind them.
 //!
 //! The cells are in three places, which add up: the `tail` (the hour that increments hit now), `recent` (hours
 //! before or beside it, sorted) and `packed` (the frames of months). `recent` is kept short by merging it into
@@ -13,8 +13,9 @@
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::allocated;
 use super::packed::{FrameRun, MergeBuffers, Packed, decode_packed};
-use super::recent::{Recent, joined, split};
+use super::recent::{Recent, SPARE, joined, split};
 use crate::model::calendar::{Hour, HourRange};
 use crate::model::catalogue::ActiveHours;
 use crate::model::cells::Cell;
@@ -48,24 +49,38 @@ pub(super) struct Work {
     pub(super) bytes_grown: i64,
 }
 
-/// One series.
+/// One series. Three fit into four sixteenths of a cache line each; what nearly every increment hits is within one line.
 #[derive(Debug)]
-#[repr(align(64))]
+#[repr(C, align(16))]
 pub(super) struct SeriesEntry {
     /// Hour in the upper, count in the lower half; a count of 0 is no cell.
     tail: AtomicU64,
-    target: AtomicU8,
     /// How many cells there are, for those who only want to know that.
     cells: AtomicU32,
+    target: AtomicU8,
     run: RwLock<Run>,
 }
 
-const _: () = assert!(size_of::<SeriesEntry>() == 64, "an entry is one cache line");
+const _: () = assert!(size_of::<SeriesEntry>() == 48, "memory of a series, most of which have few cells");
+
+/// The cells behind the tail.
+#[derive(Debug)]
+enum Run {
+    /// None is packed, as in most series.
+    Loose(Recent),
+    Packed(Box<PackedRun>),
+}
 
 #[derive(Debug, Default)]
-struct Run {
+struct PackedRun {
     recent: Recent,
-    packed: Option<Box<Packed>>,
+    packed: Packed,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self::Loose(Recent::default())
+    }
 }
 
 impl Default for SeriesEntry {
@@ -113,10 +128,10 @@ impl SeriesEntry {
     fn visit_all(&self, range: HourRange, f: &mut dyn FnMut(&[Cell])) {
         let run = self.read();
         let tail = self.tail();
-        if let Some(packed) = &run.packed {
+        if let Some(packed) = run.packed() {
             packed.visit(range, f);
         }
-        run.recent.visit(range, f);
+        run.recent().visit(range, f);
         if tail.count > 0 && range.contains(tail.hour) {
             f(&[tail]);
         }
@@ -135,8 +150,8 @@ impl SeriesEntry {
     fn sum_all(&self, range: HourRange) -> u64 {
         let run = self.read();
         let tail = self.tail();
-        let packed = run.packed.as_ref().map_or(0, |packed| packed.sum(range));
-        let recent = run.recent.sum(range);
+        let packed = run.packed().map_or(0, |packed| packed.sum(range));
+        let recent = run.recent().sum(range);
         let last = if range.contains(tail.hour) { u64::from(tail.count) } else { 0 };
         packed.saturating_add(recent).saturating_add(last)
     }
@@ -157,8 +172,8 @@ impl SeriesEntry {
     pub(super) fn span(&self) -> Option<(Hour, Hour)> {
         let run = self.read();
         let tail = self.tail();
-        let packed = run.packed.as_ref().and_then(|packed| packed.span());
-        let recent = run.recent.span();
+        let packed = run.packed().and_then(Packed::span);
+        let recent = run.recent().span();
         let tail = (tail.count > 0).then_some((tail.hour, tail.hour));
         [packed, recent, tail].into_iter().flatten().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
@@ -182,7 +197,7 @@ impl SeriesEntry {
     #[cold]
     fn add_beside_tail(&self, cell: Cell, work: &mut Work) -> bool {
         // A late hour that has been hit before. Readers go on meanwhile.
-        if cell.hour < self.tail().hour && self.read().recent.add_where_found(cell) {
+        if cell.hour < self.tail().hour && self.read().recent().add_where_found(cell) {
             return false;
         }
         let mut run = self.write();
@@ -200,14 +215,14 @@ impl SeriesEntry {
     pub(super) fn prefetch_beside_tail(&self, hour: Hour) {
         let tail = self.tail.load(Ordering::Relaxed);
         if tail >> 32 != u64::from(hour.get()) && tail != NO_TAIL {
-            self.read().recent.prefetch_end();
+            self.read().recent().prefetch_end();
         }
     }
 
     /// Adds the cells of checked frames, which `run` tells of.
     pub(super) fn load(&self, frames: &[u8], run_of: &FrameRun, work: &mut Work) {
         let mut run = self.write();
-        if run.packed.is_none() && run.recent.len() + run_of.cells <= LOADED_LOOSE_MAX {
+        if run.packed().is_none() && run.recent().len() + run_of.cells <= LOADED_LOOSE_MAX {
             let mut loose = std::mem::take(&mut work.old);
             loose.clear();
             decode_packed(frames, &mut loose);
@@ -219,12 +234,13 @@ impl SeriesEntry {
             return;
         }
         let before = run.weight();
-        let packed = run.packed.get_or_insert_default();
-        if !packed.append(frames, run_of) {
-            work.old.clear();
-            decode_packed(frames, &mut work.old);
-            packed.merge(&work.old, &mut work.buffers);
-        }
+        run.with_packed(|packed| {
+            if !packed.append(frames, run_of) {
+                work.old.clear();
+                decode_packed(frames, &mut work.old);
+                packed.merge(&work.old, &mut work.buffers);
+            }
+        });
         work.count_growth(before, run.weight());
         self.note_cells(&run);
     }
@@ -236,8 +252,8 @@ impl SeriesEntry {
         run.pack(work);
         let before = run.weight();
         let mut cells = Vec::new();
-        if let Some(packed) = run.packed.take() {
-            packed.decode(&mut cells);
+        if let Run::Packed(run) = std::mem::take(&mut *run) {
+            run.packed.decode(&mut cells);
         }
         work.count_growth(before, run.weight());
         self.note_cells(&run);
@@ -289,8 +305,8 @@ impl SeriesEntry {
     }
 
     fn note_cells(&self, run: &Run) {
-        let packed = run.packed.as_ref().map_or(0, |packed| packed.cells());
-        let cells = packed + run.recent.len() + usize::from(self.tail().count > 0);
+        let packed = run.packed().map_or(0, Packed::cells);
+        let cells = packed + run.recent().len() + usize::from(self.tail().count > 0);
         self.cells.store(u32::try_from(cells).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
@@ -305,14 +321,14 @@ impl SeriesEntry {
 
     /// Merges `recent` into `packed` if it has become long.
     fn settle(run: &mut Run, work: &mut Work) {
-        if run.recent.len() <= RECENT_MIN {
+        if run.recent().len() <= RECENT_MIN {
             return;
         }
         // A merge copies frames, so the more of them there are the rarer it should be. And cells that are not
         // packed take four times the room, so few of them suit a series that has few.
-        let packed = run.packed.as_ref().map_or(0, |packed| packed.len());
+        let packed = run.packed().map_or(0, Packed::len);
         let max = RECENT_MAX.min(RECENT_MIN + packed / 16) + packed / 1024;
-        if run.recent.len() > max {
+        if run.recent().len() > max {
             run.pack(work);
         }
     }
@@ -327,33 +343,67 @@ impl SeriesEntry {
 }
 
 impl Run {
+    fn recent(&self) -> &Recent {
+        match self {
+            Self::Loose(recent) => recent,
+            Self::Packed(run) => &run.recent,
+        }
+    }
+
+    fn recent_mut(&mut self) -> &mut Recent {
+        match self {
+            Self::Loose(recent) => recent,
+            Self::Packed(run) => &mut run.recent,
+        }
+    }
+
+    fn packed(&self) -> Option<&Packed> {
+        match self {
+            Self::Loose(_) => None,
+            Self::Packed(run) => Some(&run.packed),
+        }
+    }
+
+    /// Does something with the packed cells, which are none where none was packed before.
+    fn with_packed<T>(&mut self, work: impl FnOnce(&mut Packed) -> T) -> T {
+        let mut run = match std::mem::take(self) {
+            Self::Packed(run) => run,
+            Self::Loose(recent) => Box::new(PackedRun { recent, packed: Packed::default() }),
+        };
+        let outcome = work(&mut run.packed);
+        *self = Self::Packed(run);
+        outcome
+    }
+
     /// Adds a cell to `recent`. What does not fit into the hour's cell makes another cell of that hour.
     fn add(&mut self, cell: Cell, work: &mut Work) {
-        if !self.recent.add_where_found(cell) {
-            let before = self.recent.memory_bytes();
-            self.recent.insert(cell);
+        let recent = self.recent_mut();
+        if !recent.add_where_found(cell) {
+            let before = recent.memory_bytes();
+            recent.insert(cell);
             work.cells_grown += 1;
-            work.bytes_grown += signed(self.recent.memory_bytes()) - signed(before);
+            work.bytes_grown += signed(recent.memory_bytes()) - signed(before);
         }
     }
 
     /// Merges all of `recent` into `packed`.
     fn pack(&mut self, work: &mut Work) {
-        if self.recent.is_empty() {
+        if self.recent().is_empty() {
             return;
         }
         let before = self.weight();
         work.old.clear();
-        std::mem::take(&mut self.recent).copy_to(&mut work.old);
-        self.packed.get_or_insert_default().merge(&work.old, &mut work.buffers);
+        std::mem::take(self.recent_mut()).copy_to(&mut work.old);
+        self.with_packed(|packed| packed.merge(&work.old, &mut work.buffers));
         work.count_growth(before, self.weight());
     }
 
     /// Cells and bytes on the heap.
     fn weight(&self) -> (i64, i64) {
-        let packed = self.packed.as_ref();
-        let (cells, bytes) = packed.map_or((0, 0), |packed| (packed.cells(), packed.memory_bytes()));
-        (signed(cells + self.recent.len()), signed(bytes + self.recent.memory_bytes()))
+        let boxed = allocated(size_of::<PackedRun>());
+        let (cells, bytes) =
+            self.packed().map_or((0, 0), |packed| (packed.cells(), boxed + packed.memory_bytes()));
+        (signed(cells + self.recent().len()), signed(bytes + self.recent().memory_bytes()))
     }
 }
 
@@ -365,7 +415,7 @@ impl Work {
 }
 
 /// No event is of the last hour there is.
-const NO_TAIL: u64 = 0xFFFF_FFFF_0000_0000;
+const NO_TAIL: u64 = SPARE;
 
 fn signed(size: usize) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
