@@ -223,7 +223,7 @@ fn with_choices<const N: usize>(choices: [u8; N], inputs: Vec<Vec<u8>>) -> Vec<V
 /// The payload of each block of the fixture of that name.
 fn fixtures(name: &str) -> Vec<Vec<u8>> {
     let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/snapshot-format-3/{name}.hex"));
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/snapshot-format-4/{name}.hex"));
     let digits: Vec<u8> = std::fs::read(path).unwrap().into_iter().filter(u8::is_ascii_hexdigit).collect();
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
     payloads(&digits.chunks(2).map(byte).collect::<Vec<_>>())
@@ -231,7 +231,7 @@ fn fixtures(name: &str) -> Vec<Vec<u8>> {
 
 /// The payload of each block of the fixtures whose name begins so.
 fn blocks(name: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-3/snapshot");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-4/snapshot");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
     let files = files.filter(|entry| entry.file_name().to_string_lossy().starts_with(name));
     files.flat_map(|entry| payloads(&std::fs::read(entry.path()).unwrap())).collect()

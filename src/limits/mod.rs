@@ -126,6 +126,8 @@ pub const FOLD_ENTRIES_MAX: usize = 1024 * 1024;
 pub const FOLD_KEYS_MAX: usize = 256 * 1024;
 /// Bytes of frames or entries after which a block of a snapshot file ends.
 pub const SNAPSHOT_BLOCK_BYTES: usize = 256 * 1024;
+/// Most entries of a block of the dictionary, which are all in memory when it is read: 0.4 MB without names.
+pub const DICTIONARY_BLOCK_ENTRIES: usize = 4096;
 /// Longest payload of a block of a snapshot file, in bytes. A manifest is one block.
 pub const SNAPSHOT_BLOCK_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most cells of one frame in a snapshot part.

@@ -10,7 +10,7 @@
 use std::io;
 use std::path::Path;
 
-use super::{FORMAT_VERSION, FileRef};
+use super::{FORMAT_VERSION, FORMAT_VERSION_OLDEST, FileRef};
 use crate::limits::{SNAPSHOT_BLOCK_BYTES_MAX, narrow, wide};
 use crate::platform::disk::{DiskError, DiskFile, Operation};
 use crate::store::damage::{Damage, FileError};
@@ -39,10 +39,10 @@ impl Header {
         }
     }
 
-    fn encode(self) -> Vec<u8> {
+    fn encode(self, version: u32) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER_BYTES);
         bytes.extend_from_slice(self.magic());
-        bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        bytes.extend_from_slice(&version.to_le_bytes());
         bytes.extend_from_slice(&self.name.month().map_or(0, crate::model::cells::Month::get).to_le_bytes());
         bytes.extend_from_slice(&self.store_id.get().to_le_bytes());
         bytes.extend_from_slice(&self.name.generation().get().to_le_bytes());
@@ -65,7 +65,8 @@ impl BlockWriter {
     /// Writes the header into a new, empty file.
     pub(crate) fn new(out: DiskFile, header: Header) -> Result<Self, FileError> {
         let sum = crc32fast::Hasher::new();
-        let mut writer = Self { out, name: header.name, bytes: 0, sum, buffer: header.encode() };
+        let mut writer =
+            Self { out, name: header.name, bytes: 0, sum, buffer: header.encode(FORMAT_VERSION) };
         writer.put_buffer()?;
         Ok(writer)
     }
@@ -106,7 +107,7 @@ pub(super) fn unwritable(file: &Path, what: String) -> FileError {
 
 /// The bytes of a file of one block, for files that are replaced as a whole.
 pub(crate) fn single(header: Header, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = header.encode();
+    let mut bytes = header.encode(FORMAT_VERSION);
     put_block(payload, &mut bytes);
     bytes
 }
@@ -126,6 +127,8 @@ pub(crate) struct BlockReader {
     listed: Option<FileRef>,
     /// As in the header.
     pub(super) store_id: StoreId,
+    /// The format of the file.
+    pub(super) version: u32,
     offset: u64,
     sum: crc32fast::Hasher,
 }
@@ -140,12 +143,12 @@ impl BlockReader {
     ) -> Result<Self, FileError> {
         let sum = crc32fast::Hasher::new();
         let mut reader =
-            Self { input, listed, store_id: store_id.unwrap_or(StoreId::new(0)), offset: 0, sum };
+            Self { input, listed, store_id: store_id.unwrap_or(StoreId::new(0)), version: 0, offset: 0, sum };
         let mut bytes = [0; HEADER_BYTES];
         reader.take(&mut bytes)?;
         let found = bytes.get(16..24).and_then(|e| e.try_into().ok()).map_or(0, u64::from_le_bytes);
         reader.store_id = store_id.unwrap_or(StoreId::new(found));
-        reader.check_header(&bytes, Header { store_id: reader.store_id, name })?;
+        reader.version = reader.check_header(&bytes, Header { store_id: reader.store_id, name })?;
         Ok(reader)
     }
 
@@ -189,7 +192,8 @@ impl BlockReader {
         self.listed.map(|file| file.bytes.saturating_sub(self.offset))
     }
 
-    fn check_header(&self, bytes: &[u8; HEADER_BYTES], header: Header) -> Result<(), FileError> {
+    /// The format of the file, if it is one that is read and the header is this one.
+    fn check_header(&self, bytes: &[u8; HEADER_BYTES], header: Header) -> Result<u32, FileError> {
         let at_start = |what| Err(Damage::damaged(self.file(), 0, what).into());
         let Some((fields, crc)) = bytes.split_last_chunk::<4>() else {
             return at_start("the header is cut short");
@@ -204,11 +208,11 @@ impl BlockReader {
         if version > FORMAT_VERSION {
             return Err(Damage::newer_version(self.file(), version, FORMAT_VERSION).into());
         }
-        if version < FORMAT_VERSION {
+        if version < FORMAT_VERSION_OLDEST {
             return at_start("it has a format that is no longer read");
         }
-        if header.encode().as_slice() == bytes.as_slice() {
-            return Ok(());
+        if header.encode(version).as_slice() == bytes.as_slice() {
+            return Ok(version);
         }
         at_start("the header is of another file or data directory")
     }

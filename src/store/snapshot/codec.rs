@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::Entry;
 use super::{FileRef, Generation, KeyPiece};
-use crate::limits::{SNAPSHOT_BLOCK_BYTES, SNAPSHOT_BLOCK_BYTES_MAX, wide};
+use crate::limits::{SNAPSHOT_BLOCK_BYTES_MAX, wide};
 use crate::model::batch::{
     BatchIdentity, BatchKey, Definition, KeyId, KeyRule, KeyedAnswer, RejectedLine, SeriesId,
 };
@@ -91,17 +91,7 @@ fn fault(error: &bincode::Error) -> CodecFault {
     format!("its content is not of the format: {error}")
 }
 
-/// The payload of a block of a dictionary.
-pub(crate) fn encode_entries(entries: &[Entry]) -> Result<Vec<u8>, CodecFault> {
-    let stored: Vec<StoredEntry<'_>> = entries.iter().map(store_entry).collect();
-    let mut payload = Vec::with_capacity(SNAPSHOT_BLOCK_BYTES);
-    // With a limit bincode would first go through everything to find how long it gets; the block has one, too.
-    let unlimited = options().with_no_limit();
-    unlimited.serialize_into(&mut payload, &stored).map_err(|error| fault(&error))?;
-    Ok(payload)
-}
-
-/// Reads a block of a dictionary onto `entries`.
+/// Reads a block of a dictionary of format 3 onto `entries`.
 pub(crate) fn decode_entries(payload: &[u8], entries: &mut Vec<Entry>) -> Result<(), CodecFault> {
     let stored: Vec<StoredEntry<'_>> = options().deserialize(payload).map_err(|error| fault(&error))?;
     for entry in stored {
@@ -228,26 +218,6 @@ fn store_file(file: &FileRef) -> StoredFile {
     }
 }
 
-fn store_entry(entry: &Entry) -> StoredEntry<'_> {
-    match entry {
-        Entry::Series(Definition { id, key }) => StoredEntry::Series {
-            id: id.get(),
-            story: *key.story.0.as_bytes(),
-            source: u8::try_from(key.source.index()).unwrap_or(u8::MAX),
-            metric: store_metric(key.metric),
-        },
-        Entry::Story { story, name } => {
-            StoredEntry::Story { story: *story.0.as_bytes(), name: name.as_deref() }
-        }
-        Entry::Node { story, node, name } => {
-            StoredEntry::Node { story: *story.0.as_bytes(), node: store_node(*node), name: name.as_deref() }
-        }
-        Entry::Deleted { story, generation } => {
-            StoredEntry::Deleted { story: *story.0.as_bytes(), generation: generation.get() }
-        }
-    }
-}
-
 fn load_entry(stored: StoredEntry<'_>) -> Result<Entry, CodecFault> {
     Ok(match stored {
         StoredEntry::Series { id, story, source, metric } => {
@@ -269,15 +239,6 @@ fn load_entry(stored: StoredEntry<'_>) -> Result<Entry, CodecFault> {
     })
 }
 
-fn store_metric(metric: Metric) -> StoredMetric {
-    match metric {
-        Metric::Conversations => StoredMetric::Conversations,
-        Metric::PaidConversations => StoredMetric::PaidConversations,
-        Metric::Messages => StoredMetric::Messages,
-        Metric::Interaction(node) => StoredMetric::Interaction(store_node(node)),
-    }
-}
-
 fn load_metric(stored: &StoredMetric) -> Result<Metric, CodecFault> {
     Ok(match stored {
         StoredMetric::Conversations => Metric::Conversations,
@@ -285,15 +246,6 @@ fn load_metric(stored: &StoredMetric) -> Result<Metric, CodecFault> {
         StoredMetric::Messages => Metric::Messages,
         StoredMetric::Interaction(node) => Metric::Interaction(load_node(node)?),
     })
-}
-
-fn store_node(node: Node) -> StoredNode {
-    match node {
-        Node::Interaction(id) => StoredNode::Interaction(*id.0.as_bytes()),
-        Node::ContextFallback(id) => StoredNode::ContextFallback(*id.0.as_bytes()),
-        Node::Fallback => StoredNode::Fallback,
-        Node::Welcome => StoredNode::Welcome,
-    }
 }
 
 fn load_node(stored: &StoredNode) -> Result<Node, CodecFault> {

@@ -7,9 +7,10 @@
 use std::collections::HashMap;
 
 use super::block::{BlockReader, BlockWriter};
+use super::entries::{self, EntriesWriter};
 use super::entry::Entry;
-use super::{FileRef, Generation, SnapshotFolder, codec};
-use crate::limits::{SNAPSHOT_BLOCK_BYTES, wide};
+use super::{FORMAT_VERSION_ENTRIES, FileRef, Generation, SnapshotFolder, codec};
+use crate::limits::{DICTIONARY_BLOCK_ENTRIES, SNAPSHOT_BLOCK_BYTES, wide};
 use crate::model::batch::SeriesId;
 use crate::model::event::{Node, StoryId};
 use crate::store::damage::FileError;
@@ -87,44 +88,45 @@ impl PieceReader {
             return Ok(None);
         }
         let mut entries = Vec::new();
-        codec::decode_entries(&self.payload, &mut entries).map_err(|what| self.input.damaged(what))?;
+        let is_old = self.input.version < FORMAT_VERSION_ENTRIES;
+        let decode = if is_old { codec::decode_entries } else { entries::decode };
+        decode(&self.payload, &mut entries).map_err(|what| self.input.damaged(what))?;
         Ok(Some(entries))
     }
 }
 
 struct PieceWriter {
     out: BlockWriter,
-    /// What is not written yet, and how many bytes that will be at most.
-    entries: Vec<Entry>,
-    bytes: usize,
+    /// What is not written yet.
+    block: EntriesWriter,
 }
 
 impl PieceWriter {
     fn create(folder: &SnapshotFolder, generation: Generation) -> Result<Self, FileError> {
         let out = folder.create(FileName::Dictionary(generation))?;
-        Ok(Self { out, entries: Vec::new(), bytes: 0 })
+        Ok(Self { out, block: EntriesWriter::default() })
     }
 
     fn take(&mut self, entry: Option<Entry>) -> Result<(), FileError> {
         if let Some(entry) = entry {
-            self.bytes = self.bytes.saturating_add(entry.bytes());
-            self.entries.push(entry);
+            self.block.push(&entry);
         }
-        if self.bytes < SNAPSHOT_BLOCK_BYTES { Ok(()) } else { self.flush() }
+        let is_full = self.block.entries() >= DICTIONARY_BLOCK_ENTRIES
+            || self.block.payload().len() >= SNAPSHOT_BLOCK_BYTES;
+        if is_full { self.flush() } else { Ok(()) }
     }
 
     fn finish(mut self) -> Result<FileRef, FileError> {
-        if !self.entries.is_empty() {
+        if self.block.entries() > 0 {
             self.flush()?;
         }
         self.out.finish()
     }
 
     fn flush(&mut self) -> Result<(), FileError> {
-        let block = codec::encode_entries(&self.entries).map_err(|what| self.out.unwritable(what))?;
-        self.entries.clear();
-        self.bytes = 0;
-        self.out.block(&block)
+        self.out.block(self.block.payload())?;
+        self.block.clear();
+        Ok(())
     }
 }
 

@@ -4,8 +4,8 @@ use super::Generation;
 use crate::model::batch::{Change, Definition};
 use crate::model::event::{Node, StoryId};
 
-/// Bytes that an entry takes without its name, at most.
-const ENTRY_BYTES: usize = 80;
+/// Bytes that an entry takes without its name, roughly.
+const ENTRY_BYTES: usize = 12;
 
 /// One entry of the dictionary. Applied in order they give the catalogue.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,7 +46,7 @@ impl Entry {
         }
     }
 
-    /// Bytes that the entry takes in a file, at most.
+    /// Bytes that the entry takes in a file, roughly.
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Story { name: Some(name), .. } | Self::Node { name: Some(name), .. } => {

@@ -18,6 +18,7 @@
 pub(crate) mod block;
 mod codec;
 pub(crate) mod dictionary;
+mod entries;
 pub(crate) mod entry;
 mod frames;
 pub(crate) mod keys;
@@ -41,8 +42,12 @@ use crate::store::journal::StoreId;
 use crate::store::layout::{self, FileName};
 use block::{BlockReader, BlockWriter, Header};
 
-/// The format of every file of a snapshot that this version reads and writes.
-pub const FORMAT_VERSION: u32 = 3;
+/// The format of every file of a snapshot that this version writes. In format 3 the dictionary was longer; all else is alike.
+pub const FORMAT_VERSION: u32 = 4;
+/// The oldest format that it reads.
+const FORMAT_VERSION_OLDEST: u32 = 3;
+/// The first format with the dictionary's blocks as [`entries`] writes them.
+const FORMAT_VERSION_ENTRIES: u32 = 4;
 
 /// A file that a manifest lists.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::codec::{self, Listed};
 use super::dictionary::{self, Cleared};
+use super::entries::EntriesWriter;
 use super::entry::Entry;
 use super::manifest::Manifest;
 use super::merge::{Sources, files_kept, merge_parts, pieces_kept};
@@ -124,10 +125,10 @@ fn files_of_each_kind(folder: &Path) -> (FileRef, FileRef, Manifest) {
 /// The format is frozen: a change of these bytes needs a new format version. `TALLYD_BLESS=1 cargo test` writes the
 /// goldens anew, which is right only while no version with this format has been released.
 #[test]
-fn files_have_the_bytes_of_format_3() {
+fn files_have_the_bytes_of_format_4() {
     let scratch = tempfile::tempdir().expect("there is room");
     let (dictionary, part, manifest) = files_of_each_kind(scratch.path());
-    let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/snapshot-format-3");
+    let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/snapshot-format-4");
     for (name, golden) in
         [(part.name, "part"), (dictionary.name, "dictionary"), (manifest.name(), "manifest")]
     {
@@ -140,6 +141,58 @@ fn files_have_the_bytes_of_format_3() {
         }
         assert_eq!(found, fs::read_to_string(golden).expect("it is there"), "{name}");
     }
+}
+
+#[test]
+fn files_of_format_3_are_read() {
+    let scratch = tempfile::tempdir().expect("there is room");
+    let (dictionary, part, manifest) = files_of_each_kind(scratch.path());
+    let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/snapshot-format-3");
+    for (name, golden) in
+        [(part.name, "part"), (dictionary.name, "dictionary"), (manifest.name(), "manifest")]
+    {
+        let text = fs::read_to_string(goldens.join(format!("{golden}.hex"))).expect("it is there");
+        let digits: Vec<char> = text.chars().filter(char::is_ascii_hexdigit).collect();
+        let byte = |pair: &[char]| u8::from_str_radix(&String::from_iter(pair), 16).expect("two digits");
+        let bytes: Vec<u8> = digits.chunks(2).map(byte).collect();
+        fs::write(scratch.path().join(name.to_string()), bytes).expect("it can be written");
+    }
+    let read = Manifest::read(&Disk::new(), scratch.path(), manifest.generation).expect("it is sound");
+    let ([old_dictionary], [old_part]) = (read.dictionary.as_slice(), read.parts.as_slice()) else {
+        panic!("{read:?}")
+    };
+    assert!(old_dictionary.bytes > dictionary.bytes, "the old one is longer");
+    assert_eq!(read_dictionary(scratch.path(), old_dictionary).expect("it is sound"), entries());
+    assert_eq!(read_part(scratch.path(), old_part).expect("it is sound").len(), 3);
+    // The first merge writes the new format.
+    let merged =
+        dictionary::merge(&snapshots(scratch.path()), generation(11), (&[*old_dictionary], Vec::new()));
+    let merged = merged.expect("it can be written");
+    assert_eq!(merged.bytes, dictionary.bytes);
+    assert_eq!(read_dictionary(scratch.path(), &merged).expect("it is sound"), entries());
+}
+
+/// Series of few stories and many nodes with ids that are alike, as those of one database are.
+#[test]
+fn dictionary_takes_few_bytes_for_a_series() {
+    let scratch = tempfile::tempdir().expect("there is room");
+    let id =
+        |number: u32| ObjectId::parse(format!("5b07ffafc2376e30{number:08x}").as_bytes()).expect("an id");
+    let entries: Vec<Entry> = (0..20_000_u32)
+        .map(|number| {
+            let story = StoryId(id(number * 7 % 300));
+            let node = Node::Interaction(InteractionId(id(number * 31 % 5_000)));
+            let key = SeriesKey {
+                story,
+                source: Source::ALL[number as usize % 7],
+                metric: Metric::Interaction(node),
+            };
+            Entry::Series(Definition { id: SeriesId::new(24 + number), key })
+        })
+        .collect();
+    let file = write_dictionary(scratch.path(), &entries);
+    assert!(file.bytes < 20_000 * 10, "{} bytes for 20,000 series", file.bytes);
+    assert_eq!(read_dictionary(scratch.path(), &file).expect("it is sound"), entries);
 }
 
 #[test]
@@ -378,7 +431,14 @@ pub(crate) fn parts() -> Vec<Vec<u8>> {
 /// Blocks of dictionaries for the fuzz targets.
 pub(crate) fn dictionaries() -> Vec<Vec<u8>> {
     let lists = samples(prop::collection::vec(any_entry(), 0..12), 20).into_iter().chain([entries()]);
-    lists.map(|entries| codec::encode_entries(&entries).expect("it is small")).collect()
+    let payload = |entries: Vec<Entry>| {
+        let mut writer = EntriesWriter::default();
+        for entry in &entries {
+            writer.push(entry);
+        }
+        writer.payload().to_vec()
+    };
+    lists.map(payload).collect()
 }
 
 /// Manifests for the fuzz targets.
@@ -406,8 +466,73 @@ pub(crate) fn key_blocks(keys: &[BatchKey]) -> Vec<Vec<u8>> {
     keys.chunks(3).chain([&[][..]]).map(|keys| codec::encode_keys(keys).expect("it is small")).collect()
 }
 
+fn any_id() -> impl Strategy<Value = ObjectId> {
+    let text = prop_oneof![
+        "5b07ffafc2376e306d9b16[0-9a-f]{2}",
+        "5b07[0-9a-f]{20}",
+        "5b07ffafc2376e306d9b16[0-9A-Z]{2}",
+        "[0-9a-zA-Z]{24}",
+    ];
+    text.prop_map(|text| ObjectId::parse(text.as_bytes()).expect("an id"))
+}
+
+/// Entries of every kind, with ids that share their fronts or not.
+fn any_wide_entry() -> impl Strategy<Value = Entry> {
+    let node = prop_oneof![
+        4 => any_id().prop_map(|id| Node::Interaction(InteractionId(id))),
+        1 => any_id().prop_map(|id| Node::ContextFallback(InteractionId(id))),
+        1 => Just(Node::Fallback),
+        1 => Just(Node::Welcome),
+    ];
+    let metric = prop_oneof![
+        Just(Metric::Conversations),
+        Just(Metric::PaidConversations),
+        Just(Metric::Messages),
+        node.clone().prop_map(Metric::Interaction),
+    ];
+    let series = prop_oneof![0..4_u32, 24..200_u32, any::<u32>()];
+    let name = prop::option::of(".{0,9}".prop_map(String::into_boxed_str));
+    let story = || any_id().prop_map(StoryId);
+    let definition =
+        (series, story(), 0..Source::ALL.len(), metric).prop_map(|(id, story, source, metric)| {
+            let key = SeriesKey { story, source: Source::ALL[source], metric };
+            Entry::Series(Definition { id: SeriesId::new(id), key })
+        });
+    prop_oneof![
+        4 => definition,
+        1 => (story(), name.clone()).prop_map(|(story, name)| Entry::Story { story, name }),
+        1 => (story(), node, name).prop_map(|(story, node, name)| Entry::Node { story, node, name }),
+        1 => (story(), any::<u64>()).prop_map(|(story, at)| Entry::Deleted { story, generation: generation(at) }),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn block_of_entries_reads_back_as_written(entries in prop::collection::vec(any_wide_entry(), 0..60), again in 0..60_usize) {
+        // The same ids again, far from where they were new.
+        let all: Vec<Entry> = entries.iter().chain(entries.iter().rev().take(again)).cloned().collect();
+        let mut writer = EntriesWriter::default();
+        // What was written before must not show.
+        for entry in &entries {
+            writer.push(entry);
+        }
+        writer.clear();
+        for entry in &all {
+            writer.push(entry);
+        }
+        let mut found = Vec::new();
+        prop_assert_eq!(super::entries::decode(writer.payload(), &mut found), Ok(()));
+        prop_assert_eq!(found, all);
+        // No front of it is taken for the whole without an entry less, nor does any stop the reader.
+        for length in 0..writer.payload().len() {
+            let mut fewer = Vec::new();
+            if super::entries::decode(&writer.payload()[..length], &mut fewer).is_ok() {
+                prop_assert!(fewer.len() < writer.entries());
+            }
+        }
+    }
 
     #[test]
     fn compact_keeps_the_meaning(mut entries in prop::collection::vec(any_entry(), 0..40), at in 0..40_usize) {
