@@ -154,6 +154,11 @@ pub(crate) fn requests(text: &Text, target: &str, encoding: Option<&str>) -> Vec
         .collect()
 }
 
+/// The lines as requests of so many each.
+pub(crate) fn requests_of(text: &Text, lines: usize, target: &str) -> Vec<Vec<u8>> {
+    text.batches(lines).into_iter().map(|batch| http::post(target, None, batch)).collect()
+}
+
 /// Sends the requests over so many connections at once, each with one request under way.
 pub(crate) fn push_http(address: SocketAddr, requests: &[Vec<u8>], connections: usize) {
     std::thread::scope(|scope| {

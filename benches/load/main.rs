@@ -24,6 +24,7 @@ mod cells;
 mod clock;
 mod daemon;
 mod dear;
+mod duckdb;
 mod encrypted;
 mod fold;
 mod footprint;
@@ -57,7 +58,7 @@ use workload::{Shape, Workload};
 struct Arguments {
     /// Parts to run; all where none is named: ceilings, ingest, fsync, single, reports, busy, peers,
     /// peer-reports, fold, cells, dear, keys, tls,
-    /// streams, stories, start, open, sizes, series, footprint, growth.
+    /// streams, stories, start, open, sizes, series, footprint, duckdb, growth.
     parts: Vec<String>,
     /// Events of the workload.
     #[arg(long, default_value_t = 2_000_000)]
@@ -171,6 +172,10 @@ fn measure_more(
     }
     if wanted("dear") {
         dear::measure(arguments.events, &arguments.only, table);
+    }
+    // With the other programs as well, where these are asked for.
+    if wanted("duckdb") || wanted("peers") {
+        duckdb::measure(workload, arguments.runs, table);
     }
     if wanted("footprint") {
         footprint::measure(workload, arguments.runs, table);
