@@ -289,6 +289,7 @@ impl StillPort {
         let (store, _) = Store::open(options, &mut || {}).expect("a store");
         let services = Services {
             write_handle: store.write_handle(),
+            backups: store.backups(),
             catalogue: Arc::clone(store.catalogue()),
             counters: Arc::clone(store.counters()),
             memory: Arc::new(MemoryCeiling::new(

@@ -37,7 +37,11 @@ pub(crate) const EXITS: [(Exit, u8, &str); 5] = [
         65,
         "the data directory is damaged, or a newer tallyd wrote it; the message names the file",
     ),
-    (Exit::TryLater, 75, "try again later: the data directory or an address is in use"),
+    (
+        Exit::TryLater,
+        75,
+        "try again later: the data directory or an address is in use, or a backup is refused for now",
+    ),
 ];
 
 /// The table as a part of `--help`.

@@ -3,6 +3,7 @@
 //!
 //! INVARIANT: every command ends in an exit code of [`Exit`], so that scripts and systemd can tell them apart.
 
+mod backup;
 mod client;
 mod demo;
 mod exit;
@@ -53,6 +54,9 @@ enum CliCommand {
     /// Show a report in the terminal
     #[command(after_help = exit::help())]
     Report(report::ReportArgs),
+    /// Copy the data directory of a running daemon
+    #[command(after_help = exit::help())]
+    Backup(backup::BackupArgs),
     /// Check a data directory: every checksum, totals, what a restart would load
     #[command(after_help = exit::help())]
     Verify(verify::VerifyArgs),
@@ -102,6 +106,7 @@ fn dispatch(command: CliCommand) -> anyhow::Result<ExitCode> {
         CliCommand::Demo(args) => demo::run(&args),
         CliCommand::Push(args) => push::run(&args),
         CliCommand::Report(args) => report::run(&args),
+        CliCommand::Backup(args) => backup::run(&args),
         CliCommand::Verify(args) => verify::run(&args),
         CliCommand::Export(args) => export::run(&args),
         CliCommand::Import(args) => import::run(&args),

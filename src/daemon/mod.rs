@@ -120,6 +120,7 @@ fn assemble(mut config: Config, runtimes: Runtimes) -> Result<Running, DaemonErr
     }
     let services = Services {
         write_handle: store.write_handle(),
+        backups: store.backups(),
         catalogue: Arc::clone(store.catalogue()),
         counters: Arc::clone(store.counters()),
         memory: memory::ceiling(&config, &store),

@@ -8,7 +8,7 @@ use std::io;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::limits::{
-    BLOCKING_THREADS_MAX, HEAVY_NICENESS, HEAVY_QUERIES_MAX, HTTP_EVENT_INTERVAL, RUNTIME_STOP,
+    BACKUPS_MAX, BLOCKING_THREADS_MAX, HEAVY_NICENESS, HEAVY_QUERIES_MAX, HTTP_EVENT_INTERVAL, RUNTIME_STOP,
     TCP_EVENT_INTERVAL,
 };
 
@@ -20,7 +20,7 @@ pub(super) struct Runtimes {
     /// HTTP, and all that is not a line connection.
     pub(super) requests: Runtime,
     pub(super) lines: Runtime,
-    /// Queries over very many series, on threads that let those go first whom somebody waits for.
+    /// Queries over very many series, and backups, on threads that let those go first whom somebody waits for.
     pub(super) heavy: Runtime,
 }
 
@@ -34,7 +34,7 @@ impl Runtimes {
             // No thread drives it; it is there for its blocking threads.
             heavy: Builder::new_current_thread()
                 .thread_name("tallyd-heavy")
-                .max_blocking_threads(HEAVY_QUERIES_MAX)
+                .max_blocking_threads(HEAVY_QUERIES_MAX.saturating_add(BACKUPS_MAX))
                 .on_thread_start(give_way)
                 .build()?,
         })

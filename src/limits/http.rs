@@ -105,7 +105,13 @@ pub const PACKERS_MAX: usize = 2;
 pub const PACKER_BYTES: usize = 2 * 1024 * 1024;
 /// Reports and lists that touch very many series and are answered at a time.
 pub const HEAVY_QUERIES_MAX: usize = 4;
-/// Nice value of their threads: beside others they get a third of their share of a busy processor.
+/// Backups that are read at a time.
+pub const BACKUPS_MAX: usize = 1;
+/// Pieces of one that are held, at 256 KiB each.
+pub const BACKUP_CHUNKS_AHEAD: usize = 4;
+/// Longest list of files that the client of a backup has already, in bytes.
+pub const BACKUP_STANDS_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Nice value of the threads of heavy queries and backups: beside others they get a third of their share of a busy processor.
 pub const HEAVY_NICENESS: i32 = 5;
 /// How long such a query waits for its turn before it is answered 503.
 pub const HEAVY_QUERY_WAIT_MAX: Duration = Duration::from_secs(2);

@@ -84,6 +84,16 @@ pub const OUTCOME_WAIT_MAX: Duration = Duration::from_secs(30);
 pub const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Groups of batches that wait for one sync.
 pub const GROUPS_UNSYNCED_MAX: usize = 64;
+/// Orders to the snapshotter that wait: a snapshot, a copy, the end.
+pub const CONTROLS_QUEUED_MAX: usize = 3;
+/// How long a copy waits for its snapshot.
+pub const BACKUP_SNAPSHOT_WAIT: Duration = Duration::from_mins(1);
+/// How long a copy may take to be read; its files are then removed as if nobody read them. 1 TB at 300 MB/s.
+pub const BACKUP_TIME: Duration = Duration::from_hours(1);
+/// Bytes of a copy that are read and written at a time.
+pub const BACKUP_CHUNK_BYTES: usize = 256 * 1024;
+/// Longest list of what a copy holds, in bytes.
+pub const BACKUP_LIST_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Longest payload of a journal record, in bytes: the definitions, changes and increments of one batch.
 pub const RECORD_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Keys of batches that are remembered, by each of the two rules: a newer one takes the place of the oldest.

@@ -21,6 +21,7 @@ use crate::model::catalogue::Catalogue;
 use crate::model::counters::Counters;
 use crate::model::memory::MemoryCeiling;
 use crate::platform::clock::Clock;
+use crate::store::backup::Backups;
 use crate::store::{Status, WriteHandle};
 use auth::Auth;
 use guessing::Guessing;
@@ -32,6 +33,8 @@ use metrics::Metrics;
 pub struct Services {
     /// Where batches go.
     pub write_handle: WriteHandle,
+    /// The way to copies.
+    pub backups: Backups,
     /// The stories, nodes and series that are known.
     pub catalogue: Arc<Catalogue>,
     /// The counts.

@@ -5,19 +5,21 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crossbeam::channel::{self, Sender};
+use crossbeam::channel;
 
+use super::backup::Backups;
 use super::damage::FileError;
 use super::error::OpenError;
 use super::journal::{self, StoreId};
 use super::reserve::Reserve;
 use super::sequencer::Sequencer;
-use super::snapshotter::{Control, Snapshotter};
+use super::snapshot::SnapshotFolder;
+use super::snapshotter::Snapshotter;
 use super::status::{OncePerMinute, Status};
 use super::syncer::{SyncGate, Syncer};
 use super::write_handle::WriteHandle;
-use super::{Recovery, StoreOptions, layout, recover};
-use crate::limits::GROUPS_UNSYNCED_MAX;
+use super::{Recovery, StoreOptions, layout, listing, recover};
+use crate::limits::{CONTROLS_QUEUED_MAX, GROUPS_UNSYNCED_MAX};
 use crate::model::catalogue::Catalogue;
 use crate::model::counters::Counters;
 use crate::platform::disk::{Disk, Lock};
@@ -31,7 +33,7 @@ pub(super) struct Core {
     pub(super) sequencer: Sequencer,
     pub(super) syncer: Syncer,
     pub(super) snapshotter: Snapshotter,
-    pub(super) control: Sender<Control>,
+    pub(super) backups: Backups,
     pub(super) lock: Arc<Lock>,
 }
 
@@ -56,6 +58,7 @@ impl Core {
         let directory = data_dir.join(layout::JOURNAL_FOLDER);
         let begin = || journal::JournalWriter::create(disk, &directory, recovered.store_id, next);
         let journal = begin_journal(begin, &reserve)?;
+        listing::end_copy(disk, data_dir)?;
 
         let status = Arc::new(Status::default());
         status.note_written(next.previous());
@@ -66,11 +69,13 @@ impl Core {
             WriteHandle::new(Arc::clone(&status), keys, (options.fsync, options.clock.clone()));
         let gate = Arc::new(SyncGate::new(Arc::clone(&status), journal.file()));
         let (syncs, jobs) = channel::bounded(GROUPS_UNSYNCED_MAX);
-        let (control, orders) = channel::bounded(2);
+        let (control, orders) = channel::bounded(CONTROLS_QUEUED_MAX);
 
         let clock = &options.clock;
         let syncer =
             Syncer::new(jobs, Arc::clone(&gate), (options.fsync, options.fsync_interval), clock.clone());
+        let folder = SnapshotFolder::new(disk, data_dir, recovered.store_id);
+        let backups = Backups::new(control, (folder, recovered.folder.pins()), &status, clock);
         let snapshotter = Snapshotter {
             folder: recovered.folder,
             control: orders,
@@ -82,6 +87,7 @@ impl Core {
             clock: clock.clone(),
             due: clock.monotonic().saturating_add(options.snapshot_interval),
             sealing: None,
+            copying: None,
         };
         let sequencer = Sequencer {
             queue,
@@ -105,7 +111,7 @@ impl Core {
             sequencer,
             syncer,
             snapshotter,
-            control,
+            backups,
             lock: Arc::new(lock),
         };
         Ok((core, recovered.report))

@@ -37,6 +37,8 @@ pub enum DamageKind {
     Damaged,
     /// Something that must be there is not.
     Missing,
+    /// It is a copy that was not completed.
+    Incomplete,
     /// A newer tallyd wrote it.
     Newer,
     /// The machine cannot read it.
@@ -50,6 +52,11 @@ impl Damage {
 
     pub(crate) fn missing(place: impl Into<PathBuf>, what: impl Into<String>) -> Self {
         Self { kind: DamageKind::Missing, file: place.into(), offset: 0, what: what.into() }
+    }
+
+    pub(crate) fn incomplete_copy(directory: impl Into<PathBuf>) -> Self {
+        let what = "is a copy that is not complete".to_owned();
+        Self { kind: DamageKind::Incomplete, file: directory.into(), offset: 0, what }
     }
 
     pub(crate) fn newer_version(file: impl Into<PathBuf>, found: u32, supported: u32) -> Self {
@@ -74,7 +81,7 @@ impl fmt::Display for Damage {
         match self.kind {
             DamageKind::Damaged => write!(f, "{file} is damaged at byte {offset}: {what}"),
             DamageKind::Missing => write!(f, "{file} lacks {what}"),
-            DamageKind::Newer => write!(f, "{file} {what}"),
+            DamageKind::Newer | DamageKind::Incomplete => write!(f, "{file} {what}"),
             DamageKind::Unreadable => f.write_str(what),
         }
     }

@@ -1,10 +1,11 @@
-//! Why the store cannot be opened, closed or written to.
+//! Why the store cannot be opened, closed, written to or copied.
 
 use std::io;
 use std::path::PathBuf;
 
 use super::damage::{Damage, DamageKind, FileError};
 use super::poison::PoisonCause;
+use crate::limits::{BACKUP_SNAPSHOT_WAIT, BACKUP_TIME};
 use crate::platform::disk::DiskError;
 
 /// Why a data directory cannot be opened. Nothing in it was changed, but for a torn tail that was cut before.
@@ -46,6 +47,7 @@ fn remedy(kind: DamageKind) -> &'static str {
     match kind {
         DamageKind::Damaged => "`tallyd verify` says what else is readable",
         DamageKind::Missing => "put back the missing files, `tallyd verify` says what is there",
+        DamageKind::Incomplete => "repeat `tallyd backup` to this directory, which completes it",
         DamageKind::Newer => "start the newer tallyd that wrote it",
         DamageKind::Unreadable => "see what the machine says about the disk",
     }
@@ -115,4 +117,27 @@ pub enum CloseError {
     /// The last snapshot failed; a restart reads the journal instead.
     #[error("the last snapshot failed: {0}")]
     SnapshotFailed(String),
+}
+
+/// Why there is no copy, or no more of it.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// One copy at a time.
+    #[error("another backup is being read")]
+    UnderWay,
+    /// The store is being closed.
+    #[error("the daemon is stopping")]
+    Closing,
+    /// No snapshot could be made.
+    #[error("no snapshot can be made: {0}")]
+    NoSnapshot(String),
+    /// No snapshot was made in time.
+    #[error("the snapshot is not made within {} s", BACKUP_SNAPSHOT_WAIT.as_secs())]
+    Late,
+    /// A file cannot be read, or is not what was written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The files may be gone.
+    #[error("the backup was not read within {} s", BACKUP_TIME.as_secs())]
+    TooSlow,
 }

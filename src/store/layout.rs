@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `LOCK` | the lock of the daemon that has the directory |
 //! | `reserve` | room for the last snapshot on a full disk, or for a start's copy of the journal's end |
+//! | `BACKUP` | what a copy holds, and that it is a copy; see `backup` |
 //! | `journal/<first record, 20 digits>.journal` | a segment |
 //! | `snapshot/manifest.<generation, 10 digits>` | the list of a snapshot's files; the newest one is the snapshot |
 //! | `snapshot/dictionary.<generation>` | a piece of the dictionary |
@@ -18,6 +19,8 @@ use crate::model::cells::Month;
 
 /// The lock of the daemon that has the directory.
 pub(crate) const LOCK_FILE: &str = "LOCK";
+/// What a copy holds. Without a manifest it says that the copy is not complete.
+pub(crate) const BACKUP_FILE: &str = "BACKUP";
 /// The room that is kept aside.
 pub(crate) const RESERVE_FILE: &str = "reserve";
 /// The folder of the journal's segments.

@@ -5,6 +5,8 @@
 //! Threads: the sequencer (order, journal, counters, acks), the syncer (syncs, acks that wait for one), the snapshotter
 //! (folds). All queues between them are bounded.
 
+pub mod backup;
+mod control;
 mod core;
 mod damage;
 pub mod error;
@@ -12,7 +14,9 @@ pub mod fold;
 pub mod journal;
 mod keys;
 mod layout;
+mod listing;
 pub(crate) mod load;
+mod pins;
 mod poison;
 mod position;
 pub mod recover;
@@ -32,7 +36,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam::channel::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
 pub use damage::{Damage, DamageKind, FileError};
@@ -48,9 +51,10 @@ use crate::model::counters::Counters;
 use crate::model::named::named_enum;
 use crate::platform::clock::Clock;
 use crate::platform::disk::Disk;
+use backup::Backups;
+use control::Control;
 use core::Core;
 use journal::StoreId;
-use snapshotter::Control;
 use worker::Worker;
 
 named_enum! {
@@ -120,7 +124,7 @@ pub struct Store {
     sequencer: Worker<Result<journal::Sequence, String>>,
     syncer: Worker<()>,
     snapshotter: Worker<Result<(), String>>,
-    control: Sender<Control>,
+    backups: Backups,
     context: worker::Context,
 }
 
@@ -153,7 +157,7 @@ impl Store {
             sequencer: Worker::start("sequencer", &context, || sequencer.run())?,
             syncer: Worker::start("syncer", &context, || syncer.run())?,
             snapshotter: Worker::start("snapshotter", &context, || snapshotter.run())?,
-            control: core.control,
+            backups: core.backups,
             context,
         };
         Ok((store, recovery))
@@ -190,9 +194,14 @@ impl Store {
         }
     }
 
+    /// The way to copies.
+    pub fn backups(&self) -> Backups {
+        self.backups.clone()
+    }
+
     /// Has a snapshot made soon, whatever the interval. Does not wait for it; one that is due already is enough.
     pub fn request_snapshot(&self) {
-        match self.control.try_send(Control::Now) {
+        match self.backups.control.try_send(Control::Now) {
             // Full: one is asked for already. Disconnected: the thread panicked, which `failed` reports.
             Ok(()) | Err(_) => {}
         }
@@ -217,7 +226,7 @@ impl Store {
         self.syncer.wait(left())?;
         // Where the journal is not sealed, the snapshotter ends without another snapshot.
         let through = sealed.as_ref().copied().unwrap_or_default();
-        if let Err(error) = self.control.send_timeout(Control::Finish(through), left()) {
+        if let Err(error) = self.backups.control.send_timeout(Control::Finish(through), left()) {
             tracing::debug!(%error, "the snapshotter is at work, or has ended");
         }
         let snapshot = self.snapshotter.wait(left())?;

@@ -4,26 +4,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam::channel::{self, Receiver, RecvTimeoutError};
+use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
 use tokio::sync::mpsc::WeakSender;
 
+use super::control::{Control, Pinned};
 use super::damage::FileError;
+use super::error::BackupError;
 use super::fold::{FoldDone, Folder};
 use super::reserve::Reserve;
 use super::status::Status;
 use super::syncer::SyncGate;
 use super::write_handle::{Message, Sealed};
-use crate::limits::SNAPSHOT_NICENESS;
+use crate::limits::{BACKUP_TIME, SNAPSHOT_NICENESS};
 use crate::platform::clock::Clock;
 use crate::store::journal::Sequence;
-
-#[derive(Debug)]
-pub(super) enum Control {
-    /// Do not wait for the interval.
-    Now,
-    /// The journal is sealed through here for the last time: fold once more and end.
-    Finish(Sequence),
-}
 
 /// Makes snapshots.
 pub(super) struct Snapshotter {
@@ -40,6 +34,8 @@ pub(super) struct Snapshotter {
     pub(super) due: Duration,
     /// The reply to a seal that was asked for in a step.
     pub(super) sealing: Option<Receiver<Sealed>>,
+    /// Waits for the snapshot of that seal, to make a copy of it.
+    pub(super) copying: Option<Sender<Result<Pinned, BackupError>>>,
 }
 
 impl Snapshotter {
@@ -53,8 +49,15 @@ impl Snapshotter {
                     // From seal to seal, so that what a snapshot takes makes the next one no later.
                     self.due = self.clock.monotonic().saturating_add(self.interval);
                     if let Some(sealed) = self.seal() {
-                        self.snapshot_if_sealed(sealed);
+                        self.snapshot_if_sealed(sealed).unwrap_or_default();
                     }
+                }
+                Ok(Control::Backup(reply)) => {
+                    let outcome = match self.seal() {
+                        Some(sealed) => self.snapshot_to_copy(sealed),
+                        None => Err(BackupError::Closing),
+                    };
+                    answer(&reply, outcome);
                 }
                 Ok(Control::Finish(through)) => return self.finish(through),
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -73,7 +76,10 @@ impl Snapshotter {
         if let Some(sealing) = &self.sealing {
             let Ok(sealed) = sealing.try_recv() else { return false };
             self.sealing = None;
-            self.snapshot_if_sealed(sealed);
+            match self.copying.take() {
+                Some(reply) => answer(&reply, self.snapshot_to_copy(sealed)),
+                None => self.snapshot_if_sealed(sealed).unwrap_or_default(),
+            }
             return true;
         }
         if self.clock.monotonic() < self.due {
@@ -98,13 +104,25 @@ impl Snapshotter {
         sealed.recv().ok()
     }
 
-    fn snapshot_if_sealed(&mut self, sealed: Sealed) {
+    /// Makes a snapshot of what is sealed, and pins it.
+    fn snapshot_to_copy(&mut self, sealed: Sealed) -> Result<Pinned, BackupError> {
+        self.snapshot_if_sealed(sealed).map_err(BackupError::NoSnapshot)?;
+        let (pins, manifest, now) = (self.folder.pins(), self.folder.current(), self.clock.monotonic());
+        pins.end_late(now);
+        let names = manifest.files().map(|file| file.name).chain([manifest.name()]);
+        let names = names.map(|name| name.to_string()).collect();
+        let pin = pins.take(names, now.saturating_add(BACKUP_TIME)).ok_or(BackupError::UnderWay)?;
+        Ok(Pinned { manifest: manifest.clone(), pin })
+    }
+
+    /// A failure is in the status, and the next interval tries again.
+    fn snapshot_if_sealed(&mut self, sealed: Sealed) -> Result<(), String> {
         match sealed {
-            // A failure is in the status; the next interval tries again.
-            Ok(through) => self.snapshot_through(through).unwrap_or_default(),
+            Ok(through) => self.snapshot_through(through),
             Err(reason) => {
                 self.status.snapshot_failed(&reason);
                 tracing::error!(%reason, "no snapshot: the journal could not be sealed");
+                Err(reason)
             }
         }
     }
@@ -126,6 +144,7 @@ impl Snapshotter {
             return Ok(());
         }
         let began = self.clock.monotonic();
+        self.folder.pins().end_late(began);
         match self.fold(through) {
             Ok(done) => {
                 let took = self.clock.monotonic().saturating_sub(began);
@@ -168,6 +187,11 @@ impl Snapshotter {
             }
         }
     }
+}
+
+/// Answers who asked for a copy; where nobody waits any more, its files are free again.
+fn answer(reply: &Sender<Result<Pinned, BackupError>>, outcome: Result<Pinned, BackupError>) {
+    drop(reply.try_send(outcome));
 }
 
 /// Lets the threads that somebody waits for go first.

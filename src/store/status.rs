@@ -35,6 +35,16 @@ pub struct StoreFigures {
     pub last_snapshot_unix_seconds: i64,
     /// How long the last snapshot took, in milliseconds.
     pub last_snapshot_ms: u64,
+    /// Copies that were read to their end.
+    pub backups: u64,
+    /// Copies that were not.
+    pub backups_broken_off: u64,
+    /// When the last copy was read to its end, in seconds since the epoch; 0 before the first since the start.
+    pub last_backup_unix_seconds: i64,
+    /// The last record that is counted in it.
+    pub last_backup_position: u64,
+    /// Bytes of it that were sent.
+    pub last_backup_bytes: u64,
     /// The newest record of the journal, of this start or an earlier one.
     pub last_sequence: u64,
 }
@@ -115,6 +125,21 @@ impl Status {
         let mut state = self.state();
         add(&mut state.figures.snapshot_failures, 1);
         state.snapshot_failing = Some(reason.to_owned());
+    }
+
+    /// A copy was read to its end.
+    pub(super) fn backup_read(&self, (position, bytes): (u64, u64), unix_seconds: i64) {
+        let mut state = self.state();
+        let figures = &mut state.figures;
+        add(&mut figures.backups, 1);
+        figures.last_backup_unix_seconds = unix_seconds;
+        figures.last_backup_position = position;
+        figures.last_backup_bytes = bytes;
+    }
+
+    /// A copy was not read to its end.
+    pub(super) fn backup_broke_off(&self) {
+        add(&mut self.state().figures.backups_broken_off, 1);
     }
 
     /// A group of records was written.

@@ -46,6 +46,7 @@ async fn probes_need_no_token_and_everything_else_does() {
         ("GET", "/query?q=show%20databases"),
         ("PUT", story.as_str()),
         ("DELETE", story.as_str()),
+        ("POST", "/backup"),
         ("POST", "/events"),
         ("POST", "/write"),
         ("POST", "/api/v2/write"),
@@ -73,6 +74,8 @@ async fn scopes_are_kept_apart() {
         (WRITE, "GET", "/query?q=show%20databases", 200),
         (WRITE, "POST", "/events", 200),
         (WRITE, "PUT", "/stories/x", 400),
+        (READ, "POST", "/backup", 403),
+        (WRITE, "POST", "/backup", 403),
     ] {
         let reply = port.ask(method, target, &[&bearer(token)], b"").await;
         assert_eq!(reply.status, status, "{token} {method} {target}: {reply:?}");

@@ -84,7 +84,7 @@ async fn every_answer_and_every_error_is_marked_for_listed_origins_and_for_no_ot
             ("GET", path) if path.starts_with("/stories/") => 404,
             ("DELETE", _) => 404,
             ("GET" | "POST", "/query") | ("PUT", _) => 400,
-            ("POST", "/events") | ("GET", _) if path != "/ping" => 200,
+            ("POST", "/events" | "/backup") | ("GET", _) if path != "/ping" => 200,
             _ => 204,
         };
         cases.push((method, path, status));
@@ -154,8 +154,9 @@ async fn without_tokens_only_listed_pages_and_those_of_its_own_address_may_write
     ];
     let mut writes = 0;
     for (method, path) in open.routes().await {
-        let is_write =
-            matches!(method.as_str(), "PUT" | "DELETE") || path.ends_with("/write") || path == "/events";
+        let is_write = matches!(method.as_str(), "PUT" | "DELETE")
+            || path.ends_with("/write")
+            || ["/events", "/backup"].contains(&path.as_str());
         writes += u64::from(is_write);
         for headers in foreign {
             let before = open.conversations().await;
@@ -173,7 +174,7 @@ async fn without_tokens_only_listed_pages_and_those_of_its_own_address_may_write
             assert_ne!(asked_with(&open, &method, &path, headers).await, 403, "{method} {path} {headers:?}");
         }
     }
-    assert_eq!(writes, 5);
+    assert_eq!(writes, 6);
     assert_eq!(asked_with(&open, "POST", "/events", &[&listed]).await, 200);
     assert_eq!(open.conversations().await, 1, "the last of the routes deleted the story");
 }

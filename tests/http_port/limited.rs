@@ -242,9 +242,11 @@ impl Pair {
             self.compare("GET", target).await;
         }
         self.compare("POST", "/query?q=show%20databases").await;
-        let metrics = self.all.ask("GET", "/metrics", &[SOME], b"").await;
-        assert_eq!(metrics.status, 403, "{metrics:?}");
-        self.asked.insert(("GET".to_owned(), "/metrics".to_owned()));
+        for (method, about_all) in [("GET", "/metrics"), ("POST", "/backup")] {
+            let refused = self.all.ask(method, about_all, &[SOME], b"").await;
+            assert_eq!(refused.status, 403, "{refused:?}");
+            self.asked.insert((method.to_owned(), about_all.to_owned()));
+        }
     }
 
     /// Sends lines of all stories by the limited token: those of its stories count, the others are bad lines that are told

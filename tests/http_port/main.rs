@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod backup;
 mod bounds;
 mod cors;
 mod guessing;

@@ -112,6 +112,7 @@ impl Port {
         let auth = Arc::new(auth);
         let services = Services {
             write_handle: store.write_handle(),
+            backups: store.backups(),
             catalogue: Arc::clone(store.catalogue()),
             counters: Arc::clone(store.counters()),
             memory: Arc::new(memory(ceiling(used))),
@@ -220,7 +221,12 @@ impl Client {
         }
         let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
         if !is_head && reply.header("transfer-encoding") == Some("chunked") {
-            reply.body = self.chunks().await;
+            let body = self.chunks().await;
+            if reply.header("content-type") == Some("application/x-tar") {
+                reply.packed = body;
+            } else {
+                reply.body = String::from_utf8(body).unwrap();
+            }
         } else if !is_head {
             while self.unread.len() < length {
                 assert!(self.fill().await, "closed within the body of {reply:?}");
@@ -256,12 +262,12 @@ impl Client {
     }
 
     /// A body in chunks.
-    async fn chunks(&mut self) -> String {
+    async fn chunks(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
         while let Some(chunk) = self.chunk().await {
             body.extend_from_slice(&chunk);
         }
-        String::from_utf8(body).unwrap()
+        body
     }
 
     /// The next chunk of a body; `None` after the last.
@@ -309,7 +315,7 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
-    /// The body instead, where it is packed.
+    /// The body instead, where it is packed, or an archive.
     pub(crate) packed: Vec<u8>,
     /// Head and body as sent; of one in chunks the head alone.
     pub(crate) bytes: usize,

@@ -5,6 +5,7 @@
 //! certainly not sent and what changes nothing; `retry` repeats others where they have an idempotency key.
 
 pub(crate) mod retry;
+pub(crate) mod streamed;
 mod trust;
 
 use std::borrow::Cow;
@@ -15,10 +16,11 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{self, HeaderValue};
 use hyper::http::uri::Authority;
-use hyper::{Method, Request, StatusCode, Uri};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -314,35 +316,51 @@ async fn exchange(
     request: Request<Full<Bytes>>,
     authority: &Authority,
 ) -> Result<(Answer, SendRequest<Full<Bytes>>), ClientError> {
-    let address = || authority.to_string();
-    let not_sent = |source: hyper::Error| ClientError::NotSent { address: address(), source: source.into() };
-    let lost = |source| ClientError::AnswerLost { address: address(), source };
     let whole = async {
-        sender.ready().await.map_err(not_sent)?;
-        let response = sender.send_request(request).await.map_err(|error| {
-            // Cancelled: the connection closed before it took the request.
-            if error.is_canceled() { not_sent(error) } else { lost(error.into()) }
-        })?;
-        let status = response.status();
-        let retry_after = response.headers().get(header::RETRY_AFTER);
-        let retry_after = retry_after.and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let is_replayed = response.headers().contains_key("idempotency-replayed");
-        let omitted = response.headers().get("x-groups-omitted").and_then(|value| value.to_str().ok());
-        let groups_omitted = omitted.and_then(|value| value.parse().ok()).unwrap_or(0);
-        let body = Limited::new(response.into_body(), CLIENT_ANSWER_BYTES_MAX).collect().await;
-        let body = body.map_err(|source| {
-            if source.is::<LengthLimitError>() {
-                ClientError::AnswerTooLong { address: address() }
-            } else {
-                lost(source)
-            }
-        })?;
-        let body = body.to_bytes();
-        Ok((Answer { status, retry_after, is_replayed, groups_omitted, body }, sender))
+        let response = send(&mut sender, request, authority).await?;
+        Ok((collect(response, authority).await?, sender))
     };
     timeout(ANSWER_WAIT, whole)
         .await
-        .unwrap_or_else(|_elapsed| Err(ClientError::AnswerLate { address: address() }))
+        .unwrap_or_else(|_elapsed| Err(ClientError::AnswerLate { address: authority.to_string() }))
+}
+
+/// Sends a request; gives the head of its answer, and its body as it comes.
+async fn send(
+    sender: &mut SendRequest<Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+    authority: &Authority,
+) -> Result<Response<Incoming>, ClientError> {
+    let not_sent =
+        |source: hyper::Error| ClientError::NotSent { address: authority.to_string(), source: source.into() };
+    sender.ready().await.map_err(not_sent)?;
+    sender.send_request(request).await.map_err(|error| {
+        // Cancelled: the connection closed before it took the request.
+        if error.is_canceled() { not_sent(error) } else { lost(authority, error.into()) }
+    })
+}
+
+/// The whole of an answer.
+async fn collect(response: Response<Incoming>, authority: &Authority) -> Result<Answer, ClientError> {
+    let status = response.status();
+    let retry_after = response.headers().get(header::RETRY_AFTER);
+    let retry_after = retry_after.and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let is_replayed = response.headers().contains_key("idempotency-replayed");
+    let omitted = response.headers().get("x-groups-omitted").and_then(|value| value.to_str().ok());
+    let groups_omitted = omitted.and_then(|value| value.parse().ok()).unwrap_or(0);
+    let body = Limited::new(response.into_body(), CLIENT_ANSWER_BYTES_MAX).collect().await;
+    let body = body.map_err(|source| {
+        if source.is::<LengthLimitError>() {
+            ClientError::AnswerTooLong { address: authority.to_string() }
+        } else {
+            lost(authority, source)
+        }
+    })?;
+    Ok(Answer { status, retry_after, is_replayed, groups_omitted, body: body.to_bytes() })
+}
+
+fn lost(authority: &Authority, source: BoxError) -> ClientError {
+    ClientError::AnswerLost { address: authority.to_string(), source }
 }
 
 /// How a daemon is spoken to.

@@ -22,7 +22,7 @@ use super::failure::Failure;
 use super::quick::QuickStream;
 use super::response::HttpResponse;
 use super::{HttpShared, service};
-use crate::limits::{HTTP_HEAD_BYTES_MAX, HTTP_RESERVED_HEAD_TIMEOUT};
+use crate::limits::{BACKUP_TIME, HTTP_HEAD_BYTES_MAX, HTTP_RESERVED_HEAD_TIMEOUT};
 use crate::net::listener::{self, ConnectionSlot, DetachedStream, Protocol, RawStream, Refusal, Stream, Tls};
 use crate::platform::shutdown::{WakeFiltered, Watch};
 
@@ -147,6 +147,8 @@ impl HttpShared {
         }
         if response.body().is_streamed() {
             exchange.set_deadline(Some(Instant::now() + self.limits.large_answer_timeout));
+        } else if response.body().is_archive() {
+            exchange.set_deadline(Some(Instant::now() + BACKUP_TIME));
         }
         Ok(response)
     }

@@ -12,7 +12,7 @@ use crate::model::calendar::rfc3339;
 use crate::net::Services;
 use crate::net::guessing::GuessFigures;
 use crate::net::metrics::{self, MetricReading, MetricValue};
-use crate::store::KeyFigures;
+use crate::store::{KeyFigures, StoreFigures};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -140,17 +140,45 @@ fn figures(services: &Services) -> Vec<MetricReading> {
         ("snapshot_last_duration_seconds", "How long it took", snapshot_took),
         ("uptime_seconds", "Time since the start", services.clock.monotonic().as_secs_f64()),
     ];
-    let certificate = services.tls.as_ref().map(|tls| {
+    let certificate = certificate_figure(services);
+    let rising = rising.map(|(name, help, value)| (name, help, MetricValue::Counter(value)));
+    let present = present.map(|(name, help, value)| (name, help, MetricValue::Gauge(value)));
+    let parts = seconds.into_iter().chain(certificate);
+    let parts = parts.map(|(name, help, value)| (name, help, MetricValue::GaugeFloat(value)));
+    rising
+        .into_iter()
+        .chain(present)
+        .chain(backup_figures(&store))
+        .chain(parts)
+        .map(MetricReading::from)
+        .collect()
+}
+
+type Figure = (&'static str, &'static str, MetricValue);
+
+fn backup_figures(store: &StoreFigures) -> [Figure; 5] {
+    let time = u64::try_from(store.last_backup_unix_seconds).unwrap_or(0);
+    let (counter, gauge) = (MetricValue::Counter, MetricValue::Gauge);
+    [
+        ("backups", "Backups that were read to their end", counter(store.backups)),
+        ("backups_broken_off", "Backups that were not", counter(store.backups_broken_off)),
+        ("backup_last_timestamp_seconds", "When the last backup was read to its end", gauge(time)),
+        (
+            "backup_last_position",
+            "Place in the journal that it stands for",
+            gauge(store.last_backup_position),
+        ),
+        ("backup_last_bytes", "Bytes of it that were sent", gauge(store.last_backup_bytes)),
+    ]
+}
+
+fn certificate_figure(services: &Services) -> Option<(&'static str, &'static str, f64)> {
+    services.tls.as_ref().map(|tls| {
         let days = f64::from(tls.expires_in_days(services.clock.unix_seconds()));
         (
             "tls_certificate_expires_days",
             "Whole days until the certificate expires; below 0 where it has",
             days,
         )
-    });
-    let rising = rising.map(|(name, help, value)| (name, help, MetricValue::Counter(value)));
-    let present = present.map(|(name, help, value)| (name, help, MetricValue::Gauge(value)));
-    let parts = seconds.into_iter().chain(certificate);
-    let parts = parts.map(|(name, help, value)| (name, help, MetricValue::GaugeFloat(value)));
-    rising.into_iter().chain(present).chain(parts).map(MetricReading::from).collect()
+    })
 }

@@ -8,6 +8,7 @@
 mod accept;
 mod accept_encoding;
 mod access;
+mod backup;
 mod body;
 mod body_error;
 mod client_stream;
@@ -77,7 +78,7 @@ pub async fn serve(socket: Socket, services: Services, limits: Limits, runtimes:
 pub struct Runtimes {
     /// All that is not heavy, and bodies.
     pub requests: Handle,
-    /// Queries over very many series, on blocking threads.
+    /// Queries over very many series, and backups, on blocking threads.
     pub heavy: Handle,
 }
 
@@ -159,6 +160,8 @@ struct HttpShared {
     streams: Arc<Semaphore>,
     /// For the states that streams hold.
     stream_bytes: ByteBudget,
+    /// One permit per backup.
+    backups: Arc<Semaphore>,
     /// One permit per large answer that is being read.
     large_answers: Arc<Semaphore>,
 }
@@ -175,6 +178,7 @@ impl HttpShared {
             heavy_queries: Arc::new(Semaphore::new(limits::HEAVY_QUERIES_MAX)),
             streams: Arc::new(Semaphore::new(limits.streams)),
             stream_bytes: ByteBudget::new(limits::STREAM_STATES_BYTES_MAX),
+            backups: Arc::new(Semaphore::new(limits::BACKUPS_MAX)),
             large_answers: Arc::new(Semaphore::new(limits::LARGE_ANSWERS_MAX)),
             services,
             limits,

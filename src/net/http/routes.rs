@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 use hyper::Method;
 
 use crate::limits::{
-    BODY_BYTES_MAX, BODY_INLINE_BYTES_MAX, STATEMENTS_BYTES_MAX, UPSERT_BYTES_MAX, UPSERT_INLINE_BYTES_MAX,
+    BACKUP_STANDS_BYTES_MAX, BODY_BYTES_MAX, BODY_INLINE_BYTES_MAX, STATEMENTS_BYTES_MAX, UPSERT_BYTES_MAX,
+    UPSERT_INLINE_BYTES_MAX,
 };
 use crate::net::auth::Scope;
 use crate::page;
@@ -37,6 +38,7 @@ pub(super) enum Endpoint {
     ShowStory,
     PutStory,
     DeleteStory,
+    Backup,
     Health,
     Ready,
     Metrics,
@@ -69,12 +71,15 @@ const NO_BODY: BodyLimits = BodyLimits { bytes_max: 0, inline_bytes_max: 0 };
 const EVENTS: BodyLimits = BodyLimits { bytes_max: BODY_BYTES_MAX, inline_bytes_max: BODY_INLINE_BYTES_MAX };
 const UPSERT: BodyLimits =
     BodyLimits { bytes_max: UPSERT_BYTES_MAX, inline_bytes_max: UPSERT_INLINE_BYTES_MAX };
+const BACKUP: BodyLimits =
+    BodyLimits { bytes_max: BACKUP_STANDS_BYTES_MAX, inline_bytes_max: BACKUP_STANDS_BYTES_MAX };
 const STATEMENTS: BodyLimits =
     BodyLimits { bytes_max: STATEMENTS_BYTES_MAX, inline_bytes_max: STATEMENTS_BYTES_MAX };
 
 const OPEN: &[Scope] = &[];
 const READ: &[Scope] = &[Scope::Read];
 const WRITE: &[Scope] = &[Scope::Write];
+const ADMIN: &[Scope] = &[Scope::Admin];
 /// Clients that only write make sure of their database first.
 const EITHER: &[Scope] = &[Scope::Write, Scope::Read];
 
@@ -99,7 +104,7 @@ pub(super) struct Route {
     pub(super) words: &'static str,
 }
 
-pub(super) static ROUTES: [Route; 21] = [
+pub(super) static ROUTES: [Route; 22] = [
     row("POST", "/events", Endpoint::WriteEvents, (WRITE, LimitedTokens::ItsStories))
         .body(EVENTS)
         .words("events as line protocol, NDJSON or a JSON document, told apart by content; ?precision="),
@@ -137,6 +142,9 @@ pub(super) static ROUTES: [Route; 21] = [
     row("DELETE", "/stories/", Endpoint::DeleteStory, (WRITE, LimitedTokens::ItsStories))
         .segment("storyId")
         .words("removes a story and its counters: 204"),
+    row("POST", "/backup", Endpoint::Backup, (ADMIN, LimitedTokens::Refused))
+        .body(BACKUP)
+        .words("a copy of the data directory, as a tar archive without the files that the body lists"),
     row("GET", "/health", Endpoint::Health, (OPEN, LimitedTokens::Same))
         .words("whether ingest, snapshots and reports work"),
     row("GET", "/ready", Endpoint::Ready, (OPEN, LimitedTokens::Same))
@@ -211,7 +219,10 @@ impl Route {
 
     /// Whether it waits for the store.
     pub(super) fn is_write(&self) -> bool {
-        matches!(self.endpoint, Endpoint::WriteEvents | Endpoint::PutStory | Endpoint::DeleteStory)
+        matches!(
+            self.endpoint,
+            Endpoint::WriteEvents | Endpoint::PutStory | Endpoint::DeleteStory | Endpoint::Backup
+        )
     }
 
     /// Whether it is answered to whatever name it is sent, also without tokens: it tells nothing.

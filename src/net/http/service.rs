@@ -13,8 +13,8 @@ use super::failure::Failure;
 use super::response::{self, HttpResponse};
 use super::routes::{self, Dialect, Endpoint, Route, RouteMatch};
 use super::{
-    HttpShared, Origins, access, body, cors, health, influx, ingest, openapi, page, reports, representation,
-    stories, streams,
+    HttpShared, Origins, access, backup, body, cors, health, influx, ingest, openapi, page, reports,
+    representation, stories, streams,
 };
 use crate::limits::HTTP_HEADERS_MAX;
 use crate::net::listener::ConnectionSlot;
@@ -163,6 +163,7 @@ async fn handle(
         Endpoint::ShowStory => stories::one(shared, &access, segment).await,
         Endpoint::PutStory => Box::pin(stories::put(shared, (route, segment), access, (head, body))).await,
         Endpoint::DeleteStory => Box::pin(stories::delete(shared, &access, segment)).await,
+        Endpoint::Backup => Box::pin(backup::backup(shared, (route, access), (head, body))).await,
         Endpoint::Health => Ok(health::health(services)),
         Endpoint::Ready => Ok(health::ready(services)),
         Endpoint::Metrics => Ok(health::metrics(services)),

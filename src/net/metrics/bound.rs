@@ -17,12 +17,14 @@ pub(crate) enum Bound {
     AnswersHeld,
     /// Streams of reports, and the states that they hold.
     Streams,
+    /// Backups.
+    Backups,
     /// Bytes of long lines and unread answers on the line port.
     LineMemory,
 }
 
 impl Bound {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::ReservedConnections,
         Self::WritesWaiting,
         Self::BodiesHeld,
@@ -30,6 +32,7 @@ impl Bound {
         Self::LargeAnswers,
         Self::AnswersHeld,
         Self::Streams,
+        Self::Backups,
         Self::LineMemory,
     ];
 
@@ -43,6 +46,7 @@ impl Bound {
             Self::LargeAnswers => "large_answers",
             Self::AnswersHeld => "answers_held",
             Self::Streams => "streams",
+            Self::Backups => "backups",
             Self::LineMemory => "line_memory",
         }
     }
@@ -58,6 +62,7 @@ impl Bound {
             Self::LargeAnswers => "too many large answers are being read at the moment",
             Self::AnswersHeld => "too many answers wait for their clients to read them",
             Self::Streams => "too many reports are streamed at the moment",
+            Self::Backups => "another backup is being read",
             Self::LineMemory => {
                 "the memory for long lines and batches with keys is in use at the moment; send them again later"
             }

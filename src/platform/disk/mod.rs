@@ -234,6 +234,14 @@ impl Disk {
         })
     }
 
+    /// Gives a file a second name. An error where that is taken, on another file system, or where there are none.
+    pub fn link(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
+        self.attempt(Operation::Create, to, || match &self.backend {
+            Backend::Real => std::fs::hard_link(from, to),
+            Backend::Memory(_) => Err(io::ErrorKind::Unsupported.into()),
+        })
+    }
+
     /// Removes a file. Durable only after [`Disk::sync_directory`].
     pub fn remove(&self, path: &Path) -> Result<(), DiskError> {
         self.attempt(Operation::Remove, path, || match &self.backend {
@@ -263,6 +271,15 @@ impl Disk {
         let mut entries = listed?;
         entries.sort_unstable();
         Ok(entries)
+    }
+
+    /// Whether a directory holds nothing but what is named.
+    pub fn holds_only(&self, path: &Path, names: &[&str]) -> Result<bool, DiskError> {
+        let found = self.attempt(Operation::List, path, || match &self.backend {
+            Backend::Real => real::names(path),
+            Backend::Memory(memory) => memory.names(path),
+        })?;
+        Ok(found.iter().all(|name| names.iter().any(|it| name == it)))
     }
 
     /// Locks `path` (made if needed) against other processes; `None` where another one holds it. The lock goes

@@ -1,5 +1,6 @@
 //! The files of the operating system, one system call a function. Knows nothing of the order of calls.
 
+use std::ffi::OsString;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -50,6 +51,11 @@ pub(super) fn list(path: &Path) -> io::Result<Vec<FileEntry>> {
         }
     }
     Ok(entries)
+}
+
+/// The names of all that is in a directory.
+pub(super) fn names(path: &Path) -> io::Result<Vec<OsString>> {
+    std::fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
 }
 
 pub(super) fn try_lock(file: &File) -> io::Result<bool> {

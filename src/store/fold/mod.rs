@@ -29,6 +29,7 @@ use crate::platform::disk::{self, Disk, Operation};
 use crate::store::damage::FileError;
 use crate::store::journal::{self, Record, Replay, Sequence};
 use crate::store::layout::{self, FileName};
+use crate::store::pins::Pins;
 use crate::store::snapshot::dictionary::{self, Cleared};
 use crate::store::snapshot::entry::Entry;
 use crate::store::snapshot::keys;
@@ -56,6 +57,8 @@ pub struct Folder {
     cleared: Cleared,
     next_generation: Generation,
     cells_max: usize,
+    /// Files that a copy is being made of.
+    pins: Pins,
 }
 
 impl Folder {
@@ -70,6 +73,7 @@ impl Folder {
             current,
             cleared,
             cells_max: FOLD_CELLS_MAX,
+            pins: Pins::default(),
         }
     }
 
@@ -81,6 +85,16 @@ impl Folder {
     /// The newest snapshot's generation.
     pub fn generation(&self) -> Generation {
         self.current.generation
+    }
+
+    /// The newest snapshot.
+    pub(super) fn current(&self) -> &Manifest {
+        &self.current
+    }
+
+    /// What keeps files of snapshots from being removed.
+    pub(super) fn pins(&self) -> &Pins {
+        &self.pins
     }
 
     /// Folds the records up to and including `through`, which must be in sealed segments. Blocks; takes memory for
@@ -240,7 +254,7 @@ impl Folder {
         Ok(index)
     }
 
-    /// Removes what neither the newest snapshot nor `before` needs: leftovers of crashes as well.
+    /// Removes what neither the newest snapshot nor `before` needs, nor a copy: leftovers of crashes as well.
     fn clean_up(&self, before: &Manifest) -> Result<(), FileError> {
         let kept: HashSet<String> = [before, &self.current]
             .into_iter()
@@ -252,7 +266,7 @@ impl Folder {
             .list(path)?
             .into_iter()
             .map(|entry| entry.name)
-            .filter(|name| !kept.contains(name))
+            .filter(|name| !kept.contains(name) && !self.pins.holds(name))
             .filter(|name| generation_of_file(name).is_some())
             .collect();
         let (manifests, files): (Vec<_>, Vec<_>) =

@@ -7,6 +7,7 @@
 //! | the newest snapshot sound | load it, replay the journal after it |
 //! | the newest damaged, the one before sound | load that one, replay more; a warning each |
 //! | no snapshot sound, or files of ours but no manifest | refuse |
+//! | a copy (`backup`) without a manifest: it is not complete | refuse |
 //! | a file of a newer version | refuse |
 //! | the journal damaged, or lacking records | refuse |
 //!
@@ -26,7 +27,8 @@ use std::sync::Arc;
 use super::damage::{Damage, DamageKind, FileError};
 use super::fold::Folder;
 use super::keys::{KeyLimits, KeyTable};
-use super::layout::{self, JOURNAL_FOLDER, LOCK_FILE, SNAPSHOT_FOLDER};
+use super::layout::{self, BACKUP_FILE, JOURNAL_FOLDER, LOCK_FILE, SNAPSHOT_FOLDER};
+use super::listing;
 use super::load::{self, Loaded};
 use super::{OpenError, Recovery};
 use crate::limits::wide;
@@ -156,6 +158,9 @@ pub(super) fn manifests(disk: &Disk, data_dir: &Path) -> Result<(Vec<Generation>
         names.iter().filter_map(|name| layout::manifest_generation(name)).collect();
     found.sort_unstable_by(|a, b| b.cmp(a));
     let last = names.iter().filter_map(|name| layout::generation_of(name)).max();
+    if found.is_empty() && disk.length(&data_dir.join(BACKUP_FILE))?.is_some() {
+        return Err(OpenError::Damaged(Damage::incomplete_copy(data_dir)));
+    }
     let is_segment = |name: &String| layout::first_of_segment(name).is_some();
     if found.is_empty()
         && (last.is_some() || list_if_there(disk, &data_dir.join(JOURNAL_FOLDER))?.iter().any(is_segment))
@@ -246,6 +251,9 @@ impl Recovered {
 
     /// Replays the records after the snapshot; where one cannot be read, those before it are applied.
     fn replay(&mut self, disk: &Disk, journal: &Path, progress: &mut dyn FnMut()) -> Result<(), FileError> {
+        if is_all_in_copy(disk, journal, self.folder.current())? {
+            return Ok(());
+        }
         let mut replay = Replay::open(disk, journal, self.store_id, self.folder.position())?;
         let mut record = Record::default();
         while replay.next_into(&mut record)? {
@@ -272,6 +280,12 @@ fn create(disk: &Disk, data_dir: &Path, store_id: StoreId) -> Result<Generation,
     let manifest = Manifest::first(store_id);
     manifest.commit(&SnapshotFolder::new(disk, data_dir, store_id))?;
     Ok(manifest.generation)
+}
+
+/// Whether there is no journal, as there is none in a copy that no daemon has been started on.
+fn is_all_in_copy(disk: &Disk, journal: &Path, manifest: &Manifest) -> Result<bool, DiskError> {
+    let Some(data_dir) = journal.parent() else { return Ok(false) };
+    Ok(journal::segments(disk, journal)?.is_empty() && listing::is_copy(disk, data_dir, manifest)?)
 }
 
 /// Names of the files in a directory; none where there is no directory.

@@ -27,6 +27,7 @@
 
 use std::sync::Arc;
 
+use super::backup::PendingBackup;
 use super::core::Core;
 use super::error::{CloseError, OpenError, Refusal};
 use super::journal::StoreId;
@@ -105,6 +106,14 @@ impl Stepped {
     /// Has the snapshotter make a snapshot at its next steps.
     pub fn request_snapshot(&mut self) {
         self.0.snapshotter.request();
+    }
+
+    /// Has the snapshotter make a snapshot at its next steps, to be copied. One that is asked for already is forgotten.
+    pub fn request_backup(&mut self) -> PendingBackup {
+        let (reply, pending) = self.0.backups.pending();
+        self.0.snapshotter.copying = Some(reply);
+        self.0.snapshotter.request();
+        pending
     }
 
     /// What is known.

@@ -101,6 +101,7 @@ impl fmt::Display for VerifyReport {
 
 fn help(damage: &Damage) -> &'static str {
     match damage.kind {
+        DamageKind::Incomplete => "repeat `tallyd backup` to this directory, which completes it",
         DamageKind::Newer => "use the newer tallyd that wrote it",
         DamageKind::Unreadable => "see what the machine says about the disk",
         DamageKind::Damaged | DamageKind::Missing => {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::super::backup;
 use super::super::routes::{Dialect, Endpoint, LimitedTokens, Route};
 use super::{KIND, Operation};
 use crate::net::metrics;
@@ -69,6 +70,7 @@ fn successes(operation: &Operation) -> Vec<(u16, Value)> {
             let health = |words: &str| json!({"description": words, "content": json_of("Health")});
             return vec![(200, health("Events are taken.")), (503, health("Events are refused."))];
         }
+        (Endpoint::Backup, _) => content(backup::KIND, json!({"type": "string", "format": "binary"})),
         (Endpoint::Ready, _) => json_of("Ready"),
         (Endpoint::Metrics, _) => text(metrics::CONTENT_TYPE),
         (Endpoint::Statements | Endpoint::StatementsInBody, _) => json_of("StatementResults"),

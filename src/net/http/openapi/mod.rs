@@ -154,6 +154,9 @@ fn body(route: &Route) -> Option<Value> {
         Endpoint::PutStory => json!({
             "application/json": {"schema": {"$ref": "#/components/schemas/StoryUpsert"}},
         }),
+        Endpoint::Backup => json!({
+            "application/json": {"schema": {"$ref": "#/components/schemas/BackupRequest"}},
+        }),
         Endpoint::StatementsInBody => json!({
             "application/x-www-form-urlencoded": {
                 "schema": {"type": "object", "properties": {"q": {"type": "string"}}},

@@ -219,6 +219,9 @@ fn probes() -> Value {
             "version": text, "tzdata": text,
         })),
         "Ready": object(json!({"status": {"const": "ready"}, "started": instant(), "up": text})),
+        "BackupRequest": {"type": "object", "additionalProperties": false, "properties": {
+            "stands": list(object(json!({"name": text, "bytes": count(), "crc32": count()}))),
+        }},
         "StatementResults": object(json!({"results": list(object_with(
             json!({"statement_id": count()}),
             json!({"series": list(json!({"type": "object"}))}),

@@ -2,7 +2,7 @@
 //! by number.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -252,6 +252,11 @@ impl Image {
         if let (false, Some(Inode::Directory(directory))) = (is_off, inodes.get_mut(number)) {
             directory.fail_sync(random, &mut |what| note(mishaps, what));
         }
+    }
+
+    /// The names of all that is in a directory.
+    pub(super) fn names(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        Ok(self.directory(self.find(path)?)?.entries.keys().cloned().collect())
     }
 
     pub(super) fn list(&self, path: &Path) -> io::Result<Vec<FileEntry>> {

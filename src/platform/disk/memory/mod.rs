@@ -13,6 +13,7 @@ mod image;
 mod inode;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -154,6 +155,10 @@ impl MemoryDisk {
         if error.source.kind() != io::ErrorKind::PermissionDenied {
             self.image().fail_directory_sync(path);
         }
+    }
+
+    pub(super) fn names(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        self.image().look()?.names(path)
     }
 
     pub(super) fn list(&self, path: &Path) -> io::Result<Vec<FileEntry>> {

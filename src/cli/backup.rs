@@ -1,0 +1,117 @@
+//! `tallyd backup`: a copy of a running daemon's data directory. What a copy is, and how it is made of what the daemon sends,
+//! is the store's (`store/backup`); this file asks for it and prints what came.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use indicatif::HumanBytes;
+
+use super::client::streamed::Streamed;
+use super::client::{Call, Client, ConnectionArgs};
+use super::{Exit, Misuse, complain, output};
+use crate::model::excerpt::printable;
+use crate::platform::disk::Disk;
+use crate::store::backup::{Copied, ListedFile, Target, TargetError};
+
+/// Copy the data directory of a running daemon, which goes on counting.
+///
+/// The copy is a data directory that `tallyd serve` starts on: all that was counted up to a position of the journal, which is
+/// printed, and nothing after it, with the keys of batches. Its token needs the scope admin. Into a directory with an older copy of
+/// the same daemon only new files come, and that copy stays complete until the new one is. Where a backup breaks off, repeat it: it
+/// goes on where it was. Configuration, tokens and certificates are not in it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BackupArgs {
+    /// The directory of the copy, made if it is not there
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// The daemon's data directory, where it is on the same file system as the copy: files get a second name instead of being sent
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The daemon to copy, and the token to ask with.
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+}
+
+/// The request's body.
+#[derive(serde::Serialize)]
+struct Wanted<'a> {
+    stands: &'a [ListedFile],
+}
+
+/// Makes the copy. Blocks.
+pub(crate) fn run(args: &BackupArgs) -> anyhow::Result<ExitCode> {
+    let mut client = Client::new(&args.connection)?;
+    let spinner = output::spinner("reading what stands");
+    let copied = copy(args, &mut client, &spinner);
+    spinner.finish_and_clear();
+    match copied? {
+        Outcome::Copied(copied, linked) => {
+            output::print(describe(args, &copied, linked).as_bytes())?;
+            Ok(Exit::Done.into())
+        }
+        Outcome::TryLater(why) => {
+            complain(&why);
+            Ok(Exit::TryLater.into())
+        }
+    }
+}
+
+enum Outcome {
+    /// A copy, and how many of its files were linked.
+    Copied(Copied, u64),
+    /// Why there is none now.
+    TryLater(String),
+}
+
+fn copy(args: &BackupArgs, client: &mut Client, spinner: &indicatif::ProgressBar) -> anyhow::Result<Outcome> {
+    let mut target = match Target::open(&Disk::new(), &args.directory, &mut || spinner.tick()) {
+        Err(error @ TargetError::InUse(_)) => return Ok(Outcome::TryLater(error.to_string())),
+        Err(error @ TargetError::NotACopy { .. }) => return Err(Misuse::of(error)),
+        opened => opened?,
+    };
+    let linked = match &args.data_dir {
+        Some(data_dir) => target
+            .link_from(data_dir, &mut || spinner.tick())
+            .with_context(|| format!("cannot link files of {}", data_dir.display()))?,
+        None => 0,
+    };
+    let body = serde_json::to_vec(&Wanted { stands: target.stands() })?;
+    let call = Call { body: Some(Bytes::from(body)), path: "/backup".to_owned(), key: None };
+    let authority = client.authority().to_owned();
+    spinner.set_message("waiting for the snapshot");
+    let body = match client.stream(&call)? {
+        Streamed::Body(body) => body,
+        Streamed::Refused(answer) => {
+            let why = format!("{authority} refused the backup: {}", printable(&answer.explanation()));
+            if answer.status == hyper::StatusCode::SERVICE_UNAVAILABLE {
+                return Ok(Outcome::TryLater(why));
+            }
+            anyhow::bail!(why)
+        }
+    };
+    let mut bytes = 0_u64;
+    let copied = target.receive(body, &mut |more| {
+        bytes = bytes.saturating_add(more);
+        spinner.set_message(format!("copying: {}", HumanBytes(bytes)));
+        spinner.tick();
+    });
+    Ok(Outcome::Copied(copied?, linked))
+}
+
+fn describe(args: &BackupArgs, copied: &Copied, linked: u64) -> String {
+    let listing = &copied.listing;
+    let bytes = listing.files.iter().fold(0_u64, |sum, file| sum.saturating_add(file.bytes));
+    format!(
+        "{} is complete: position {}, snapshot {}, data directory {}\n\
+         {} files of {bytes} bytes; {} files of {} bytes came now, {linked} were linked\n",
+        args.directory.display(),
+        listing.position,
+        listing.generation,
+        listing.store_id,
+        listing.files.len(),
+        copied.files,
+        copied.bytes,
+    )
+}

@@ -1,0 +1,136 @@
+//! `POST /backup`: a copy of the data directory, as an archive that a thread reads while the client takes it. What a copy is
+//! is the store's; here it only gets its place, its thread and its errors.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::http::request::Parts;
+use serde::Deserialize;
+use tokio::sync::mpsc;
+
+use super::access::Access;
+use super::body_error::BodyError;
+use super::failure::Failure;
+use super::response::{HttpResponse, NO_STORE};
+use super::response_body::ResponseBody;
+use super::routes::Route;
+use super::{HttpShared, body};
+use crate::limits::BACKUP_CHUNKS_AHEAD;
+use crate::model::excerpt::Excerpt;
+use crate::net::metrics::Bound;
+use crate::store::backup::{Backup, BackupError, ListedFile};
+
+/// `Content-Type` of the archive.
+pub(super) const KIND: &str = "application/x-tar";
+
+/// The body of a request.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    /// What the client has already.
+    #[serde(default)]
+    stands: Vec<ListedFile>,
+}
+
+/// `POST /backup`.
+pub(super) async fn backup(
+    shared: &Arc<HttpShared>,
+    (route, mut access): (&Route, Access),
+    (head, body): (&Parts, &mut Incoming),
+) -> Result<HttpResponse, Failure> {
+    if let Some((name, _)) = form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()).next() {
+        let name = Excerpt::new(&name).to_string();
+        let message = format!("`{name}` is not known; this path takes no parameters");
+        return Err(Failure::parameter(name, message));
+    }
+    let json = body::read(shared, route.body.bytes_max, head, body).await.map_err(BodyError::of_no_events)?;
+    let auth = &shared.services.auth;
+    access.renew(auth)?;
+    let wanted = parse(json.bytes())?;
+    drop(json);
+    let place = Arc::clone(&shared.backups).try_acquire_owned();
+    let place = place.map_err(|_none_left| Failure::overloaded(Bound::Backups))?;
+    let backups = shared.services.backups.clone();
+    let (pieces, archive) = mpsc::channel(BACKUP_CHUNKS_AHEAD);
+    let (began, beginning) = tokio::sync::oneshot::channel();
+    // Its thread lets those go first whom somebody waits for.
+    shared.runtimes.heavy.spawn_blocking(move || {
+        let _place = place;
+        match backups.begin(&wanted.stands) {
+            Ok(backup) => {
+                if began.send(Ok(())).is_ok() {
+                    read_out(backup, &pieces);
+                }
+            }
+            Err(error) => drop(began.send(Err(error))),
+        }
+    });
+    match beginning.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return Err(refused(&error)),
+        Err(_) => return Err(Failure::internal()),
+    }
+    let body = ResponseBody::archive(archive, (access.into_permit(), Arc::clone(auth)));
+    let mut response = HttpResponse::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(KIND));
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    Ok(response)
+}
+
+/// Hands the archive over, piece by piece, and an empty piece at its end. What goes wrong is in the log.
+fn read_out(mut backup: Backup, pieces: &mpsc::Sender<Bytes>) {
+    while let Ok(chunk) = backup.next_chunk() {
+        let is_end = chunk.is_none();
+        if pieces.blocking_send(chunk.unwrap_or_default().into()).is_err() || is_end {
+            return;
+        }
+    }
+}
+
+fn parse(json: &[u8]) -> Result<Wanted, Failure> {
+    if json.trim_ascii().is_empty() {
+        return Ok(Wanted::default());
+    }
+    serde_json::from_slice(json).map_err(|error| {
+        let message = format!("the body must be JSON with the files that stand, or nothing: {error}");
+        Failure::parameter("body", message)
+    })
+}
+
+/// What the client hears. Names of files are for the log.
+fn refused(error: &BackupError) -> Failure {
+    tracing::warn!(%error, "a backup was refused");
+    match error {
+        BackupError::UnderWay => Failure::overloaded(Bound::Backups),
+        BackupError::Closing => Failure::unavailable("the daemon is stopping"),
+        BackupError::NoSnapshot(_) => {
+            Failure::unavailable("no snapshot can be made, so there is no backup; see the daemon's log")
+        }
+        BackupError::Late => Failure::unavailable("the snapshot for the backup takes long; try again"),
+        BackupError::File(_) | BackupError::TooSlow => Failure::internal(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_lists_what_stands_or_is_empty() {
+        for (body, files) in [
+            ("", Some(0)),
+            ("\n", Some(0)),
+            ("{}", Some(0)),
+            (r#"{"stands":[{"name":"keys.0000000002","bytes":7,"crc32":9}]}"#, Some(1)),
+            ("[]x", None),
+            ("conversation,source=app count=1i", None),
+            (r#"{"stands":[{"name":"a"}]}"#, None),
+            (r#"{"stand":[]}"#, None),
+        ] {
+            assert_eq!(parse(body.as_bytes()).ok().map(|wanted| wanted.stands.len()), files, "{body}");
+        }
+    }
+}
