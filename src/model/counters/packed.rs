@@ -6,13 +6,14 @@
 use super::allocated;
 use crate::model::batch::SeriesId;
 use crate::model::calendar::{Hour, HourRange};
-use crate::model::cells::{Cell, FrameError, FrameRef, Month, by_month, encode_frame};
+use crate::model::cells::{Cell, FrameError, FrameRef, Month, by_month, concatenate, encode_frame_within};
 
 /// Buffers that the writer uses again and again.
 #[derive(Debug, Default)]
 pub(super) struct MergeBuffers {
     old: Vec<Cell>,
     new: Vec<Cell>,
+    frame: Vec<u8>,
     bytes: Vec<u8>,
 }
 
@@ -113,8 +114,7 @@ impl Packed {
     pub(super) fn merge(&mut self, cells: &[Cell], buffers: &mut MergeBuffers) {
         let Some(first) = cells.first() else { return };
         // Everything before the first month that is touched stays where it is.
-        let touched = Month::containing(first.hour).range().start;
-        let kept = self.seek(touched);
+        let kept = self.seek(Month::containing(first.hour).range());
         let mut rest = self.bytes.get(kept..).unwrap_or_default();
         buffers.bytes.clear();
         let mut last_frame = self.last_frame;
@@ -123,16 +123,20 @@ impl Packed {
             while let Some(frame) = front(rest).filter(|frame| frame.first() < range.start) {
                 rest = copy_frame(rest, &frame, &mut buffers.bytes);
             }
+            last_frame = kept + buffers.bytes.len();
             buffers.old.clear();
-            if let Some(frame) = front(rest).filter(|frame| Month::containing(frame.first()) == month) {
-                frame.decode(&mut buffers.old);
+            if let Some(frame) = front(rest).filter(|frame| range.contains(frame.first())) {
                 rest = rest.get(frame.bytes_len()..).unwrap_or_default();
+                if append_cells(&frame, (range, incoming), buffers) {
+                    self.cells += incoming.len();
+                    continue;
+                }
+                frame.decode(&mut buffers.old);
             }
             buffers.new.clear();
             merge_cells(&buffers.old, incoming, &mut buffers.new);
-            last_frame = kept + buffers.bytes.len();
             self.cells = self.cells + buffers.new.len() - buffers.old.len();
-            encode_frame(&buffers.new, &mut buffers.bytes);
+            encode_frame_within(range, &buffers.new, &mut buffers.bytes);
         }
         while let Some(frame) = front(rest) {
             last_frame = kept + buffers.bytes.len();
@@ -144,12 +148,14 @@ impl Packed {
         self.last_frame = last_frame;
     }
 
-    /// Offset of the first frame that begins at `start` or later, the length if there is none.
-    fn seek(&self, start: Hour) -> usize {
+    /// Offset of the first frame that is of the month with those hours or a later one, the length if there is none.
+    fn seek(&self, month: HourRange) -> usize {
+        let start = month.start;
         // Nearly always it is the last month that is touched.
         match self.bytes.get(self.last_frame..).and_then(front) {
             None => self.bytes.len(),
             Some(last) if last.first() < start => self.bytes.len(),
+            Some(last) if last.first() < month.end => self.last_frame,
             Some(_) => {
                 self.frames().find(|(_, frame)| frame.first() >= start).map_or(0, |(offset, _)| offset)
             }
@@ -188,6 +194,21 @@ pub(super) fn decode_packed(mut frames: &[u8], out: &mut Vec<Cell>) {
         frame.decode(out);
         frames = frames.get(frame.bytes_len()..).unwrap_or_default();
     }
+}
+
+/// Appends the frame of the cells of a frame and of others of its month, if those are all later; whether they are. Nothing is
+/// unpacked, so that a new cell costs the same however many the month has.
+fn append_cells(
+    frame: &FrameRef<'_>,
+    (month, cells): (HourRange, &[Cell]),
+    buffers: &mut MergeBuffers,
+) -> bool {
+    if cells.first().is_none_or(|first| u64::from(first.hour.get()) <= frame.last()) {
+        return false;
+    }
+    buffers.frame.clear();
+    encode_frame_within(month, cells, &mut buffers.frame);
+    front(&buffers.frame).is_some_and(|later| concatenate(&[*frame, later], usize::MAX, &mut buffers.bytes))
 }
 
 /// The part of cells, ascending by hour, that is in the range.
