@@ -201,11 +201,11 @@ impl SeriesEntry {
             return false;
         }
         let mut run = self.write();
-        let before = work.cells_grown;
+        let (before, cells) = (work.cells_grown, self.cells.load(Ordering::Relaxed));
         self.put(&mut run, cell, work);
         Self::settle(&mut run, work);
         // What is packed is not looked at for it: that would be a cache miss for every new cell.
-        let cells = i64::from(self.cells.load(Ordering::Relaxed)) + (work.cells_grown - before);
+        let cells = i64::from(cells) + (work.cells_grown - before);
         self.cells.store(u32::try_from(cells).unwrap_or(u32::MAX), Ordering::Relaxed);
         true
     }
