@@ -11,6 +11,7 @@ pub mod digest;
 pub mod follow;
 pub mod gather;
 pub mod marks;
+pub mod member;
 pub mod message;
 pub mod position;
 pub mod publish;

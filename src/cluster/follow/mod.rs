@@ -180,6 +180,17 @@ pub enum Skipped {
 }
 
 impl Skipped {
+    /// The message, where it is one of this log's rows or a witness.
+    pub fn message(&self) -> Option<&Message> {
+        match self {
+            Self::Further(message)
+            | Self::Early(message)
+            | Self::Witness(message)
+            | Self::Unwelcome(message) => Some(message),
+            Self::OtherLog | Self::Genesis => None,
+        }
+    }
+
     /// A word for it.
     pub fn as_str(&self) -> &'static str {
         match self {

@@ -6,7 +6,8 @@
 //!   counted; a deletion is not, so one begins a part of its own behind what was counted before it, and nothing joins a part
 //!   before it any more. Names keep their order.
 //!
-//! INVARIANT: [`Gathered::bytes_max`] is never less than what its parts take in a message.
+//! INVARIANT: [`Gathered::bytes_max`] is never less than what its parts take in a message, and grows by no more than
+//! [`NamedBatch::bytes_max`] when a batch joins.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -78,6 +79,17 @@ impl NamedBatch {
         bytes.len().saturating_add(LONGEST_HEAD_BYTES)
     }
 
+    /// Bytes that it adds to a message, at most; far more than it will, where others name the same.
+    pub fn bytes_max(&self) -> usize {
+        let changes: usize = self.changes.iter().map(change_bytes_max).sum();
+        let ids = self.series.len().saturating_add(self.changes.len()).saturating_mul(2 * ObjectId::LEN + 1);
+        let series = self.series.len().saturating_mul(SERIES_BYTES);
+        let key = self.key.as_ref().map_or(0, |key| KEY_BYTES.saturating_add(key_line_bytes(key)));
+        let cells: usize =
+            self.sums.iter().map(|sum| count_bytes(sum.count).saturating_add(CELL_BYTES)).sum();
+        [PART_BYTES, changes, ids, series, key, cells].into_iter().fold(0, usize::saturating_add)
+    }
+
     fn deletes(&self) -> bool {
         self.changes.iter().any(is_deletion)
     }
@@ -93,6 +105,11 @@ pub struct Gathered {
     parts: Vec<OpenPart>,
     /// The part that batches without a key join.
     unkeyed: Option<usize>,
+    /// The last parts with a change, and with a deletion.
+    last_change: Option<usize>,
+    last_deletion: Option<usize>,
+    /// Bytes of all parts, at most.
+    bytes: usize,
 }
 
 impl Gathered {
@@ -111,15 +128,23 @@ impl Gathered {
         if batch.key.is_none() {
             self.unkeyed = Some(place);
         }
+        if !batch.changes.is_empty() {
+            self.last_change = self.last_change.max(Some(place));
+        }
+        if batch.deletes() {
+            self.last_deletion = self.last_deletion.max(Some(place));
+        }
         if let Some(part) = self.parts.get_mut(place) {
+            let before = if joined.is_some() { part.bytes_max() } else { 0 };
             part.add(batch);
+            self.bytes = self.bytes.saturating_sub(before).saturating_add(part.bytes_max());
         }
         PartPlace(place)
     }
 
     /// Bytes of the message, at most.
     pub fn bytes_max(&self) -> usize {
-        self.parts.iter().map(OpenPart::bytes_max).fold(LONGEST_HEAD_BYTES, usize::saturating_add)
+        self.bytes.saturating_add(LONGEST_HEAD_BYTES)
     }
 
     /// The parts of the message.
@@ -128,15 +153,13 @@ impl Gathered {
     }
 
     fn may_join(&self, place: usize, batch: &NamedBatch) -> bool {
-        let Some((part, later)) = self.parts.get(place..).and_then(<[OpenPart]>::split_first) else {
-            return false;
-        };
         if batch.deletes() {
-            later.is_empty() && part.series.is_empty()
+            let is_last = place.saturating_add(1) == self.parts.len();
+            is_last && self.parts.last().is_some_and(|part| part.series.is_empty())
         } else if batch.changes.is_empty() {
-            !later.iter().any(|part| part.changes.iter().any(is_deletion))
+            self.last_deletion <= Some(place)
         } else {
-            later.iter().all(|part| part.changes.is_empty())
+            self.last_change <= Some(place)
         }
     }
 }
@@ -154,7 +177,6 @@ struct OpenPart {
     nodes: HashSet<ObjectId, foldhash::fast::RandomState>,
     /// Bytes of ids, names, and of the numbers of cells.
     bytes: usize,
-    hours: Option<(Hour, Hour)>,
 }
 
 impl OpenPart {
@@ -187,8 +209,6 @@ impl OpenPart {
             let before = count_bytes(*known);
             *known = known.saturating_add(sum.count);
             self.bytes = self.bytes.saturating_sub(before).saturating_add(count_bytes(*known));
-            let (first, last) = self.hours.unwrap_or((sum.hour, sum.hour));
-            self.hours = Some((first.min(sum.hour), last.max(sum.hour)));
         }
     }
 
@@ -207,10 +227,7 @@ impl OpenPart {
     }
 
     fn bytes_max(&self) -> usize {
-        let hours = self.hours.map_or(0, |(first, last)| last.get().saturating_sub(first.get()));
-        let hour_bytes = number_bytes(u64::from(hours));
-        // A sum over 32 bits has a cell more for each 32 bits, whose hour is 0 on.
-        let cells = self.sums.len().saturating_mul(hour_bytes).saturating_add(self.sums.len() / 64);
+        let cells = self.sums.len().saturating_mul(HOUR_BYTES).saturating_add(self.sums.len() / 64);
         let key = self.key.as_ref().map_or(0, |key| KEY_BYTES.saturating_add(key_line_bytes(key)));
         PART_BYTES.saturating_add(key).saturating_add(self.bytes).saturating_add(cells)
     }
@@ -226,6 +243,10 @@ const PART_BYTES: usize = 1 + 6 * 5 + 5;
 /// How far the story is on (more than a byte is counted with the stories between), source and metric, a node's place, the
 /// number of cells (more than a byte is counted with the cells).
 const SERIES_BYTES: usize = 1 + 1 + 4 + 1;
+/// How far the hour of a cell is on. Hours end before 2²¹.
+const HOUR_BYTES: usize = 3;
+/// The hour of a cell, the number of cells where that takes more than a byte, and a cell more where its sum does not fit one.
+const CELL_BYTES: usize = HOUR_BYTES + 1 + 6;
 /// Id, content, rule, three counts.
 const KEY_BYTES: usize = 16 + 8 + 1 + 3 * 5;
 

@@ -202,8 +202,14 @@ proptest! {
             parts[0].encode(&mut bytes);
             prop_assert_eq!(named.message_bytes(), bytes.len() + LONGEST_HEAD_BYTES);
             prop_assert!(named.message_bytes() <= bound);
+            prop_assert!(bound <= named.bytes_max() + LONGEST_HEAD_BYTES);
         }
-        let (gathered, places) = gathered(&batches);
+        let (mut gathered, mut places) = (Gathered::default(), Vec::new());
+        for batch in &batches {
+            let (batch, before) = (named(batch), gathered.bytes_max());
+            places.push(gathered.join(&batch).0);
+            prop_assert!(gathered.bytes_max() <= before + batch.bytes_max());
+        }
         let bound = gathered.bytes_max();
         let message = Message {
             log: LogId::new(1),

@@ -49,6 +49,9 @@ pub enum Refused {
     /// The daemon writes to the log as another writer now, and this could overtake what is still under way.
     #[error("the log has refused a message; send the events again")]
     Renewed,
+    /// The log has had as many writers as it can have.
+    #[error("the log has had too many writers; begin a new one with tallyd cluster restore")]
+    Full,
     /// Nothing more is published, for a reason in words.
     #[error("{0}")]
     Stopped(Box<str>),
@@ -57,8 +60,10 @@ pub enum Refused {
 /// What the log says of a message that was sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ack {
-    /// It is stored there, or was before. That may be false.
+    /// It is stored there. That may be false.
     Stored(LogSequence),
+    /// It was stored there before. That may be false, too.
+    Duplicate(LogSequence),
     /// It could not be sent, or there is no leader: again, later.
     Failed,
     /// A plain no: it is too large, or not allowed.

@@ -61,7 +61,7 @@ enum Link {
 }
 
 /// Where new ids of writers come from.
-type Writers = Box<dyn FnMut() -> WriterId + Send>;
+pub type Writers = Box<dyn FnMut() -> WriterId + Send>;
 
 /// Sends the batches of one daemon.
 pub struct Publisher {
@@ -117,15 +117,11 @@ struct Probe {
 
 impl Publisher {
     /// A publisher to a log that cannot be reached yet.
-    pub fn new(
-        log: LogId,
-        message_bytes_max: usize,
-        mut writers: impl FnMut() -> WriterId + Send + 'static,
-    ) -> Self {
+    pub fn new(log: LogId, message_bytes_max: usize, mut writers: Writers) -> Self {
         Self {
             log,
             writer: writers(),
-            writers: Box::new(writers),
+            writers,
             last: MessageNumber::NONE,
             message_bytes_max,
             link: Link::Down,
@@ -171,27 +167,28 @@ impl Publisher {
         if after.is_some_and(|after| after != self.writer) {
             return Err(Refused::Renewed);
         }
-        let mut alone = Gathered::default();
-        let place = alone.join(batch);
-        if alone.bytes_max() > self.message_bytes_max {
+        let bytes_max = GATHERED_BYTES_MAX.min(self.message_bytes_max);
+        let has_room = |waiting: &&mut Waiting| {
+            waiting.tickets.len() < GATHERED_BATCHES_MAX
+                && waiting.gathered.bytes_max().saturating_add(batch.bytes_max()) <= bytes_max
+        };
+        if let Some(waiting) = self.waiting.back_mut().filter(has_room) {
+            let place = waiting.gathered.join(batch);
+            waiting.tickets.push((ticket, place));
+            return Ok(());
+        }
+        let mut gathered = Gathered::default();
+        let place = gathered.join(batch);
+        if gathered.bytes_max() > self.message_bytes_max {
             let bytes = batch.message_bytes();
             if bytes > self.message_bytes_max {
                 return Err(Refused::TooLarge { bytes, bytes_max: self.message_bytes_max });
             }
         }
-        let bytes_max = GATHERED_BYTES_MAX.min(self.message_bytes_max);
-        let has_room = |waiting: &&mut Waiting| {
-            waiting.tickets.len() < GATHERED_BATCHES_MAX
-                && waiting.gathered.bytes_max().saturating_add(alone.bytes_max()) <= bytes_max
-        };
-        if let Some(waiting) = self.waiting.back_mut().filter(has_room) {
-            let place = waiting.gathered.join(batch);
-            waiting.tickets.push((ticket, place));
-        } else if self.waiting.len() < MESSAGES_WAITING_MAX {
-            self.waiting.push_back(Waiting { gathered: alone, tickets: vec![(ticket, place)], since: now });
-        } else {
+        if self.waiting.len() >= MESSAGES_WAITING_MAX {
             return Err(Refused::Busy);
         }
+        self.waiting.push_back(Waiting { gathered, tickets: vec![(ticket, place)], since: now });
         Ok(())
     }
 
@@ -222,12 +219,12 @@ impl Publisher {
     /// What the log says of a sending of this writer.
     pub fn acked(&mut self, number: MessageNumber, ack: Ack) {
         match ack {
-            Ack::Stored(place) if number == MessageNumber::NONE => {
+            Ack::Stored(place) | Ack::Duplicate(place) if number == MessageNumber::NONE => {
                 if let Some(witness) = &mut self.witness {
                     witness.acked = Some(place);
                 }
             }
-            Ack::Stored(place) => {
+            Ack::Stored(place) | Ack::Duplicate(place) => {
                 if let Some(message) = self.in_flight.iter_mut().find(|message| message.number == number) {
                     message.acked = Some(place);
                 }
@@ -252,23 +249,19 @@ impl Publisher {
         }
     }
 
-    /// An own message was read and applied there, each of its parts with an outcome.
-    pub fn applied(
-        &mut self,
-        (number, bytes): (MessageNumber, &[u8]),
-        sequence: LogSequence,
-        outcomes: &[PartOutcome],
-    ) {
+    /// An own message was read, and is applied: whose batches it holds, each with its part. They are answered with the outcomes of
+    /// those, and not from here any more.
+    pub fn read_back(&mut self, number: MessageNumber, bytes: &[u8]) -> Vec<(Ticket, PartPlace)> {
         match self.in_flight.front() {
-            Some(front) if front.number == number && *front.bytes == *bytes => {}
-            _ => return self.renew(),
+            Some(front) if front.number == number && *front.bytes == *bytes => {
+                self.pause = RESEND_PAUSE_MIN;
+                self.in_flight.pop_front().map(|message| message.tickets).unwrap_or_default()
+            }
+            _ => {
+                self.renew();
+                Vec::new()
+            }
         }
-        let Some(message) = self.in_flight.pop_front() else { return };
-        for (ticket, place) in message.tickets {
-            let outcome = outcomes.get(place.0).cloned().unwrap_or(PartOutcome::Counted);
-            self.answers.push((ticket, Answer::Applied(sequence, outcome)));
-        }
-        self.pause = RESEND_PAUSE_MIN;
     }
 
     /// An own message was read before one that should come first, which must have been lost.
@@ -279,9 +272,9 @@ impl Publisher {
         }
     }
 
-    /// A further copy of an own message was read.
+    /// A message was read under an own number that had counted before. One that is under way has not: another one has.
     pub fn further(&mut self, number: MessageNumber) {
-        if number > self.last {
+        if number > self.last || self.in_flight.iter().any(|message| message.number == number) {
             self.renew();
         }
     }

@@ -43,7 +43,7 @@ impl Bench {
             next += 1;
             WriterId::new(next)
         };
-        let publisher = Publisher::new(LOG, BYTES_MAX, writers);
+        let publisher = Publisher::new(LOG, BYTES_MAX, Box::new(writers));
         let read = Position { sequence: at(10), ..Position::default() };
         let mut bench = Self { publisher, read, now: ms(0), tickets: 0 };
         bench.publisher.connect(read, BYTES_MAX);
@@ -87,21 +87,17 @@ impl Bench {
         Arc::clone(&messages.find(|message| message.number.get() == number).unwrap().bytes)
     }
 
-    /// The message is read back, and counts.
-    fn apply(&mut self, number: u64) {
+    /// The message is read back: the batches in it, and their parts.
+    fn apply(&mut self, number: u64) -> Vec<(u64, usize)> {
         let bytes = self.bytes(number);
         self.read.sequence = self.read.sequence.next();
-        let outcomes = vec![PartOutcome::Counted; 9];
-        self.publisher.applied((MessageNumber::new(number), &bytes), self.read.sequence, &outcomes);
+        let tickets = self.publisher.read_back(MessageNumber::new(number), &bytes);
+        tickets.into_iter().map(|(ticket, place)| (ticket.0, place.0)).collect()
     }
 
     fn stored(&mut self, number: u64, sequence: u64) {
         self.publisher.acked(MessageNumber::new(number), Ack::Stored(at(sequence)));
     }
-}
-
-fn counted(ticket: u64, sequence: u64) -> (u64, Answer) {
-    (ticket, Answer::Applied(at(sequence), PartOutcome::Counted))
 }
 
 #[test]
@@ -114,8 +110,7 @@ fn idle_a_batch_is_sent_at_once_and_answered_when_it_is_read_back() {
     assert_eq!((sent[0].left, sent[0].writer), (at(10), message.writer));
     bench.stored(1, 11);
     assert_eq!(bench.answered(), [], "an ack is no answer");
-    bench.apply(1);
-    assert_eq!(bench.answered(), [counted(1, 11)]);
+    assert_eq!(bench.apply(1), [(1, 0)]);
     assert!(bench.publisher.is_idle());
 }
 
@@ -130,34 +125,24 @@ fn batches_gather_while_four_messages_are_under_way() {
         bench.submit().unwrap();
     }
     assert_eq!(bench.sent(), NONE);
-    bench.apply(1);
-    let (sent, answered) = bench.poll();
-    assert_eq!(answered, [counted(1, 11)]);
+    assert_eq!(bench.apply(1), [(1, 0)]);
+    let (sent, _) = bench.poll();
     let Body::Batches(parts) = Message::decode(&sent[0].bytes).unwrap().body else { panic!("batches") };
     let counts: Vec<u32> = parts.iter().flat_map(Part::cells).map(|cell| cell.count).collect();
     assert_eq!((sent.len(), counts), (1, vec![3]), "three batches in one message");
-    (2..=5).for_each(|number| bench.apply(number));
-    let tickets: Vec<u64> = bench.answered().into_iter().map(|(ticket, _)| ticket).collect();
+    let tickets: Vec<u64> =
+        (2..=5).flat_map(|number| bench.apply(number)).map(|(ticket, _)| ticket).collect();
     assert_eq!(tickets, [2, 3, 4, 5, 6, 7]);
 }
 
 #[test]
-fn outcome_of_a_batch_is_that_of_its_part() {
+fn batch_is_answered_from_its_own_part() {
     let mut bench = Bench::new();
     for (ticket, key) in [(1, None), (2, Some(1)), (3, Some(2)), (4, None)] {
         bench.publisher.submit((Ticket(ticket), None), &batch(key), bench.now).unwrap();
     }
     bench.sent();
-    let again = PartOutcome::Repeated(KeyedAnswer { accepted: 5, ..KeyedAnswer::default() });
-    let outcomes = [PartOutcome::Counted, again.clone(), PartOutcome::Conflict];
-    let bytes = bench.bytes(1);
-    bench.publisher.applied((MessageNumber::new(1), &bytes), at(11), &outcomes);
-    let expected =
-        [(1, PartOutcome::Counted), (2, again), (3, PartOutcome::Conflict), (4, PartOutcome::Counted)];
-    assert_eq!(
-        bench.answered(),
-        expected.map(|(ticket, outcome)| (ticket, Answer::Applied(at(11), outcome)))
-    );
+    assert_eq!(bench.apply(1), [(1, 0), (2, 1), (3, 2), (4, 0)]);
 }
 
 #[test]
@@ -221,7 +206,6 @@ fn early_own_message_has_all_sent_again_at_once_and_then_ever_more_slowly() {
     }
     assert_eq!(sent_at, [100, 300, 700]);
     bench.apply(1);
-    bench.answered();
     bench.now = ms(5_000);
     early(&mut bench);
     assert_eq!(bench.sent(), [2]);
@@ -257,23 +241,29 @@ fn failed_sending_is_tried_again_and_a_refused_one_makes_another_writer() {
 
 #[test]
 fn own_number_with_other_bytes_makes_another_writer() {
-    let ways: [fn(&mut Publisher); 4] = [
-        |publisher| publisher.applied((MessageNumber::new(1), b"other"), at(11), &[]),
-        |publisher| publisher.applied((MessageNumber::new(2), b"other"), at(11), &[]),
+    let ways: [fn(&mut Publisher); 5] = [
+        |publisher| assert_eq!(publisher.read_back(MessageNumber::new(1), b"other"), []),
+        |publisher| assert_eq!(publisher.read_back(MessageNumber::new(2), b"other"), []),
         |publisher| publisher.early(MessageNumber::new(3), b"other"),
         |publisher| publisher.further(MessageNumber::new(2)),
+        |publisher| publisher.further(MessageNumber::new(1)),
     ];
     for way in ways {
         let mut bench = Bench::new();
         let writer = bench.publisher.writer();
         bench.submit().unwrap();
         bench.sent();
-        bench.publisher.further(MessageNumber::new(1));
-        assert_eq!(bench.publisher.writer(), writer);
         way(&mut bench.publisher);
         assert_ne!(bench.publisher.writer(), writer);
         assert_eq!(bench.answered(), [(1, Answer::Unknown)]);
     }
+    let mut bench = Bench::new();
+    let writer = bench.publisher.writer();
+    bench.submit().unwrap();
+    bench.sent();
+    bench.apply(1);
+    bench.publisher.further(MessageNumber::new(1));
+    assert_eq!(bench.publisher.writer(), writer, "a copy of what has counted is nothing new");
 }
 
 #[test]
@@ -293,7 +283,7 @@ fn log_that_is_away_refuses_what_was_not_handed_over_and_loses_the_rest_after_a_
     // They are sent on, and told nothing more.
     bench.publisher.connect(bench.read, BYTES_MAX);
     assert_eq!(bench.sent(), [0, 1, 2, 3, 4]);
-    bench.apply(1);
+    assert_eq!(bench.apply(1), []);
     assert_eq!(bench.answered(), []);
 }
 

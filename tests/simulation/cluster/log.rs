@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tallyd::cluster::follow::LogState;
 use tallyd::cluster::message::{Body, Genesis, Message};
 use tallyd::cluster::position::{LogId, LogSequence, LogStamp, MessageNumber, Position, WriterId};
-use tallyd::cluster::publish::Sending;
+use tallyd::cluster::publish::{Ack, Sending};
 
 use crate::counts::Counts;
 use crate::random::Random;
@@ -86,15 +86,6 @@ pub(crate) struct Flight {
     pub(crate) payload: Rc<Payload>,
 }
 
-/// What the log says to a sending.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Said {
-    Stored(u64),
-    Duplicate(u64),
-    Failed,
-    Refused,
-}
-
 pub(crate) struct Log {
     pub(crate) id: LogId,
     pub(crate) main: Branch,
@@ -153,7 +144,8 @@ impl Log {
         flight: &Flight,
         now_ms: u64,
         (random, counts): (&mut Random, &mut Counts),
-    ) -> Option<Said> {
+    ) -> Option<Ack> {
+        let at = LogSequence::new;
         let payload = &flight.payload;
         if !self.is_healthy && random.one_in(3) {
             self.afterlife.push(Rc::clone(payload));
@@ -161,30 +153,30 @@ impl Log {
         let fate = if self.is_healthy { 0 } else { random.below(100) };
         let is_silent = (70..80).contains(&fate);
         let (what, said) = match fate {
-            70..76 => ("log: ack lost", Said::Stored(self.store(payload, now_ms))),
-            76..80 => ("log: message lost", Said::Failed),
-            80..83 => ("log: not stored, and said so", Said::Failed),
+            70..76 => ("log: ack lost", Ack::Stored(at(self.store(payload, now_ms)))),
+            76..80 => ("log: message lost", Ack::Failed),
+            80..83 => ("log: not stored, and said so", Ack::Failed),
             83..86 => {
                 self.store(payload, now_ms);
-                ("log: stored, and said to be not", Said::Failed)
+                ("log: stored, and said to be not", Ack::Failed)
             }
-            86..89 => ("log: false duplicate", Said::Duplicate(1 + random.below(self.main.last() + 1))),
-            89..91 => ("log: false ack", Said::Stored(self.main.last() + 1)),
+            86..89 => ("log: false duplicate", Ack::Duplicate(at(1 + random.below(self.main.last() + 1)))),
+            89..91 => ("log: false ack", Ack::Stored(at(self.main.last() + 1))),
             91..93 => {
                 self.store(payload, now_ms);
-                ("log: stored twice at once", Said::Stored(self.store(payload, now_ms) - 1))
+                ("log: stored twice at once", Ack::Stored(at(self.store(payload, now_ms) - 1)))
             }
             93..95 => {
-                ("log: stored, and said to be a duplicate", Said::Duplicate(self.store(payload, now_ms)))
+                ("log: stored, and said to be a duplicate", Ack::Duplicate(at(self.store(payload, now_ms))))
             }
-            95 => ("log: refused", Said::Refused),
-            _ => ("log: stored", Said::Stored(self.store(payload, now_ms))),
+            95 => ("log: refused", Ack::Refused),
+            _ => ("log: stored", Ack::Stored(at(self.store(payload, now_ms)))),
         };
         counts.note(what);
-        if let Said::Stored(sequence) = said
+        if let Ack::Stored(sequence) = said
             && !is_silent
         {
-            self.shown = self.shown.max(sequence.min(self.main.last()));
+            self.shown = self.shown.max(sequence.get().min(self.main.last()));
         }
         (!is_silent).then_some(said)
     }

@@ -1,18 +1,19 @@
-//! A node, simulated: the real decisions (follower, publisher and what they use), stepped, with a plain state in place of the
-//! store. What it has read moves to its disk only where it is synced; a death leaves that.
+//! A node, simulated: the real decisions, stepped, with a plain state in place of the store. What it has read moves to its disk
+//! only where it is synced; a death leaves that.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tallyd::cluster::follow::{Follower, Found, LogState, Replica, Server, Skipped, Step, StopCause, Stored};
+use tallyd::cluster::follow::{LogState, Replica, Server, Skipped, StopCause, Stored};
 use tallyd::cluster::gather::NamedBatch;
+use tallyd::cluster::member::{Event, Member, Read, Request};
 use tallyd::cluster::message::{Body, Message};
-use tallyd::cluster::position::{LogSequence, Position, WriterId};
-use tallyd::cluster::publish::{Ack, Answer, Command, PartOutcome, Publisher, Refused, Sending, Ticket};
+use tallyd::cluster::position::{LogSequence, LogStamp, Position, WriterId};
+use tallyd::cluster::publish::{Ack, Answer, PartOutcome, Refused, Sending, Ticket};
 use tallyd::limits::MESSAGE_BYTES_MAX;
 
-use super::log::{Consumer, Entry, Said};
+use super::log::{Consumer, Entry};
 use super::state::State;
 use crate::model::Fault;
 use crate::random::Random;
@@ -32,11 +33,10 @@ pub(crate) struct Kept {
 pub(crate) struct Process {
     pub(crate) life: u64,
     born_ms: u64,
-    pub(crate) follower: Follower,
-    pub(crate) publisher: Option<Publisher>,
+    pub(crate) member: Member,
+    /// What is read, but not on the disk yet; its replica is the member's.
     pub(crate) live: Kept,
-    pub(crate) is_linked: bool,
-    /// A consumer that is to be made.
+    /// A consumer that is to be made, and the one that there is.
     pub(crate) wanted: Option<(LogSequence, Server)>,
     pub(crate) consumer: Option<Consumer>,
     /// Questions to the log that wait for an answer.
@@ -47,7 +47,7 @@ pub(crate) struct Process {
     pub(crate) is_synced: bool,
     /// Connections of clients, by what they are called, and under which writer their batches went out.
     pub(crate) connections: Vec<(u64, Option<WriterId>)>,
-    pub(crate) closed: Vec<u64>,
+    closed: Vec<u64>,
     random: Random,
     pub(crate) steps: HashMap<&'static str, u64>,
 }
@@ -75,15 +75,15 @@ fn next_truth(before: u64, entry: &Entry) -> u64 {
 }
 
 impl Process {
-    /// Starts from what is on the disk.
-    pub(crate) fn start(kept: &Kept, life: u64, now_ms: u64, random: Random) -> Self {
-        let mut process = Self {
+    /// Starts from what is on the disk. It writes under that id at first.
+    pub(crate) fn start(kept: &Kept, life: u64, now_ms: u64, (writer, random): (WriterId, Random)) -> Self {
+        let (mut first, mut others) = (Some(writer), random.clone());
+        let writers = move || first.take().unwrap_or_else(|| WriterId::new(others.next()));
+        Self {
             life,
             born_ms: now_ms,
-            follower: Follower::new(kept.replica.clone(), Duration::ZERO),
-            publisher: None,
+            member: Member::new(kept.replica.clone(), writers, Duration::ZERO),
             live: kept.clone(),
-            is_linked: false,
             wanted: None,
             consumer: None,
             asks_state: false,
@@ -94,30 +94,19 @@ impl Process {
             closed: Vec::new(),
             random,
             steps: HashMap::new(),
-        };
-        if kept.replica.log().is_some() {
-            process.publish();
         }
-        process
-    }
-
-    fn publish(&mut self) {
-        let Some(log) = self.follower.replica().log() else { return };
-        let mut random = self.random.clone();
-        let writers = move || WriterId::new(random.next());
-        let mut publisher = Publisher::new(log, MESSAGE_BYTES_MAX, writers);
-        if self.is_linked {
-            publisher.connect(self.position(), MESSAGE_BYTES_MAX);
-        }
-        self.publisher = Some(publisher);
     }
 
     pub(crate) fn position(&self) -> Position {
-        self.follower.replica().position()
+        self.member.replica().position()
     }
 
     pub(crate) fn stopped(&self) -> Option<&StopCause> {
-        self.follower.stopped()
+        self.member.stopped()
+    }
+
+    pub(crate) fn is_linked(&self) -> bool {
+        self.member.is_connected()
     }
 
     /// Whether a connection is or was one of this life.
@@ -142,11 +131,8 @@ impl Process {
     ) -> (u64, Result<(), Refused>) {
         let now = self.now(now_ms);
         let (connection, after) = self.connections[place];
-        let Some(publisher) = &mut self.publisher else { return (connection, Err(Refused::Away)) };
-        let outcome = publisher.submit((ticket, after), batch, now);
-        if outcome.is_ok() {
-            self.connections[place].1 = Some(publisher.writer());
-        }
+        let outcome = self.member.submit((ticket, after), batch, now);
+        let outcome = outcome.map(|writer| self.connections[place].1 = Some(writer));
         (connection, outcome)
     }
 
@@ -159,29 +145,20 @@ impl Process {
     }
 
     pub(crate) fn connect(&mut self, now_ms: u64) -> Result<(), Fault> {
-        self.is_linked = true;
-        let position = self.position();
-        if let Some(publisher) = &mut self.publisher {
-            publisher.connect(position, MESSAGE_BYTES_MAX);
-        }
-        self.asks_state = true;
-        self.find(Found::Connected, None, now_ms)
+        self.take(Event::Connected { message_bytes_max: MESSAGE_BYTES_MAX }, None, now_ms)
     }
 
-    pub(crate) fn disconnect(&mut self) {
-        (self.is_linked, self.consumer, self.wanted) = (false, None, None);
+    pub(crate) fn disconnect(&mut self, now_ms: u64) -> Result<(), Fault> {
+        (self.consumer, self.wanted) = (None, None);
         (self.asks_state, self.asks) = (false, None);
-        if let Some(publisher) = &mut self.publisher {
-            publisher.disconnect();
-        }
+        self.take(Event::Disconnected, None, now_ms)
     }
 
     /// The consumer delivers a message, which may be damaged on the way.
     pub(crate) fn deliver(
         &mut self,
         sequence: u64,
-        entry: &Entry,
-        is_damaged: bool,
+        (entry, is_damaged): (&Entry, bool),
         now_ms: u64,
     ) -> Result<(), Fault> {
         let mut bytes = entry.payload.bytes.to_vec();
@@ -191,15 +168,12 @@ impl Process {
             self.note("damaged on the way");
         }
         let stored = Stored { stamp: entry.stamp, bytes: &bytes };
-        self.find(Found::Delivered(LogSequence::new(sequence), stored), Some(entry), now_ms)
+        self.take(Event::Delivered(LogSequence::new(sequence), stored), Some(entry), now_ms)
     }
 
     /// The log's state comes, which was asked for.
     pub(crate) fn told_state(&mut self, state: LogState, now_ms: u64) -> Result<(), Fault> {
-        if let Some(publisher) = &mut self.publisher {
-            publisher.note_end(state.last);
-        }
-        self.find(Found::State(state), None, now_ms)
+        self.take(Event::State(state), None, now_ms)
     }
 
     /// One message comes, or that there is none.
@@ -210,88 +184,43 @@ impl Process {
         now_ms: u64,
     ) -> Result<(), Fault> {
         let stored = entry.as_ref().map(|entry| Stored { stamp: entry.stamp, bytes: &entry.payload.bytes });
-        self.find(Found::Fetched(sequence, stored, state), None, now_ms)
+        self.take(Event::Fetched(sequence, stored, state), None, now_ms)
     }
 
     /// What the log says of a sending.
-    pub(crate) fn told_ack(&mut self, sending: &Sending, said: Said, now_ms: u64) -> Result<(), Fault> {
-        if let Said::Stored(sequence) = said {
-            let stored = LogSequence::new(sequence);
-            self.find(Found::Acked { left: sending.left, stored }, None, now_ms)?;
-        }
-        let ack = match said {
-            Said::Stored(sequence) | Said::Duplicate(sequence) => Ack::Stored(LogSequence::new(sequence)),
-            Said::Failed => Ack::Failed,
-            Said::Refused => Ack::Refused,
-        };
-        if let Some(publisher) =
-            self.publisher.as_mut().filter(|publisher| publisher.writer() == sending.writer)
-        {
-            publisher.acked(sending.number, ack);
-        }
-        Ok(())
+    pub(crate) fn told_ack(&mut self, sending: &Sending, ack: Ack, now_ms: u64) -> Result<(), Fault> {
+        self.take(Event::Acked(sending, ack), None, now_ms)
     }
 
-    fn find(&mut self, found: Found<'_>, entry: Option<&Entry>, now_ms: u64) -> Result<(), Fault> {
-        let now = self.now(now_ms);
-        let step = self.follower.take(found, now);
-        let position = self.position();
-        match step {
-            Step::Nothing | Step::Drop | Step::Met => {}
-            Step::Challenge(start) => {
-                self.note("challenge");
-                self.wanted = Some((start, Server::Any));
-                if let Some(publisher) = &mut self.publisher {
-                    publisher.challenge(position);
-                }
-            }
-            Step::Begin(start, server) => {
-                self.note("consumer made anew");
-                self.wanted = Some((start, server));
-            }
-            Step::Fetch(sequence) => {
-                self.note("message asked for");
-                self.asks = Some(sequence);
-            }
-            Step::Apply(message, time) => self.apply(&message, time, (found, entry))?,
-            Step::Skip(skipped) => {
-                self.note(match &skipped {
-                    Skipped::Further(_) => "skipped: further copy",
-                    Skipped::Early(_) => "skipped: early",
-                    Skipped::Witness(_) => "skipped: witness",
-                    Skipped::Unwelcome(_) => "skipped: unwelcome",
-                    Skipped::OtherLog => "skipped: of another log",
-                    Skipped::Genesis => "skipped: genesis",
-                });
-                self.skip(&skipped, found);
-                self.read(entry);
-            }
-            Step::Enter(_) => {
-                self.read(entry);
-                self.publish();
-            }
-            Step::Stop(cause) => {
-                (self.consumer, self.wanted) = (None, None);
-                (self.asks_state, self.asks) = (false, None);
-                let why = Refused::Stopped(cause.to_string().into());
-                if let Some(publisher) = &mut self.publisher {
-                    publisher.stop(why, cause.alarm(), position);
-                }
-            }
+    fn take(&mut self, event: Event<'_>, entry: Option<&Entry>, now_ms: u64) -> Result<(), Fault> {
+        let Some(read) = self.member.take(event, self.now(now_ms)) else { return Ok(()) };
+        let entry = entry.ok_or("something is read that was not delivered")?;
+        match read {
+            Read::Applied { message, time, tickets } => self.apply((&message, time), tickets, entry)?,
+            Read::Entered(_) => {}
+            Read::Skipped(skipped) => self.note(match skipped {
+                Skipped::Further(_) => "skipped: further copy",
+                Skipped::Early(_) => "skipped: early",
+                Skipped::Witness(_) => "skipped: witness",
+                Skipped::Unwelcome(_) => "skipped: unwelcome",
+                Skipped::OtherLog => "skipped: of another log",
+                Skipped::Genesis => "skipped: genesis",
+            }),
         }
+        self.live.truth.push(next_truth(*self.live.truth.last().unwrap(), entry));
+        self.live.entries.push(entry.clone());
+        self.is_synced = false;
         Ok(())
     }
 
     fn apply(
         &mut self,
-        message: &Message,
-        time: tallyd::cluster::position::LogStamp,
-        (found, entry): (Found<'_>, Option<&Entry>),
+        (message, time): (&Message, LogStamp),
+        tickets: Vec<(Ticket, tallyd::cluster::gather::PartPlace)>,
+        entry: &Entry,
     ) -> Result<(), Fault> {
         self.note("applied");
-        let (Body::Batches(parts), Some(entry)) = (&message.body, entry) else {
-            return Err(format!("{message:?} is applied"));
-        };
+        let Body::Batches(parts) = &message.body else { return Err(format!("{message:?} is applied")) };
         let base = message.base.sequence.get();
         let read = usize::try_from(base).ok().and_then(|base| self.live.truth.get(base)).copied();
         if read != Some(entry.payload.base_truth) {
@@ -308,84 +237,51 @@ impl Process {
                 PartOutcome::Conflict => self.note("keys: conflict"),
             }
         }
-        self.read(Some(entry));
         let sequence = self.position().sequence;
-        if let Some(publisher) =
-            self.publisher.as_mut().filter(|publisher| publisher.writer() == message.writer)
-            && let Found::Delivered(_, stored) = found
-        {
-            publisher.applied((message.number, stored.bytes), sequence, &outcomes);
-        }
+        let answers = tickets.into_iter().map(|(ticket, part)| (ticket, sequence, outcomes[part.0].clone()));
+        self.held.extend(answers);
         Ok(())
-    }
-
-    fn skip(&mut self, skipped: &Skipped, found: Found<'_>) {
-        let (Skipped::Further(message) | Skipped::Early(message) | Skipped::Witness(message)) = skipped
-        else {
-            return;
-        };
-        let Some(publisher) =
-            self.publisher.as_mut().filter(|publisher| publisher.writer() == message.writer)
-        else {
-            return;
-        };
-        match (skipped, found) {
-            (Skipped::Early(_), Found::Delivered(_, stored)) => publisher.early(message.number, stored.bytes),
-            (Skipped::Further(_), _) => publisher.further(message.number),
-            (Skipped::Witness(_), _) => publisher.witnessed(message.base),
-            _ => {}
-        }
-    }
-
-    fn read(&mut self, entry: Option<&Entry>) {
-        if let Some(entry) = entry {
-            self.live.truth.push(next_truth(*self.live.truth.last().unwrap(), entry));
-            self.live.entries.push(entry.clone());
-            self.is_synced = false;
-        }
     }
 
     /// What was read moves to the disk.
     pub(crate) fn sync(&mut self, kept: &mut Kept) {
-        kept.replica = self.follower.replica().clone();
+        kept.replica = self.member.replica().clone();
         kept.state.clone_from(&self.live.state);
         kept.truth.extend(self.live.truth.iter().skip(kept.truth.len()));
         kept.entries.extend(self.live.entries.iter().skip(kept.entries.len()).cloned());
         self.is_synced = true;
     }
 
-    /// What is to be done by now.
+    /// What is to be done by now. `kept` is how far the disk is.
     pub(crate) fn poll(&mut self, kept: u64, now_ms: u64) -> Vec<Wish> {
         let now = self.now(now_ms);
-        if self.is_linked && self.follower.is_silent(now) {
-            self.asks_state = true;
-        }
-        let position = self.position();
         let mut wishes = Vec::new();
-        if let Some(publisher) = &mut self.publisher {
-            for command in publisher.poll(position, now) {
-                match command {
-                    Command::Send(sending) => wishes.push(Wish::Send(sending)),
-                    Command::Answer(ticket, Answer::Applied(sequence, outcome)) => {
-                        self.held.push((ticket, sequence, outcome));
-                    }
-                    Command::Answer(ticket, answer) => wishes.push(Wish::Answer(ticket, answer)),
+        for request in self.member.poll(now) {
+            match request {
+                Request::Consume(start, server) => {
+                    self.note("consumer made");
+                    (self.wanted, self.consumer) = (Some((start, server)), None);
                 }
+                Request::Fetch(sequence) => {
+                    self.note("message asked for");
+                    self.asks = Some(sequence);
+                }
+                Request::State => self.asks_state = true,
+                Request::Send(sending) => wishes.push(Wish::Send(sending)),
+                Request::Answer(ticket, answer) => wishes.push(Wish::Answer(ticket, answer)),
             }
         }
         let (ready, held): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.held).into_iter().partition(|(_, sequence, _)| sequence.get() <= kept);
         self.held = held;
-        wishes.extend(
-            ready.into_iter().map(|(ticket, at, outcome)| Wish::Answer(ticket, Answer::Applied(at, outcome))),
-        );
+        let ready = ready.into_iter();
+        wishes.extend(ready.map(|(ticket, at, outcome)| Wish::Answer(ticket, Answer::Applied(at, outcome))));
         wishes
     }
 
     /// Whether nothing more is to be said or sent.
     pub(crate) fn is_idle(&self) -> bool {
-        let is_quiet = self.publisher.as_ref().is_none_or(Publisher::is_idle);
-        is_quiet && self.held.is_empty() && self.is_synced
+        self.member.is_idle() && self.held.is_empty() && self.is_synced
     }
 
     /// What the sender of these bytes had truly read.

@@ -105,8 +105,8 @@ impl World {
                 return Err(format!("batch {batch} comes after {before:?} of its connection at node {node}"));
             }
         }
-        // What one connection sent before has not been left out, unless it was refused.
-        for (connection, last) in last {
+        // What one connection sent before has not been left out, unless it was refused, or a clone wrote in its place.
+        for (connection, last) in last.into_iter().filter(|_| !self.has_clone) {
             let before = self.sent.iter().enumerate().take(last);
             let hole = before
                 .filter(|(_, sent)| sent.connection == connection && sent.fate != Fate::Refused)

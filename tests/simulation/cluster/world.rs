@@ -8,12 +8,12 @@ use std::rc::Rc;
 use tallyd::cluster::digest::Digest;
 use tallyd::cluster::follow::{Server, StopCause};
 use tallyd::cluster::message::Body;
-use tallyd::cluster::position::{ChainValue, LogId, LogStamp};
-use tallyd::cluster::publish::{Answer, PartOutcome, Sending, Ticket};
+use tallyd::cluster::position::{ChainValue, LogId, LogStamp, WriterId};
+use tallyd::cluster::publish::{Ack, Answer, PartOutcome, Sending, Ticket};
 use tallyd::model::batch::BatchIdentity;
 
 use super::clients::{self, Fate, Sent};
-use super::log::{Flight, Log, Payload, Said};
+use super::log::{Flight, Log, Payload};
 use super::node::{Kept, Process, Wish};
 use crate::counts::Counts;
 use crate::model::Fault;
@@ -57,7 +57,7 @@ pub(crate) struct World {
     pub(super) log: Log,
     pub(super) seats: Vec<Seat>,
     flights: Vec<Flight>,
-    acks: Vec<(Flight, Said)>,
+    acks: Vec<(Flight, Ack)>,
     pub(super) sent: Vec<Sent>,
     /// What was ever sent to the log under each batch.
     pub(super) handed_over: HashMap<usize, u64>,
@@ -66,6 +66,9 @@ pub(crate) struct World {
     now_ms: u64,
     lives: u64,
     connections: u64,
+    /// The ids of all lives at first.
+    writers: Vec<WriterId>,
+    pub(super) has_clone: bool,
     harm: Harm,
     pub(super) has_lost: bool,
     pub(super) has_gap: bool,
@@ -98,6 +101,8 @@ impl World {
             now_ms: 0,
             lives: 0,
             connections: 0,
+            writers: Vec::new(),
+            has_clone: false,
             harm,
             has_lost: false,
             has_gap: false,
@@ -134,7 +139,7 @@ impl World {
         };
         for step in 0..steps {
             if harm_at.contains(&step) {
-                self.hurt();
+                self.hurt()?;
             }
             self.act()?;
         }
@@ -179,15 +184,16 @@ impl World {
         match random.below(20) {
             0..3 => self.kill(node),
             3 | 4 => {
-                if let Some(process) = self.seats[node].process.as_mut().filter(|process| process.is_linked) {
-                    process.disconnect();
+                if let Some(process) = self.seats[node].process.as_mut().filter(|process| process.is_linked())
+                {
+                    process.disconnect(*now_ms)?;
                     self.counts.note("node: cut off");
                     self.say(|| format!("node {node} is cut off"));
                 }
             }
             5..8 => match &mut self.seats[node].process {
                 None => self.start(node)?,
-                Some(process) if !process.is_linked => {
+                Some(process) if !process.is_linked() => {
                     process.connect(*now_ms)?;
                     self.say(|| format!("node {node} is connected"));
                 }
@@ -214,8 +220,8 @@ impl World {
         Ok(())
     }
 
-    fn hurt(&mut self) {
-        let Self { random, counts, log, .. } = self;
+    fn hurt(&mut self) -> Result<(), Fault> {
+        let Self { random, counts, log, now_ms, .. } = self;
         match self.harm {
             Harm::None => {}
             Harm::Back(_) => self.has_lost |= log.go_back(random, counts),
@@ -228,20 +234,30 @@ impl World {
                 (self.has_lost, self.is_anew) = (true, true);
                 // A log that is deleted takes its consumers along.
                 for process in self.seats.iter_mut().filter_map(|seat| seat.process.as_mut()) {
-                    process.disconnect();
+                    process.disconnect(*now_ms)?;
                 }
             }
         }
         let last = self.log.main.last();
         let harm = self.harm;
         self.say(|| format!("{harm:?}: the log ends at {last} now"));
+        Ok(())
     }
 
     fn start(&mut self, node: usize) -> Result<(), Fault> {
         self.lives += 1;
         let random = Random::new(self.random.next());
+        // A machine that was cloned, awake or asleep, writes under an id that another has.
+        let writer = if !self.writers.is_empty() && self.random.one_in(40) {
+            self.has_clone = true;
+            self.counts.note("node: starts as a clone");
+            self.random.pick(&self.writers)
+        } else {
+            WriterId::new(self.random.next())
+        };
+        self.writers.push(writer);
         let seat = &mut self.seats[node];
-        let mut process = Process::start(&seat.kept, self.lives, self.now_ms, random);
+        let mut process = Process::start(&seat.kept, self.lives, self.now_ms, (writer, random));
         for _ in 0..2 {
             self.connections += 1;
             process.connections.push((self.connections, None));
@@ -410,7 +426,7 @@ impl World {
     fn acknowledge(&mut self, place: usize) -> Result<(), Fault> {
         let (flight, said) = self.acks.remove(place);
         let process = self.seats[flight.node].process.as_mut();
-        if let Some(process) = process.filter(|process| process.life == flight.life && process.is_linked) {
+        if let Some(process) = process.filter(|process| process.life == flight.life && process.is_linked()) {
             process.told_ack(&flight.sending, said, self.now_ms)?;
             let node = flight.node;
             self.say(|| format!("node {node} is told {said:?} of {:?}", flight.sending.number));
@@ -423,7 +439,7 @@ impl World {
     fn consume(&mut self, node: usize) -> Result<bool, Fault> {
         let Self { random, counts, log, now_ms, .. } = self;
         let is_healthy = log.is_healthy;
-        let Some(process) = self.seats[node].process.as_mut().filter(|process| process.is_linked) else {
+        let Some(process) = self.seats[node].process.as_mut().filter(|process| process.is_linked()) else {
             return Ok(false);
         };
         if let Some((start, server)) = process.wanted.take() {
@@ -436,7 +452,7 @@ impl World {
         let Some(consumer) = &mut process.consumer else { return Ok(false) };
         let Some((sequence, entry)) = log.next(consumer, (random, counts)) else { return Ok(false) };
         let is_damaged = !is_healthy && random.one_in(100);
-        process.deliver(sequence, &entry, is_damaged, *now_ms)?;
+        process.deliver(sequence, (&entry, is_damaged), *now_ms)?;
         self.seats[node].damaged += u64::from(is_damaged);
         let id = entry.id;
         self.say(|| format!("node {node} reads {sequence}, which is storing {id}"));
@@ -446,7 +462,7 @@ impl World {
 
     fn ask(&mut self, node: usize) -> Result<(), Fault> {
         let Self { random, counts, log, now_ms, .. } = self;
-        let Some(process) = self.seats[node].process.as_mut().filter(|process| process.is_linked) else {
+        let Some(process) = self.seats[node].process.as_mut().filter(|process| process.is_linked()) else {
             return Ok(());
         };
         if let Some(sequence) = process.asks.take() {
@@ -488,7 +504,7 @@ impl World {
             self.say(|| format!("node {node} has stopped: {cause}"));
             return Ok(());
         }
-        let replica = process.follower.replica();
+        let replica = process.member.replica();
         let position = replica.position();
         let sequence = position.sequence.get();
         let truth = *process.live.truth.last().unwrap();
@@ -579,13 +595,13 @@ impl World {
             let must_reconnect = self.has_lost;
             let now_ms = self.now_ms;
             if let Some(process) = &mut self.seats[node].process {
-                if must_reconnect || !process.is_linked {
-                    process.disconnect();
+                if must_reconnect || !process.is_linked() {
+                    process.disconnect(now_ms)?;
                     process.connect(now_ms)?;
                 }
                 if process.consumer.as_ref().is_some_and(Log::is_old) {
                     process.wanted = None;
-                    process.disconnect();
+                    process.disconnect(now_ms)?;
                     process.connect(now_ms)?;
                 }
             }
