@@ -117,8 +117,8 @@ impl Member {
         self.publisher.as_ref().is_none_or(Publisher::is_idle)
     }
 
-    /// Takes a batch. `after` is the writer under which the earlier batches of its connection went out, if any did; the writer
-    /// under which this one goes out comes back.
+    /// Takes a batch. `after` is the writer under which earlier batches of its connection went out that are not answered yet, if
+    /// there are any; the writer under which this one goes out comes back.
     ///
     /// # Errors
     /// [`Refused`]; nothing of it is or will be counted.

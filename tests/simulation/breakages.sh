@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Shows that the simulator can fail: applies each deliberate breakage of the durable path in breakages/ to a copy of the
-# tree, builds that, and simulates until a round fails. Prints a table; a breakage that is not caught, or that no longer
-# applies or builds, is an error.
+# Shows that the simulator can fail: applies each deliberate breakage of the durable path, or (cluster-…) of what several nodes
+# make of their log, in breakages/ to a copy of the tree, builds that, and simulates until a round fails. Prints a table; a
+# breakage that is not caught, or that no longer applies or builds, is an error.
 #
 #   tests/simulation/breakages.sh [NAME...]      all, or those named
 #   TALLYD_SIM_ROUNDS=100000                     most rounds for each
@@ -36,6 +36,10 @@ printf '%-32s %-10s %s\n' breakage round seed
 for name in "${names[@]}"; do
     file=$tree/tests/simulation/breakages/$name.patch
     log=$work/$name.log
+    case $name in
+        cluster-*) rounds=cluster::nodes_agree ;;
+        *) rounds=rounds ;;
+    esac
     if ! patch --strip=1 --fuzz=0 --batch --no-backup-if-mismatch --input="$file" >"$log" 2>&1; then
         printf '%-32s does not apply, see %s\n' "$name" "$log"
         exit 1
@@ -43,7 +47,7 @@ for name in "${names[@]}"; do
     if ! cargo test --locked --profile "$profile" --test simulation --no-run >>"$log" 2>&1; then
         result="does not build, see $log"
         failures=$((failures + 1))
-    elif cargo test --locked --profile "$profile" --test simulation -- --exact --nocapture rounds >>"$log" 2>&1; then
+    elif cargo test --locked --profile "$profile" --test simulation -- --exact --nocapture "$rounds" >>"$log" 2>&1; then
         result="NOT CAUGHT in $TALLYD_SIM_ROUNDS rounds"
         failures=$((failures + 1))
     else

@@ -147,8 +147,8 @@ impl Publisher {
         self.waiting.is_empty() && self.in_flight.is_empty() && self.witness.is_none()
     }
 
-    /// Takes a batch, whose answer comes from [`Publisher::poll`]. A connection whose earlier batches went out under a writer
-    /// names it, so that a batch cannot overtake one that is unknown by now.
+    /// Takes a batch, whose answer comes from [`Publisher::poll`]. A connection of which batches are not answered yet names the
+    /// writer under which they went out, so that a batch cannot overtake one that is unknown by now.
     ///
     /// # Errors
     /// [`Refused`]; nothing of it is or will be counted.

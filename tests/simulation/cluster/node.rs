@@ -45,7 +45,8 @@ pub(crate) struct Process {
     /// Answers that wait until what they say is on the disk.
     held: Vec<(Ticket, LogSequence, PartOutcome)>,
     pub(crate) is_synced: bool,
-    /// Connections of clients, by what they are called, and under which writer their batches went out.
+    /// Connections of clients, by what they are called, and under which writer those of their batches went
+    /// out that are not answered.
     pub(crate) connections: Vec<(u64, Option<WriterId>)>,
     closed: Vec<u64>,
     random: Random,
@@ -134,6 +135,13 @@ impl Process {
         let outcome = self.member.submit((ticket, after), batch, now);
         let outcome = outcome.map(|writer| self.connections[place].1 = Some(writer));
         (connection, outcome)
+    }
+
+    /// All that a connection has sent is answered.
+    pub(crate) fn quiet(&mut self, connection: u64) {
+        if let Some(own) = self.connections.iter_mut().find(|own| own.0 == connection) {
+            own.1 = None;
+        }
     }
 
     /// A client closes its connection, and makes another one.

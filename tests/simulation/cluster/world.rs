@@ -51,6 +51,7 @@ struct Print {
     time: LogStamp,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is something that has happened in the round")]
 pub(crate) struct World {
     random: Random,
     counts: Counts,
@@ -171,7 +172,12 @@ impl World {
             76..88 => self.poll(node),
             88..94 => self.sync(node),
             94..97 => {
-                self.now_ms += if self.random.one_in(30) { 12_000 } else { 1 + self.random.below(1_200) };
+                self.now_ms += match self.random.below(60) {
+                    0 => 12_000,
+                    // Longer than anybody waits.
+                    1 => 31_000,
+                    _ => 1 + self.random.below(1_200),
+                };
                 Ok(())
             }
             _ => self.meddle(node),
@@ -224,7 +230,14 @@ impl World {
         let Self { random, counts, log, now_ms, .. } = self;
         match self.harm {
             Harm::None => {}
-            Harm::Back(_) => self.has_lost |= log.go_back(random, counts),
+            Harm::Back(_) => {
+                self.has_lost |= log.go_back(random, counts);
+                // What took the log's servers down may take a node along.
+                if self.random.one_in(2) {
+                    let node = self.random.index(self.seats.len());
+                    self.kill(node);
+                }
+            }
             Harm::Gone => {
                 self.has_gap = true;
                 if random.one_in(2) { log.purge(random, counts) } else { log.delete(random, counts) }
@@ -248,7 +261,7 @@ impl World {
         self.lives += 1;
         let random = Random::new(self.random.next());
         // A machine that was cloned, awake or asleep, writes under an id that another has.
-        let writer = if !self.writers.is_empty() && self.random.one_in(40) {
+        let writer = if !self.writers.is_empty() && self.random.one_in(15) {
             self.has_clone = true;
             self.counts.note("node: starts as a clone");
             self.random.pick(&self.writers)
@@ -573,9 +586,14 @@ impl World {
                 "batch {batch} is answered {answer:?}, and that is not on the disk of node {node}"
             ));
         }
+        let connection = sent.connection;
+        let is_quiet =
+            !self.sent.iter().any(|sent| sent.connection == connection && sent.fate == Fate::Pending);
+        if let Some(process) = self.seats[node].process.as_mut().filter(|_| is_quiet) {
+            process.quiet(connection);
+        }
         if fate == Fate::Unknown {
             // Its connection is closed, and the client makes another one.
-            let connection = sent.connection;
             self.connections += 1;
             let next = self.connections;
             if let Some(process) = &mut self.seats[node].process {
@@ -608,7 +626,27 @@ impl World {
         }
         self.say(|| "all is well again".to_owned());
         // So long that an alarm is said again.
-        let least = if self.has_lost { 24 } else { 0 };
+        self.settle(if self.has_lost { 24 } else { 0 })?;
+        // And what is sent now is counted.
+        let first = self.sent.len();
+        for node in 0..self.seats.len() {
+            self.hand_over(node, None, 0)?;
+        }
+        self.settle(0)?;
+        for (batch, sent) in self.sent.iter().enumerate().skip(first) {
+            let process = self.seats[sent.node].process.as_ref();
+            let is_going = process.is_some_and(|process| process.stopped().is_none());
+            // Of two that write under one id the later one learns it so.
+            let is_due = sent.fate == Fate::Counted || (self.has_clone && sent.fate == Fate::Unknown);
+            if is_going && !is_due {
+                return Err(format!("all is well, and batch {batch} is {:?}", sent.fate));
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets everything happen that is to, for so many turns at least, until nothing is left.
+    fn settle(&mut self, least: usize) -> Result<(), Fault> {
         for turn in 0..400 {
             self.now_ms += 500;
             let mut is_at_rest = true;
