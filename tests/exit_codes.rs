@@ -55,7 +55,14 @@ fn every_command_has_help_with_the_codes_and_refuses_an_unknown_flag() {
         check(&mut tallyd(&[command, "--help"]), DONE, &["Exit codes:", "\n  64  ", "\n  75  "]);
         check(&mut tallyd(&[command, "--no-such-flag"]), MISUSED, &["--no-such-flag"]);
     }
-    check(&mut tallyd(&["--version"]), DONE, &[env!("CARGO_PKG_VERSION")]);
+    let version = [
+        "tallyd ",
+        env!("CARGO_PKG_VERSION"),
+        "\ncommit:     ",
+        "\nfeatures:   none\n",
+        "\ntime zones: tzdata 20",
+    ];
+    check(&mut tallyd(&["--version"]), DONE, &version);
     check(&mut tallyd(&["no-such-command"]), MISUSED, &[]);
 }
 

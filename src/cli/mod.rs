@@ -5,27 +5,27 @@
 
 mod backup;
 mod client;
+mod completions;
 mod demo;
 mod exit;
 pub(crate) mod export;
 mod import;
 mod input;
+mod man;
 mod output;
 mod push;
 mod report;
 mod serve;
 mod token;
 mod verify;
+mod version;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::daemon::zones;
-use crate::platform::zoneinfo::DIRECTORY_VARIABLE;
 pub(crate) use exit::{Exit, Misuse};
 
 /// Counts what chat bots do: events in over TCP or HTTP, hourly counters, six reports out, nothing lost.
@@ -69,6 +69,12 @@ enum CliCommand {
     /// Make a new access token
     #[command(after_help = exit::help())]
     Token(token::TokenArgs),
+    /// Write the manual pages
+    #[command(after_help = exit::help())]
+    Man(man::ManArgs),
+    /// Write completions for a shell to standard output
+    #[command(after_help = exit::help())]
+    Completions(completions::CompletionsArgs),
 }
 
 /// Runs the command that the arguments ask for. `arguments` begins with the name of the program. Blocks until
@@ -92,12 +98,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// The version of the program, and of the time zones that its reports are in.
+/// The version of the program, what it is built from, and the time zones that its reports are in.
 fn print_version() -> ExitCode {
-    let directory = std::env::var_os(DIRECTORY_VARIABLE).map(PathBuf::from);
-    let zones = zones::load(directory.as_deref());
-    let text = format!("tallyd {}\ntime zones: tzdata {zones}\n", env!("CARGO_PKG_VERSION"));
-    output::print(text.as_bytes()).map_or(Exit::Failed, |()| Exit::Done).into()
+    output::print(version::text().as_bytes()).map_or(Exit::Failed, |()| Exit::Done).into()
 }
 
 fn dispatch(command: CliCommand) -> anyhow::Result<ExitCode> {
@@ -111,6 +114,8 @@ fn dispatch(command: CliCommand) -> anyhow::Result<ExitCode> {
         CliCommand::Export(args) => export::run(&args),
         CliCommand::Import(args) => import::run(&args),
         CliCommand::Token(args) => token::run(&args),
+        CliCommand::Man(args) => man::run(&args),
+        CliCommand::Completions(args) => completions::run(&args),
     }
 }
 

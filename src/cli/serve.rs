@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 use tracing::warn;
 
 use super::{Exit, output};
@@ -65,6 +65,11 @@ impl clap::Args for ServeArgs {
             let help = format!("{}{default} [env: {}]", option.help, option.variable());
             let action = if option.is_list() { ArgAction::Append } else { ArgAction::Set };
             let mut arg = Arg::new(option.name).long(option.name).value_name(option.value_name);
+            arg = match option.value_name {
+                "FILE" => arg.value_hint(ValueHint::FilePath),
+                "DIR" => arg.value_hint(ValueHint::DirPath),
+                _ => arg,
+            };
             if option.is_switch() {
                 arg = arg.num_args(0..=1).require_equals(true).default_missing_value("true");
             }

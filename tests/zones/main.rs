@@ -125,7 +125,8 @@ fn sighup_reads_the_rules_of_the_machine_anew() {
     let mut version = std::process::Command::new(env!("CARGO_BIN_EXE_tallyd"));
     let output = version.env_clear().env("TZDIR", dir.path()).arg("--version").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(text, format!("tallyd {}\ntime zones: tzdata 2099a (system)\n", env!("CARGO_PKG_VERSION")));
+    assert!(text.starts_with(&format!("tallyd {}\n", env!("CARGO_PKG_VERSION"))), "{text}");
+    assert!(text.contains("\ntime zones: tzdata 2099a (system); built in: 20"), "{text}");
 }
 
 /// What `tests/zones/expected.py` wrote of a zone: offset at the start of 1974, changes, starts of days.
