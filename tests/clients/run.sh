@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes events with the stock clients of InfluxDB (Python, Node.js) and QuestDB (Python) and reads them back as reports,
+# Writes events with the stock clients of InfluxDB and QuestDB (Python, Node.js) and reads them back as reports,
 # then again through a proxy that loses answers, and while the daemon is killed (every TALLYD_KILL_SECONDS, 1): what the clients
 # repeat counts once.
 # usage: tests/clients/run.sh [path of the tallyd binary]; needs python3 and node, installs the rest under target/.
@@ -37,7 +37,8 @@ lines=$(sed -n 's/.*tcp=\([0-9.]*:[0-9]*\).*/\1/p' "$data/stderr" | head -n 1)
 
 "$work/venv/bin/python" tests/clients/python/client.py "$url"
 "$work/venv/bin/python" tests/clients/python/others.py "$url" "$lines"
-(cd "$work" && node client.mjs "$url")
+"$work/venv/bin/python" tests/clients/python/influxdb3.py "$url"
+(cd "$work" && node client.mjs "$url" && node others.mjs "$url" "$lines")
 
 "$work/venv/bin/python" tests/clients/python/proxy.py "${url#http://}" >"$data/proxy" &
 proxy=$!

@@ -297,3 +297,31 @@ fn pages_are_shorter_than_the_one_that_they_were() {
         assert!(lines < LINES_MAX, "{page} has {lines} lines; cut words, not facts");
     }
 }
+
+#[test]
+fn clients_of_the_table_are_those_that_are_run() {
+    let readme = document("README.md");
+    let rows: BTreeSet<String> = readme
+        .split("| client | version |")
+        .nth(1)
+        .expect("a table of clients")
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.split('|').map(str::trim).collect::<Vec<_>>())
+        .filter(|cells| cells[2] != "–")
+        .map(|cells| format!("{} {}", cells[1].split(" (").next().unwrap_or_default(), cells[2]))
+        .collect();
+    let python = document("tests/clients/python/requirements.txt");
+    let node = document("tests/clients/node/package.json");
+    let of_python = python
+        .lines()
+        .filter_map(|line| line.split_once("=="))
+        .map(|(name, version)| format!("{name} {version}"));
+    let of_node = node.lines().filter_map(|line| {
+        let words: Vec<&str> = line.split('"').collect();
+        let is_version = words.get(3)?.starts_with(|c: char| c.is_ascii_digit());
+        is_version.then(|| format!("{} {}", words[1], words[3]))
+    });
+    assert_eq!(rows, of_python.chain(of_node).collect());
+}
