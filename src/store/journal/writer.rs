@@ -245,3 +245,27 @@ fn end_segment(file: &DiskFile, place: Place) {
         tracing::debug!(%error, "a sealed segment keeps the room that was allocated for it");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    const AHEAD: u64 = 8 * 1024 * 1024;
+
+    #[test]
+    fn sealed_segment_gives_the_room_back_that_was_allocated_ahead() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = Sequence::new(1);
+        let mut writer =
+            JournalWriter::create(&Disk::new(), directory.path(), StoreId::new(1), first).unwrap();
+        let increments = [0];
+        writer.stage(Staged { key: None, definitions: &[], changes: &[], increments: &increments }).unwrap();
+        writer.commit().unwrap();
+        writer.file().allocate_ahead(writer.segment_bytes(), AHEAD).unwrap();
+        writer.seal().unwrap();
+        let sealed = std::fs::metadata(segment::path(directory.path(), first)).unwrap();
+        assert!(sealed.blocks() * 512 < AHEAD, "{} bytes are still allocated", sealed.blocks() * 512);
+    }
+}
