@@ -19,6 +19,7 @@
 )]
 
 mod against;
+mod backup;
 mod ceilings;
 mod cells;
 mod clock;
@@ -58,7 +59,7 @@ use workload::{Shape, Workload};
 struct Arguments {
     /// Parts to run; all where none is named: ceilings, ingest, fsync, single, reports, busy, peers,
     /// peer-reports, fold, cells, dear, keys, tls,
-    /// streams, stories, start, open, sizes, series, footprint, duckdb, growth.
+    /// streams, stories, start, open, sizes, series, footprint, duckdb, growth, backup.
     parts: Vec<String>,
     /// Events of the workload.
     #[arg(long, default_value_t = 2_000_000)]
@@ -157,6 +158,9 @@ fn measure_more(
     }
     if wanted("tls") {
         encrypted::measure(workload, arguments.runs, table);
+    }
+    if wanted("backup") {
+        backup::measure(workload, arguments.runs, table);
     }
     if wanted("streams") {
         streams::measure(workload, arguments.runs, table);

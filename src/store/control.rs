@@ -21,5 +21,7 @@ pub(super) enum Control {
 #[derive(Debug)]
 pub(super) struct Pinned {
     pub(super) manifest: Manifest,
+    /// The manifest's file.
+    pub(super) content: Vec<u8>,
     pub(super) pin: Pin,
 }

@@ -109,10 +109,11 @@ impl Snapshotter {
         self.snapshot_if_sealed(sealed).map_err(BackupError::NoSnapshot)?;
         let (pins, manifest, now) = (self.folder.pins(), self.folder.current(), self.clock.monotonic());
         pins.end_late(now);
-        let names = manifest.files().map(|file| file.name).chain([manifest.name()]);
-        let names = names.map(|name| name.to_string()).collect();
+        // Not the manifest itself: where it stays alone, verify and a start would look for a journal after it.
+        let names = manifest.files().map(|file| file.name.to_string()).collect();
+        let content = self.folder.read_manifest()?;
         let pin = pins.take(names, now.saturating_add(BACKUP_TIME)).ok_or(BackupError::UnderWay)?;
-        Ok(Pinned { manifest: manifest.clone(), pin })
+        Ok(Pinned { manifest: manifest.clone(), content, pin })
     }
 
     /// A failure is in the status, and the next interval tries again.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// What must have happened in a few thousand rounds; whatever is missing here is not simulated.
-pub(crate) const EXPECTED: [&str; 60] = [
+pub(crate) const EXPECTED: [&str; 63] = [
     // What is written.
     "batches",
     "batches acknowledged",
@@ -41,6 +41,9 @@ pub(crate) const EXPECTED: [&str; 60] = [
     "exports",
     "verifications",
     "live checks",
+    "copies",
+    "copies that could not be read",
+    "copies that ended in the middle",
     // Damage at rest.
     "bits inverted",
     "bits inverted: start refused, file and offset named",

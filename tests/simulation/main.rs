@@ -18,6 +18,7 @@
 )]
 
 mod cluster;
+mod copies;
 mod counts;
 mod faults;
 mod inspection;

@@ -270,6 +270,37 @@ impl Model {
         }
     }
 
+    /// Holds a copy against the model: whole batches, a first part of all that count, and where `is_in` knows whether a batch
+    /// must be in it, that.
+    pub(crate) fn check_copy(
+        &self,
+        contents: &Contents,
+        is_in: &dyn Fn(usize) -> Option<bool>,
+    ) -> Result<(), Fault> {
+        let (mut expected, mut missing) = (Contents::default(), None);
+        for (batch, (write, fate)) in self.batches.iter().enumerate() {
+            let (key, hour, _) = mark(batch);
+            let is_counted = contents.cells.contains_key(&(key, hour));
+            if is_counted && *fate == Fate::Never {
+                return Err(format!("batch {batch} must never be counted, and is"));
+            }
+            if *fate != Fate::Never && is_in(batch).is_some_and(|due| due != is_counted) {
+                return Err(format!(
+                    "batch {batch} is on the wrong side of the position, counted: {is_counted}"
+                ));
+            }
+            if is_counted {
+                if let Some(hole) = missing {
+                    return Err(format!("batch {batch} is counted, batch {hole} before it is not"));
+                }
+                expected.write(write);
+            } else if !matches!(fate, Fate::Never | Fate::Late) {
+                missing = missing.or(Some(batch));
+            }
+        }
+        contents.differs_from(&expected).map_or(Ok(()), Err)
+    }
+
     /// What was found counted after a restart stays so, and what was not stays away.
     pub(crate) fn settle(&mut self, counted: &[bool]) {
         for ((write, fate), is_counted) in self.batches.iter_mut().zip(counted).skip(self.settled) {

@@ -15,6 +15,7 @@ use tallyd::platform::disk::MemoryDisk;
 use tallyd::store::journal::StoreId;
 use tallyd::store::{CommitAck, Fsync, Part, Refusal, Stepped, StoreOptions, Uncertainty, WriteError};
 
+use crate::copies::Copies;
 use crate::counts::Counts;
 use crate::faults::Faults;
 use crate::inspection::check_totals;
@@ -56,6 +57,7 @@ pub(crate) struct Node {
     store: Option<Stepped>,
     pending: Vec<(usize, Pending)>,
     keys: Keys,
+    copies: Copies,
     /// Batches that a parser made and has not handed over yet.
     held: Vec<(Write, Batch)>,
     /// Batches that are durable once the snapshot that is being made is.
@@ -86,6 +88,7 @@ impl Node {
             store: None,
             pending: Vec::new(),
             keys: Keys::new(seed),
+            copies: Copies::new(seed),
             held: Vec::new(),
             in_snapshot: 0,
             lives: 2 + random.below(3),
@@ -136,7 +139,7 @@ impl Node {
             Some(store) => {
                 self.actions -= 1;
                 let store = self.store.insert(store);
-                match self.random.below(36) {
+                match self.random.below(40) {
                     0..=9 => self.submit(),
                     10..=16 => self.step(Part::Sequencer),
                     17..=21 => self.step(Part::Syncer),
@@ -147,6 +150,7 @@ impl Node {
                     31 => self.plan_power_cut(),
                     32 => self.limit_room(),
                     33..=34 => self.end_faults(),
+                    36..=39 => self.copy()?,
                     _ => {
                         self.counts.note("live checks");
                         self.check_live(self.store.as_ref().unwrap())?;
@@ -233,6 +237,12 @@ impl Node {
         }
     }
 
+    fn copy(&mut self) -> Result<(), Fault> {
+        let store = self.store.as_mut().unwrap();
+        let told = self.copies.act(store, (&self.model, &mut self.random), &mut self.counts);
+        told.map_err(|fault| format!("a copy: {fault}"))
+    }
+
     fn step(&mut self, part: Part) {
         let store = self.store.as_mut().unwrap();
         let snapshots = store.status().figures().snapshots;
@@ -306,6 +316,9 @@ impl Node {
         waiting.retain_mut(|(batch, pending)| {
             let Poll::Ready(outcome) = pending.as_mut().poll(&mut context) else { return true };
             self.note(|| format!("batch {batch}: {outcome:?}"));
+            if let Ok(ack) = &outcome {
+                self.copies.note(*batch, ack.sequence);
+            }
             let (fate, what) = match outcome {
                 Ok(_) if self.fsync == Fsync::Always => (Fate::Durable, "batches acknowledged"),
                 Ok(_) => (Fate::Acknowledged, "batches acknowledged"),
@@ -390,6 +403,7 @@ impl Node {
         self.counts.note_many("batches without an outcome", self.pending.len() as u64);
         self.pending.clear();
         self.keys.end();
+        self.copies.end();
         self.held.clear();
         drop(self.faults.parsed());
         self.in_snapshot = 0;

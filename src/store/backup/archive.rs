@@ -51,13 +51,10 @@ impl Backup {
     /// What is to be read of a pinned snapshot by somebody who has `stands`.
     pub(super) fn new(
         backups: &Backups,
-        Pinned { manifest, pin }: Pinned,
+        Pinned { manifest, content, pin }: Pinned,
         stands: &[ListedFile],
     ) -> Result<Self, BackupError> {
-        let folder = &backups.folder;
         let name = manifest.name().to_string();
-        // It is short.
-        let content = folder.disk.read(&folder.path.join(&name)).map_err(FileError::from)?;
         let listing = Listing {
             store_id: manifest.store_id.to_string(),
             generation: manifest.generation.get(),

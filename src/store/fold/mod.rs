@@ -92,6 +92,12 @@ impl Folder {
         &self.current
     }
 
+    /// Its manifest's file, which is short.
+    pub(super) fn read_manifest(&self) -> Result<Vec<u8>, FileError> {
+        let SnapshotFolder { disk, path, .. } = &self.snapshots;
+        Ok(disk.read(&path.join(self.current.name().to_string()))?)
+    }
+
     /// What keeps files of snapshots from being removed.
     pub(super) fn pins(&self) -> &Pins {
         &self.pins
