@@ -193,17 +193,16 @@ impl World {
         }
     }
 
-    /// What is there as it would be after a restart from a snapshot.
+    /// What is there as it would be after a restart from a snapshot, whose dictionary has every definition and change there
+    /// ever was: no id is given again.
     fn snapshot(&self) -> Self {
         let (mut new, mut series) = (Self::new(), Vec::new());
-        self.catalogue.for_each_series(&mut |id, key| series.push(Definition { id, key: *key }));
-        let names = self.catalogue.stories().into_iter().map(|story| {
-            let name = story.name().map(|name| name.as_ref().into());
-            Change::Story { story: story.id(), name }
-        });
-        new.take(Batch { changes: names.collect(), definitions: series.clone(), ..Batch::default() });
+        self.catalogue.for_each_series(&mut |id, _| series.push(id));
+        for batch in &self.journal {
+            new.take(Batch { increments: Vec::new(), ..batch.clone() });
+        }
         let mut frames = CheckedFrames::default();
-        for Definition { id, .. } in series {
+        for id in series {
             let mut cells: Vec<Cell> = Vec::new();
             self.counters.visit(id, HourRange::ALL, &mut |more| cells.extend(more));
             cells.sort_by_key(|cell| cell.hour);
@@ -251,6 +250,26 @@ impl World {
             let Some(next) = told.1 else { break };
             selection.after = ListPlace::from_cursor(&next);
         }
+    }
+}
+
+#[test]
+fn story_that_comes_after_a_deletion_and_a_load_is_listed_by_its_own_hours() {
+    let replies = Metric::Interaction(Node::Interaction(InteractionId(story(77).0)));
+    let count = |number, count| Step::Count(number, replies, 1, 430_000, count);
+    let mut world = World::new();
+    for step in [
+        count(6, 1),
+        Step::Delete(6),
+        Step::Load,
+        count(3, 1),
+        Step::Replay,
+        Step::Load,
+        count(3, 0),
+        Step::Replay,
+    ] {
+        world.step(&step);
+        world.check(&StorySet::ALL, (None, 1));
     }
 }
 
