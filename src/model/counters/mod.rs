@@ -208,8 +208,14 @@ impl Writer {
                 *entry = counters.entries.get(increment.series.index());
                 entry.inspect(|entry| prefetch(*entry));
             }
+            let mut has_boxed = false;
             for (entry, increment) in entries.iter().zip(block) {
-                entry.inspect(|entry| entry.prefetch_beside_tail(increment.hour));
+                has_boxed |= entry.is_some_and(|entry| entry.prefetch_beside_tail(increment.hour));
+            }
+            if has_boxed {
+                for (entry, increment) in entries.iter().zip(block) {
+                    entry.inspect(|entry| entry.prefetch_boxed(increment.hour));
+                }
             }
             for (entry, increment) in entries.iter().zip(block) {
                 if increment.count == 0 {

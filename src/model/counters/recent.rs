@@ -16,6 +16,9 @@ use crate::model::prefetch::prefetch;
 /// Cells that a reader copies at a time, on its stack. Few, since most series have few, and room for more costs them all.
 const COPIED_CELLS: usize = 16;
 
+/// Words to spare behind a short series of cells, as [`spare_cells`] has it.
+const WORDS_TO_SPARE: usize = 6;
+
 /// A cell in one word: the hour in the upper, the count in the lower half.
 #[inline]
 pub(super) fn joined(cell: Cell) -> u64 {
@@ -47,11 +50,15 @@ impl Recent {
         self.words().is_empty()
     }
 
-    /// Prefetches the last cell, beside which nearly every new one has its place.
+    /// Prefetches the last cell, beside which nearly every new one has its place, and the first word, beside which the
+    /// allocator looks where there is no room for another.
     #[inline]
-    pub(super) fn prefetch_end(&self) {
-        if let Some(last) = self.words.last() {
+    pub(super) fn prefetch_ends(&self) {
+        if let (Some(first), Some(last)) = (self.words.first(), self.words.last()) {
             prefetch(last);
+            prefetch(first);
+            // The last cell may be in the cache line before that of the last word to spare.
+            self.words.iter().nth_back(WORDS_TO_SPARE).inspect(|word| prefetch(*word));
         }
     }
 
@@ -126,7 +133,12 @@ impl Recent {
 
     /// The index after the cells of the hour and before.
     fn end_of(&self, hour: Hour) -> usize {
-        self.words.partition_point(|word| cell(word).hour <= hour)
+        let words = self.words();
+        match words.last() {
+            // Nearly always; to search would be a cache miss for what is in the middle.
+            Some(last) if cell(last).hour <= hour => words.len(),
+            _ => words.partition_point(|word| cell(word).hour <= hour),
+        }
     }
 
     fn dense_index(&self, hour: Hour) -> Option<usize> {

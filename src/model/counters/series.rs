@@ -19,6 +19,7 @@ use super::recent::{Recent, SPARE, joined, split};
 use crate::model::calendar::{Hour, HourRange};
 use crate::model::catalogue::ActiveHours;
 use crate::model::cells::Cell;
+use crate::model::prefetch::prefetch;
 
 /// Most cells in `recent` of a series of a story that has few packed ones.
 const RECENT_MIN: usize = 16;
@@ -72,6 +73,7 @@ enum Run {
 }
 
 #[derive(Debug, Default)]
+#[repr(C)]
 struct PackedRun {
     recent: Recent,
     packed: Packed,
@@ -210,13 +212,39 @@ impl SeriesEntry {
         true
     }
 
-    /// Prefetches what an increment of the hour will touch beside the entry, which has been fetched. For the writer alone.
+    /// Prefetches what an increment of the hour will touch beside the entry, which has been fetched; whether there is more, for
+    /// which [`Self::prefetch_boxed`] is to be called once this has come. For the writer alone.
     #[inline]
-    pub(super) fn prefetch_beside_tail(&self, hour: Hour) {
-        let tail = self.tail.load(Ordering::Relaxed);
-        if tail >> 32 != u64::from(hour.get()) && tail != NO_TAIL {
-            self.read().recent().prefetch_end();
+    pub(super) fn prefetch_beside_tail(&self, hour: Hour) -> bool {
+        if !self.has_other_tail(hour) {
+            return false;
         }
+        match &*self.read() {
+            Run::Loose(recent) => {
+                recent.prefetch_ends();
+                false
+            }
+            Run::Packed(run) => {
+                prefetch(&run.recent);
+                true
+            }
+        }
+    }
+
+    /// Prefetches the cells that are behind what [`Self::prefetch_beside_tail`] has prefetched. For the writer alone.
+    #[inline]
+    pub(super) fn prefetch_boxed(&self, hour: Hour) {
+        if self.has_other_tail(hour)
+            && let Run::Packed(run) = &*self.read()
+        {
+            run.recent.prefetch_ends();
+        }
+    }
+
+    #[inline]
+    fn has_other_tail(&self, hour: Hour) -> bool {
+        let tail = self.tail.load(Ordering::Relaxed);
+        tail >> 32 != u64::from(hour.get()) && tail != NO_TAIL
     }
 
     /// Adds the cells of checked frames, which `run` tells of.
