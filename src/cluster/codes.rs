@@ -1,32 +1,14 @@
-//! The codes of sources, metrics and nodes in messages and in what is hashed. NOTE: never give one another meaning, since
-//! daemons of different versions read and compare them.
+//! The codes of metrics and nodes, and of metric and source in one byte, in messages and in what is hashed. NOTE: never give one
+//! another meaning, since daemons of different versions read and compare them.
 
-use crate::model::event::{Metric, Node, ObjectId, SeriesKey, Source};
+use crate::model::event::{Metric, Node, ObjectId, SeriesKey};
 
 /// Sources that there are codes for.
 pub(super) const SOURCES: u8 = 7;
 
 /// The codes of source and metric in one byte.
 pub(super) const fn series_code(key: &SeriesKey) -> u8 {
-    metric_code(key.metric).saturating_mul(SOURCES).saturating_add(source_code(key.source))
-}
-
-/// The code of a source.
-pub(super) const fn source_code(source: Source) -> u8 {
-    match source {
-        Source::Messenger => 0,
-        Source::Livechat => 1,
-        Source::Livechat3 => 2,
-        Source::Slack => 3,
-        Source::Widget => 4,
-        Source::App => 5,
-        Source::Custom => 6,
-    }
-}
-
-/// The source of a code.
-pub(super) fn source_of(code: u8) -> Option<Source> {
-    Source::ALL.into_iter().find(|source| source_code(*source) == code)
+    metric_code(key.metric).saturating_mul(SOURCES).saturating_add(key.source.code())
 }
 
 /// The code of a metric.

@@ -18,7 +18,7 @@ use std::fmt;
 
 use twox_hash::XxHash3_128;
 
-use super::codes::{metric_code, node_id, source_code};
+use super::codes::{metric_code, node_id};
 use super::position::LogSequence;
 use crate::limits::{LANDMARK_EVERY, LANDMARKS_KEPT};
 use crate::model::calendar::Hour;
@@ -86,7 +86,7 @@ impl SeriesHash {
     pub fn of(key: &SeriesKey) -> Self {
         let mut hasher = XxHash3_128::with_seed(SEED_SERIES);
         hasher.write(key.story.0.as_bytes());
-        hasher.write(&[source_code(key.source)]);
+        hasher.write(&[key.source.code()]);
         write_metric(&mut hasher, key.metric);
         Self(hasher.finish_128())
     }

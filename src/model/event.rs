@@ -93,6 +93,25 @@ named_enum! {
 }
 
 impl Source {
+    /// The code in what is stored and sent. NOTE: never give one another meaning, since files outlive a version and daemons of
+    /// different versions read the same messages.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Messenger => 0,
+            Self::Livechat => 1,
+            Self::Livechat3 => 2,
+            Self::Slack => 3,
+            Self::Widget => 4,
+            Self::App => 5,
+            Self::Custom => 6,
+        }
+    }
+
+    /// The source of a code.
+    pub(crate) fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| source.code() == code)
+    }
+
     /// Position in [`Source::ALL`], 0 … 6.
     #[expect(clippy::as_conversions, reason = "a unit-only enum of u8 widens to usize without loss")]
     pub const fn index(self) -> usize {

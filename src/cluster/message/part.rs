@@ -16,11 +16,11 @@
 
 use super::table::{IdOrder, Table, id_order};
 use super::{read_count, take, write_count};
-use crate::cluster::codes::{SOURCES, node_code, node_id, series_code, source_of};
+use crate::cluster::codes::{SOURCES, node_code, node_id, series_code};
 use crate::limits::narrow;
 use crate::model::batch::{BatchIdentity, Change, KeyId, KeyRule, KeyedAnswer, RejectedLine};
 use crate::model::calendar::Hour;
-use crate::model::event::{InteractionId, Metric, Node, SeriesKey, StoryId};
+use crate::model::event::{InteractionId, Metric, Node, SeriesKey, Source, StoryId};
 use crate::model::varint;
 
 /// The shortest part: flags, two empty tables, no changes, no series.
@@ -243,7 +243,7 @@ fn decode_series(
     for _ in 0..count {
         place = place.checked_add(varint::read(rest)?)?;
         let [code] = take(rest)?;
-        let source = source_of(code % SOURCES)?;
+        let source = Source::of_code(code % SOURCES)?;
         let metric = match code / SOURCES {
             0 => Metric::Conversations,
             1 => Metric::PaidConversations,

@@ -315,7 +315,7 @@ fn decode_key(rest: &mut &[u8]) -> Option<BatchKey> {
 fn encode_definition(definition: &Definition, out: &mut Vec<u8>) {
     varint::write(u64::from(definition.id.get()), out);
     out.extend_from_slice(definition.key.story.0.as_bytes());
-    out.push(source_code(definition.key.source));
+    out.push(definition.key.source.code());
     match definition.key.metric {
         Metric::Conversations => out.push(0),
         Metric::PaidConversations => out.push(1),
@@ -328,7 +328,7 @@ fn decode_definition(rest: &mut &[u8]) -> Option<Definition> {
     let id = SeriesId::new(varint::read_u32(rest)?);
     let story = take_story(rest)?;
     let [source, metric] = take(rest)?;
-    let source = Source::ALL.into_iter().find(|known| source_code(*known) == source)?;
+    let source = Source::of_code(source)?;
     let metric = match metric {
         0 => Metric::Conversations,
         1 => Metric::PaidConversations,
@@ -336,19 +336,6 @@ fn decode_definition(rest: &mut &[u8]) -> Option<Definition> {
         code => Metric::Interaction(decode_node(code, rest)?),
     };
     Some(Definition { id, key: SeriesKey { story, source, metric } })
-}
-
-/// Codes of sources on disk. NOTE: never give one another meaning.
-const fn source_code(source: Source) -> u8 {
-    match source {
-        Source::Messenger => 0,
-        Source::Livechat => 1,
-        Source::Livechat3 => 2,
-        Source::Slack => 3,
-        Source::Widget => 4,
-        Source::App => 5,
-        Source::Custom => 6,
-    }
 }
 
 /// Nodes share one space of codes with the other metrics.
