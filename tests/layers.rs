@@ -20,7 +20,7 @@ const ASYNC_PLACES: [&str; 10] = [
     "cli/",
     "platform/clock.rs",
     "platform/shutdown.rs",
-    "store/write_handle.rs",
+    "store/write_handle/",
     "store/mod.rs",
 ];
 
