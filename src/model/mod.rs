@@ -9,6 +9,7 @@ pub mod counters;
 pub mod event;
 pub mod excerpt;
 pub(crate) mod hash;
+pub(crate) mod key_bytes;
 pub mod memory;
 pub(crate) mod named;
 mod prefetch;

@@ -3,7 +3,7 @@
 //! | in order | |
 //! | --- | --- |
 //! | flags, 1 byte | 1: the batch has a key |
-//! | key, where there is one | id 16, content 8, rule 1 (0 a key, 1 the retry window); lines accepted and rejected; a count of bad lines, each its number, a length and the message |
+//! | key, where there is one | identity and answer (see `key_bytes`) |
 //! | table of stories | a count and as many ids that are lower-case hexadecimal, 12 bytes each; a count and the other ids, 24 bytes each |
 //! | table of nodes | the ids of interactions, in the same way |
 //! | changes | a count; each a kind (0 a story, 1 a node, 2 a story is deleted), the story's place in its table, of a node a metric and its place, and of both a name: 0, or its length and 1, and the text |
@@ -18,17 +18,16 @@ use super::table::{IdOrder, Table, id_order};
 use super::{read_count, take, write_count};
 use crate::cluster::codes::{SOURCES, node_code, node_id, series_code};
 use crate::limits::narrow;
-use crate::model::batch::{BatchIdentity, Change, KeyId, KeyRule, KeyedAnswer, RejectedLine};
+use crate::model::batch::{BatchIdentity, Change, KeyedAnswer};
 use crate::model::calendar::Hour;
 use crate::model::event::{InteractionId, Metric, Node, SeriesKey, Source, StoryId};
-use crate::model::varint;
+use crate::model::{key_bytes, varint};
 
 /// The shortest part: flags, two empty tables, no changes, no series.
 pub(super) const SHORTEST_PART_BYTES: usize = 7;
 pub(super) const SHORTEST_SERIES_BYTES: usize = 3;
 pub(super) const SHORTEST_CELL_BYTES: usize = 2;
 pub(super) const SHORTEST_CHANGE_BYTES: usize = 2;
-const SHORTEST_BAD_LINE_BYTES: usize = 2;
 
 const FLAG_KEY: u8 = 1;
 
@@ -354,41 +353,13 @@ fn decode_name(rest: &mut &[u8]) -> Option<Option<Box<str>>> {
 }
 
 fn encode_key(key: &PartKey, out: &mut Vec<u8>) {
-    let PartKey { identity, answer } = key;
-    out.extend_from_slice(&identity.id.0);
-    out.extend_from_slice(&identity.content.to_le_bytes());
-    out.push(match identity.rule {
-        KeyRule::Key => 0,
-        KeyRule::Window => 1,
-    });
-    varint::write(u64::from(answer.accepted), out);
-    varint::write(u64::from(answer.rejected), out);
-    write_count(answer.bad_lines.len(), out);
-    for RejectedLine { line, message } in &answer.bad_lines {
-        varint::write(*line, out);
-        write_count(message.len(), out);
-        out.extend_from_slice(message.as_bytes());
-    }
+    key_bytes::write_identity(&key.identity, out);
+    key_bytes::write_answer(&key.answer, out);
 }
 
 fn decode_key(rest: &mut &[u8]) -> Option<PartKey> {
-    let id = KeyId(take(rest)?);
-    let content = u64::from_le_bytes(take(rest)?);
-    let rule = match take(rest)? {
-        [0] => KeyRule::Key,
-        [1] => KeyRule::Window,
-        _ => return None,
-    };
-    let (accepted, rejected) = (varint::read_u32(rest)?, varint::read_u32(rest)?);
-    let count = read_count(rest, SHORTEST_BAD_LINE_BYTES)?;
-    let mut bad_lines = Vec::with_capacity(count);
-    for _ in 0..count {
-        let line = varint::read(rest)?;
-        let bytes = usize::try_from(varint::read(rest)?).ok()?;
-        bad_lines.push(RejectedLine { line, message: take_text(rest, bytes)? });
-    }
-    let answer = KeyedAnswer { accepted, rejected, bad_lines: bad_lines.into() };
-    Some(PartKey { identity: BatchIdentity { rule, id, content }, answer })
+    let identity = key_bytes::read_identity(rest)?;
+    Some(PartKey { identity, answer: key_bytes::read_answer(rest)? })
 }
 
 fn take_text(rest: &mut &[u8], bytes: usize) -> Option<Box<str>> {

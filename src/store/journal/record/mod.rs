@@ -13,8 +13,7 @@
 //! increments come last and know nothing of what is before them, so that they can be encoded before the record has its
 //! number.
 //!
-//! The key: id 16, content 8, rule 1 (0 a key, 1 the retry window), then when it was taken, lines accepted and rejected, and a
-//! count of bad lines, each its number, a length and the message.
+//! The key: its identity, when it was taken, its answer (see `key_bytes`).
 //!
 //! Flag 4 is reserved for a section before the definitions: the position of the batch in a log that several daemons read. A
 //! record with a flag that is not known is refused, never read in part.
@@ -24,13 +23,10 @@
 use super::segment::take;
 use super::{Sequence, StoreId};
 use crate::limits::{RECORD_BYTES_MAX, narrow, wide};
-use crate::model::batch::{
-    Batch, BatchIdentity, BatchKey, Change, Definition, Increment, KeyId, KeyRule, KeyedAnswer, RejectedLine,
-    SeriesId,
-};
+use crate::model::batch::{Batch, BatchKey, Change, Definition, Increment, SeriesId};
 use crate::model::calendar::Hour;
 use crate::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
-use crate::model::varint;
+use crate::model::{key_bytes, varint};
 
 /// Length of a record's header in bytes.
 pub(super) const HEADER_BYTES: usize = 32;
@@ -201,7 +197,6 @@ pub(super) fn decode(payload: &[u8], has_key: bool, record: &mut Record) -> Resu
     if rest.is_empty() { Ok(()) } else { Err("bytes are left over after the increments") }
 }
 
-const BAD_LINE_BYTES_MIN: usize = 2;
 const DEFINITION_BYTES_MIN: usize = 1 + ObjectId::LEN + 2;
 const CHANGE_BYTES_MIN: usize = 1 + ObjectId::LEN;
 const INCREMENT_BYTES_MIN: usize = 3;
@@ -274,42 +269,15 @@ fn decode_short_increment(rest: &mut &[u8]) -> Option<(u32, u64, u32)> {
 
 fn encode_key(key: &BatchKey, out: &mut Vec<u8>) {
     let BatchKey { identity, taken, answer } = key;
-    out.extend_from_slice(&identity.id.0);
-    out.extend_from_slice(&identity.content.to_le_bytes());
-    out.push(match identity.rule {
-        KeyRule::Key => 0,
-        KeyRule::Window => 1,
-    });
-    for number in [*taken, answer.accepted, answer.rejected] {
-        varint::write(u64::from(number), out);
-    }
-    write_count(answer.bad_lines.len(), out);
-    for RejectedLine { line, message } in &answer.bad_lines {
-        varint::write(*line, out);
-        write_count(message.len(), out);
-        out.extend_from_slice(message.as_bytes());
-    }
+    key_bytes::write_identity(identity, out);
+    varint::write(u64::from(*taken), out);
+    key_bytes::write_answer(answer, out);
 }
 
 fn decode_key(rest: &mut &[u8]) -> Option<BatchKey> {
-    let id = KeyId(take(rest)?);
-    let content = u64::from_le_bytes(take(rest)?);
-    let rule = match take(rest)? {
-        [0] => KeyRule::Key,
-        [1] => KeyRule::Window,
-        _ => return None,
-    };
+    let identity = key_bytes::read_identity(rest)?;
     let taken = varint::read_u32(rest)?;
-    let (accepted, rejected) = (varint::read_u32(rest)?, varint::read_u32(rest)?);
-    let count = read_count(rest, BAD_LINE_BYTES_MIN)?;
-    let mut bad_lines = Vec::with_capacity(count);
-    for _ in 0..count {
-        let line = varint::read(rest)?;
-        let bytes = usize::try_from(varint::read(rest)?).ok()?;
-        bad_lines.push(RejectedLine { line, message: take_text(rest, bytes)? });
-    }
-    let answer = KeyedAnswer { accepted, rejected, bad_lines: bad_lines.into() };
-    Some(BatchKey { identity: BatchIdentity { rule, id, content }, taken, answer })
+    Some(BatchKey { identity, taken, answer: key_bytes::read_answer(rest)? })
 }
 
 fn encode_definition(definition: &Definition, out: &mut Vec<u8>) {

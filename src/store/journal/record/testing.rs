@@ -18,7 +18,8 @@ pub fn journal_record(bytes: &[u8]) {
     assert!(room(definitions.capacity(), DEFINITION_BYTES_MIN), "room for {}", definitions.capacity());
     assert!(room(changes.capacity(), CHANGE_BYTES_MIN), "room for {}", changes.capacity());
     assert!(room(increments.capacity(), INCREMENT_BYTES_MIN), "room for {}", increments.capacity());
-    assert!(key.iter().all(|key| room(key.answer.bad_lines.len(), BAD_LINE_BYTES_MIN)), "bad lines");
+    let shortest_bad_line = key_bytes::SHORTEST_BAD_LINE_BYTES;
+    assert!(key.iter().all(|key| room(key.answer.bad_lines.len(), shortest_bad_line)), "bad lines");
     if let Err(what) = outcome {
         assert!(!what.is_empty());
         return;

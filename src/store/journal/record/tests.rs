@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::limits::HOURS_MAX;
+use crate::model::batch::{BatchIdentity, KeyId, KeyRule, KeyedAnswer, RejectedLine};
 use crate::test_seeds::samples;
 
 const STORE_ID: StoreId = StoreId::new(0x0123_4567_89ab_cdef);
