@@ -19,10 +19,12 @@
 //! INVARIANT: the hours of a frame ascend (equal ones allowed) and are of one UTC month.
 
 mod concat;
+mod sums;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use concat::concatenate;
+pub(crate) use sums::MonthSums;
 
 use std::iter::repeat_n;
 
@@ -200,6 +202,7 @@ pub(crate) struct FrameRef<'a> {
 
 impl<'a> FrameRef<'a> {
     /// Reads the header of the frame at the front of `bytes`, and that the frame is whole.
+    #[inline]
     pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, FrameError> {
         let (&control, mut rest) = bytes.split_first().ok_or(FrameError::Truncated)?;
         let (step_width, count_width) = (Width::from_code(control), Width::from_code(control >> 2));
@@ -207,7 +210,15 @@ impl<'a> FrameRef<'a> {
             0 => narrow(read_varint(&mut rest)?),
             number => number,
         };
-        let first = Hour::new(read_varint(&mut rest)?);
+        // Every hour from 1972 on takes three bytes.
+        let first = match rest {
+            [low @ 0x80..=0xFF, middle @ 0x80..=0xFF, high @ 0..=0x7F, after @ ..] => {
+                rest = after;
+                let bits = |byte: u8| u32::from(byte & 0x7F);
+                Hour::new(bits(*low) | bits(*middle) << 7 | bits(*high) << 14)
+            }
+            _ => Hour::new(read_varint(&mut rest)?),
+        };
         // Cells that take no bytes are bounded by the month, all others by the bytes there are.
         if cells == 0 || (step_width == Width::Ones && cells > MONTH_HOURS_MAX) {
             return Err(FrameError::Header);
@@ -386,7 +397,12 @@ pub(crate) fn write_varint(mut number: u32, out: &mut Vec<u8>) {
 ///
 /// # Errors
 /// Where there is none, or it takes more bytes than it needs.
+#[inline]
 pub(crate) fn read_short_varint(bytes: &mut &[u8]) -> Result<u32, FrameError> {
+    if let [byte @ 0..=0x7F, rest @ ..] = *bytes {
+        *bytes = rest;
+        return Ok(u32::from(*byte));
+    }
     let before = *bytes;
     let number = read_varint(bytes)?;
     let read = before.get(..before.len() - bytes.len()).unwrap_or_default();

@@ -9,7 +9,36 @@ use crate::limits::narrow;
 use crate::model::batch::SeriesId;
 use crate::model::cells::{self, FrameRef};
 
-/// The frames of a block.
+/// The frames of a block that is being written.
+#[derive(Debug, Default)]
+pub(crate) struct FramesOut {
+    payload: Vec<u8>,
+    last: u32,
+}
+
+impl FramesOut {
+    /// Takes one more frame, which `write` appends; its series must not be before those that are there.
+    #[inline]
+    pub(crate) fn push_with(&mut self, series: SeriesId, write: impl FnOnce(&mut Vec<u8>)) {
+        debug_assert!(self.last <= series.get(), "the frames of a block ascend by series");
+        cells::write_varint(series.get().saturating_sub(self.last), &mut self.payload);
+        self.last = series.get();
+        write(&mut self.payload);
+    }
+
+    /// The payload of the block.
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// Begins the next block.
+    pub(crate) fn clear(&mut self) {
+        self.payload.clear();
+        self.last = 0;
+    }
+}
+
+/// The frames of a block that has been read.
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
     /// The payload of the block.
@@ -19,16 +48,6 @@ pub(crate) struct Frames {
 }
 
 impl Frames {
-    /// Takes one more frame, which `write` appends; its series must not be before those that are there.
-    pub(crate) fn push_with(&mut self, series: SeriesId, write: impl FnOnce(&mut Vec<u8>)) {
-        let last = self.places.last().map_or(0, |(last, _)| last.get());
-        debug_assert!(last <= series.get(), "the frames of a block ascend by series");
-        cells::write_varint(series.get().saturating_sub(last), &mut self.bytes);
-        let start = self.bytes.len();
-        write(&mut self.bytes);
-        self.places.push((series, place(start)..place(self.bytes.len())));
-    }
-
     /// The frame at that place, and its series.
     pub(crate) fn get(&self, index: usize) -> Option<(SeriesId, &[u8])> {
         let (series, Range { start, end }) = self.places.get(index)?.clone();
@@ -50,27 +69,14 @@ impl Frames {
         self.places.last().map(|(series, _)| *series)
     }
 
-    /// The payload of a block with these frames.
-    pub(crate) fn payload(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.places.is_empty()
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.bytes.clear();
-        self.places.clear();
-    }
-
     /// Replaces the frames by those of the payload that `read` gives, if it gives one; whether it did. An error is `read`'s,
     /// or says where in the payload no frame is.
     pub(crate) fn read_with<E>(
         &mut self,
         read: impl FnOnce(&mut Vec<u8>) -> Result<bool, E>,
     ) -> Result<Result<bool, String>, E> {
-        self.clear();
+        self.bytes.clear();
+        self.places.clear();
         let is_there = read(&mut self.bytes)?;
         Ok(self.find_places().map(|()| is_there))
     }

@@ -7,7 +7,7 @@ use super::{FileRef, Generation, SnapshotFolder};
 use crate::limits::{SNAPSHOT_MERGE_BYTES_MIN, wide};
 use crate::model::batch::{Increment, SeriesId};
 use crate::model::calendar::HourRange;
-use crate::model::cells::{self, Cell, FrameError, FrameRef, Month};
+use crate::model::cells::{self, Cell, FrameError, FrameRef, Month, MonthSums};
 use crate::store::damage::FileError;
 
 /// Of files in the order they were written, how many stay as they are when `bytes_new` are to be added; the rest is
@@ -76,20 +76,47 @@ pub(crate) fn merge_parts(
     let mut out = PartWriter::create(folder, (month, generation))?;
     let mut fresh = sources.fresh;
     let mut merging = FramesOfSeries::new(month.range());
-    while let Some(series) = next_series(&cursors, fresh) {
-        let (now, rest) = fresh.split_at(fresh.iter().take_while(|one| one.series == series).count());
+    // The series that each cursor is at, side by side.
+    let mut heads: Vec<u64> = cursors.iter().map(head).collect();
+    loop {
+        let first_fresh = fresh.first().map_or(AT_END, |one| u64::from(one.series.get()));
+        let least = heads.iter().fold(first_fresh, |least, head| least.min(*head));
+        let Ok(number) = u32::try_from(least) else { break };
+        let series = SeriesId::new(number);
+        let of_series = if first_fresh == least {
+            fresh.iter().take_while(|one| one.series == series).count()
+        } else {
+            0
+        };
+        let (now, rest) = fresh.split_at(of_series);
         fresh = rest;
+        let mut is_alone = now.is_empty();
+        is_alone = is_alone && heads.iter().filter(|head| **head == least).count() == 1;
         merging.clear();
-        for cursor in cursors.iter_mut().filter(|cursor| cursor.series() == Some(series)) {
-            merging.take(cursor, series, sources.cleared)?;
+        for (cursor, at) in cursors.iter_mut().zip(&mut heads).filter(|(_, at)| **at == least) {
+            is_alone = is_alone && cursor.is_only() == Some(true);
+            if is_alone {
+                merging.copy(cursor, series, (sources.cleared, &mut out))?;
+            } else {
+                merging.take(cursor, series, sources.cleared)?;
+            }
+            *at = head(cursor);
         }
-        merging.write(series, now, &mut out)?;
+        if !is_alone {
+            merging.write(series, now, &mut out)?;
+        }
     }
     out.finish()
 }
 
-fn next_series(cursors: &[PartCursor], fresh: &[Increment]) -> Option<SeriesId> {
-    cursors.iter().filter_map(PartCursor::series).chain(fresh.first().map(|one| one.series)).min()
+/// Past every series.
+const AT_END: u64 = u64::MAX;
+/// Up to so many cells are added up one by one, which is quicker than to put frames together as they are.
+const ADDED_UP_AT_MOST: usize = 32;
+
+#[inline]
+fn head(cursor: &PartCursor) -> u64 {
+    cursor.series().map_or(AT_END, |series| u64::from(series.get()))
 }
 
 /// The frames of one series that are being put together; the buffers are used again for the next.
@@ -98,18 +125,43 @@ struct FramesOfSeries {
     bytes: Vec<u8>,
     /// Where each frame ends.
     ends: Vec<usize>,
-    cells: Vec<Cell>,
-    sums: Vec<Cell>,
+    /// How many cells they have.
+    cells: usize,
+    fresh: Vec<Cell>,
+    sums: MonthSums,
+    packed: Vec<u8>,
 }
 
 impl FramesOfSeries {
     fn new(month: HourRange) -> Self {
-        Self { month, bytes: Vec::new(), ends: Vec::new(), cells: Vec::new(), sums: Vec::new() }
+        let (bytes, ends, fresh, packed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { month, bytes, ends, cells: 0, fresh, sums: MonthSums::new(month), packed }
     }
 
+    #[inline]
     fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
+        self.cells = 0;
+    }
+
+    /// Writes the frame that the cursor is at, the only one of the series, as it is.
+    #[inline]
+    fn copy(
+        &self,
+        cursor: &mut PartCursor,
+        series: SeriesId,
+        (cleared, out): (&Cleared, &mut PartWriter),
+    ) -> Result<(), FileError> {
+        if let Some((_, bytes)) = cursor.peek()
+            && cleared.counts(series, cursor.generation())
+        {
+            if !FrameRef::read(bytes).is_ok_and(|frame| frame.is_within(self.month)) {
+                return Err(not_a_frame(cursor, series, bytes));
+            }
+            out.frame(series, bytes)?;
+        }
+        cursor.advance()
     }
 
     /// Takes the frames of the series that the cursor comes to.
@@ -120,15 +172,15 @@ impl FramesOfSeries {
         cleared: &Cleared,
     ) -> Result<(), FileError> {
         let counts = cleared.counts(series, cursor.generation());
-        while let Some((_, frame)) = cursor.peek().filter(|(found, _)| *found == series) {
+        while let Some((_, bytes)) = cursor.peek().filter(|(found, _)| *found == series) {
             if counts {
-                self.bytes.extend_from_slice(frame);
-                self.ends.push(self.bytes.len());
-                let is_of_month = FrameRef::read(frame).map(|frame| frame.is_within(self.month));
-                if is_of_month != Ok(true) {
-                    let error = is_of_month.err().unwrap_or(FrameError::OutOfOrder);
-                    let number = series.get();
-                    return Err(cursor.damaged(format!("a frame of series {number} is not one: {error}")));
+                match FrameRef::read(bytes) {
+                    Ok(frame) if frame.is_within(self.month) => {
+                        self.bytes.extend_from_slice(bytes);
+                        self.ends.push(self.bytes.len());
+                        self.cells = self.cells.saturating_add(frame.cells());
+                    }
+                    _ => return Err(not_a_frame(cursor, series, bytes)),
                 }
             }
             cursor.advance()?;
@@ -136,8 +188,8 @@ impl FramesOfSeries {
         Ok(())
     }
 
-    /// Writes what was taken, and the fresh increments. What is in one place only stays as it is, and what follows each
-    /// other is put into one frame as it is.
+    /// Writes what was taken, and the fresh increments. What is in one place only stays as it is; few cells, and those of
+    /// which several are of one hour, are added up; and many that follow each other are put into one frame as they are.
     fn write(
         &mut self,
         series: SeriesId,
@@ -145,54 +197,63 @@ impl FramesOfSeries {
         out: &mut PartWriter,
     ) -> Result<(), FileError> {
         if self.ends.is_empty() {
-            self.cells.clear();
-            self.add(fresh);
-            return out.cells(series, self.sums());
+            self.fresh.clear();
+            self.fresh.extend(cells_of(fresh));
+            return out.cells(series, &self.fresh);
         }
         if fresh.is_empty() && self.ends.len() == 1 {
             return out.frame(series, &self.bytes);
         }
-        self.cells.clear();
-        self.add(fresh);
-        if self.cells.is_sorted_by(|a, b| a.hour < b.hour) {
-            // Where the sum of an hour is past 32 bits, there are several of it.
-            cells::encode_frame_within(self.month, &self.cells, &mut self.bytes);
-            self.ends.extend((!fresh.is_empty()).then_some(self.bytes.len()));
-            self.cells.clear();
-        }
-        let Self { bytes, ends, cells, .. } = self;
-        let starts = std::iter::once(0).chain(ends.iter().copied());
-        let frames = starts.zip(ends.iter()).map(|(start, end)| bytes.get(start..*end).unwrap_or_default());
-        let frames: Vec<FrameRef<'_>> = frames.filter_map(|frame| FrameRef::read(frame).ok()).collect();
-        if cells.is_empty() && out.joined(series, &frames)? {
+        let is_long = self.cells.saturating_add(fresh.len()) > ADDED_UP_AT_MOST;
+        if is_long && self.join(series, fresh, out)? {
             return Ok(());
         }
-        for frame in frames {
-            frame.decode(cells);
+        frames(&self.bytes, &self.ends).for_each(|frame| {
+            self.sums.add(&frame);
+        });
+        cells_of(fresh).for_each(|cell| self.sums.add_cell(cell));
+        self.packed.clear();
+        match self.sums.pack(&mut self.packed) {
+            Some(cells) => out.cells(series, &cells),
+            None if self.packed.is_empty() => Ok(()),
+            None => out.frame(series, &self.packed),
         }
-        out.cells(series, self.sums())
     }
 
-    fn add(&mut self, fresh: &[Increment]) {
-        self.cells.extend(fresh.iter().map(|one| Cell { hour: one.hour, count: one.count }));
+    /// Writes all of it as one frame if each frame begins after the end of the one before; whether they do.
+    fn join(
+        &mut self,
+        series: SeriesId,
+        fresh: &[Increment],
+        out: &mut PartWriter,
+    ) -> Result<bool, FileError> {
+        self.fresh.clear();
+        self.fresh.extend(cells_of(fresh));
+        if !self.fresh.is_sorted_by(|a, b| a.hour < b.hour) {
+            // Where the sum of an hour is past 32 bits, there are several of it.
+            return Ok(false);
+        }
+        self.packed.clear();
+        cells::encode_frame_within(self.month, &self.fresh, &mut self.packed);
+        let newest = FrameRef::read(&self.packed).ok();
+        let frames: Vec<FrameRef<'_>> = frames(&self.bytes, &self.ends).chain(newest).collect();
+        out.joined(series, &frames)
     }
+}
 
-    /// The cells by hour, equal hours added up, and none is left; where a sum is past 32 bits the hour gets several cells.
-    fn sums(&mut self) -> &[Cell] {
-        self.sums.clear();
-        let (cells, sums) = (&mut self.cells, &mut self.sums);
-        // Mostly what is newer is of later hours.
-        if cells.is_sorted_by(|a, b| a.hour < b.hour) {
-            std::mem::swap(cells, sums);
-            return sums;
-        }
-        // A stable sort merges what ascends already.
-        cells.sort_by_key(|cell| cell.hour);
-        for run in cells.chunk_by(|a, b| a.hour == b.hour) {
-            let total = run.iter().fold(0_u64, |sum, cell| sum.saturating_add(u64::from(cell.count)));
-            sums.extend(run.first().into_iter().flat_map(|first| Cell::of_count(first.hour, total)));
-        }
-        cells.clear();
-        sums
-    }
+fn cells_of(increments: &[Increment]) -> impl Iterator<Item = Cell> {
+    increments.iter().map(|one| Cell { hour: one.hour, count: one.count })
+}
+
+/// The frames in those bytes, which have been found to be some.
+fn frames<'a>(bytes: &'a [u8], ends: &'a [usize]) -> impl Iterator<Item = FrameRef<'a>> {
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    let bytes = starts.zip(ends).map(|(start, end)| bytes.get(start..*end).unwrap_or_default());
+    bytes.filter_map(|frame| FrameRef::read(frame).ok())
+}
+
+#[cold]
+fn not_a_frame(cursor: &PartCursor, series: SeriesId, bytes: &[u8]) -> FileError {
+    let error = FrameRef::read(bytes).err().unwrap_or(FrameError::OutOfOrder);
+    cursor.damaged(format!("a frame of series {} is not one: {error}", series.get()))
 }

@@ -32,7 +32,7 @@ pub(crate) mod testing;
 pub(crate) mod tests;
 
 pub use crate::store::position::Generation;
-pub(crate) use frames::Frames;
+pub(crate) use frames::{Frames, FramesOut};
 
 use std::path::{Path, PathBuf};
 

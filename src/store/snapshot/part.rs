@@ -4,7 +4,7 @@
 //! Must not know which parts there are, nor which of their series have been cleared.
 
 use super::block::{BlockReader, BlockWriter};
-use super::{FileRef, Frames, Generation, SnapshotFolder};
+use super::{FileRef, Frames, FramesOut, Generation, SnapshotFolder};
 use crate::limits::{FRAME_CELLS_MAX, SNAPSHOT_BLOCK_BYTES};
 use crate::model::batch::SeriesId;
 use crate::model::calendar::HourRange;
@@ -16,7 +16,7 @@ use crate::store::layout::FileName;
 #[derive(Debug)]
 pub(crate) struct PartWriter {
     out: BlockWriter,
-    frames: Frames,
+    frames: FramesOut,
     hours: HourRange,
     /// A frame that is being put together.
     joined: Vec<u8>,
@@ -29,7 +29,7 @@ impl PartWriter {
         (month, generation): (Month, Generation),
     ) -> Result<Self, FileError> {
         let out = folder.create(FileName::Part(month, generation))?;
-        Ok(Self { out, frames: Frames::default(), hours: month.range(), joined: Vec::new() })
+        Ok(Self { out, frames: FramesOut::default(), hours: month.range(), joined: Vec::new() })
     }
 
     /// Packs cells, ascending by hour and of the part's month.
@@ -43,8 +43,19 @@ impl PartWriter {
     }
 
     /// Takes a frame of another part of the month as it is.
+    #[inline]
     pub(super) fn frame(&mut self, series: SeriesId, frame: &[u8]) -> Result<(), FileError> {
-        self.frames.push_with(series, |bytes| bytes.extend_from_slice(frame));
+        self.frame_with(series, |bytes| bytes.extend_from_slice(frame))
+    }
+
+    /// Takes a frame of the month, which `write` appends.
+    #[inline]
+    pub(super) fn frame_with(
+        &mut self,
+        series: SeriesId,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), FileError> {
+        self.frames.push_with(series, write);
         self.flush_if(SNAPSHOT_BLOCK_BYTES)
     }
 
@@ -66,8 +77,9 @@ impl PartWriter {
         self.out.finish()
     }
 
+    #[inline]
     fn flush_if(&mut self, bytes_min: usize) -> Result<(), FileError> {
-        if self.frames.is_empty() || self.frames.payload().len() < bytes_min {
+        if self.frames.payload().len() < bytes_min.max(1) {
             return Ok(());
         }
         self.out.block(self.frames.payload())?;
@@ -151,7 +163,14 @@ impl PartCursor {
         self.series
     }
 
+    /// Whether the frame that it stands on is the only one of its series; not known of the last of a block.
+    #[inline]
+    pub(super) fn is_only(&self) -> Option<bool> {
+        self.frames.series(self.index.saturating_add(1)).map(|next| Some(next) != self.series)
+    }
+
     /// Goes on to the next frame.
+    #[inline]
     pub(crate) fn advance(&mut self) -> Result<(), FileError> {
         self.index = self.index.saturating_add(1);
         self.refill()
@@ -162,6 +181,7 @@ impl PartCursor {
         self.reader.damaged(what)
     }
 
+    #[inline]
     fn refill(&mut self) -> Result<(), FileError> {
         loop {
             self.series = self.frames.series(self.index);

@@ -14,7 +14,7 @@ use super::entries::{self, EntriesWriter};
 use super::entry::Entry;
 use super::manifest::Manifest;
 use super::part::PartReader;
-use super::{FileRef, Frames, Generation, KeyPiece, SnapshotFolder, codec, dictionary, keys};
+use super::{FileRef, Frames, FramesOut, Generation, KeyPiece, SnapshotFolder, codec, dictionary, keys};
 use crate::limits::{KEYS_KEPT, RETRY_WINDOW_MAX, wide};
 use crate::model::batch::{BatchKey, KeyRule};
 use crate::model::cells::{self, Month};
@@ -38,7 +38,7 @@ pub fn snapshot_part(bytes: &[u8]) {
     });
     let is_good = read.expect("it is there").is_ok();
     if is_good {
-        let mut again = Frames::default();
+        let mut again = FramesOut::default();
         for (series, frame) in frames.iter() {
             assert_frame(frame);
             again.push_with(series, |block| block.extend_from_slice(frame));

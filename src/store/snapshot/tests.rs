@@ -13,7 +13,7 @@ use super::entry::Entry;
 use super::manifest::Manifest;
 use super::merge::{Sources, files_kept, merge_parts, pieces_kept};
 use super::part::PartReader;
-use super::{FileRef, Frames, Generation, KeyPiece, SnapshotFolder};
+use super::{FileRef, Frames, FramesOut, Generation, KeyPiece, SnapshotFolder};
 use crate::model::batch::{BatchKey, Definition, Increment, SeriesId};
 use crate::model::calendar::Hour;
 use crate::model::cells::{self, Cell, Month};
@@ -411,7 +411,7 @@ pub(crate) fn parts() -> Vec<Vec<u8>> {
     let blocks = samples(prop::collection::vec((0_u32..50, frame), 0..6), 20);
     let block = |mut frames_of: Vec<(u32, Vec<(u32, u32)>)>| {
         frames_of.sort();
-        let mut frames = Frames::default();
+        let mut frames = FramesOut::default();
         for (series, of_series) in frames_of {
             let mut hour = HOUR;
             let cells: Vec<Cell> = of_series
