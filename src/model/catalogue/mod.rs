@@ -16,6 +16,7 @@
 mod activity;
 mod bounds;
 mod by_id;
+mod defining;
 mod folded_names;
 pub(crate) mod index;
 mod interning;
@@ -33,6 +34,7 @@ use foldhash::fast::RandomState;
 use crate::limits::{SERIES_MAX, TOTALS, narrow, wide};
 use crate::model::batch::{Batch, Change, Definition, SeriesId};
 use crate::model::event::{Metric, Node, SeriesKey, Source, StoryId};
+use crate::model::prefetch::prefetch;
 use crate::model::story_set::StorySet;
 use crate::model::table::Table;
 pub use activity::ActiveHours;
@@ -40,6 +42,7 @@ use activity::Activity;
 pub use bounds::{CatalogueFull, CatalogueLimits};
 use by_id::IdOrder;
 pub use by_id::StoriesById;
+pub(crate) use defining::DEFINITIONS_TOGETHER;
 use folded_names::FoldedNames;
 pub use folded_names::folded;
 pub use index::NodeId;
@@ -325,6 +328,13 @@ impl Catalogue {
     pub fn story_numbered(&self, number: u32) -> Option<Arc<Story>> {
         let place = self.stories.get(narrow(number))?;
         place.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Prefetches the place of the story that has that number.
+    fn prefetch_numbered(&self, number: u32) {
+        if let Some(place) = self.stories.get(narrow(number)) {
+            prefetch(place);
+        }
     }
 
     /// Whether the story that has that number is known. Never blocks.

@@ -15,7 +15,7 @@ use crossbeam::channel;
 
 use crate::limits::{LOAD_BATCHES_AHEAD, LOAD_INLINE_BYTES_MAX, SERIES_MAX};
 use crate::model::batch::{Batch, Change, Definition, SeriesId};
-use crate::model::catalogue::{Catalogue, CatalogueLimits, FIRST_STORY_SERIES};
+use crate::model::catalogue::{Catalogue, CatalogueLimits, DEFINITIONS_TOGETHER, FIRST_STORY_SERIES};
 use crate::model::counters::{self, Counters};
 use crate::platform::disk::{Disk, DiskError, Operation};
 use crate::store::damage::FileError;
@@ -62,7 +62,10 @@ pub(crate) fn load(
     for piece in &manifest.dictionary {
         dictionary::read(&folder, piece, |entries| {
             progress();
-            entries.iter().try_for_each(|entry| loading.apply(entry))
+            entries.chunks(DEFINITIONS_TOGETHER).try_for_each(|block| {
+                loading.loaded.catalogue.prefetch_definitions(block.iter().filter_map(Entry::definition));
+                block.iter().try_for_each(|entry| loading.apply(entry))
+            })
         })?;
     }
     loading.load_parts(&folder, manifest, progress)?;
@@ -76,8 +79,11 @@ pub(crate) fn apply(
     definitions: &[Definition],
     batch: &Batch,
 ) {
-    for definition in definitions {
-        define(catalogue, writer, definition);
+    for block in definitions.chunks(DEFINITIONS_TOGETHER) {
+        catalogue.prefetch_definitions(block.iter());
+        for definition in block {
+            define(catalogue, writer, definition);
+        }
     }
     for change in &batch.changes {
         for series in catalogue.apply(change) {

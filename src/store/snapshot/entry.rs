@@ -32,6 +32,14 @@ impl Entry {
         }
     }
 
+    /// What it defines, if it defines a series.
+    pub(crate) fn definition(&self) -> Option<&Definition> {
+        match self {
+            Self::Series(definition) => Some(definition),
+            Self::Story { .. } | Self::Node { .. } | Self::Deleted { .. } => None,
+        }
+    }
+
     pub(super) fn story(&self) -> StoryId {
         match self {
             Self::Series(definition) => definition.key.story,

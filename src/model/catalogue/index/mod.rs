@@ -50,7 +50,7 @@ pub(crate) struct View {
 }
 
 /// The hashes of a story's id, and of a node's in it, which is 0 where there is no node.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct IdHashes {
     story: u32,
     node: u32,
@@ -81,6 +81,16 @@ pub(crate) struct Tenant {
 pub(crate) struct Candidates<'r> {
     story: Option<&'r StoryRow>,
     node: Option<&'r NodeRow>,
+}
+
+/// What of a key there is no row of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Missing {
+    #[default]
+    Nothing,
+    Story,
+    /// The node, in the story of that number.
+    NodeOf(u32),
 }
 
 impl<'r> Candidates<'r> {
@@ -144,6 +154,24 @@ impl Index {
         story.inspect(|row| prefetch(*row));
         node.inspect(|row| prefetch(*row));
         Candidates { story, node }
+    }
+
+    /// Prefetches all that a definition touches of the rows that have those hashes; which of them there is not.
+    pub(super) fn prefetch_rows(&self, view: &View, hashes: IdHashes) -> Missing {
+        let Some(number) = view.stories.find(hashes.story, Some) else { return Missing::Story };
+        if let Some(row) = self.story_row(number) {
+            row.prefetch_all();
+        }
+        if hashes.node == 0 {
+            return Missing::Nothing;
+        }
+        match view.nodes.find(hashes.node, |number| self.node_row(number)) {
+            Some(row) => {
+                prefetch(row);
+                Missing::Nothing
+            }
+            None => Missing::NodeOf(number),
+        }
     }
 
     /// The series of a key, if it has been interned.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 use crate::limits::{NODES_PER_STORY_MAX, SERIES_MAX};
 use crate::model::event::{IdText, Node, ObjectId, SeriesId, Source};
 use crate::model::hash::fold;
+use crate::model::prefetch::prefetch;
 
 const WORDS: usize = ObjectId::LEN / 8;
 const _: () = assert!(ObjectId::LEN.is_multiple_of(8), "an id is kept and compared by words");
@@ -241,6 +242,12 @@ impl StoryRow {
         self.is_known.store(false, Ordering::Release);
         nodes.for_each(|node| _ = node.place.fetch_and(!NodeRow::FLAGS, Ordering::AcqRel));
         self.known_nodes.store(0, Ordering::Relaxed);
+    }
+
+    /// Prefetches both cache lines.
+    pub(in crate::model::catalogue) fn prefetch_all(&self) {
+        prefetch(self);
+        prefetch(&self.known_nodes);
     }
 
     /// Makes a node of the story known.
