@@ -52,6 +52,11 @@ impl Activity {
         unpack(self.0.get(narrow(number))?.load(Ordering::Acquire))
     }
 
+    #[inline]
+    fn prefetch(&self, number: u32) {
+        self.0.get(narrow(number)).inspect(|word| prefetch(*word));
+    }
+
     /// Widens the hours of a story. For one thread at a time, so nothing comes between load and store.
     fn widen(&self, number: u32, (first, last): (Hour, Hour)) {
         let Some(word) = self.0.ensure(narrow(number)) else { return };
@@ -101,14 +106,18 @@ impl Catalogue {
             for ActiveHours { series, .. } in block {
                 self.places.get(series.index()).inspect(|place| prefetch(*place));
             }
-            for ActiveHours { series, first, last } in block {
-                let number = match self.place(*series).map(|place| place.counter) {
+            let mut numbers = [None; BLOCK];
+            for (number, ActiveHours { series, .. }) in numbers.iter_mut().zip(block) {
+                *number = match self.place(*series).map(|place| place.counter) {
                     Some(Counter::OfStory(number, _)) => Some(number),
                     Some(Counter::OfNode(row)) => self.index.node_row(row).map(|row| row.story_and_place().0),
                     None => None,
                 };
+                number.inspect(|number| self.activity.prefetch(*number));
+            }
+            for (number, ActiveHours { first, last, .. }) in numbers.iter().zip(block) {
                 if let Some(number) = number {
-                    self.activity.widen(number, (*first, *last));
+                    self.activity.widen(*number, (*first, *last));
                 }
             }
         }

@@ -6,6 +6,7 @@
 //!
 //! INVARIANT: a total is the sum of the series that add to it, once the writer's call has returned.
 
+mod block;
 mod load;
 mod packed;
 mod recent;
@@ -208,14 +209,8 @@ impl Writer {
                 *entry = counters.entries.get(increment.series.index());
                 entry.inspect(|entry| prefetch(*entry));
             }
-            let mut has_boxed = false;
             for (entry, increment) in entries.iter().zip(block) {
-                has_boxed |= entry.is_some_and(|entry| entry.prefetch_beside_tail(increment.hour));
-            }
-            if has_boxed {
-                for (entry, increment) in entries.iter().zip(block) {
-                    entry.inspect(|entry| entry.prefetch_boxed(increment.hour));
-                }
+                entry.inspect(|entry| entry.prefetch_beside_tail(increment.hour, &self.work));
             }
             for (entry, increment) in entries.iter().zip(block) {
                 if increment.count == 0 {

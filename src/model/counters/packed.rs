@@ -46,11 +46,6 @@ impl Packed {
         allocated(self.bytes.capacity())
     }
 
-    /// Bytes of the frames.
-    pub(super) fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
     /// The first and the last hour.
     pub(super) fn span(&self) -> Option<(Hour, Hour)> {
         let (_, first) = self.frames().next()?;

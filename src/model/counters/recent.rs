@@ -8,16 +8,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::allocated;
+use crate::limits::narrow;
 use crate::model::calendar::{Hour, HourRange};
 use crate::model::cells::Cell;
-use crate::model::prefetch::prefetch;
 
 /// Cells that a reader copies at a time, on its stack. Few, since most series have few, and room for more costs them all.
 const COPIED_CELLS: usize = 16;
-
-/// Words to spare behind a short series of cells, as [`spare_cells`] has it.
-const WORDS_TO_SPARE: usize = 6;
 
 /// A cell in one word: the hour in the upper, the count in the lower half.
 #[inline]
@@ -36,9 +32,17 @@ pub(super) fn split(word: u64) -> Cell {
 pub(super) const SPARE: u64 = 0xFFFF_FFFF_0000_0000;
 
 /// Cells that are not packed. Most series have some, so there is no number beside the words of how many are in use.
-#[derive(Debug, Default)]
-pub(super) struct Recent {
-    words: Box<[AtomicU64]>,
+#[derive(Debug)]
+#[repr(transparent)]
+pub(super) struct Recent<W: ?Sized = [AtomicU64]> {
+    words: W,
+}
+
+impl<const N: usize> Recent<[AtomicU64; N]> {
+    /// No cells, and room for so many.
+    pub(super) fn new() -> Self {
+        Self { words: [const { AtomicU64::new(SPARE) }; N] }
+    }
 }
 
 impl Recent {
@@ -47,23 +51,31 @@ impl Recent {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.words().is_empty()
+        self.words.first().is_none_or(|word| word.load(Ordering::Relaxed) == SPARE)
     }
 
-    /// Prefetches the last cell, beside which nearly every new one has its place, and the first word, beside which the
-    /// allocator looks where there is no room for another.
+    /// How many cells there is room for.
+    pub(super) fn room(&self) -> usize {
+        self.words.len()
+    }
+
+    /// Where the last of so many cells stands, for [`Self::len_by`] and to be prefetched, and its address.
     #[inline]
-    pub(super) fn prefetch_ends(&self) {
-        if let (Some(first), Some(last)) = (self.words.first(), self.words.last()) {
-            prefetch(last);
-            prefetch(first);
-            // The last cell may be in the cache line before that of the last word to spare.
-            self.words.iter().nth_back(WORDS_TO_SPARE).inspect(|word| prefetch(*word));
-        }
+    pub(super) fn place_of_last(&self, cells: usize) -> (Place, usize) {
+        let address = self.words.get(cells.saturating_sub(1)..).unwrap_or_default().as_ptr().addr();
+        (Place::of(address), address)
     }
 
-    pub(super) fn memory_bytes(&self) -> usize {
-        allocated(size_of_val::<[AtomicU64]>(&self.words))
+    /// How many cells there are, if the place is that of the last one; else as [`Self::len`], which looks at more words.
+    #[inline]
+    pub(super) fn len_by(&self, last: Place) -> usize {
+        let index = narrow(u64::from(last.0.wrapping_sub(Place::of(self.words.as_ptr().addr()).0)));
+        let is_cell = |index: usize| Some(self.words.get(index)?.load(Ordering::Relaxed) != SPARE);
+        match (is_cell(index), is_cell(index.saturating_add(1))) {
+            (Some(true), Some(false) | None) => index + 1,
+            _ if self.is_empty() => 0,
+            _ => self.len(),
+        }
     }
 
     /// The words of cells. There are few to spare, so it looks from the end.
@@ -104,20 +116,33 @@ impl Recent {
         dense || self.end_of(cell.hour).checked_sub(1).is_some_and(|index| self.add_at(index, cell))
     }
 
-    /// Puts a cell after those of its hour and before.
+    /// Puts a cell behind so many that there are, if it is of a later hour and there is room; whether it did.
+    #[inline]
+    pub(super) fn append(&mut self, cells: usize, later: Cell) -> bool {
+        let last = cells.checked_sub(1).and_then(|last| self.words.get(last));
+        if last.is_some_and(|last| later.hour <= cell(last).hour) {
+            return false;
+        }
+        let Some(word) = self.words.get_mut(cells) else { return false };
+        *word.get_mut() = joined(later);
+        true
+    }
+
+    /// Puts a cell after those of its hour and before. There is room for it.
     pub(super) fn insert(&mut self, cell: Cell) {
         let (at, cells) = (self.end_of(cell.hour), self.len());
-        if cells == self.words.len() {
-            let mut words = std::mem::take(&mut self.words).into_vec();
-            words.reserve_exact(spare_cells(cells));
-            words.resize_with(words.capacity(), || AtomicU64::new(SPARE));
-            self.words = words.into_boxed_slice();
-        }
         if let Some(words) = self.words.get_mut(at..=cells) {
             words.rotate_right(1);
             if let Some(first) = words.first_mut() {
                 *first.get_mut() = joined(cell);
             }
+        }
+    }
+
+    /// Takes the cells of another one, which has no more room.
+    pub(super) fn take(&mut self, from: &Self) {
+        for (word, from) in self.words.iter_mut().zip(&from.words) {
+            *word.get_mut() = from.load(Ordering::Relaxed);
         }
     }
 
@@ -165,7 +190,60 @@ fn cell(word: &AtomicU64) -> Cell {
     split(word.load(Ordering::Relaxed))
 }
 
-/// Cells to allocate more: odd sums, which is what allocators have room for, and little to spare.
-fn spare_cells(cells: usize) -> usize {
-    ((cells + 2 + cells / 4) | 1) - cells
+/// Where a word stands in memory, as far as 32 bits tell: which of 2³² words side by side. Only the writer has a use for it,
+/// and nothing but speed depends on it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Place(pub(super) u32);
+
+impl Place {
+    const WORD_BITS: u32 = 3;
+
+    #[inline]
+    #[expect(
+        clippy::as_conversions,
+        clippy::cast_possible_truncation,
+        reason = "the low half of a word's number"
+    )]
+    fn of(address: usize) -> Self {
+        Self((address >> Self::WORD_BITS) as u32)
+    }
+
+    /// The address, if it is as near to that one as most are to each other.
+    #[inline]
+    pub(super) fn near(self, address: usize) -> usize {
+        let away = self.0.wrapping_sub(Self::of(address).0).cast_signed();
+        let bytes = isize::try_from(i64::from(away) << Self::WORD_BITS).unwrap_or_default();
+        (address & !((1 << Self::WORD_BITS) - 1)).wrapping_add_signed(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn number_of_cells_is_right_whatever_place_is_given() {
+        let mut recent: Box<Recent> = Box::new(Recent::<[AtomicU64; 9]>::new());
+        for cells in 0..=9 {
+            assert_eq!(recent.len(), cells);
+            let base = recent.place_of_last(0).0.0;
+            for place in (0..12).map(|away| base.wrapping_add(away)).chain([base.wrapping_sub(1), 0]) {
+                assert_eq!(recent.len_by(Place(place)), cells, "{place}");
+            }
+            let later = Cell { hour: Hour::new(7 + u32::try_from(cells).unwrap()), count: 1 };
+            assert_eq!(recent.append(cells, later), cells < 9);
+            let again = recent.append(recent.len(), later);
+            assert!(!again, "only a later hour is behind the others");
+        }
+    }
+
+    #[test]
+    fn address_is_that_of_the_place_where_it_is_near() {
+        for address in [0x7F00_0000_1000_usize, 0x5555_0000_0008] {
+            for away in [0_isize, 8, -8, 64, 1 << 33, -(1 << 33)] {
+                let other = address.wrapping_add_signed(away);
+                assert_eq!(Place::of(other).near(address), other);
+            }
+        }
+    }
 }

@@ -10,23 +10,17 @@
 //! INVARIANT: an entry whose number of cells is 1 has no cell but its tail. The number is more before a tail that is not the only
 //! cell is stored, so a reader that loads the tail first needs no lock for a series with one cell, as most are.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::allocated;
+use super::block::{self, Block, LOADED_LOOSE_MAX};
 use super::packed::{FrameRun, MergeBuffers, Packed, decode_packed};
-use super::recent::{Recent, SPARE, joined, split};
+use super::recent::{Place, Recent, SPARE, joined, split};
+use crate::limits::{TOTALS, narrow};
 use crate::model::calendar::{Hour, HourRange};
 use crate::model::catalogue::ActiveHours;
 use crate::model::cells::Cell;
-use crate::model::prefetch::prefetch;
-
-/// Most cells in `recent` of a series of a story that has few packed ones.
-const RECENT_MIN: usize = 16;
-/// Most cells in `recent` of a series of a story, unless very many are packed.
-const RECENT_MAX: usize = 64;
-/// A loaded series this small stays out of `packed`, which costs more than it saves.
-const LOADED_LOOSE_MAX: usize = 4;
+use crate::model::prefetch::prefetch_address;
 
 /// Which total the counts of a series are added to as well.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,6 +40,8 @@ pub(super) struct Work {
     /// Of the present call: the hours in which series have got cells.
     pub(super) active: Vec<ActiveHours>,
     old: Vec<Cell>,
+    /// Address of the cell that was made last: others are mostly near it.
+    near: usize,
     pub(super) cells_grown: i64,
     pub(super) bytes_grown: i64,
 }
@@ -56,41 +52,30 @@ pub(super) struct Work {
 pub(super) struct SeriesEntry {
     /// Hour in the upper, count in the lower half; a count of 0 is no cell.
     tail: AtomicU64,
-    /// How many cells there are, for those who only want to know that.
-    cells: AtomicU32,
-    target: AtomicU8,
+    /// Below, how many cells there are, for those who only want to know that; above, the target.
+    cells_and_target: AtomicU32,
+    /// Where the last cell of `recent` stands, so that the writer needs no lock to prefetch it.
+    last: AtomicU32,
     run: RwLock<Run>,
 }
 
 const _: () = assert!(size_of::<SeriesEntry>() == 48, "memory of a series, most of which have few cells");
 
+/// The bits of the number of cells, which are enough for ten for each hour there is.
+const CELLS_BITS: u32 = 27;
+const CELLS_MASK: u32 = (1 << CELLS_BITS) - 1;
+const _: () = assert!(TOTALS + 2 <= 1 << (u32::BITS - CELLS_BITS), "a target fits above the number of cells");
+
 /// The cells behind the tail.
-#[derive(Debug)]
-enum Run {
-    /// None is packed, as in most series.
-    Loose(Recent),
-    Packed(Box<PackedRun>),
-}
-
 #[derive(Debug, Default)]
-#[repr(C)]
-struct PackedRun {
-    recent: Recent,
-    packed: Packed,
-}
-
-impl Default for Run {
-    fn default() -> Self {
-        Self::Loose(Recent::default())
-    }
-}
+struct Run(Option<Box<dyn Block>>);
 
 impl Default for SeriesEntry {
     fn default() -> Self {
         Self {
             tail: AtomicU64::new(NO_TAIL),
-            target: AtomicU8::new(0),
-            cells: AtomicU32::new(0),
+            cells_and_target: AtomicU32::new(0),
+            last: AtomicU32::new(0),
             run: RwLock::default(),
         }
     }
@@ -99,10 +84,10 @@ impl Default for SeriesEntry {
 impl SeriesEntry {
     #[inline]
     pub(super) fn target(&self) -> RollUpTarget {
-        match self.target.load(Ordering::Relaxed) {
+        match self.cells_and_target.load(Ordering::Relaxed) >> CELLS_BITS {
             0 => RollUpTarget::Undefined,
             1 => RollUpTarget::None,
-            more => RollUpTarget::Total(more - 2),
+            more => RollUpTarget::Total(u8::try_from(more - 2).unwrap_or_default()),
         }
     }
 
@@ -110,9 +95,16 @@ impl SeriesEntry {
         let code = match target {
             RollUpTarget::Undefined => 0,
             RollUpTarget::None => 1,
-            RollUpTarget::Total(total) => total + 2,
+            RollUpTarget::Total(total) => u32::from(total) + 2,
         };
-        self.target.store(code, Ordering::Relaxed);
+        let cells = self.cells_and_target.load(Ordering::Relaxed) & CELLS_MASK;
+        self.cells_and_target.store(code << CELLS_BITS | cells, Ordering::Relaxed);
+    }
+
+    fn set_cells(&self, cells: i64) {
+        let cells = u32::try_from(cells.clamp(0, i64::from(CELLS_MASK))).unwrap_or_default();
+        let target = self.cells_and_target.load(Ordering::Relaxed) & !CELLS_MASK;
+        self.cells_and_target.store(target | cells, Ordering::Relaxed);
     }
 
     // ---- reading, by any thread ----
@@ -133,7 +125,9 @@ impl SeriesEntry {
         if let Some(packed) = run.packed() {
             packed.visit(range, f);
         }
-        run.recent().visit(range, f);
+        if let Some(block) = &run.0 {
+            block.recent().visit(range, f);
+        }
         if tail.count > 0 && range.contains(tail.hour) {
             f(&[tail]);
         }
@@ -153,7 +147,7 @@ impl SeriesEntry {
         let run = self.read();
         let tail = self.tail();
         let packed = run.packed().map_or(0, |packed| packed.sum(range));
-        let recent = run.recent().sum(range);
+        let recent = run.0.as_ref().map_or(0, |block| block.recent().sum(range));
         let last = if range.contains(tail.hour) { u64::from(tail.count) } else { 0 };
         packed.saturating_add(recent).saturating_add(last)
     }
@@ -167,7 +161,7 @@ impl SeriesEntry {
 
     /// How many cells there are. Never blocks.
     pub(super) fn cells(&self) -> u64 {
-        u64::from(self.cells.load(Ordering::Relaxed))
+        u64::from(self.cells_and_target.load(Ordering::Relaxed) & CELLS_MASK)
     }
 
     /// The first and the last hour with a cell.
@@ -175,7 +169,7 @@ impl SeriesEntry {
         let run = self.read();
         let tail = self.tail();
         let packed = run.packed().and_then(Packed::span);
-        let recent = run.recent().span();
+        let recent = run.0.as_ref().and_then(|block| block.recent().span());
         let tail = (tail.count > 0).then_some((tail.hour, tail.hour));
         [packed, recent, tail].into_iter().flatten().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
@@ -199,45 +193,29 @@ impl SeriesEntry {
     #[cold]
     fn add_beside_tail(&self, cell: Cell, work: &mut Work) -> bool {
         // A late hour that has been hit before. Readers go on meanwhile.
-        if cell.hour < self.tail().hour && self.read().recent().add_where_found(cell) {
+        if cell.hour < self.tail().hour
+            && self.read().0.as_ref().is_some_and(|block| block.recent().add_where_found(cell))
+        {
             return false;
         }
         let mut run = self.write();
-        let (before, cells) = (work.cells_grown, self.cells.load(Ordering::Relaxed));
+        let (before, cells) = (work.cells_grown, self.cells());
         self.put(&mut run, cell, work);
-        Self::settle(&mut run, work);
         // What is packed is not looked at for it: that would be a cache miss for every new cell.
-        let cells = i64::from(cells) + (work.cells_grown - before);
-        self.cells.store(u32::try_from(cells).unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.set_cells(signed_of(cells) + (work.cells_grown - before));
         true
     }
 
-    /// Prefetches what an increment of the hour will touch beside the entry, which has been fetched; whether there is more, for
-    /// which [`Self::prefetch_boxed`] is to be called once this has come. For the writer alone.
+    /// Prefetches what an increment of the hour will touch beside the tail, which has been fetched. For the writer alone.
     #[inline]
-    pub(super) fn prefetch_beside_tail(&self, hour: Hour) -> bool {
-        if !self.has_other_tail(hour) {
-            return false;
-        }
-        match &*self.read() {
-            Run::Loose(recent) => {
-                recent.prefetch_ends();
-                false
-            }
-            Run::Packed(run) => {
-                prefetch(&run.recent);
-                true
-            }
-        }
-    }
-
-    /// Prefetches the cells that are behind what [`Self::prefetch_beside_tail`] has prefetched. For the writer alone.
-    #[inline]
-    pub(super) fn prefetch_boxed(&self, hour: Hour) {
-        if self.has_other_tail(hour)
-            && let Run::Packed(run) = &*self.read()
-        {
-            run.recent.prefetch_ends();
+    pub(super) fn prefetch_beside_tail(&self, hour: Hour, work: &Work) {
+        if self.has_other_tail(hour) {
+            let end = std::ptr::from_ref(self).addr() + size_of::<Self>() - 1;
+            let last = Place(self.last.load(Ordering::Relaxed)).near(work.near);
+            prefetch_address(end);
+            prefetch_address(last);
+            // The next one.
+            prefetch_address(last.wrapping_add(size_of::<u64>()));
         }
     }
 
@@ -250,7 +228,7 @@ impl SeriesEntry {
     /// Adds the cells of checked frames, which `run` tells of.
     pub(super) fn load(&self, frames: &[u8], run_of: &FrameRun, work: &mut Work) {
         let mut run = self.write();
-        if run.packed().is_none() && run.recent().len() + run_of.cells <= LOADED_LOOSE_MAX {
+        if run.packed().is_none() && run.recent_len() + run_of.cells <= LOADED_LOOSE_MAX {
             let mut loose = std::mem::take(&mut work.old);
             loose.clear();
             decode_packed(frames, &mut loose);
@@ -276,13 +254,19 @@ impl SeriesEntry {
     /// Removes all cells and returns them, ascending by hour.
     pub(super) fn remove_all(&self, work: &mut Work) -> Vec<Cell> {
         let mut run = self.write();
-        self.tail_into_recent(&mut run, work);
-        run.pack(work);
-        let before = run.weight();
-        let mut cells = Vec::new();
-        if let Run::Packed(run) = std::mem::take(&mut *run) {
-            run.packed.decode(&mut cells);
+        let (before, tail, mut cells) = (run.weight(), self.tail(), Vec::new());
+        if let Some(block) = std::mem::take(&mut *run).0 {
+            if let Some(packed) = block.packed() {
+                packed.decode(&mut cells);
+            }
+            block.recent().copy_to(&mut cells);
         }
+        if tail.count > 0 {
+            work.cells_grown -= 1;
+            self.tail.store(NO_TAIL, Ordering::Relaxed);
+            cells.push(tail);
+        }
+        cells.sort_by_key(|cell| cell.hour);
         work.count_growth(before, run.weight());
         self.note_cells(&run);
         cells
@@ -312,7 +296,7 @@ impl SeriesEntry {
     #[inline]
     fn only_cell(&self) -> Option<Cell> {
         let tail = split(self.tail.load(Ordering::Acquire));
-        (self.cells.load(Ordering::Relaxed) == 1 && tail.count > 0).then_some(tail)
+        (self.cells() == 1 && tail.count > 0).then_some(tail)
     }
 
     fn put(&self, run: &mut Run, cell: Cell, work: &mut Work) {
@@ -321,44 +305,53 @@ impl SeriesEntry {
             work.cells_grown += 1;
         } else if cell.hour >= tail.hour {
             // Of the same hour only if the tail is full.
-            run.add(tail, work);
+            self.put_recent(run, tail, work);
             // Before the tail, see the top of the file.
-            let cells = self.cells.load(Ordering::Relaxed);
-            self.cells.store(cells.saturating_add(1), Ordering::Relaxed);
+            self.set_cells(signed_of(self.cells()) + 1);
         } else {
-            run.add(cell, work);
+            self.put_recent(run, cell, work);
             return;
         }
         self.tail.store(joined(cell), Ordering::Release);
     }
 
+    /// Adds a cell to `recent`. What does not fit into the hour's cell makes another cell of that hour.
+    fn put_recent(&self, run: &mut Run, cell: Cell, work: &mut Work) {
+        let (mut cells, mut room) = (0, 0);
+        if let Some(block) = &mut run.0 {
+            let recent = block.recent_mut();
+            cells = recent.len_by(Place(self.last.load(Ordering::Relaxed)));
+            if recent.append(cells, cell) {
+                work.cells_grown += 1;
+                self.note_last(recent, cells + 1, work);
+                return;
+            }
+            if recent.add_where_found(cell) {
+                return;
+            }
+            room = recent.room();
+        }
+        if cells == room && run.make_room(narrow(self.cells()).saturating_sub(cells + 1), work) {
+            cells = 0;
+        }
+        let Some(block) = &mut run.0 else { return };
+        let recent = block.recent_mut();
+        if !recent.append(cells, cell) {
+            recent.insert(cell);
+        }
+        work.cells_grown += 1;
+        self.note_last(recent, cells + 1, work);
+    }
+
+    fn note_last(&self, recent: &Recent, cells: usize, work: &mut Work) {
+        let (place, address) = recent.place_of_last(cells);
+        work.near = address;
+        self.last.store(place.0, Ordering::Relaxed);
+    }
+
     fn note_cells(&self, run: &Run) {
         let packed = run.packed().map_or(0, Packed::cells);
-        let cells = packed + run.recent().len() + usize::from(self.tail().count > 0);
-        self.cells.store(u32::try_from(cells).unwrap_or(u32::MAX), Ordering::Relaxed);
-    }
-
-    fn tail_into_recent(&self, run: &mut Run, work: &mut Work) {
-        let tail = self.tail();
-        if tail.count > 0 {
-            work.cells_grown -= 1;
-            self.tail.store(NO_TAIL, Ordering::Relaxed);
-            run.add(tail, work);
-        }
-    }
-
-    /// Merges `recent` into `packed` if it has become long.
-    fn settle(run: &mut Run, work: &mut Work) {
-        if run.recent().len() <= RECENT_MIN {
-            return;
-        }
-        // A merge copies frames, so the more of them there are the rarer it should be. And cells that are not
-        // packed take four times the room, so few of them suit a series that has few.
-        let packed = run.packed().map_or(0, Packed::len);
-        let max = RECENT_MAX.min(RECENT_MIN + packed / 16) + packed / 1024;
-        if run.recent().len() > max {
-            run.pack(work);
-        }
+        self.set_cells(signed(packed + run.recent_len() + usize::from(self.tail().count > 0)));
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Run> {
@@ -371,67 +364,79 @@ impl SeriesEntry {
 }
 
 impl Run {
-    fn recent(&self) -> &Recent {
-        match self {
-            Self::Loose(recent) => recent,
-            Self::Packed(run) => &run.recent,
-        }
-    }
-
-    fn recent_mut(&mut self) -> &mut Recent {
-        match self {
-            Self::Loose(recent) => recent,
-            Self::Packed(run) => &mut run.recent,
-        }
-    }
-
     fn packed(&self) -> Option<&Packed> {
-        match self {
-            Self::Loose(_) => None,
-            Self::Packed(run) => Some(&run.packed),
-        }
+        self.0.as_ref()?.packed()
+    }
+
+    fn recent_len(&self) -> usize {
+        self.0.as_ref().map_or(0, |block| block.recent().len())
     }
 
     /// Does something with the packed cells, which are none where none was packed before.
-    fn with_packed<T>(&mut self, work: impl FnOnce(&mut Packed) -> T) -> T {
-        let mut run = match std::mem::take(self) {
-            Self::Packed(run) => run,
-            Self::Loose(recent) => Box::new(PackedRun { recent, packed: Packed::default() }),
+    fn with_packed(&mut self, work: impl FnOnce(&mut Packed)) {
+        let block = match self.0.take() {
+            Some(block) if block.packed().is_some() => block,
+            Some(loose) => {
+                let mut block = block::with_packed(Packed::default(), loose.recent().room());
+                block.recent_mut().take(loose.recent());
+                block
+            }
+            None => block::with_packed(Packed::default(), 0),
         };
-        let outcome = work(&mut run.packed);
-        *self = Self::Packed(run);
-        outcome
+        if let Some(packed) = self.0.insert(block).packed_mut() {
+            work(packed);
+        }
     }
 
-    /// Adds a cell to `recent`. What does not fit into the hour's cell makes another cell of that hour.
-    fn add(&mut self, cell: Cell, work: &mut Work) {
-        let recent = self.recent_mut();
-        if !recent.add_where_found(cell) {
-            let before = recent.memory_bytes();
-            recent.insert(cell);
-            work.cells_grown += 1;
-            work.bytes_grown += signed(recent.memory_bytes()) - signed(before);
+    /// Makes room for a cell where there is none left in `recent`: merges all of it into `packed` where it is long, which has
+    /// about so many cells; whether it did.
+    fn make_room(&mut self, packed: usize, work: &mut Work) -> bool {
+        let next = match &mut self.0 {
+            None => block::after_loose(0),
+            Some(full) => {
+                let room = full.recent().room();
+                match full.packed_mut() {
+                    None => block::after_loose(room),
+                    Some(frames) => block::packed_room_after(room, packed)
+                        .map(|room| block::with_packed(std::mem::take(frames), room)),
+                }
+            }
+        };
+        let Some(mut next) = next else {
+            self.pack(work);
+            return true;
+        };
+        work.bytes_grown += signed(block::own_bytes(&*next));
+        if let Some(full) = &self.0 {
+            work.bytes_grown -= signed(block::own_bytes(&**full));
+            next.recent_mut().take(full.recent());
         }
+        self.0 = Some(next);
+        false
     }
 
     /// Merges all of `recent` into `packed`.
     fn pack(&mut self, work: &mut Work) {
-        if self.recent().is_empty() {
+        if self.0.as_ref().is_none_or(|block| block.recent().is_empty()) {
             return;
         }
         let before = self.weight();
-        work.old.clear();
-        std::mem::take(self.recent_mut()).copy_to(&mut work.old);
-        self.with_packed(|packed| packed.merge(&work.old, &mut work.buffers));
+        if let Some(mut block) = self.0.take() {
+            work.old.clear();
+            block.recent().copy_to(&mut work.old);
+            let mut packed = block.packed_mut().map(std::mem::take).unwrap_or_default();
+            packed.merge(&work.old, &mut work.buffers);
+            // Before the next one is allocated, which may well be in the same place.
+            drop(block);
+            self.0 = Some(block::just_packed(packed));
+        }
         work.count_growth(before, self.weight());
     }
 
     /// Cells and bytes on the heap.
     fn weight(&self) -> (i64, i64) {
-        let boxed = allocated(size_of::<PackedRun>());
-        let (cells, bytes) =
-            self.packed().map_or((0, 0), |packed| (packed.cells(), boxed + packed.memory_bytes()));
-        (signed(cells + self.recent().len()), signed(bytes + self.recent().memory_bytes()))
+        let cells = self.packed().map_or(0, Packed::cells) + self.recent_len();
+        (signed(cells), signed(self.0.as_ref().map_or(0, |block| block::memory_bytes(&**block))))
     }
 }
 
@@ -447,4 +452,8 @@ const NO_TAIL: u64 = SPARE;
 
 fn signed(size: usize) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+fn signed_of(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
