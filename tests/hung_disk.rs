@@ -49,7 +49,10 @@ fn library(directory: &Path) -> PathBuf {
 
 /// Sends one event; its answer is not read yet.
 fn write(address: SocketAddr) -> TcpStream {
-    let mut stream = connect(address);
+    write_to(connect(address))
+}
+
+fn write_to(mut stream: TcpStream) -> TcpStream {
     let head = format!(
         "POST /events HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{LINE}",
         LINE.len()
@@ -110,7 +113,9 @@ fn a_hung_disk_holds_up_neither_health_nor_reports_and_writes_get_their_outcome(
         wait_for_metric(&daemon, &format!("tallyd_journal_batches_total {}", group + 2));
     }
     let rest = HTTP_WRITES_WAITING_MAX + more - GROUPS_UNSYNCED_MAX;
-    writes.extend((0..rest).map(|_| write(daemon.http)));
+    // Connected before, so that all wait at once, before the first of them is refused, on a slow machine too.
+    let connections: Vec<TcpStream> = (0..rest).map(|_| connect(daemon.http)).collect();
+    writes.extend(connections.into_iter().map(write_to));
     for path in ["/health", "/ready", "/metrics", "/reports/conversations", "/stories"] {
         let begun = Instant::now();
         let body = daemon.get(path);

@@ -101,6 +101,19 @@ async fn one_is_read_at_a_time() {
 }
 
 #[tokio::test]
+async fn whoever_has_an_answer_may_ask_for_the_next_at_once() {
+    let port = Port::open().await;
+    let backups = port.store.as_ref().unwrap().backups();
+    for _ in 0..20 {
+        assert_eq!(backup(&port, "").await.status, 200);
+        let backups = backups.clone();
+        let held = tokio::task::spawn_blocking(move || backups.begin(&[])).await.unwrap().unwrap();
+        assert_eq!(backup(&port, "").await.status, 503);
+        drop(held);
+    }
+}
+
+#[tokio::test]
 async fn a_store_that_can_make_no_snapshot_gives_no_archive() {
     let mut port = Port::open().await;
     let store = port.store.take().unwrap();

@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
 use serde::Deserialize;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::access::Access;
 use super::body_error::BodyError;
@@ -57,14 +57,17 @@ pub(super) async fn backup(
     let (began, beginning) = tokio::sync::oneshot::channel();
     // Its thread lets those go first whom somebody waits for.
     shared.runtimes.heavy.spawn_blocking(move || {
-        let _place = place;
         match backups.begin(&wanted.stands) {
             Ok(backup) => {
                 if began.send(Ok(())).is_ok() {
-                    read_out(backup, &pieces);
+                    read_out((backup, place), &pieces);
                 }
             }
-            Err(error) => drop(began.send(Err(error))),
+            Err(error) => {
+                // Before the answer: a client that asks again at once finds the place free.
+                drop(place);
+                drop(began.send(Err(error)));
+            }
         }
     });
     match beginning.await {
@@ -80,11 +83,17 @@ pub(super) async fn backup(
     Ok(response)
 }
 
-/// Hands the archive over, piece by piece, and an empty piece at its end. What goes wrong is in the log.
-fn read_out(mut backup: Backup, pieces: &mpsc::Sender<Bytes>) {
+/// Hands the archive over, piece by piece, and an empty piece at its end, when the place is free again: a client that has the
+/// whole archive may ask for the next one at once. What goes wrong is in the log.
+fn read_out((mut backup, place): (Backup, OwnedSemaphorePermit), pieces: &mpsc::Sender<Bytes>) {
     while let Ok(chunk) = backup.next_chunk() {
-        let is_end = chunk.is_none();
-        if pieces.blocking_send(chunk.unwrap_or_default().into()).is_err() || is_end {
+        let Some(chunk) = chunk else {
+            drop((backup, place));
+            // Fails where the client is gone, to whom the end says nothing.
+            drop(pieces.blocking_send(Bytes::new()));
+            return;
+        };
+        if pieces.blocking_send(chunk.into()).is_err() {
             return;
         }
     }

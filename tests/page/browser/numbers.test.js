@@ -159,7 +159,10 @@ test('counts past 2⁵³ have every digit of the API', async () => {
   const answer = await ask('conversations.messages', series);
   const values = numbersOf(answer, 'value');
   const rows = await rowsOf(page, '#chart-table');
-  assert.deepEqual([...rows.map((row) => plain(row[1])), ...rows.map((row) => plain(row[2]))], values);
+  // Within the first hour of a day in Warsaw, today has nothing to be compared with.
+  const shown = [...rows.map((row) => plain(row[1])), ...rows.map((row) => plain(row[2]))];
+  assert.ok(shown.indexOf('') === -1 || shown.indexOf('') === shown.length - 1);
+  assert.deepEqual(shown.filter((text) => text !== ''), values);
   const sums = await page.$$eval('#breakdown-list .pick', (all) => all.map((pick) => pick.closest('tr').querySelector('.num').title));
   const [, ...groups] = (await ask('conversations.messages', '&dimension=auto&group=source')).split('"source":');
   assert.deepEqual(sums.map(plain), groups.map((group) => numbersOf(group, 'total')[0]));
