@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use bytes::Bytes;
 use indicatif::HumanBytes;
 
 use super::client::streamed::Streamed;
@@ -78,7 +77,7 @@ fn copy(args: &BackupArgs, client: &mut Client, spinner: &indicatif::ProgressBar
         None => 0,
     };
     let body = serde_json::to_vec(&Wanted { stands: target.stands() })?;
-    let call = Call { body: Some(Bytes::from(body)), path: "/backup".to_owned(), key: None };
+    let call = Call::post("/backup", body, None);
     let authority = client.authority().to_owned();
     spinner.set_message("waiting for the snapshot");
     let body = match client.stream(&call)? {

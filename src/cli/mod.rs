@@ -11,6 +11,7 @@ mod exit;
 pub(crate) mod export;
 mod import;
 mod input;
+mod looks;
 mod man;
 mod output;
 mod push;
@@ -19,6 +20,7 @@ mod serve;
 mod token;
 mod verify;
 mod version;
+mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

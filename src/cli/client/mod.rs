@@ -34,6 +34,7 @@ use tokio_rustls::TlsConnector;
 use super::Misuse;
 use crate::daemon::config::CLIENT_TOKEN_VARIABLE;
 use crate::limits::CLIENT_ANSWER_BYTES_MAX;
+use crate::model::excerpt::printable;
 
 /// Longest wait for a connection.
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
@@ -43,12 +44,20 @@ const ANSWER_WAIT: Duration = Duration::from_mins(2);
 const CONNECTION_LOOKS: u32 = 3;
 
 /// The daemon's address and the access token. Part of every command that talks to a daemon.
-#[derive(Clone, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Daemon")]
 pub(crate) struct ConnectionArgs {
     /// Where the daemon listens for HTTP: http://HOST:PORT or https://HOST:PORT
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8780")]
     pub(crate) url: String,
+    /// As whom.
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
+}
+
+/// The access token, and whom a daemon is trusted by. The token is never shown.
+#[derive(Clone, Default, clap::Args)]
+pub(crate) struct AccessArgs {
     /// The access token itself.
     #[arg(
         long,
@@ -66,10 +75,9 @@ pub(crate) struct ConnectionArgs {
     pub(crate) ca_file: Option<PathBuf>,
 }
 
-impl std::fmt::Debug for ConnectionArgs {
+impl std::fmt::Debug for AccessArgs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ConnectionArgs")
-            .field("url", &self.url)
+        f.debug_struct("AccessArgs")
             .field("token", &self.token.as_ref().map(|_| "***"))
             .field("token_file", &self.token_file)
             .field("ca_file", &self.ca_file)
@@ -100,7 +108,9 @@ struct DaemonUrl {
 /// A request: built once, sent as often as needed.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
-    /// `GET` without a body, `POST` with one.
+    /// `GET` changes nothing, so it may be made again.
+    pub(crate) method: Method,
+    /// What is sent with it.
     pub(crate) body: Option<Bytes>,
     /// Path and query, beginning with `/`.
     pub(crate) path: String,
@@ -163,7 +173,7 @@ impl ClientError {
     fn allows_repeat(&self, call: &Call) -> bool {
         match self {
             Self::NotSent { .. } => true,
-            Self::AnswerLost { .. } => call.body.is_none(),
+            Self::AnswerLost { .. } => call.method == Method::GET,
             Self::NotTrusted { .. }
             | Self::AnswerLate { .. }
             | Self::AnswerTooLong { .. }
@@ -172,7 +182,24 @@ impl ClientError {
     }
 }
 
+impl Call {
+    /// Asks for what is at the path.
+    pub(crate) fn get(path: impl Into<String>) -> Self {
+        Self { method: Method::GET, body: None, path: path.into(), key: None }
+    }
+
+    /// Sends a body to the path.
+    pub(crate) fn post(path: impl Into<String>, body: impl Into<Bytes>, key: Option<String>) -> Self {
+        Self { method: Method::POST, body: Some(body.into()), path: path.into(), key }
+    }
+}
+
 impl Answer {
+    /// What the daemon says against a request. Details are separated by line feeds; all other control characters are escaped.
+    pub(crate) fn refusal(&self) -> String {
+        self.explanation().lines().map(printable).collect::<Vec<_>>().join("\n")
+    }
+
     /// The status and, where the body is the daemon's own error, its message with one line per detail.
     pub(crate) fn explanation(&self) -> String {
         let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
@@ -197,7 +224,7 @@ impl Client {
     /// A client for the daemon that the arguments name. Nothing is connected yet.
     pub(crate) fn new(args: &ConnectionArgs) -> anyhow::Result<Self> {
         let (scheme, authority, prefix) = parse_url(&args.url).map_err(Misuse::of)?;
-        let tls = match (scheme, &args.ca_file) {
+        let tls = match (scheme, &args.access.ca_file) {
             (Scheme::Https, None) => Some(trust::config(None)?),
             (Scheme::Https, file) => Some(trust::config(file.as_deref()).map_err(Misuse::of)?),
             (Scheme::Http, None) => None,
@@ -207,7 +234,7 @@ impl Client {
                 )));
             }
         };
-        let token = match (&args.token, &args.token_file) {
+        let token = match (&args.access.token, &args.access.token_file) {
             (Some(token), _) => Some(token.clone()),
             (None, Some(path)) => Some(super::input::first_line(path).map_err(Misuse::of)?),
             (None, None) => std::env::var(CLIENT_TOKEN_VARIABLE).ok(),
@@ -260,7 +287,7 @@ impl Client {
 
     fn request(&self, call: &Call) -> Result<Request<Full<Bytes>>, ClientError> {
         let mut request = Request::builder()
-            .method(if call.body.is_some() { Method::POST } else { Method::GET })
+            .method(call.method.clone())
             .uri(format!("{}{}", self.daemon.prefix, call.path))
             .header(header::HOST, self.authority())
             .header(header::USER_AGENT, concat!("tallyd/", env!("CARGO_PKG_VERSION")));

@@ -4,17 +4,12 @@ use super::testing::server;
 use super::*;
 
 fn client(url: &str, token: Option<&str>) -> Client {
-    let args = ConnectionArgs {
-        url: url.to_owned(),
-        token: token.map(str::to_owned),
-        token_file: None,
-        ca_file: None,
-    };
-    Client::new(&args).expect("a client")
+    let access = AccessArgs { token: token.map(str::to_owned), ..AccessArgs::default() };
+    Client::new(&ConnectionArgs { url: url.to_owned(), access }).expect("a client")
 }
 
 fn get(path: &str) -> Call {
-    Call { body: None, path: path.to_owned(), key: None }
+    Call::get(path)
 }
 
 const FINE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
@@ -26,7 +21,7 @@ fn connection_is_kept_and_the_token_is_sent() {
     let mut client = client(&url, Some("tally_x"));
     let first = client.call(&get("/reports/conversations?a=b")).expect("an answer");
     assert_eq!((first.status.as_u16(), &*first.body), (200, b"hi".as_slice()));
-    let call = Call { body: Some(Bytes::from_static(b"x")), path: "/events".to_owned(), key: None };
+    let call = Call::post("/events", Bytes::from_static(b"x"), None);
     let second = client.call(&call).expect("an answer");
     assert_eq!((second.status.as_u16(), second.retry_after.as_deref()), (503, Some("1")));
     let received = thread.join().expect("a server");
@@ -54,7 +49,7 @@ fn kept_connection_that_breaks_repeats_only_what_changes_nothing() {
     let mut client = client(&url, None);
     client.call(&get("/a")).expect("an answer");
     client.call(&get("/b")).expect("an answer on a second connection");
-    let write = Call { body: Some(Bytes::from_static(b"x")), path: "/events".to_owned(), key: None };
+    let write = Call::post("/events", Bytes::from_static(b"x"), None);
     let lost = client.call(&write).expect_err("no answer");
     assert!(matches!(lost, ClientError::AnswerLost { .. }), "{lost:?}");
     let received = thread.join().expect("a server");
@@ -76,12 +71,9 @@ fn lost_answer_is_told_from_a_request_that_was_never_sent() {
 fn token_is_never_shown() {
     let client = client("http://127.0.0.1:1", Some("tally_secret"));
     assert!(!format!("{client:?}").contains("secret"));
-    let args = ConnectionArgs {
-        url: "http://127.0.0.1:1".to_owned(),
-        token: Some("tally_secret\u{1}".to_owned()),
-        token_file: None,
-        ca_file: None,
-    };
+    let access = AccessArgs { token: Some("tally_secret\u{1}".to_owned()), ..AccessArgs::default() };
+    let args = ConnectionArgs { url: "http://127.0.0.1:1".to_owned(), access };
+    assert!(!format!("{args:?}").contains("secret"));
     let error = Client::new(&args).expect_err("a control character");
     assert!(!format!("{error:#}").contains("secret"));
 }

@@ -15,7 +15,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bytes::Bytes;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::client::{Call, Client, ClientError, ConnectionArgs, retry};
@@ -173,7 +172,7 @@ impl FileSender {
             anyhow::bail!("interrupted before {lines} of {name}; {rest}");
         }
         let key = Some(keys.of_batch(batch.first_line, &batch.text));
-        let call = Call { body: Some(Bytes::from(batch.text)), path: self.path.clone(), key };
+        let call = Call::post(self.path.clone(), batch.text, key);
         let answer = retry::call(&mut self.client, &call, &self.clock, &|wait, why| {
             self.bar.suspend(|| output::note(&format!("{why}; trying again in {:.1} s", wait.as_secs_f32())));
         })

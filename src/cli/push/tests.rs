@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use crate::cli::client::AccessArgs;
 use crate::cli::client::testing::server;
 
 use super::*;
@@ -20,7 +21,7 @@ fn push(text: &str, connections: Vec<Vec<&'static str>>) -> (anyhow::Result<Exit
         precision: Some("ms".to_owned()),
         again: false,
         quiet: true,
-        connection: ConnectionArgs { url, token: None, token_file: None, ca_file: None },
+        connection: ConnectionArgs { url, access: AccessArgs::default() },
     };
     let result = run(&args);
     (result, thread.join().expect("a server"))
@@ -82,7 +83,7 @@ fn push_sends_nothing_where_a_file_is_missing() {
         precision: None,
         again: false,
         quiet: true,
-        connection: ConnectionArgs { url, token: None, token_file: None, ca_file: None },
+        connection: ConnectionArgs { url, access: AccessArgs::default() },
     };
     let error = format!("{:#}", run(&args).expect_err("it is missing"));
     assert!(error.contains("/nonexistent/events"), "{error}");

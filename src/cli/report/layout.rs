@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, LineStyle, Table};
 
 use super::chart::{bar, change, sparkline};
 use super::heat::{self, WEEKDAYS};
-use super::looks::Looks;
+use crate::cli::looks::Looks;
 use crate::model::calendar::{LocalText, Unit, UnixSeconds, Zone};
 use crate::model::event::Node;
 use crate::model::excerpt::printable;

@@ -1,11 +1,9 @@
 //! `tallyd report`: asks a running daemon for a report and shows it. What the parameters mean is decided by the
-//! daemon, which also writes CSV; [`crate::report`] reads its JSON, `layout` makes tables of it, and `watch` asks again.
+//! daemon, which also writes CSV; [`crate::report`] reads its JSON, `layout` makes tables of it.
 
 mod chart;
 mod heat;
 mod layout;
-mod looks;
-mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,14 +12,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::client::{Answer, Call, Client, ConnectionArgs};
+use super::looks::Looks;
+use super::watch::{self, Picture};
 use super::{Exit, explain, output};
 use crate::daemon::zones;
 use crate::model::calendar::Zone;
-use crate::model::excerpt::printable;
 use crate::platform::zoneinfo::DIRECTORY_VARIABLE;
 use crate::report::{FormatName, GroupBy, Report, ReportName};
-use looks::Looks;
-use watch::Picture;
 
 /// Show a report of a running daemon in the terminal.
 ///
@@ -101,7 +98,7 @@ pub(crate) struct QueryArgs {
 pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     let mut client = Client::new(&args.connection)?;
     let format = args.csv.then_some(FormatName::Csv);
-    let call = Call { body: None, path: path((&args.name, format), &args.query), key: None };
+    let call = Call::get(path((&args.name, format), &args.query));
     let table = TableOf::new(args);
     if let Some(seconds) = args.watch {
         let (looks, title) = (table.looks, args.name.clone());
@@ -111,7 +108,7 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     // Somebody waits at the terminal, and can ask again.
     let answer = client.call(&call)?;
     if !answer.status.is_success() {
-        output::note(&refusal(&answer));
+        output::note(&answer.refusal());
         return Ok(Exit::Failed.into());
     }
     let text = if args.json {
@@ -129,11 +126,6 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     };
     output::print(&text)?;
     Ok(Exit::Done.into())
-}
-
-/// What the daemon says against a request. Details are separated by line feeds; all other control characters are escaped.
-fn refusal(answer: &Answer) -> String {
-    answer.explanation().lines().map(printable).collect::<Vec<_>>().join("\n")
 }
 
 /// How answers become tables.
@@ -164,8 +156,8 @@ impl TableOf {
                 Ok(text) => Picture::Shown(text),
                 Err(error) => Picture::Refused(explain(&error)),
             },
-            Ok(answer) if answer.status.is_client_error() => Picture::Refused(refusal(&answer)),
-            Ok(answer) => Picture::NotNow(refusal(&answer)),
+            Ok(answer) if answer.status.is_client_error() => Picture::Refused(answer.refusal()),
+            Ok(answer) => Picture::NotNow(answer.refusal()),
         }
     }
 }

@@ -1,5 +1,4 @@
-//! `tallyd report --watch`: asks again and again, each time on a clean screen, until SIGINT, SIGTERM, or nobody reads.
-//! Knows nothing of reports.
+//! Asks again and again, each time on a clean screen, until SIGINT, SIGTERM, or nobody reads. Knows nothing of what is asked.
 
 use std::process::ExitCode;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -10,10 +9,10 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::looks::Looks;
-use crate::cli::{Exit, output};
+use super::{Exit, output};
 
 /// What one asking came to.
-pub(super) enum Picture {
+pub(crate) enum Picture {
     /// An answer, laid out.
     Shown(String),
     /// The daemon could not answer now; in words.
@@ -28,7 +27,7 @@ enum Event {
 }
 
 /// Shows what `ask` gives, and again so long after each answer. Blocks until it is interrupted.
-pub(super) fn run(
+pub(crate) fn run(
     (title, every): (&str, Duration),
     looks: Looks,
     ask: impl FnMut() -> Picture + Send + 'static,

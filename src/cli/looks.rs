@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 
 /// What the output is made of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Looks {
+pub(crate) enum Looks {
     /// Text alone: for files, pipes and terminals that can do no more.
     Plain,
     /// Bars and lines as well.
@@ -15,7 +15,7 @@ pub(super) enum Looks {
 
 impl Looks {
     /// Those of standard output.
-    pub(super) fn of_output() -> Self {
+    pub(crate) fn of_output() -> Self {
         let variable = |name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
         if std::io::stdout().is_terminal() {
             Self::of_terminal(variable("TERM").as_deref(), variable("NO_COLOR").as_deref())
