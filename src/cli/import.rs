@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::client::ConnectionArgs;
-use super::push;
+use super::push::{self, RecognisedBy};
 
 /// Send what `tallyd export` wrote to a daemon.
 ///
-/// What the file holds is added to what the daemon has, so import into an empty daemon. The result then equals the counters that
-/// were exported, names included. As with `push`, importing the same file again within 24 hours counts nothing twice, and
-/// an import that was interrupted goes on. Plain, gzip or zstd.
+/// What the file holds is added to what the daemon has: into an empty daemon it gives the counters that were exported, names
+/// included, and the exports of two daemons into a third give the sum of both. An export is recognised by its content, wherever
+/// the file is and however it is packed: within 24 hours it counts once, and an import that was interrupted goes on. What comes
+/// from standard input is not recognised. Plain, gzip or zstd.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ImportArgs {
     /// Files to send, in this order; `-` or none is standard input
@@ -22,5 +23,5 @@ pub(crate) struct ImportArgs {
 }
 
 pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
-    push::send_files(&args.files, (None, false), &args.connection, None)
+    push::send_files(&args.files, (None, RecognisedBy::Content), &args.connection, None)
 }

@@ -24,6 +24,7 @@ use crate::model::excerpt::printable;
 use crate::platform::clock::Clock;
 use batches::{Batches, LineBatch};
 use identity::InputKeys;
+pub(crate) use identity::RecognisedBy;
 use interrupt::Interrupt;
 use outcome::BatchOutcome;
 
@@ -81,14 +82,15 @@ impl fmt::Display for LineTotals {
 /// Sends the files. Blocks.
 pub(crate) fn run(args: &PushArgs) -> anyhow::Result<ExitCode> {
     let bar = args.quiet.then(ProgressBar::hidden);
-    send_files(&args.files, (args.precision.as_deref(), args.again), &args.connection, bar)
+    let by = if args.again { RecognisedBy::Nothing } else { RecognisedBy::File };
+    send_files(&args.files, (args.precision.as_deref(), by), &args.connection, bar)
 }
 
 /// Sends the files in order, or standard input where none is named, and prints the totals. `bar` replaces the
 /// progress bar. Blocks.
 pub(crate) fn send_files(
     files: &[PathBuf],
-    (precision, again): (Option<&str>, bool),
+    (precision, recognised): (Option<&str>, RecognisedBy),
     connection: &ConnectionArgs,
     bar: Option<ProgressBar>,
 ) -> anyhow::Result<ExitCode> {
@@ -105,7 +107,7 @@ pub(crate) fn send_files(
         path: precision.map_or("/events".to_owned(), |unit| format!("/events?precision={unit}")),
         bar,
         totals: LineTotals::default(),
-        again,
+        recognised,
         interrupt: Interrupt::watch()?,
     };
     let result = files.iter().try_for_each(|file| sender.send_file(file));
@@ -144,14 +146,14 @@ struct FileSender {
     path: String,
     bar: ProgressBar,
     totals: LineTotals,
-    again: bool,
+    recognised: RecognisedBy,
     interrupt: Interrupt,
 }
 
 impl FileSender {
     fn send_file(&mut self, file: &Path) -> anyhow::Result<()> {
         let source = input::open(file, &self.bar)?;
-        let mut keys = InputKeys::of(file, self.again)
+        let mut keys = InputKeys::of(file, self.recognised)
             .with_context(|| format!("cannot tell {} from others", source.name))?;
         let mut batches = Batches::new(source.text);
         while let Some(batch) = batches
