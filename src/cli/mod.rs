@@ -18,6 +18,7 @@ mod push;
 mod report;
 mod serve;
 mod token;
+mod top;
 mod verify;
 mod version;
 mod watch;
@@ -56,6 +57,9 @@ enum CliCommand {
     /// Show a report in the terminal
     #[command(after_help = exit::help())]
     Report(report::ReportArgs),
+    /// Show what a running daemon does: rates, memory, journal, snapshots, slow reports
+    #[command(after_help = exit::help())]
+    Top(top::TopArgs),
     /// Copy the data directory of a running daemon
     #[command(after_help = exit::help())]
     Backup(backup::BackupArgs),
@@ -111,6 +115,7 @@ fn dispatch(command: CliCommand) -> anyhow::Result<ExitCode> {
         CliCommand::Demo(args) => demo::run(&args),
         CliCommand::Push(args) => push::run(&args),
         CliCommand::Report(args) => report::run(&args),
+        CliCommand::Top(args) => top::run(&args),
         CliCommand::Backup(args) => backup::run(&args),
         CliCommand::Verify(args) => verify::run(&args),
         CliCommand::Export(args) => export::run(&args),

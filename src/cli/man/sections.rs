@@ -98,6 +98,12 @@ const REPORT: [Section; 1] = [examples(&[
     ("tallyd report conversations --period today --dimension hour --watch", "Keep looking:"),
 ])];
 
+const TOP: [Section; 1] = [examples(&[
+    ("tallyd top --token-file token", "Keep looking at a daemon:"),
+    ("tallyd top --once --every 10", "The rates of ten seconds, as a sheet:"),
+    ("tallyd top --json", "For a script:"),
+])];
+
 const BACKUP: [Section; 1] = [examples(&[
     (
         "tallyd backup --token-file token /srv/backup",
@@ -136,12 +142,13 @@ const COMPLETIONS: [Section; 1] = [examples(&[
 ])];
 
 /// Each command that has such sections; `tallyd` itself serves.
-pub(super) const SECTIONS: [(&str, &[Section]); 12] = [
+pub(super) const SECTIONS: [(&str, &[Section]); 13] = [
     ("tallyd", &SERVE),
     ("serve", &SERVE),
     ("demo", &DEMO),
     ("push", &PUSH),
     ("report", &REPORT),
+    ("top", &TOP),
     ("backup", &BACKUP),
     ("verify", &VERIFY),
     ("export", &EXPORT),
