@@ -8,10 +8,13 @@
 )]
 #![expect(clippy::print_stderr, reason = "a test that cannot check anything says so")]
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
+
+use tallyd::daemon::runbook::SECTIONS;
 
 /// What stands before the number of a command in the output.
 const MARK: &str = "@@command ";
@@ -39,8 +42,11 @@ reload)
 esac
 "#;
 
-/// The last error of the log, whatever the arguments are.
-const JOURNALCTL: &str = "#!/bin/sh\ngrep ' ERROR ' \"$STAGE/log\" | tail -n 1\n";
+/// The last errors of the log, as many as `-n` says, that have the words of `-g`.
+const JOURNALCTL: &str = r#"#!/bin/bash
+while [ $# -gt 0 ]; do case $1 in -n) lines=$2; shift ;; -g) words=$2; shift ;; esac; shift; done
+grep ' ERROR ' "$STAGE/log" | grep -F -- "${words:-}" | tail -n "$lines"
+"#;
 
 const LINE: &str = "message,storyId=5b07ffafc2376e30306d9b16,source=app count=1i";
 
@@ -225,6 +231,69 @@ fn import_gone_wrong() {
 }
 
 #[test]
+fn fault_of_its_own() {
+    run("A fault of its own", &counting(), &[]);
+}
+
+/// The sources that log errors or warnings, by the path of their module, each with its text up to its tests.
+fn logging_sources() -> BTreeMap<String, String> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut folders, mut sources) = (vec![src.clone()], BTreeMap::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("text");
+            let text = text.split("\nmod tests {").next().unwrap_or_default().to_owned();
+            if text.contains("error!(") || text.contains("warn!(") {
+                let name = path.strip_prefix(&src).expect("below it").to_str().expect("text");
+                let module = name.trim_end_matches(".rs").trim_end_matches("/mod").replace('/', "::");
+                sources.insert(module, text);
+            }
+        }
+    }
+    sources
+}
+
+#[test]
+fn lines_of_the_log_name_sections_that_there_are() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/README.md"))
+        .expect("the page");
+    let headings: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("##"))
+        .map(|line| line.trim_start_matches('#').trim())
+        .collect();
+    let is_there = |section: &str| headings.contains(&section);
+    let sources = logging_sources();
+    let listed: Vec<&str> = SECTIONS.iter().map(|(module, _)| *module).collect();
+    assert_eq!(sources.keys().map(String::as_str).collect::<Vec<_>>(), listed, "the table is not exact");
+    for (module, section) in SECTIONS {
+        assert!(section.is_none_or(is_there), "{module}: {section:?}");
+        let text = sources.get(module).expect("it is listed");
+        for call in text.split("error!(").skip(1) {
+            let call = call.split(';').next().unwrap_or_default();
+            assert!(
+                section.is_some() || call.contains("runbook = "),
+                "{module}: an error names no section: {call}"
+            );
+        }
+        for named in text.split("runbook = \"").skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(is_there(named), "{module}: {named}");
+        }
+    }
+    // Those of the parts.
+    for section in
+        sources["net::condition"].split("=> \"Tallyd").skip(1).filter_map(|rest| rest.split('"').next())
+    {
+        assert!(is_there(&format!("Tallyd{section}")), "{section}");
+    }
+}
+
+#[test]
 fn every_section_with_commands_is_run() {
     let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/README.md"))
         .expect("the page");
@@ -232,7 +301,14 @@ fn every_section_with_commands_is_run() {
     let headings: Vec<&str> = runbook.lines().filter_map(|line| line.strip_prefix("### ")).collect();
     assert_eq!(
         headings,
-        ["A full disk", "A damaged file", "A lost token", "A wrong clock", "An import gone wrong"]
+        [
+            "A full disk",
+            "A damaged file",
+            "A lost token",
+            "A wrong clock",
+            "An import gone wrong",
+            "A fault of its own"
+        ]
     );
 }
 

@@ -25,6 +25,7 @@ use tallyd::model::catalogue::CatalogueLimits;
 use tallyd::model::memory::MemoryCeiling;
 use tallyd::net::Services;
 use tallyd::net::auth::Auth;
+use tallyd::net::condition::Conditions;
 use tallyd::net::guessing::Guessing;
 use tallyd::net::listener::Socket;
 use tallyd::net::metrics::Metrics;
@@ -298,6 +299,7 @@ impl StillPort {
                 Arc::clone(store.counters()),
             )),
             store_status: store.status(),
+            conditions: Arc::new(Conditions::new(clock.clone())),
             auth: Arc::new(auth),
             guessing: Arc::new(Guessing::new(Arc::default(), clock.clone())),
             tls: None,

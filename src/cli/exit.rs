@@ -63,6 +63,14 @@ impl Misuse {
 }
 
 impl Exit {
+    /// The section of `systemd/README.md` that says what a person has to do; `None` where the message does.
+    pub(super) const fn section(self) -> Option<&'static str> {
+        match self {
+            Self::Damaged => Some("A damaged file"),
+            _ => None,
+        }
+    }
+
     /// The exit code for an error. Scripts and systemd decide by it.
     pub(super) fn of(error: &anyhow::Error) -> Self {
         if error.is::<ConfigError>() || error.is::<Misuse>() {

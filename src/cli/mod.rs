@@ -98,8 +98,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match dispatch(cli.command.unwrap_or(CliCommand::Serve(cli.serve))) {
         Ok(code) => code,
         Err(error) => {
-            complain(&explain(&error));
-            Exit::of(&error).into()
+            let exit = Exit::of(&error);
+            let section = exit.section().map_or(String::new(), |section| format!(" runbook={section:?}"));
+            complain(&format!("{}{section}", explain(&error)));
+            exit.into()
         }
     }
 }

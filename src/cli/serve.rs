@@ -12,7 +12,7 @@ use tracing::warn;
 use super::{Exit, output};
 use crate::daemon::config::options::{CONFIG_VARIABLE, OPTIONS, TOKENS_VARIABLE};
 use crate::daemon::config::{Config, Given, InheritedSockets};
-use crate::daemon::{self, Running};
+use crate::daemon::{self, Running, runbook};
 use crate::platform::{inherited, logging};
 
 /// What the command line says about the daemon. Values are still text: they are checked together with those of
@@ -114,7 +114,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         output::note("the configuration is good");
         return Ok(Exit::Done.into());
     }
-    logging::init(&config.log, config.log_format, &environment)?;
+    logging::init(&config.log, config.log_format, runbook::section, &environment)?;
     for warning in &config.warnings {
         warn!("{warning}");
     }

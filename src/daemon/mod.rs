@@ -11,10 +11,12 @@ mod ports;
 mod probe;
 mod recovery;
 mod reload;
+pub mod runbook;
 mod runtimes;
 mod signals;
 mod stop;
 mod tasks;
+mod watch;
 pub mod zones;
 
 use std::io;
@@ -26,6 +28,7 @@ use tracing::{error, info, warn};
 use crate::limits::STOP_MAX;
 use crate::model::calendar::Zones;
 use crate::net::Services;
+use crate::net::condition::Conditions;
 use crate::net::guessing::Guessing;
 use crate::net::listener::{ListenAddress, Tls};
 use crate::net::metrics::Metrics;
@@ -72,7 +75,7 @@ pub fn run(config: Config, ready: impl FnOnce(&Running)) -> Result<(), DaemonErr
     ready(&running);
     let ended = running.until_signal();
     if let Err(error) = &ended {
-        error!(%error, "the daemon cannot go on");
+        error!(%error, runbook = "TallydRestarting", "the daemon cannot go on");
     }
     running.stop().and(ended)
 }
@@ -105,6 +108,7 @@ fn assemble(mut config: Config, runtimes: Runtimes) -> Result<Running, DaemonErr
     let is_public = config.is_public();
     if config.is_plaintext_public() {
         warn!(
+            runbook = "TLS",
             "other machines connect WITHOUT TLS: whoever is on the way can read tokens and events, and change them"
         );
     }
@@ -118,6 +122,7 @@ fn assemble(mut config: Config, runtimes: Runtimes) -> Result<Running, DaemonErr
     if let Some(tls) = &tls {
         reload::log_expiry(tls.expires_in_days(clock.unix_seconds()));
     }
+    let conditions = Arc::new(Conditions::new(clock.clone()));
     let services = Services {
         write_handle: store.write_handle(),
         backups: store.backups(),
@@ -125,6 +130,7 @@ fn assemble(mut config: Config, runtimes: Runtimes) -> Result<Running, DaemonErr
         counters: Arc::clone(store.counters()),
         memory: memory::ceiling(&config, &store),
         store_status: store.status(),
+        conditions: Arc::clone(&conditions),
         auth: Arc::clone(&config.auth),
         guessing: Arc::new(Guessing::new(Arc::clone(&metrics), clock.clone())),
         origins: Arc::clone(&config.origins),
@@ -141,6 +147,8 @@ fn assemble(mut config: Config, runtimes: Runtimes) -> Result<Running, DaemonErr
     ports::serve(ports, &services, descriptors, &runtimes, &mut tasks);
     // The store's threads report a panic of theirs; the probe notices what they cannot report.
     tasks.spawn(&runtimes.requests, "a thread of the store", store_failure(&store, &tasks));
+    let watching = watch::over(conditions, store.status(), tasks.watch());
+    tasks.spawn(&runtimes.requests, "the watch over the parts", watching);
     let probe = Probe::new(store.write_handle(), Arc::clone(store.counters()), clock);
     tasks.spawn(&runtimes.requests, "the journal", probe.run(systemd::watchdog(), tasks.watch()));
     Ok(Running { runtimes, store, addresses, tasks, trigger, reload, signals: None })

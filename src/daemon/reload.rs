@@ -53,13 +53,13 @@ impl Reload {
         let now = self.clock.unix_seconds();
         match files.load() {
             Ok(identity) if identity.expires_in_days(now) < 0 => {
-                error!("the new certificate has expired; the one from before stays");
+                error!(runbook = "TLS", "the new certificate has expired; the one from before stays");
             }
             Ok(identity) => {
                 tls.replace(identity);
                 log_expiry(tls.expires_in_days(now));
             }
-            Err(fault) => error!(%fault, "the certificate stays as it was"),
+            Err(fault) => error!(%fault, runbook = "TLS", "the certificate stays as it was"),
         }
     }
 
@@ -67,7 +67,10 @@ impl Reload {
     fn read_tokens(&self) {
         match self.token_sources.load() {
             Ok(tokens) if tokens.is_open() && (self.is_public || !self.auth.is_open()) => {
-                error!("no access tokens are configured any more; those from before stay");
+                error!(
+                    runbook = "Access",
+                    "no access tokens are configured any more; those from before stay"
+                );
             }
             Ok(tokens) => {
                 self.auth.replace(&tokens);
@@ -75,7 +78,7 @@ impl Reload {
             }
             Err(faults) => {
                 for fault in faults {
-                    error!(%fault, "the tokens stay as they were");
+                    error!(%fault, runbook = "Access", "the tokens stay as they were");
                 }
             }
         }
@@ -85,8 +88,8 @@ impl Reload {
 /// Says for how long the certificate is good, the louder the shorter it is.
 pub(super) fn log_expiry(days: i32) {
     match days {
-        ..0 => error!(days, "the certificate has expired, so clients refuse it"),
-        0..TLS_EXPIRY_WARNING_DAYS => warn!(days, "the certificate expires soon"),
+        ..0 => error!(days, runbook = "TLS", "the certificate has expired, so clients refuse it"),
+        0..TLS_EXPIRY_WARNING_DAYS => warn!(days, runbook = "TLS", "the certificate expires soon"),
         _ => info!(days, "the certificate is read"),
     }
 }

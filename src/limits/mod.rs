@@ -369,6 +369,14 @@ pub const BLOCKING_THREADS_MAX: usize = 32;
 pub const START_EXTENSION: Duration = Duration::from_mins(1);
 /// How often the probe proves that ingest and reports work, unless the watchdog wants it more often.
 pub const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+/// How often it is looked whether a part has begun to fail or to work again.
+pub const CONDITION_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a part has to work before the log says that it works again.
+pub const CONDITION_SETTLED: Duration = Duration::from_mins(1);
+/// Lines that one place in the code may write to the log in [`LOG_PACE`], where they are errors or warnings.
+pub const LOG_LINES_ALIKE_MAX: u32 = 30;
+/// For how long they are counted.
+pub const LOG_PACE: Duration = Duration::from_mins(1);
 /// How long the ports may take to finish when the daemon stops; each has a shorter deadline of its own.
 pub const DRAIN: Duration = Duration::from_secs(30);
 /// How long the store may take to drain, sync and fold when the daemon stops.

@@ -4,6 +4,7 @@
 pub mod auth;
 mod byte_budget;
 mod commit;
+pub mod condition;
 pub mod guessing;
 pub mod http;
 mod idempotency;
@@ -24,6 +25,7 @@ use crate::platform::clock::Clock;
 use crate::store::backup::Backups;
 use crate::store::{Status, WriteHandle};
 use auth::Auth;
+use condition::Conditions;
 use guessing::Guessing;
 use listener::Tls;
 use metrics::Metrics;
@@ -43,6 +45,8 @@ pub struct Services {
     pub memory: Arc<MemoryCeiling>,
     /// How the store is.
     pub store_status: Arc<Status>,
+    /// How the parts are, and since when.
+    pub conditions: Arc<Conditions>,
     /// Who may do what.
     pub auth: Arc<Auth>,
     /// Who guesses at that.

@@ -168,6 +168,18 @@ async fn health_serves_people_and_influx_clients() {
         assert_eq!(json[member], value, "{json}");
     }
     assert_eq!(json["version"], env!("CARGO_PKG_VERSION"));
+    for (index, part) in ["ingest", "snapshots", "reports"].into_iter().enumerate() {
+        let check = &json["checks"][index];
+        assert_eq!(
+            (&check["name"], &check["status"], &check["message"]),
+            (&part.into(), &"pass".into(), &"".into())
+        );
+        assert_eq!(
+            check["since"],
+            tallyd::model::calendar::rfc3339(crate::support::NOW_UNIX_NANOS / 1_000_000),
+            "{json}"
+        );
+    }
     assert_eq!(port.get("/ready").await.json()["status"], "ready");
 }
 

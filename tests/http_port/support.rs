@@ -9,6 +9,7 @@ use tallyd::model::catalogue::CatalogueLimits;
 use tallyd::model::memory::MemoryCeiling;
 use tallyd::net::Services;
 use tallyd::net::auth::Auth;
+use tallyd::net::condition::Conditions;
 use tallyd::net::guessing::Guessing;
 use tallyd::net::http::{self, Limits, Origins, Runtimes};
 use tallyd::net::listener::Socket;
@@ -117,6 +118,7 @@ impl Port {
             counters: Arc::clone(store.counters()),
             memory: Arc::new(memory(ceiling(used))),
             store_status: store.status(),
+            conditions: Arc::new(Conditions::new(clock.clone())),
             auth: Arc::clone(&auth),
             guessing: Arc::new(Guessing::new(Arc::clone(&metrics), clock.clone())),
             tls: None,

@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use super::{Exit, complain, explain, output};
 use crate::daemon::config::options::Key;
 use crate::daemon::config::{Config, Given};
-use crate::daemon::{self, Running};
+use crate::daemon::{self, Running, runbook};
 use crate::platform::clock::Clock;
 use crate::platform::logging;
 use platform::STORIES;
@@ -86,7 +86,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         ..Given::default()
     };
     let config = Config::read(&given, &|_| None)?;
-    logging::init(&config.log, config.log_format, &|_| None)?;
+    logging::init(&config.log, config.log_format, runbook::section, &|_| None)?;
     let mut running = daemon::start(config)?;
     let platform = PlatformThread::start(&running, days, args.seed, clock);
     let ended = running.until_signal();

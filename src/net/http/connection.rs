@@ -57,7 +57,7 @@ impl Protocol for HttpShared {
         let mut task = JoinSet::new();
         task.spawn_on(serving, &requests);
         if let Some(Err(error)) = task.join_next().await {
-            tracing::error!(%error, "a connection's task panicked");
+            tracing::error!(%error, runbook = "A fault of its own", "a connection's task panicked");
         }
     }
 

@@ -18,6 +18,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// `GET /health`. The members `name`, `message`, `status` and `version` are what the `InfluxDB` 2 clients read, which
 /// know no other status than `pass` and `fail`.
+/// `checks` is theirs as well, but for `since`.
 #[derive(Serialize)]
 struct Health {
     name: &'static str,
@@ -26,14 +27,25 @@ struct Health {
     ingest: &'static str,
     snapshots: &'static str,
     reports: &'static str,
+    checks: [Check; 3],
     version: &'static str,
     tzdata: String,
 }
 
+/// How a part is, since when, and what is wrong with it.
+#[derive(Serialize)]
+struct Check {
+    name: &'static str,
+    status: &'static str,
+    since: String,
+    message: String,
+}
+
 /// `200`, or `503` while events are refused.
 pub(super) fn health(services: &Services) -> HttpResponse {
-    let takes_events = services.store_status.ingest_refused().is_none();
-    let makes_snapshots = services.store_status.snapshot_failing().is_none();
+    let conditions = services.conditions.look(&services.store_status);
+    let [takes_events, makes_snapshots, gives_reports] =
+        conditions.each_ref().map(|condition| condition.fault.is_none());
     let (status, message) = match (takes_events, makes_snapshots) {
         (true, true) => (StatusCode::OK, "ready for events and reports"),
         (true, false) => (StatusCode::OK, "ready for events and reports; snapshots fail, see the log"),
@@ -46,8 +58,13 @@ pub(super) fn health(services: &Services) -> HttpResponse {
         status: verdict(takes_events),
         ingest: verdict(takes_events),
         snapshots: verdict(makes_snapshots),
-        // They need nothing that fails; if their threads hang, the watchdog restarts the daemon.
-        reports: verdict(true),
+        reports: verdict(gives_reports),
+        checks: conditions.map(|condition| Check {
+            name: condition.part.as_str(),
+            status: verdict(condition.fault.is_none()),
+            since: rfc3339(condition.since_unix_ms),
+            message: condition.fault.unwrap_or_default(),
+        }),
         version: VERSION,
         tzdata: services.zones.current().to_string(),
     };

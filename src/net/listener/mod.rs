@@ -306,7 +306,7 @@ fn log_panic(ended: Result<(), JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {
-        tracing::error!(%error, "a connection's task panicked");
+        tracing::error!(%error, runbook = "A fault of its own", "a connection's task panicked");
     }
 }
 
@@ -341,7 +341,7 @@ impl Backoff {
         }
         if self.silent_until.is_none_or(|until| now >= until) {
             self.silent_until = Some(now + ACCEPT_LOG_PAUSE);
-            tracing::warn!(%error, listener = listener.as_str(), "connections cannot be accepted for the moment");
+            tracing::warn!(%error, listener = listener.as_str(), runbook = "Limits", "connections cannot be accepted for the moment");
         }
         let next =
             self.last.map_or(ACCEPT_BACKOFF_MIN, |last| last.saturating_mul(2).min(ACCEPT_BACKOFF_MAX));

@@ -216,6 +216,7 @@ fn probes() -> Value {
     json!({
         "Health": object(json!({
             "name": text, "message": text, "status": verdict, "ingest": verdict, "snapshots": verdict, "reports": verdict,
+            "checks": list(object(json!({"name": text, "status": verdict, "since": instant(), "message": text}))),
             "version": text, "tzdata": text,
         })),
         "Ready": object(json!({"status": {"const": "ready"}, "started": instant(), "up": text})),

@@ -1,18 +1,25 @@
 //! Log lines: for people, for the journal of systemd, or as JSON. Knows nothing of their content.
 //!
-//! INVARIANT: an event is one line: control characters of values are escaped.
+//! INVARIANT: an event is one line: control characters of values are escaped. A place in the code that logs errors or warnings
+//! without end has [`LOG_LINES_ALIKE_MAX`](crate::limits::LOG_LINES_ALIKE_MAX) lines in [`LOG_PACE`](crate::limits::LOG_PACE),
+//! and the next one says how many were left out.
+
+mod pace;
 
 use std::ffi::OsString;
 use std::fmt;
 use std::io::IsTerminal as _;
 
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+
+use crate::platform::clock::Clock;
+use pace::Pace;
 
 /// How log lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,6 +78,9 @@ pub enum LoggingError {
     Twice(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
 
+/// The section of the runbook that a line is about, where it does not name one itself.
+pub type Section = fn(&Metadata<'_>) -> Option<&'static str>;
+
 /// Writes an event as one line of text, which begins with:
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Prefix {
@@ -88,23 +98,71 @@ enum Prefix {
 pub fn init(
     filter: &LogFilter,
     format: LogFormat,
+    section: Section,
     environment: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<(), LoggingError> {
     let targets: Targets = filter.as_str().parse()?;
     let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(std::io::stderr);
+    let pace = Pace::new(Clock::system());
     match format {
         LogFormat::Json => {
-            tracing::subscriber::set_global_default(
-                builder.json().flatten_event(true).finish().with(targets),
-            )?;
+            let builder = builder.json().flatten_event(true);
+            let builder = builder.map_event_format(|json| Lines { form: json, section, pace });
+            tracing::subscriber::set_global_default(builder.finish().with(targets))?;
         }
         LogFormat::Text => {
             let to_journal = environment("JOURNAL_STREAM").is_some() && !std::io::stderr().is_terminal();
-            let prefix = if to_journal { Prefix::Priority } else { Prefix::Time };
-            tracing::subscriber::set_global_default(builder.event_format(prefix).finish().with(targets))?;
+            let form = if to_journal { Prefix::Priority } else { Prefix::Time };
+            let builder = builder.event_format(Lines { form, section, pace });
+            tracing::subscriber::set_global_default(builder.finish().with(targets))?;
         }
     }
     Ok(())
+}
+
+/// Writes the lines that the pace lets pass, each with the section of the runbook that it is about.
+struct Lines<F> {
+    form: F,
+    section: Section,
+    pace: Pace,
+}
+
+impl<S, N, F> FormatEvent<S, N> for Lines<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let metadata = event.metadata();
+        if *metadata.level() > Level::WARN {
+            return self.form.format_event(context, writer, event);
+        }
+        let Some(not_shown) = self.pace.admit(metadata.callsite()) else { return Ok(()) };
+        let mut line = String::new();
+        self.form.format_event(context, Writer::new(&mut line), event)?;
+        let names_one = metadata.fields().field("runbook").is_some();
+        let section = if names_one { None } else { (self.section)(metadata) };
+        let line = line.trim_end_matches('\n');
+        // A line of JSON is an object: what is added belongs before its end.
+        let (line, [before, between, end]) = match line.strip_suffix('}').filter(|_| line.starts_with('{')) {
+            Some(line) => (line, [",\"", "\":", "}"]),
+            None => (line, [" ", "=", ""]),
+        };
+        write!(writer, "{line}")?;
+        if let Some(section) = section {
+            write!(writer, "{before}runbook{between}{section:?}")?;
+        }
+        if not_shown > 0 {
+            write!(writer, "{before}not_shown{between}{not_shown}")?;
+        }
+        writeln!(writer, "{end}")
+    }
 }
 
 impl<S, N> FormatEvent<S, N> for Prefix
@@ -156,6 +214,7 @@ fn priority(level: Level) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{LOG_LINES_ALIKE_MAX, LOG_PACE};
     use std::io;
     use std::sync::{Arc, Mutex};
 
@@ -171,13 +230,21 @@ mod tests {
         }
     }
 
+    fn section(metadata: &Metadata<'_>) -> Option<&'static str> {
+        (*metadata.level() == Level::ERROR).then_some("A full disk")
+    }
+
     fn logged(prefix: Prefix, log: impl FnOnce()) -> String {
+        logged_at(Clock::manual(0), prefix, log)
+    }
+
+    fn logged_at(clock: Clock, prefix: Prefix, log: impl FnOnce()) -> String {
         let sink = Sink::default();
         let writer = sink.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(Level::TRACE)
             .with_writer(move || writer.clone())
-            .event_format(prefix)
+            .event_format(Lines { form: prefix, section, pace: Pace::new(clock) })
             .finish();
         tracing::subscriber::with_default(subscriber, log);
         let bytes = sink.0.lock().expect("one thread").clone();
@@ -208,7 +275,53 @@ mod tests {
     #[test]
     fn lines_for_people_have_time_and_level() {
         let line = logged(Prefix::Time, || tracing::error!("broken"));
-        assert!(line.ends_with("Z ERROR broken\n"), "{line}");
+        assert!(line.ends_with("Z ERROR broken runbook=\"A full disk\"\n"), "{line}");
+    }
+
+    #[test]
+    fn a_line_that_names_its_section_keeps_it() {
+        let line = logged(Prefix::Priority, || tracing::error!(runbook = "TLS", "expired"));
+        assert_eq!(line, "<3>expired runbook=\"TLS\"\n");
+    }
+
+    #[test]
+    fn json_has_the_section_as_a_member() {
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let builder =
+            tracing_subscriber::fmt().with_writer(move || writer.clone()).json().flatten_event(true);
+        let pace = Pace::new(Clock::manual(0));
+        let builder = builder.map_event_format(|json| Lines { form: json, section, pace });
+        tracing::subscriber::with_default(builder.finish(), || {
+            tracing::error!(left = 3, "broken");
+            tracing::info!("whole");
+        });
+        let bytes = sink.0.lock().expect("one thread").clone();
+        let lines: Vec<serde_json::Value> =
+            bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        assert_eq!(lines.len(), 2, "{}", String::from_utf8_lossy(&bytes));
+        let member = |line: usize, name: &str| lines.get(line).and_then(|line| line.get(name).cloned());
+        assert_eq!(member(0, "runbook"), Some("A full disk".into()));
+        assert_eq!(member(0, "left"), Some(3.into()));
+        assert_eq!(member(1, "runbook"), None);
+    }
+
+    #[test]
+    fn a_place_that_warns_without_end_is_held_back_and_others_are_not() {
+        let clock = Clock::manual(0);
+        let lines = logged_at(clock.clone(), Prefix::Priority, || {
+            let noise = || tracing::warn!("noise");
+            (0..LOG_LINES_ALIKE_MAX + 7).for_each(|_| noise());
+            tracing::warn!("news");
+            (0..LOG_LINES_ALIKE_MAX + 7).for_each(|_| tracing::info!("told"));
+            clock.advance(LOG_PACE);
+            noise();
+            noise();
+        });
+        let count = |line: &str| u32::try_from(lines.lines().filter(|found| *found == line).count()).ok();
+        assert_eq!(count("<4>noise"), Some(LOG_LINES_ALIKE_MAX + 1), "{lines}");
+        assert_eq!(count("<4>noise not_shown=7"), Some(1), "{lines}");
+        assert_eq!((count("<4>news"), count("<6>told")), (Some(1), Some(LOG_LINES_ALIKE_MAX + 7)), "{lines}");
     }
 
     #[test]
