@@ -13,7 +13,7 @@ use super::follow::{Follower, Found, LogState, Replica, Server, Skipped, Step, S
 use super::gather::{NamedBatch, PartPlace};
 use super::message::Message;
 use super::position::{LogId, LogSequence, LogStamp, WriterId};
-use super::publish::{Ack, Answer, Command, Publisher, Refused, Sending, Ticket, Writers};
+use super::publish::{Ack, Answer, Command, Publisher, Refused, Sender, Sending, Ticket, Writers};
 
 /// What happens.
 #[derive(Clone, Copy, Debug)]
@@ -117,19 +117,18 @@ impl Member {
         self.publisher.as_ref().is_none_or(Publisher::is_idle)
     }
 
-    /// Takes a batch. `after` is the writer under which earlier batches of its connection went out that are not answered yet, if
-    /// there are any; the writer under which this one goes out comes back.
+    /// Takes a batch; the writer under which it goes out comes back.
     ///
     /// # Errors
     /// [`Refused`]; nothing of it is or will be counted.
     pub fn submit(
         &mut self,
-        (ticket, after): (Ticket, Option<WriterId>),
+        (ticket, sender): (Ticket, Sender),
         batch: &NamedBatch,
         now: Duration,
     ) -> Result<WriterId, Refused> {
         let publisher = self.publisher.as_mut().ok_or(Refused::Away)?;
-        publisher.submit((ticket, after), batch, now)?;
+        publisher.submit((ticket, sender), batch, now)?;
         Ok(publisher.writer())
     }
 
@@ -404,10 +403,10 @@ mod tests {
     #[test]
     fn batch_is_answered_from_the_message_that_is_read_back() {
         let mut early = Bench::new(Replica::new(Digest::EMPTY));
-        let refused = early.member.submit((Ticket(1), None), &batch(), Duration::ZERO);
+        let refused = early.member.submit((Ticket(1), Sender::REQUEST), &batch(), Duration::ZERO);
         assert_eq!(refused, Err(Refused::Away), "no log is known yet");
         let mut bench = Bench::entered();
-        let writer = bench.member.submit((Ticket(1), None), &batch(), Duration::ZERO).unwrap();
+        let writer = bench.member.submit((Ticket(1), Sender::REQUEST), &batch(), Duration::ZERO).unwrap();
         bench.poll();
         assert_eq!((bench.numbers(), bench.sent[0].writer), (vec![1], writer));
         let (own, base) = (bench.sent[0].bytes.to_vec(), bench.position());
@@ -419,7 +418,10 @@ mod tests {
         assert_eq!(tickets(bench.deliver(2, &other)), []);
         assert_eq!(tickets(bench.deliver(3, &own)), [(Ticket(1), PartPlace(0))]);
         assert!(matches!(bench.deliver(4, &own), Some(Read::Skipped(Skipped::Further(_)))));
-        assert_eq!(bench.member.submit((Ticket(2), Some(writer)), &batch(), Duration::ZERO), Ok(writer));
+        assert_eq!(
+            bench.member.submit((Ticket(2), Sender::connection(Some(writer))), &batch(), Duration::ZERO),
+            Ok(writer)
+        );
     }
 
     #[test]
@@ -443,7 +445,7 @@ mod tests {
     #[test]
     fn stopped_node_answers_what_is_under_way_and_says_why_in_the_log() {
         let mut bench = Bench::entered();
-        bench.member.submit((Ticket(1), None), &batch(), Duration::ZERO).unwrap();
+        bench.member.submit((Ticket(1), Sender::REQUEST), &batch(), Duration::ZERO).unwrap();
         bench.poll();
         bench.take(Event::Connected { message_bytes_max: BYTES_MAX });
         bench.poll();
@@ -452,7 +454,8 @@ mod tests {
         bench.poll();
         assert_eq!(bench.answered, [(Ticket(1), Answer::Unknown)]);
         assert_eq!(Message::decode(&bench.sent[0].bytes).unwrap().body, Body::Alarm(AlarmCause::Forked));
-        let refused = bench.member.submit((Ticket(2), None), &batch(), Duration::ZERO).unwrap_err();
+        let refused =
+            bench.member.submit((Ticket(2), Sender::REQUEST), &batch(), Duration::ZERO).unwrap_err();
         assert_eq!(refused.to_string(), StopCause::Forked(at(1)).to_string());
         assert!(bench.member.is_idle());
     }
@@ -460,7 +463,7 @@ mod tests {
     #[test]
     fn ack_says_that_the_log_went_back_whoever_writes_by_now() {
         let mut bench = Bench::entered();
-        bench.member.submit((Ticket(1), None), &batch(), Duration::ZERO).unwrap();
+        bench.member.submit((Ticket(1), Sender::REQUEST), &batch(), Duration::ZERO).unwrap();
         bench.poll();
         let sending = bench.sent[0].clone();
         bench.take(Event::Acked(&sending, Ack::Duplicate(at(1))));
@@ -469,7 +472,7 @@ mod tests {
         bench.poll();
         assert_eq!(bench.answered, [(Ticket(1), Answer::Unknown)]);
         bench.take(Event::Acked(&sending, Ack::Refused));
-        let writer = bench.member.submit((Ticket(2), None), &batch(), Duration::ZERO).unwrap();
+        let writer = bench.member.submit((Ticket(2), Sender::REQUEST), &batch(), Duration::ZERO).unwrap();
         assert_ne!(writer, sending.writer);
         bench.poll();
         bench.take(Event::Acked(&sending, Ack::Refused));
@@ -485,13 +488,13 @@ mod tests {
         chain.push(LogStamp::new(1), b"genesis");
         let mut bench = Bench::new(Replica::from_kept(LOG, chain, Marks::new(0), LogClock::default()));
         assert_eq!(bench.deliver(1, b"genesis"), None);
-        bench.member.submit((Ticket(1), None), &batch(), Duration::ZERO).unwrap();
+        bench.member.submit((Ticket(1), Sender::REQUEST), &batch(), Duration::ZERO).unwrap();
         bench.poll();
         let own = bench.sent.iter().find(|sending| sending.number.get() == 1).unwrap().bytes.to_vec();
         assert!(matches!(bench.deliver(2, &own), Some(Read::Skipped(Skipped::Unwelcome(_)))));
         bench.poll();
         assert_eq!(bench.answered, [(Ticket(1), Answer::Unknown)]);
-        let refused = bench.member.submit((Ticket(2), None), &batch(), Duration::ZERO);
+        let refused = bench.member.submit((Ticket(2), Sender::REQUEST), &batch(), Duration::ZERO);
         assert_eq!((refused, bench.member.stopped()), (Err(Refused::Full), None));
     }
 }

@@ -1,11 +1,39 @@
 //! What batches are answered, and what the log says of a message that was sent.
 
-use crate::cluster::position::LogSequence;
+use crate::cluster::position::{LogSequence, WriterId};
 use crate::model::batch::KeyedAnswer;
 
 /// Names a batch that was taken, until it is answered.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Ticket(pub u64);
+
+/// Who hands a batch over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sender {
+    /// The writer under which earlier batches of its connection went out that are not answered yet, if there are any.
+    pub after: Option<WriterId>,
+    /// How long it waits for its answer.
+    pub patience: Patience,
+}
+
+/// How long somebody waits for the answer to a batch that was sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Patience {
+    /// Not for ever: after a while the outcome is unknown.
+    Bounded,
+    /// As long as it takes.
+    Unbounded,
+}
+
+impl Sender {
+    /// A request, which is nobody's next.
+    pub const REQUEST: Self = Self { after: None, patience: Patience::Bounded };
+
+    /// A connection, whose batches keep their order.
+    pub fn connection(after: Option<WriterId>) -> Self {
+        Self { after, patience: Patience::Unbounded }
+    }
+}
 
 /// What became of a batch. A connection that was told that one is unknown sends nothing more.
 #[derive(Clone, PartialEq, Eq, Debug)]

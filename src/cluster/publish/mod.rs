@@ -29,7 +29,7 @@ use crate::limits::{
     OUTCOME_WAIT_MAX, QUEUE_WAIT_MAX, RESEND_PAUSE_MAX, RESEND_PAUSE_MIN,
 };
 
-pub use answer::{Ack, Answer, PartOutcome, Refused, Ticket};
+pub use answer::{Ack, Answer, PartOutcome, Patience, Refused, Sender, Ticket};
 
 /// What is to be done.
 #[derive(Clone, Debug)]
@@ -89,7 +89,7 @@ pub struct Publisher {
 #[derive(Debug)]
 struct Waiting {
     gathered: Gathered,
-    tickets: Vec<(Ticket, PartPlace)>,
+    tickets: Tickets,
     since: Duration,
 }
 
@@ -98,12 +98,38 @@ struct Waiting {
 struct InFlight {
     number: MessageNumber,
     bytes: Arc<[u8]>,
-    /// Empty once their clients were told that the outcome is unknown.
-    tickets: Vec<(Ticket, PartPlace)>,
+    /// Without those whose clients were told that the outcome is unknown.
+    tickets: Tickets,
     handed_over: Duration,
     sent: Duration,
     /// Where it is stored, as the log has said last.
     acked: Option<LogSequence>,
+}
+
+/// Batches of a message, each with its part.
+#[derive(Debug, Default)]
+struct Tickets {
+    /// Of those who do not wait for ever.
+    bounded: Vec<(Ticket, PartPlace)>,
+    unbounded: Vec<(Ticket, PartPlace)>,
+}
+
+impl Tickets {
+    fn push(&mut self, (ticket, place): (Ticket, PartPlace), patience: Patience) {
+        match patience {
+            Patience::Bounded => self.bounded.push((ticket, place)),
+            Patience::Unbounded => self.unbounded.push((ticket, place)),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.bounded.len().saturating_add(self.unbounded.len())
+    }
+
+    fn into_all(mut self) -> Vec<(Ticket, PartPlace)> {
+        self.bounded.append(&mut self.unbounded);
+        self.bounded
+    }
 }
 
 /// A witness that was not read back.
@@ -147,14 +173,13 @@ impl Publisher {
         self.waiting.is_empty() && self.in_flight.is_empty() && self.witness.is_none()
     }
 
-    /// Takes a batch, whose answer comes from [`Publisher::poll`]. A connection of which batches are not answered yet names the
-    /// writer under which they went out, so that a batch cannot overtake one that is unknown by now.
+    /// Takes a batch, whose answer comes from [`Publisher::poll`]. One of a sender cannot overtake one that is unknown by now.
     ///
     /// # Errors
     /// [`Refused`]; nothing of it is or will be counted.
     pub fn submit(
         &mut self,
-        (ticket, after): (Ticket, Option<WriterId>),
+        (ticket, sender): (Ticket, Sender),
         batch: &NamedBatch,
         now: Duration,
     ) -> Result<(), Refused> {
@@ -164,7 +189,7 @@ impl Publisher {
         if self.link == Link::Down {
             return Err(Refused::Away);
         }
-        if after.is_some_and(|after| after != self.writer) {
+        if sender.after.is_some_and(|after| after != self.writer) {
             return Err(Refused::Renewed);
         }
         let bytes_max = GATHERED_BYTES_MAX.min(self.message_bytes_max);
@@ -174,7 +199,7 @@ impl Publisher {
         };
         if let Some(waiting) = self.waiting.back_mut().filter(has_room) {
             let place = waiting.gathered.join(batch);
-            waiting.tickets.push((ticket, place));
+            waiting.tickets.push((ticket, place), sender.patience);
             return Ok(());
         }
         let mut gathered = Gathered::default();
@@ -188,7 +213,9 @@ impl Publisher {
         if self.waiting.len() >= MESSAGES_WAITING_MAX {
             return Err(Refused::Busy);
         }
-        self.waiting.push_back(Waiting { gathered, tickets: vec![(ticket, place)], since: now });
+        let mut tickets = Tickets::default();
+        tickets.push((ticket, place), sender.patience);
+        self.waiting.push_back(Waiting { gathered, tickets, since: now });
         Ok(())
     }
 
@@ -255,7 +282,7 @@ impl Publisher {
         match self.in_flight.front() {
             Some(front) if front.number == number && *front.bytes == *bytes => {
                 self.pause = RESEND_PAUSE_MIN;
-                self.in_flight.pop_front().map(|message| message.tickets).unwrap_or_default()
+                self.in_flight.pop_front().map(|message| message.tickets.into_all()).unwrap_or_default()
             }
             _ => {
                 self.renew();
@@ -370,19 +397,22 @@ impl Publisher {
         self.pause = self.pause.saturating_mul(2).min(RESEND_PAUSE_MAX);
     }
 
-    /// Answers those who have waited too long. What is under way is sent on.
+    /// Answers those who have waited too long and do not wait for ever. What is under way is sent on.
     fn give_up(&mut self, now: Duration) {
         for message in &mut self.in_flight {
             if now.saturating_sub(message.handed_over) >= OUTCOME_WAIT_MAX {
-                let told = message.tickets.drain(..).map(|(ticket, _)| (ticket, Answer::Unknown));
+                let told = message.tickets.bounded.drain(..).map(|(ticket, _)| (ticket, Answer::Unknown));
                 self.answers.extend(told);
             }
         }
         while self.waiting.front().is_some_and(|waiting| now.saturating_sub(waiting.since) >= QUEUE_WAIT_MAX)
         {
             let Some(waiting) = self.waiting.pop_front() else { break };
-            let told =
-                waiting.tickets.into_iter().map(|(ticket, _)| (ticket, Answer::Refused(Refused::Busy)));
+            let told = waiting
+                .tickets
+                .into_all()
+                .into_iter()
+                .map(|(ticket, _)| (ticket, Answer::Refused(Refused::Busy)));
             self.answers.extend(told);
         }
     }
@@ -399,12 +429,12 @@ impl Publisher {
     }
 
     fn lose_in_flight(&mut self) {
-        let lost = self.in_flight.drain(..).flat_map(|message| message.tickets);
+        let lost = self.in_flight.drain(..).flat_map(|message| message.tickets.into_all());
         self.answers.extend(lost.map(|(ticket, _)| (ticket, Answer::Unknown)));
     }
 
     fn refuse_waiting(&mut self, why: &Refused) {
-        let refused = self.waiting.drain(..).flat_map(|waiting| waiting.tickets);
+        let refused = self.waiting.drain(..).flat_map(|waiting| waiting.tickets.into_all());
         self.answers.extend(refused.map(|(ticket, _)| (ticket, Answer::Refused(why.clone()))));
     }
 

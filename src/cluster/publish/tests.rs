@@ -55,7 +55,9 @@ impl Bench {
 
     fn submit(&mut self) -> Result<u64, Refused> {
         self.tickets += 1;
-        self.publisher.submit((Ticket(self.tickets), None), &batch(None), self.now).map(|()| self.tickets)
+        self.publisher
+            .submit((Ticket(self.tickets), Sender::REQUEST), &batch(None), self.now)
+            .map(|()| self.tickets)
     }
 
     fn poll(&mut self) -> (Vec<Sending>, Vec<(u64, Answer)>) {
@@ -139,7 +141,7 @@ fn batches_gather_while_four_messages_are_under_way() {
 fn batch_is_answered_from_its_own_part() {
     let mut bench = Bench::new();
     for (ticket, key) in [(1, None), (2, Some(1)), (3, Some(2)), (4, None)] {
-        bench.publisher.submit((Ticket(ticket), None), &batch(key), bench.now).unwrap();
+        bench.publisher.submit((Ticket(ticket), Sender::REQUEST), &batch(key), bench.now).unwrap();
     }
     bench.sent();
     assert_eq!(bench.apply(1), [(1, 0), (2, 1), (3, 2), (4, 0)]);
@@ -232,10 +234,10 @@ fn failed_sending_is_tried_again_and_a_refused_one_makes_another_writer() {
     assert_eq!(bench.answered(), [unknown.to_vec(), vec![refused]].concat());
     assert_ne!(bench.publisher.writer(), writer);
     // A connection that does not know yet must not overtake what may still be in the log.
-    let late = bench.publisher.submit((Ticket(6), Some(writer)), &batch(None), bench.now);
+    let late = bench.publisher.submit((Ticket(6), Sender::connection(Some(writer))), &batch(None), bench.now);
     assert_eq!(late, Err(Refused::Renewed));
     let now = bench.publisher.writer();
-    bench.publisher.submit((Ticket(7), Some(now)), &batch(None), bench.now).unwrap();
+    bench.publisher.submit((Ticket(7), Sender::connection(Some(now))), &batch(None), bench.now).unwrap();
     assert_eq!(bench.sent(), [1], "its row begins anew, and nothing old is sent again");
 }
 
@@ -285,6 +287,20 @@ fn log_that_is_away_refuses_what_was_not_handed_over_and_loses_the_rest_after_a_
     assert_eq!(bench.sent(), [0, 1, 2, 3, 4]);
     assert_eq!(bench.apply(1), []);
     assert_eq!(bench.answered(), []);
+}
+
+#[test]
+fn connection_waits_for_what_was_sent_as_long_as_it_takes() {
+    let mut bench = Bench::new();
+    bench.submit().unwrap();
+    bench.publisher.submit((Ticket(9), Sender::connection(None)), &batch(None), bench.now).unwrap();
+    assert_eq!(bench.sent(), [1], "both in one message");
+    bench.publisher.disconnect();
+    bench.now = 100 * OUTCOME_WAIT_MAX;
+    assert_eq!(bench.answered(), [(1, Answer::Unknown)]);
+    bench.publisher.connect(bench.read, BYTES_MAX);
+    assert_eq!(bench.sent(), [0, 1]);
+    assert_eq!(bench.apply(1), [(9, 0)]);
 }
 
 #[test]

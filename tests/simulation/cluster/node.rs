@@ -10,7 +10,7 @@ use tallyd::cluster::gather::NamedBatch;
 use tallyd::cluster::member::{Event, Member, Read, Request};
 use tallyd::cluster::message::{Body, Message};
 use tallyd::cluster::position::{LogSequence, LogStamp, Position, WriterId};
-use tallyd::cluster::publish::{Ack, Answer, PartOutcome, Refused, Sending, Ticket};
+use tallyd::cluster::publish::{Ack, Answer, PartOutcome, Patience, Refused, Sender, Sending, Ticket};
 use tallyd::limits::MESSAGE_BYTES_MAX;
 
 use super::log::{Consumer, Entry};
@@ -132,7 +132,9 @@ impl Process {
     ) -> (u64, Result<(), Refused>) {
         let now = self.now(now_ms);
         let (connection, after) = self.connections[place];
-        let outcome = self.member.submit((ticket, after), batch, now);
+        // Every second connection waits as long as it takes.
+        let patience = if place.is_multiple_of(2) { Patience::Bounded } else { Patience::Unbounded };
+        let outcome = self.member.submit((ticket, Sender { after, patience }), batch, now);
         let outcome = outcome.map(|writer| self.connections[place].1 = Some(writer));
         (connection, outcome)
     }
