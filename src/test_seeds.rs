@@ -129,13 +129,13 @@ pub(crate) fn query() -> Vec<Vec<u8>> {
 }
 
 pub(crate) fn journal_record() -> Vec<Vec<u8>> {
-    let seed = |(has_key, payload): (bool, Vec<u8>)| [&[u8::from(has_key), 9, 4], &*payload].concat();
+    let seed = |(kind, payload): (u8, Vec<u8>)| [&[kind, 9, 4], &*payload].concat();
     records::payloads().into_iter().map(seed).collect()
 }
 
 pub(crate) fn journal_segment() -> Vec<Vec<u8>> {
     let payloads: Vec<Vec<u8>> =
-        records::payloads().into_iter().filter(|(has_key, _)| !has_key).map(|(_, payload)| payload).collect();
+        records::payloads().into_iter().filter(|(kind, _)| *kind == 0).map(|(_, payload)| payload).collect();
     let segment = |(number, payloads): (usize, &[Vec<u8>])| {
         let mut bytes = vec![7, 0];
         for (place, payload) in payloads.iter().enumerate() {

@@ -417,10 +417,10 @@ fn start_refuses_swapped_renamed_and_foreign_segments() {
     assert!(kind == DamageKind::Damaged && what.contains("belongs to another data directory"), "{what}");
 }
 
-/// The position in a log, and what is not even reserved.
+/// Flags that do not go together, and others.
 #[test]
 fn start_refuses_a_record_with_a_section_that_it_does_not_know() {
-    for flag in [4, 5, 8] {
+    for flag in [5, 6, 8, 16] {
         let journal = Journal::of(&[1]);
         journal.edit(0, |content| {
             content[32 + 12] = flag;

@@ -77,8 +77,12 @@ impl Chain {
 
     /// Takes the next message.
     pub fn push(&mut self, stamp: LogStamp, bytes: &[u8]) {
-        let next = link(self.position().chain, stamp, bytes);
-        self.values.push_back(next);
+        self.push_value(link(self.position().chain, stamp, bytes));
+    }
+
+    /// Takes the value of the next message, which was kept.
+    pub fn push_value(&mut self, value: ChainValue) {
+        self.values.push_back(value);
         self.forget();
     }
 

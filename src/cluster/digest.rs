@@ -142,6 +142,13 @@ impl Landmarks {
         }
     }
 
+    /// Those that were kept, oldest first.
+    pub fn from_kept(kept: impl IntoIterator<Item = (LogSequence, Digest)>) -> Self {
+        let mut landmarks = Self::default();
+        kept.into_iter().for_each(|(sequence, digest)| landmarks.note(sequence, digest));
+        landmarks
+    }
+
     /// All that are kept, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = (LogSequence, Digest)> {
         self.0.iter().copied()

@@ -140,6 +140,10 @@ pub const SNAPSHOT_BLOCK_BYTES: usize = 256 * 1024;
 pub const DICTIONARY_BLOCK_ENTRIES: usize = 4096;
 /// Longest payload of a block of a snapshot file, in bytes. A manifest is one block.
 pub const SNAPSHOT_BLOCK_BYTES_MAX: usize = 16 * 1024 * 1024;
+const _: () = assert!(
+    16 * WRITERS_MAX + 8 * CHAIN_VALUES_KEPT + 24 * LANDMARKS_KEPT + 128 * 1024 <= SNAPSHOT_BLOCK_BYTES_MAX,
+    "a manifest must have room for its place in a log beside a list of files"
+);
 /// Most cells of one frame in a snapshot part.
 pub const FRAME_CELLS_MAX: usize = 2048;
 /// Snapshot files below this many bytes are merged without asking whether it pays.

@@ -11,13 +11,14 @@ use super::backup::Backups;
 use super::damage::FileError;
 use super::error::OpenError;
 use super::journal::{self, StoreId};
+use super::log::SharedLog;
 use super::reserve::Reserve;
 use super::sequencer::Sequencer;
 use super::snapshot::SnapshotFolder;
 use super::snapshotter::Snapshotter;
 use super::status::{OncePerMinute, Status};
 use super::syncer::{SyncGate, Syncer};
-use super::write_handle::WriteHandle;
+use super::write_handle::{LogHandle, LogView, WriteHandle};
 use super::{Recovery, StoreOptions, layout, listing, recover};
 use crate::limits::{CONTROLS_QUEUED_MAX, GROUPS_UNSYNCED_MAX};
 use crate::model::catalogue::Catalogue;
@@ -30,6 +31,7 @@ pub(super) struct Core {
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) counters: Arc<Counters>,
     pub(super) status: Arc<Status>,
+    pub(super) log: Arc<SharedLog>,
     pub(super) sequencer: Sequencer,
     pub(super) syncer: Syncer,
     pub(super) snapshotter: Snapshotter,
@@ -60,13 +62,11 @@ impl Core {
         let journal = begin_journal(begin, &reserve)?;
         listing::end_copy(disk, data_dir)?;
 
-        let status = Arc::new(Status::default());
-        status.note_written(next.previous());
-        status.note_synced(next.previous());
-        status.note_segment();
+        let status = begun_at(next);
         let keys = recovered.keys;
+        let log = Arc::new(SharedLog::new(recovered.log));
         let (write_handle, queue) =
-            WriteHandle::new(Arc::clone(&status), keys, (options.fsync, options.clock.clone()));
+            WriteHandle::new(Arc::clone(&status), Arc::clone(&keys), (options.fsync, options.clock.clone()));
         let gate = Arc::new(SyncGate::new(Arc::clone(&status), journal.file()));
         let (syncs, jobs) = channel::bounded(GROUPS_UNSYNCED_MAX);
         let (control, orders) = channel::bounded(CONTROLS_QUEUED_MAX);
@@ -93,6 +93,9 @@ impl Core {
             queue,
             catalogue: Arc::clone(&recovered.catalogue),
             counters: recovered.writer,
+            keys,
+            log: Arc::clone(&log),
+            is_following: log.state().is_some(),
             journal,
             status: Arc::clone(&status),
             gate,
@@ -108,6 +111,7 @@ impl Core {
             catalogue: recovered.catalogue,
             counters: recovered.counters,
             status,
+            log,
             sequencer,
             syncer,
             snapshotter,
@@ -115,6 +119,28 @@ impl Core {
             lock: Arc::new(lock),
         };
         Ok((core, recovered.report))
+    }
+}
+
+/// The status of a store that goes on with that record.
+fn begun_at(next: journal::Sequence) -> Arc<Status> {
+    let status = Status::default();
+    status.note_written(next.previous());
+    status.note_synced(next.previous());
+    status.note_segment();
+    Arc::new(status)
+}
+
+impl Core {
+    /// The way in for what is read of a log.
+    pub(super) fn log_handle(&self) -> LogHandle {
+        LogHandle::new(self.write_handle.clone(), Arc::clone(&self.catalogue))
+    }
+
+    /// What is known of the log.
+    pub(super) fn log_view(&self) -> LogView {
+        let counted = (Arc::clone(&self.catalogue), Arc::clone(&self.counters));
+        LogView::new(Arc::clone(&self.log), Arc::clone(self.write_handle.keys()), counted)
     }
 }
 

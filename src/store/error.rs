@@ -94,6 +94,9 @@ pub enum Refusal {
     /// The daemon is stopping.
     #[error("tallyd is stopping; try again later")]
     Closing,
+    /// The data directory follows a log, and counts what is read of that alone.
+    #[error("this data directory is one of several that share a log; tallyd must be started with that log")]
+    FollowsLog,
 }
 
 /// What did not end as it should when the store was closed. What was acknowledged is in the journal all the same.

@@ -16,6 +16,7 @@ mod keys;
 mod layout;
 mod listing;
 pub(crate) mod load;
+mod log;
 mod pins;
 mod poison;
 mod position;
@@ -41,10 +42,14 @@ use tokio::sync::mpsc::error::TrySendError;
 pub use damage::{Damage, DamageKind, FileError};
 pub use error::{CloseError, OpenError, Refusal, Uncertainty, WriteError};
 pub use keys::{Claim, KeyFigures, KeyLimits};
+pub use log::staging::LogRead;
+pub use log::{LogBeginning, LogFigures, LogPosition};
 pub use poison::PoisonCause;
 pub use status::{Status, StoreFigures};
 pub use stepped::{Part, Stepped};
-pub use write_handle::{Claimed, CommitAck, PendingCommit, WriteHandle};
+pub use write_handle::{
+    Claimed, CommitAck, LogHandle, LogView, PendingCommit, PendingRead, RecordError, Recorded, WriteHandle,
+};
 
 use crate::model::catalogue::{Catalogue, CatalogueLimits};
 use crate::model::counters::Counters;
@@ -118,6 +123,7 @@ pub struct Recovery {
 #[derive(Debug)]
 pub struct Store {
     write_handle: WriteHandle,
+    log_view: LogView,
     catalogue: Arc<Catalogue>,
     counters: Arc<Counters>,
     clock: Clock,
@@ -147,10 +153,12 @@ impl Store {
         progress: &mut dyn FnMut(),
     ) -> Result<(Self, Recovery), OpenError> {
         let (core, recovery) = Core::open(disk, &options, StoreId::random(), progress)?;
+        let log_view = core.log_view();
         let context = worker::Context { status: core.status, lock: core.lock };
         let Core { sequencer, syncer, snapshotter, .. } = core;
         let store = Self {
             write_handle: core.write_handle,
+            log_view,
             catalogue: core.catalogue,
             counters: core.counters,
             clock: options.clock,
@@ -166,6 +174,16 @@ impl Store {
     /// The way in for writes.
     pub fn write_handle(&self) -> WriteHandle {
         self.write_handle.clone()
+    }
+
+    /// The way in for what is read of a log that several daemons share. To be asked for once.
+    pub fn log_handle(&self) -> LogHandle {
+        LogHandle::new(self.write_handle.clone(), Arc::clone(&self.catalogue))
+    }
+
+    /// What is known of that log.
+    pub fn log_view(&self) -> LogView {
+        self.log_view.clone()
     }
 
     /// What is known, for parsers and reports.

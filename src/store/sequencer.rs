@@ -5,6 +5,7 @@
 //! must wait for a sync, the acks go to the syncer and the next group begins meanwhile.
 //!
 //! INVARIANT: what is in the counters is in the journal, in the same order.
+//! INVARIANT: where a log is followed, what is counted is what was read of it, and nothing else.
 //! INVARIANT: a series is marked as durable in the catalogue only once its definition is in the journal.
 
 use std::collections::HashSet;
@@ -16,13 +17,18 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Fsync;
 use super::error::{Refusal, Uncertainty, WriteError};
-use super::keys::Claim;
+use super::keys::{Claim, KeyTable};
 use super::load;
+use super::log::SharedLog;
+use super::log::staging::{self, Basis, LogRead, NotStaged, NumberedPart};
 use super::poison::PoisonCause;
 use super::reserve::Reserve;
 use super::status::{OncePerMinute, Status};
 use super::syncer::{PendingAck, SyncGate, SyncJob};
-use super::write_handle::{CommitAck, Message, Outcome, Sealed, Submission, send_outcome};
+use super::write_handle::{
+    CommitAck, Message, Outcome, ReadSubmission, RecordError, Recorded, Sealed, Submission, send_outcome,
+};
+use crate::cluster::follow::Noted;
 use crate::limits::{BATCHES_QUEUED_MAX, GROUP_BYTES_MAX, SEGMENT_BYTES_MAX};
 use crate::model::batch::{Batch, Change, Definition, SeriesId};
 use crate::model::catalogue::Catalogue;
@@ -34,6 +40,11 @@ pub(super) struct Sequencer {
     pub(super) queue: mpsc::Receiver<Message>,
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) counters: counters::Writer,
+    pub(super) keys: Arc<KeyTable>,
+    /// The log that is followed, if one is.
+    pub(super) log: Arc<SharedLog>,
+    /// Whether one is, so that batches need not ask.
+    pub(super) is_following: bool,
     pub(super) journal: journal::JournalWriter,
     pub(super) status: Arc<Status>,
     pub(super) gate: Arc<SyncGate>,
@@ -107,6 +118,7 @@ impl Sequencer {
                     self.commit_group(group);
                     message = stopped_by;
                 }
+                Message::Read(submission) => self.commit_read(*submission),
                 Message::Seal(reply) => {
                     let sealed = self.seal();
                     // The snapshotter may be gone, since the store is being closed.
@@ -156,14 +168,83 @@ impl Sequencer {
             Ok(()) => {
                 let acks = staged.into_iter().map(|batch| self.apply(batch)).collect();
                 self.acknowledge(acks);
-                if self.journal.segment_bytes() >= SEGMENT_BYTES_MAX
-                    && let Err(reason) = self.seal()
-                {
-                    self.log_refusal("the journal's segment could not be ended", &reason);
-                }
+                self.seal_full_segment();
             }
             Err(error) => self.fail(staged, &error),
         }
+    }
+
+    fn seal_full_segment(&mut self) {
+        if self.journal.segment_bytes() >= SEGMENT_BYTES_MAX
+            && let Err(reason) = self.seal()
+        {
+            self.log_refusal("the journal's segment could not be ended", &reason);
+        }
+    }
+
+    /// Records a message of a log, counts and acknowledges it, or gives it back. It is a group of its own: what its parts come to, and
+    /// its digest, depend on all before it.
+    fn commit_read(&mut self, submission: ReadSubmission) {
+        let ReadSubmission { read, parts, reply, .. } = submission;
+        let outcome = match self.status.poison().cause() {
+            Some(cause) => Err(RecordError::Unknown(read.tickets(), Uncertainty::Poisoned(cause))),
+            None => self.record(read, parts),
+        };
+        match outcome {
+            Ok(recorded) => {
+                self.acknowledge(vec![PendingAck::Read(reply, recorded)]);
+                self.seal_full_segment();
+            }
+            // Its caller may have gone away, which changes nothing about the message.
+            Err(error) => drop(reply.send(Err(error))),
+        }
+    }
+
+    fn record(&mut self, read: Box<LogRead>, parts: Vec<NumberedPart>) -> Result<Recorded, RecordError> {
+        let staged = staging::stage(
+            Basis {
+                catalogue: &self.catalogue,
+                counters: self.counters.counters(),
+                keys: &self.keys,
+                log: self.log.state().as_ref(),
+            },
+            &read,
+            parts,
+        );
+        let staged = match staged {
+            Ok(staged) => staged,
+            Err(NotStaged::OutOfTurn) => return Err(RecordError::OutOfTurn(read)),
+            Err(NotStaged::Full(full)) => return Err(RecordError::Full(read, full)),
+        };
+        self.journal.note_synced(self.status.synced());
+        let sequence = match self.journal.stage_log(&staged.entry, &staged.staged_parts()) {
+            Ok(sequence) => sequence,
+            Err(error) => {
+                return Err(RecordError::Refused(read, Refusal::AppendRefused(error.to_string())));
+            }
+        };
+        match self.write() {
+            Ok(()) => {}
+            Err(WriteError::Refused(refusal)) => return Err(RecordError::Refused(read, refusal)),
+            Err(WriteError::Unknown(why)) => return Err(RecordError::Unknown(read.tickets(), why)),
+        }
+        let mut increments = 0_usize;
+        for batch in staged.counted() {
+            load::apply_logged(&self.catalogue, &mut self.counters, batch);
+            if let Some(key) = &batch.key {
+                self.keys.note(key, sequence);
+            }
+            increments = increments.saturating_add(batch.increments.len());
+        }
+        if staged.entry.noted == Noted::Entered {
+            self.keys.follow(staged.entry.log);
+            self.is_following = true;
+        }
+        let is_next = self.log.take(&staged.entry);
+        debug_assert!(is_next, "what was staged is the next message");
+        self.status.note_batch(sequence, increments);
+        let outcomes = read.outcomes(&staged.outcomes);
+        Ok(Recorded { sequence: staged.entry.position.sequence, outcomes })
     }
 
     /// Stages a submission's record; `None` where it had to be refused by itself.
@@ -171,6 +252,11 @@ impl Sequencer {
         let Submission { batch, encoded, claim, reply, .. } = submission;
         if batch.is_empty() {
             return Some(StagedBatch { batch, definitions: Vec::new(), sequence: None, claim, reply });
+        }
+        if self.is_following {
+            self.catalogue.release(&batch);
+            send_outcome(reply, Err(Refusal::FollowsLog.into()));
+            return None;
         }
         let staged = self.missing_definitions(&batch).and_then(|definitions| {
             let parts = Staged {
@@ -271,7 +357,7 @@ impl Sequencer {
             self.status.note_batch(sequence, batch.increments.len());
         }
         let sequence = sequence.unwrap_or_else(|| self.status.written()).get();
-        PendingAck { reply, ack: CommitAck { sequence } }
+        PendingAck::Batch(reply, CommitAck { sequence })
     }
 
     fn acknowledge(&mut self, acks: Vec<PendingAck>) {
@@ -281,13 +367,13 @@ impl Sequencer {
                 // Waits where the syncer is far behind. It ends only after this thread has.
                 if let Err(error) = self.syncs.send(job) {
                     for ack in error.into_inner().acks {
-                        send_outcome(ack.reply, Err(Uncertainty::Lost.into()));
+                        ack.send(Err(Uncertainty::Lost));
                     }
                 }
             }
             Fsync::Interval | Fsync::Never => {
                 for ack in acks {
-                    send_outcome(ack.reply, Ok(ack.ack));
+                    ack.send(Ok(()));
                 }
             }
         }

@@ -13,16 +13,35 @@ use super::Fsync;
 use super::error::Uncertainty;
 use super::poison::PoisonCause;
 use super::status::Status;
-use super::write_handle::{CommitAck, Outcome, send_outcome};
+use super::write_handle::{CommitAck, Outcome, ReadOutcome, RecordError, Recorded, send_outcome};
 use crate::limits::{ALLOCATED_AHEAD_FROM, ALLOCATED_AHEAD_MAX};
 use crate::platform::clock::Clock;
 use crate::platform::disk::{DiskError, DiskFile};
 use crate::store::journal::Sequence;
 
 /// An ack that waits for a sync.
-pub(super) struct PendingAck {
-    pub(super) reply: oneshot::Sender<Outcome>,
-    pub(super) ack: CommitAck,
+pub(super) enum PendingAck {
+    /// Of a batch.
+    Batch(oneshot::Sender<Outcome>, CommitAck),
+    /// Of a message of a log.
+    Read(oneshot::Sender<ReadOutcome>, Recorded),
+}
+
+impl PendingAck {
+    /// Sends the ack, or why it is not known what became of the batch or message.
+    pub(super) fn send(self, outcome: Result<(), Uncertainty>) {
+        match self {
+            Self::Batch(reply, ack) => send_outcome(reply, outcome.map(|()| ack).map_err(Into::into)),
+            Self::Read(reply, recorded) => {
+                let unknown = |why| {
+                    let tickets = recorded.outcomes.iter().map(|(ticket, _)| *ticket).collect();
+                    RecordError::Unknown(tickets, why)
+                };
+                // Its caller may have gone away, which changes nothing about the message.
+                drop(reply.send(outcome.map_err(unknown).map(|()| recorded)));
+            }
+        }
+    }
 }
 
 /// A group of written batches: when `file` is synced, all records up to `through` are.
@@ -233,9 +252,9 @@ impl Syncer {
             acks.extend(job.acks);
         }
         let outcome = self.gate.sync(&self.gate.enter(), through, &files);
-        for PendingAck { reply, ack } in acks {
+        for ack in acks {
             // All of them are written: after a failed sync nobody knows which of them the disk has.
-            send_outcome(reply, outcome.map(|()| ack).map_err(|cause| Uncertainty::Poisoned(cause).into()));
+            ack.send(outcome.map_err(Uncertainty::Poisoned));
         }
     }
 }

@@ -37,6 +37,7 @@ for name in "${names[@]}"; do
     file=$tree/tests/simulation/breakages/$name.patch
     log=$work/$name.log
     case $name in
+        cluster-store-*) rounds=cluster::stores_agree ;;
         cluster-*) rounds=cluster::nodes_agree ;;
         *) rounds=rounds ;;
     esac

@@ -6,7 +6,7 @@
 //! | the log can be reached | a consumer is made that begins *at* the position, the log's state is asked for, a witness is sent |
 //! | the position's own message, delivered first | it must be what was read there, else **forked** |
 //! | any other message up to the position | it is dropped |
-//! | the message behind the position, sound | its base is at or behind its own place, or has another chain: **forked**. Else its number decides (see [`marks`](super::marks)): applied or skipped, and the position moves either way |
+//! | the message behind the position, sound | its base is at or behind its own place, or has another chain: **forked**. Else its number decides (see [`marks`]): applied or skipped, and the position moves either way |
 //! | a message behind that, or the log begins behind it | the log is asked for the one that is missing: there, and a consumer is made anew; gone, and there is a **gap** |
 //! | the log ends before the position | that is not believed, since answers may be old: as where the log can be reached again |
 //! | silence, and the log ends behind the position | the log is asked for the message behind it, as above, since that may be gone and nothing come after it |
@@ -28,9 +28,9 @@ use std::time::Duration;
 
 use super::chain::Chain;
 use super::digest::Digest;
-use super::marks::{LogClock, Marks};
+use super::marks::{self, LogClock, Marks};
 use super::message::Message;
-use super::position::{LogId, LogSequence, LogStamp, Position};
+use super::position::{LogId, LogSequence, LogStamp, MessageNumber, Position, WriterId};
 use crate::limits::{CHAIN_VALUES_KEPT, LOG_SILENCE_MAX, WRITERS_MAX};
 
 pub use decide::{View, decide};
@@ -83,11 +83,49 @@ impl Replica {
         self.clock.now()
     }
 
+    /// Whether that message of that log can be the next one.
+    pub fn is_next(&self, log: LogId, sequence: LogSequence, noted: Noted) -> bool {
+        let is_of_log = match noted {
+            Noted::Entered => self.log.is_none(),
+            Noted::Skipped => self.log == Some(log),
+            Noted::Applied(writer, number) => {
+                self.log == Some(log) && self.marks.judge(writer, number) == marks::Copy::New
+            }
+        };
+        is_of_log && sequence == self.position().sequence.next()
+    }
+
+    /// Takes a message as it was recorded when it was read, where it can be the next one; whether it can.
+    #[must_use]
+    pub fn note(&mut self, log: LogId, (position, stamp): (Position, LogStamp), noted: Noted) -> bool {
+        if !self.is_next(log, position.sequence, noted) {
+            return false;
+        }
+        self.log = Some(log);
+        if let Noted::Applied(writer, number) = noted {
+            self.marks.advance(writer, number);
+        }
+        self.chain.push_value(position.chain);
+        self.clock.advance(stamp);
+        true
+    }
+
     /// Takes the next message, whatever is made of it.
     fn read(&mut self, stored: Stored<'_>) {
         self.chain.push(stored.stamp, stored.bytes);
         self.clock.advance(stored.stamp);
     }
+}
+
+/// What was made of a message that was read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Noted {
+    /// The log begins.
+    Entered,
+    /// It changes nothing but the position.
+    Skipped,
+    /// It counts, and moves its writer's mark to its number.
+    Applied(WriterId, MessageNumber),
 }
 
 /// A message as the log has it.

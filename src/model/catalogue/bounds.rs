@@ -25,6 +25,11 @@ impl CatalogueLimits {
     pub(super) const UNBOUNDED: Self =
         Self { stories: usize::MAX, series: usize::MAX, nodes_per_story: usize::MAX };
 
+    /// For what a log has that several daemons share: as [`Self::UNBOUNDED`], but for series, of which the tables have no more.
+    pub(super) fn of_log(self) -> Self {
+        Self { series: self.series, ..Self::UNBOUNDED }
+    }
+
     /// Rows that there are for stories: recovery may bring more than may be added now.
     pub(super) fn story_rows(self) -> usize {
         self.stories * 2

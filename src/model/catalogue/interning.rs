@@ -5,11 +5,12 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use super::index::{Interned, Link, StoryCounter, Tenant};
+use super::index::{Interned, Link, StoryCounter, Tenant, View};
 use super::story::{Story, StoryState};
 use super::word::{Counter, LinkPlace};
 use super::{Catalogue, CatalogueFull, CatalogueLimits};
 use crate::limits::{NODES_MAX, STORIES_REFUSED_PER_RELEASE, TOTALS, narrow};
+use crate::model::batch::Change;
 use crate::model::event::{Node, SeriesId, SeriesKey, StoryId};
 
 /// What it takes to add stories and nodes.
@@ -26,6 +27,37 @@ pub(super) struct Interning {
 }
 
 impl Catalogue {
+    /// As [`Self::intern_with_mark`], for what a log has that several daemons share: only the size of the tables bounds it.
+    ///
+    /// # Errors
+    /// Which table is full.
+    pub(crate) fn intern_of_log(&self, view: &View, key: &SeriesKey) -> Result<Interned, CatalogueFull> {
+        match self.index.series(view, key) {
+            Some(series) => Ok(series),
+            None => self.intern_in(&mut self.lock(), key, self.limits.of_log()),
+        }
+    }
+
+    /// As [`Self::admit`], for what a log has that several daemons share.
+    ///
+    /// # Errors
+    /// Which table is full.
+    pub(crate) fn admit_of_log(&self, change: &Change) -> Result<(), CatalogueFull> {
+        self.admit_within(change, self.limits.of_log())
+    }
+
+    pub(super) fn admit_within(&self, change: &Change, limits: CatalogueLimits) -> Result<(), CatalogueFull> {
+        let mut interning = self.lock();
+        match change {
+            Change::DeleteStory { .. } => Ok(()),
+            Change::Story { story, .. } => self.story_or_add(&mut interning, *story, limits).map(drop),
+            Change::Node { story, node, .. } => {
+                let story = self.story_or_add(&mut interning, *story, limits)?;
+                self.node_or_add(&mut interning, story, *node, limits).map(drop)
+            }
+        }
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Interning> {
         self.interning.lock().unwrap_or_else(PoisonError::into_inner)
     }

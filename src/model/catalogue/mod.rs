@@ -175,15 +175,7 @@ impl Catalogue {
     /// # Errors
     /// Which bound does not allow a new story or interaction.
     pub fn admit(&self, change: &Change) -> Result<(), CatalogueFull> {
-        let mut interning = self.lock();
-        match change {
-            Change::DeleteStory { .. } => Ok(()),
-            Change::Story { story, .. } => self.story_or_add(&mut interning, *story, self.limits).map(drop),
-            Change::Node { story, node, .. } => {
-                let story = self.story_or_add(&mut interning, *story, self.limits)?;
-                self.node_or_add(&mut interning, story, *node, self.limits).map(drop)
-            }
-        }
+        self.admit_within(change, self.limits)
     }
 
     /// Lets the stories that were interned for a refused batch be evicted.

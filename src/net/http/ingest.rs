@@ -162,6 +162,9 @@ fn refusal_text(refusal: &Refusal) -> &'static str {
         }
         Refusal::Busy => "the disk is too slow for what comes in; nothing was counted; send the events again",
         Refusal::Closing => "the daemon is stopping; nothing was counted; send the events again",
+        Refusal::FollowsLog => {
+            "the daemon must be started with the log that it shares; nothing was counted; send the events again"
+        }
     }
 }
 

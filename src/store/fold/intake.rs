@@ -4,8 +4,9 @@
 use super::gather::Gather;
 use super::{Folder, SeriesOfStories};
 use crate::limits::{FOLD_ENTRIES_MAX, FOLD_KEYS_MAX, KEY_BAD_LINES_BYTES_MAX};
-use crate::model::batch::{Batch, BatchKey, Change};
+use crate::model::batch::{BatchKey, Change, Definition};
 use crate::store::damage::FileError;
+use crate::store::journal::Record;
 use crate::store::snapshot::Generation;
 use crate::store::snapshot::dictionary::Cleared;
 use crate::store::snapshot::entry::Entry;
@@ -39,19 +40,43 @@ impl Intake {
             || self.bad_line_bytes >= KEY_BAD_LINES_BYTES_MAX
     }
 
-    /// Takes a batch as the counters would, definitions, changes in order, increments, and its key out of it.
-    pub(super) fn take(&mut self, folder: &Folder, batch: &mut Batch) -> Result<(), FileError> {
-        if let Some(key) = batch.key.take() {
+    /// Takes a record as the counters would, and keys out of it.
+    pub(super) fn take(&mut self, folder: &Folder, record: &mut Record) -> Result<(), FileError> {
+        let Some(section) = &mut record.log else {
+            let batch = &mut record.batch;
+            self.take_key(batch.key.take());
+            self.take_definitions(&batch.definitions);
+            self.take_changes(folder, &batch.changes)?;
+            self.gather.add(&batch.increments);
+            return Ok(());
+        };
+        for batch in section.counted_mut() {
+            self.take_key(batch.key.take());
+            self.take_changes(folder, &batch.changes)?;
+            self.take_definitions(&batch.definitions);
+            self.gather.add(&batch.increments);
+        }
+        Ok(())
+    }
+
+    fn take_key(&mut self, key: Option<Box<BatchKey>>) {
+        if let Some(key) = key {
             self.bad_line_bytes = self.bad_line_bytes.saturating_add(key.answer.bad_line_bytes());
             self.keys.push(*key);
         }
-        for definition in &batch.definitions {
+    }
+
+    fn take_definitions(&mut self, definitions: &[Definition]) {
+        for definition in definitions {
             self.entries.push(Entry::Series(*definition));
             if let Some(index) = &mut self.series_of_stories {
                 index.entry(definition.key.story).or_default().push(definition.id);
             }
         }
-        for change in &batch.changes {
+    }
+
+    fn take_changes(&mut self, folder: &Folder, changes: &[Change]) -> Result<(), FileError> {
+        for change in changes {
             self.entries.push(Entry::of_change(change, self.generation));
             if let Change::DeleteStory { story } = change {
                 let index = match &mut self.series_of_stories {
@@ -65,7 +90,6 @@ impl Intake {
                 }
             }
         }
-        self.gather.add(&batch.increments);
         Ok(())
     }
 }

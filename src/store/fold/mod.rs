@@ -8,6 +8,7 @@
 //! - After a commit the two newest snapshots can be loaded, and the journal reaches back to the older one's position,
 //!   until [`Folder::keep_newest`] gives the older one up.
 //! - A fold that fails leaves the folder where it was; it can be tried again, under a new generation.
+//! - The place in a log that a snapshot has is that of the last message among its records, by the records alone.
 
 mod gather;
 mod intake;
@@ -18,6 +19,7 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use intake::Intake;
 
@@ -29,6 +31,7 @@ use crate::platform::disk::{self, Disk, Operation};
 use crate::store::damage::FileError;
 use crate::store::journal::{self, Record, Replay, Sequence};
 use crate::store::layout::{self, FileName};
+use crate::store::log::LogState;
 use crate::store::pins::Pins;
 use crate::store::snapshot::dictionary::{self, Cleared};
 use crate::store::snapshot::entry::Entry;
@@ -136,16 +139,27 @@ impl Folder {
         let mut intake = Intake::new(generation, self.cells_max);
         let mut position = self.current.position;
         let mut record = Record::default();
+        let mut log: Option<LogState> = None;
         while position < through && !intake.is_full() {
             if !replay.next_into(&mut record)? {
                 return Err(replay.ends());
             }
-            intake.take(self, &mut record.batch)?;
+            intake.take(self, &mut record)?;
             position = record.sequence;
+            if let Some(section) = &record.log {
+                let log = match &mut log {
+                    Some(log) => log,
+                    None => log.insert(LogState::before(self.current.log.as_deref(), &section.entry)),
+                };
+                if !log.take(&section.entry) {
+                    return Err(replay.out_of_turn(record.sequence));
+                }
+            }
         }
+        let log = log.map(Arc::new).or_else(|| self.current.log.clone());
         let cleared = intake.cleared.take();
         let gathered = (intake, cleared.as_ref().unwrap_or(&self.cleared));
-        let next = match self.write_files(gathered, position, done) {
+        let next = match self.write_files(gathered, (position, log), done) {
             Ok(next) => next,
             Err(error) => {
                 self.discard(generation);
@@ -174,11 +188,11 @@ impl Folder {
     fn write_files(
         &self,
         (intake, cleared): (Intake, &Cleared),
-        position: Sequence,
+        (position, log): (Sequence, Option<Arc<LogState>>),
         done: &mut FoldDone,
     ) -> Result<Manifest, FileError> {
         let Intake { generation, gather, entries, keys, .. } = intake;
-        let mut next = Manifest { generation, position, ..self.current.clone() };
+        let mut next = Manifest { generation, position, log, ..self.current.clone() };
         if !entries.is_empty() {
             next.dictionary = self.extend_dictionary(generation, entries)?;
             done.files_written = done.files_written.saturating_add(1);

@@ -17,7 +17,7 @@ mod writer;
 
 pub use super::position::{Sequence, StoreId};
 pub use reader::{Replay, SegmentReader, gap};
-pub use record::{Record, Staged};
+pub use record::{LogEntry, LogSection, LoggedPart, PartFate, Record, Staged, StagedPart};
 pub use repair::{TornTail, find_torn_tail, repair_tail};
 pub use segment::{SEGMENT_VERSION, SegmentInfo, segments};
 pub use writer::{AppendError, JournalWriter, RecordTooLarge, SealError};

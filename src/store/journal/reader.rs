@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::record::{self, FLAG_KEY, FLAG_SEALED, HEADER_BYTES, Header, Place};
+use super::record::{self, FLAG_SEALED, HEADER_BYTES, Header, Place};
 use super::segment::{self, HEADER_END};
 use super::{Record, SegmentInfo, Sequence, StoreId};
 use crate::limits::{narrow, wide};
@@ -80,12 +80,11 @@ impl SegmentReader {
                     .buffer
                     .get(self.start.saturating_add(HEADER_BYTES)..self.start.saturating_add(bytes))
                     .unwrap_or_default();
-                if header.flags & !FLAG_KEY != 0 {
+                if record::has_unknown_section(header.flags, payload) {
                     return Err(Damage::unknown_section(self.path()).into());
                 }
                 record.sequence = header.sequence;
-                record::decode(payload, header.flags == FLAG_KEY, record)
-                    .map_err(|what| self.damaged(what))?;
+                record::decode(payload, header.flags, record).map_err(|what| self.damaged(what))?;
                 self.advance(bytes);
                 Ok(true)
             }
@@ -306,6 +305,13 @@ impl Replay {
     /// Segments begun so far.
     pub fn segments_read(&self) -> u64 {
         self.segments_read
+    }
+
+    /// The error for a record, the last one read, that cannot follow the one before it in its log.
+    pub fn out_of_turn(&self, record: Sequence) -> FileError {
+        let path = self.reader.as_ref().map_or(self.directory.as_path(), SegmentReader::path);
+        let what = format!("record {record} is not of the next message of its log");
+        Damage::damaged(path, 0, what).into()
     }
 
     /// The error for a journal that ends before a record that it must have.

@@ -119,7 +119,7 @@ impl Content {
     /// A record of the batch that the bytes spell; of an empty one where they spell none.
     fn record(&mut self, sequence: Sequence, synced: Sequence, payload: &[u8]) {
         let mut spelled = Record::default();
-        if record::decode(payload, false, &mut spelled).is_err() {
+        if record::decode(payload, 0, &mut spelled).is_err() {
             spelled = Record::default();
         }
         let mut increments = Vec::new();

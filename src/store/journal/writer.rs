@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::record::{self, Place, Staged};
+use super::record::{self, LogEntry, Place, Staged, StagedPart};
 use super::segment::{self, HEADER_END};
 use super::{Sequence, StoreId};
 use crate::limits::{RECORD_BYTES_MAX, wide};
@@ -116,6 +116,23 @@ impl JournalWriter {
         let sequence = self.staged_next;
         let place = Place { store_id: self.store_id, sequence, synced: self.synced };
         record::encode(place, parts, &mut self.staged).map_err(|bytes| RecordTooLarge { bytes })?;
+        self.staged_next = sequence.next();
+        Ok(sequence)
+    }
+
+    /// As [`Self::stage`], for a message of a log.
+    ///
+    /// # Errors
+    /// As [`Self::stage`].
+    pub fn stage_log(
+        &mut self,
+        entry: &LogEntry,
+        parts: &[StagedPart<'_>],
+    ) -> Result<Sequence, RecordTooLarge> {
+        let sequence = self.staged_next;
+        let place = Place { store_id: self.store_id, sequence, synced: self.synced };
+        record::encode_log(place, (entry, parts), &mut self.staged)
+            .map_err(|bytes| RecordTooLarge { bytes })?;
         self.staged_next = sequence.next();
         Ok(sequence)
     }

@@ -12,6 +12,7 @@ mod ring;
 mod tests;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::position::{Sequence, StoreId};
+use crate::cluster::position::LogId;
 use crate::limits::{KEYS_KEPT, KEYS_MAX, RETRY_WINDOW};
 use crate::model::batch::{BatchIdentity, BatchKey, KeyId, KeyRule, KeyedAnswer};
 use ring::{BadLines, Ring};
@@ -51,7 +53,7 @@ pub struct KeyFigures {
 #[derive(Debug)]
 pub(crate) struct KeyTable {
     state: Mutex<State>,
-    seed: u64,
+    seed: AtomicU64,
     retry_window: Duration,
 }
 
@@ -80,6 +82,15 @@ pub(super) enum LookUp {
     Unknown,
 }
 
+/// What is noted under the key of a batch.
+#[derive(Debug)]
+pub(super) enum Noted {
+    /// It was counted, by the record of that number.
+    Counted(KeyedAnswer, Sequence),
+    /// A batch of another content was counted.
+    Conflict,
+}
+
 /// The right to count a batch. Dropped, it sets the key free, unless a panic of the sequencer drops it.
 #[derive(Debug)]
 pub struct Claim {
@@ -102,12 +113,20 @@ impl KeyTable {
             unknown: HashSet::new(),
             bad_lines: BadLines::default(),
         };
-        Self { state: Mutex::new(state), seed: store_id.get(), retry_window: limits.retry_window }
+        let seed = AtomicU64::new(store_id.get());
+        Self { state: Mutex::new(state), seed, retry_window: limits.retry_window }
     }
 
-    /// A number of the data directory, which stays the same.
+    /// From now on the keys are those of a log that several daemons share: their hashes begin with its id, and how long they are
+    /// remembered does not depend on this daemon's options. What was noted before is not found any more.
+    pub(super) fn follow(&self, log: LogId) {
+        self.seed.store(log.get(), Ordering::Release);
+        self.state().ring(KeyRule::Window).keep(RETRY_WINDOW);
+    }
+
+    /// A number of the data directory, or of the log that it follows, which stays the same.
     pub(super) fn seed(&self) -> u64 {
-        self.seed
+        self.seed.load(Ordering::Acquire)
     }
 
     /// How long a batch without a key is recognised.
@@ -117,15 +136,12 @@ impl KeyTable {
 
     /// Looks a batch up, and claims it where it is new. `now` is in seconds since the epoch.
     pub(super) fn look_up(self: &Arc<Self>, identity: BatchIdentity, now: u32) -> LookUp {
-        let BatchIdentity { rule, id, content } = identity;
+        let BatchIdentity { rule, id, .. } = identity;
         let mut state = self.state();
-        if let Some(entry) = state.ring(rule).find(id, now) {
-            if entry.content != content {
-                return LookUp::Conflict;
-            }
-            let (accepted, rejected, sequence) = (entry.accepted, entry.rejected, entry.sequence);
-            let bad_lines = if rejected == 0 { Box::default() } else { state.bad_lines.get(rule, id) };
-            return LookUp::Counted(KeyedAnswer { accepted, rejected, bad_lines }, sequence);
+        match state.noted(identity, now) {
+            Some(Noted::Counted(answer, sequence)) => return LookUp::Counted(answer, sequence),
+            Some(Noted::Conflict) => return LookUp::Conflict,
+            None => {}
         }
         if state.unknown.contains(&(rule, id)) {
             return LookUp::Unknown;
@@ -135,6 +151,11 @@ impl KeyTable {
         }
         state.under_way.insert((rule, id), None);
         LookUp::New(Claim { table: Arc::clone(self), identity, is_handed_over: false })
+    }
+
+    /// What is noted of a batch.
+    pub(super) fn noted(&self, identity: BatchIdentity, now: u32) -> Option<Noted> {
+        self.state().noted(identity, now)
     }
 
     /// Notes the key of a batch that is counted.
@@ -161,6 +182,16 @@ impl State {
             KeyRule::Key => key,
             KeyRule::Window => window,
         }
+    }
+
+    fn noted(&mut self, BatchIdentity { rule, id, content }: BatchIdentity, now: u32) -> Option<Noted> {
+        let entry = self.ring(rule).find(id, now)?;
+        if entry.content != content {
+            return Some(Noted::Conflict);
+        }
+        let (accepted, rejected, sequence) = (entry.accepted, entry.rejected, entry.sequence);
+        let bad_lines = if rejected == 0 { Box::default() } else { self.bad_lines.get(rule, id) };
+        Some(Noted::Counted(KeyedAnswer { accepted, rejected, bad_lines }, sequence))
     }
 
     fn note(&mut self, key: &BatchKey, sequence: Sequence) {

@@ -35,9 +35,15 @@ pub(super) struct Entry {
 
 impl Ring {
     pub(super) fn new(keys_max: usize, kept: Duration) -> Self {
-        let kept_seconds = u32::try_from(kept.as_secs()).unwrap_or(u32::MAX);
         let (entries, index) = (VecDeque::new(), HashTable::new());
-        Self { entries, index, first: 0, keys_max, kept_seconds, displaced: 0 }
+        let mut ring = Self { entries, index, first: 0, keys_max, kept_seconds: 0, displaced: 0 };
+        ring.keep(kept);
+        ring
+    }
+
+    /// Keys are remembered so long.
+    pub(super) fn keep(&mut self, kept: Duration) {
+        self.kept_seconds = u32::try_from(kept.as_secs()).unwrap_or(u32::MAX);
     }
 
     pub(super) fn find(&self, id: KeyId, now: u32) -> Option<&Entry> {

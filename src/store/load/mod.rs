@@ -48,6 +48,9 @@ pub(crate) fn load(
     let (counters, writer) = Counters::with_room(limits.series);
     let catalogue = Arc::new(Catalogue::new(limits));
     let keys = Arc::new(KeyTable::new(keys, manifest.store_id));
+    if let Some(log) = &manifest.log {
+        keys.follow(log.log());
+    }
     for piece in &manifest.keys {
         keys::read(&folder, &piece.file, |block| {
             progress();
@@ -85,12 +88,25 @@ pub(crate) fn apply(
             define(catalogue, writer, definition);
         }
     }
-    for change in &batch.changes {
+    change(catalogue, writer, &batch.changes);
+    catalogue.note_active(writer.add(&batch.increments));
+}
+
+/// Applies a part of a message of a log: its changes in order, then its definitions, then its increments.
+pub(crate) fn apply_logged(catalogue: &Catalogue, writer: &mut counters::Writer, batch: &Batch) {
+    change(catalogue, writer, &batch.changes);
+    for definition in &batch.definitions {
+        define(catalogue, writer, definition);
+    }
+    catalogue.note_active(writer.add(&batch.increments));
+}
+
+fn change(catalogue: &Catalogue, writer: &mut counters::Writer, changes: &[Change]) {
+    for change in changes {
         for series in catalogue.apply(change) {
             writer.clear(series);
         }
     }
-    catalogue.note_active(writer.add(&batch.increments));
 }
 
 /// The id that the series had before, if it had another one.

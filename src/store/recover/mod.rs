@@ -30,12 +30,17 @@ use super::keys::{KeyLimits, KeyTable};
 use super::layout::{self, BACKUP_FILE, JOURNAL_FOLDER, LOCK_FILE, SNAPSHOT_FOLDER};
 use super::listing;
 use super::load::{self, Loaded};
+use super::log::{LogBeginning, LogState, digest};
 use super::{OpenError, Recovery};
+use crate::cluster::follow::Noted;
+use crate::cluster::position::Origin;
 use crate::limits::wide;
 use crate::model::catalogue::{Catalogue, CatalogueLimits};
 use crate::model::counters::{self, Counters};
 use crate::platform::disk::{Disk, DiskError, Lock};
-use crate::store::journal::{self, Record, Replay, SegmentInfo, SegmentReader, Sequence, StoreId, TornTail};
+use crate::store::journal::{
+    self, LogSection, Record, Replay, SegmentInfo, SegmentReader, Sequence, StoreId, TornTail,
+};
 use crate::store::reserve::Reserve;
 use crate::store::snapshot::manifest::Manifest;
 use crate::store::snapshot::{Generation, SnapshotFolder};
@@ -58,6 +63,8 @@ pub struct Recovered {
     pub next_sequence: Sequence,
     /// The data directory's number.
     pub store_id: StoreId,
+    /// The place in the log that the directory follows, if it follows one.
+    pub(super) log: Option<LogState>,
     /// Makes the next snapshots.
     pub folder: Folder,
     /// What was found.
@@ -201,6 +208,7 @@ fn load_snapshot(
         keys,
         next_sequence: manifest.position.next(),
         store_id: manifest.store_id,
+        log: manifest.log.as_deref().cloned(),
         folder: Folder::new(disk, data_dir, (manifest, cleared), last),
         report,
     })
@@ -252,14 +260,22 @@ impl Recovered {
     /// Replays the records after the snapshot; where one cannot be read, those before it are applied.
     fn replay(&mut self, disk: &Disk, journal: &Path, progress: &mut dyn FnMut()) -> Result<(), FileError> {
         if is_all_in_copy(disk, journal, self.folder.current())? {
-            return Ok(());
+            // Its files were copied whole; that they belong together is seen here.
+            let data_dir = journal.parent().unwrap_or(journal);
+            return self.wrong_digest(data_dir).map_or(Ok(()), |damage| Err(damage.into()));
         }
         let mut replay = Replay::open(disk, journal, self.store_id, self.folder.position())?;
         let mut record = Record::default();
         while replay.next_into(&mut record)? {
-            load::apply(&self.catalogue, &mut self.writer, &record.batch.definitions, &record.batch);
-            if let Some(key) = &record.batch.key {
-                self.keys.note(key, record.sequence);
+            if let Some(section) = &record.log {
+                if !self.apply_logged(section, record.sequence) {
+                    return Err(replay.out_of_turn(record.sequence));
+                }
+            } else {
+                load::apply(&self.catalogue, &mut self.writer, &record.batch.definitions, &record.batch);
+                if let Some(key) = &record.batch.key {
+                    self.keys.note(key, record.sequence);
+                }
             }
             if self.report.journal_records.is_multiple_of(RECORDS_PER_PROGRESS) {
                 progress();
@@ -270,6 +286,40 @@ impl Recovered {
         }
         self.report.journal_segments = replay.segments_read();
         Ok(())
+    }
+
+    /// What a log would begin with, of which this is the first directory; `None` where it follows one. Reads every counter.
+    pub fn beginning(&self) -> Option<LogBeginning> {
+        let digest = digest::of_all(&self.catalogue, &self.counters);
+        self.log.is_none().then(|| LogBeginning { digest, origin: Origin::new(self.store_id.get()) })
+    }
+
+    /// Where a log is followed: what is wrong, if what is counted is not what its messages came to. Reads every counter.
+    pub(super) fn wrong_digest(&self, data_dir: &Path) -> Option<Damage> {
+        let expected = self.log.as_ref()?.digest();
+        let found = digest::of_all(&self.catalogue, &self.counters);
+        let what =
+            format!("what is counted has the digest {found}, the messages of the log came to {expected}");
+        (found != expected).then(|| Damage::damaged(data_dir, 0, what))
+    }
+
+    /// Applies a message of a log, where it is the next one; whether it is.
+    fn apply_logged(&mut self, section: &LogSection, record: Sequence) -> bool {
+        let entry = &section.entry;
+        let log = self.log.get_or_insert_with(|| LogState::before(None, entry));
+        if !log.take(entry) {
+            return false;
+        }
+        if entry.noted == Noted::Entered {
+            self.keys.follow(entry.log);
+        }
+        for batch in section.counted() {
+            load::apply_logged(&self.catalogue, &mut self.writer, batch);
+            if let Some(key) = &batch.key {
+                self.keys.note(key, record);
+            }
+        }
+        true
     }
 }
 

@@ -290,7 +290,7 @@ fn recover_refuses_a_section_that_it_does_not_know() {
     let newest = newest.expect("there is a manifest");
     let mut content = fs::read(&newest).expect("it is there");
     let block = 36;
-    content[block + 8] = 2;
+    content[block + 8] = 4;
     let crc = crc32fast::hash(&[&content[block..block + 4], &content[block + 8..]].concat());
     content[block + 4..block + 8].copy_from_slice(&crc.to_le_bytes());
     fs::write(&newest, &content).expect("it can be written");

@@ -2,11 +2,15 @@
 //! after its length and checksum have been found right. The stored types are its own, so that no type elsewhere
 //! freezes the format, and another codec could write the same bytes.
 
+use std::sync::Arc;
+
 use bincode::Options;
 use serde::{Deserialize, Serialize};
 
 use super::entry::Entry;
 use super::{FileRef, Generation, KeyPiece};
+use crate::cluster::digest::Digest;
+use crate::cluster::position::{ChainValue, LogId, LogSequence, LogStamp, MessageNumber, WriterId};
 use crate::limits::{SNAPSHOT_BLOCK_BYTES_MAX, wide};
 use crate::model::batch::{
     BatchIdentity, BatchKey, Definition, KeyId, KeyRule, KeyedAnswer, RejectedLine, SeriesId,
@@ -15,6 +19,7 @@ use crate::model::cells::Month;
 use crate::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
 use crate::store::journal::Sequence;
 use crate::store::layout::FileName;
+use crate::store::log::{KeptLog, LogState};
 
 /// What is wrong with a payload, in words.
 pub(crate) type CodecFault = String;
@@ -45,7 +50,7 @@ enum StoredNode {
 
 #[derive(Serialize, Deserialize)]
 struct StoredManifest {
-    /// Flags of the sections that follow: [`SECTION_KEYS`]; 2 is reserved for the position in a log.
+    /// Flags of the sections that follow: [`SECTION_KEYS`], then [`SECTION_LOG`].
     sections: u32,
     position: u64,
     dictionary: Vec<StoredFile>,
@@ -54,12 +59,28 @@ struct StoredManifest {
 
 /// The pieces with the keys of batches, a list of [`StoredKeyPiece`], follow.
 const SECTION_KEYS: u32 = 1;
+/// The place in a log that several daemons read, a [`StoredLog`], follows.
+const SECTION_LOG: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct StoredKeyPiece {
     file: StoredFile,
     held: [u64; 2],
     newest: [u32; 2],
+}
+
+/// NOTE: another form of it would be another section.
+#[derive(Serialize, Deserialize)]
+struct StoredLog {
+    log: u64,
+    time: u64,
+    digest: [u8; 16],
+    /// Writers, ascending, and the number of the last message of each that was applied.
+    marks: Vec<(u64, u64)>,
+    /// The place of the first value of the chain; the last one is that of the position.
+    chain_first: u64,
+    chain: Vec<u64>,
+    landmarks: Vec<(u64, [u8; 16])>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -138,20 +159,22 @@ pub(crate) fn decode_keys(payload: &[u8]) -> Result<Vec<BatchKey>, CodecFault> {
     Ok(stored.into_iter().map(load).collect())
 }
 
-/// What a manifest lists, and the journal position.
+/// What a manifest lists, the journal position, and the place in a log.
 #[derive(Debug, Default)]
 pub(crate) struct Listed {
     pub(crate) position: Sequence,
     pub(crate) dictionary: Vec<FileRef>,
     pub(crate) parts: Vec<FileRef>,
     pub(crate) keys: Vec<KeyPiece>,
+    pub(crate) log: Option<Arc<LogState>>,
 }
 
 /// The payload of the one block of a manifest.
 pub(crate) fn encode_manifest(listed: &Listed) -> Result<Vec<u8>, CodecFault> {
     let store = |files: &[FileRef]| files.iter().map(store_file).collect();
+    let keys = if listed.keys.is_empty() { 0 } else { SECTION_KEYS };
     let stored = StoredManifest {
-        sections: if listed.keys.is_empty() { 0 } else { SECTION_KEYS },
+        sections: keys | if listed.log.is_none() { 0 } else { SECTION_LOG },
         position: listed.position.get(),
         dictionary: store(&listed.dictionary),
         parts: store(&listed.parts),
@@ -166,12 +189,46 @@ pub(crate) fn encode_manifest(listed: &Listed) -> Result<Vec<u8>, CodecFault> {
         let pieces: Vec<StoredKeyPiece> = listed.keys.iter().map(store).collect();
         options().serialize_into(&mut payload, &pieces).map_err(|error| fault(&error))?;
     }
+    if let Some(log) = &listed.log {
+        options().serialize_into(&mut payload, &store_log(log)).map_err(|error| fault(&error))?;
+    }
     Ok(payload)
+}
+
+fn store_log(log: &LogState) -> StoredLog {
+    let KeptLog { log, time, digest, marks, chain_first, chain, landmarks } = log.to_kept();
+    StoredLog {
+        log: log.get(),
+        time: time.get(),
+        digest: digest.get().to_le_bytes(),
+        marks: marks.into_iter().map(|(writer, mark)| (writer.get(), mark.get())).collect(),
+        chain_first: chain_first.get(),
+        chain: chain.into_iter().map(ChainValue::get).collect(),
+        landmarks: landmarks.into_iter().map(|(at, digest)| (at.get(), digest.get().to_le_bytes())).collect(),
+    }
+}
+
+fn load_log(stored: StoredLog) -> Result<LogState, CodecFault> {
+    let digest = |bytes: [u8; 16]| Digest::new(u128::from_le_bytes(bytes));
+    let marks = stored.marks.into_iter();
+    let landmarks = stored.landmarks.into_iter();
+    let kept = KeptLog {
+        log: LogId::new(stored.log),
+        time: LogStamp::new(stored.time),
+        digest: digest(stored.digest),
+        marks: marks.map(|(writer, mark)| (WriterId::new(writer), MessageNumber::new(mark))).collect(),
+        chain_first: LogSequence::new(stored.chain_first),
+        chain: stored.chain.into_iter().map(ChainValue::new).collect(),
+        landmarks: landmarks.map(|(at, bytes)| (LogSequence::new(at), digest(bytes))).collect(),
+    };
+    LogState::from_kept(kept).ok_or_else(|| "it has no chain of its log".to_owned())
 }
 
 /// Whether the payload is a manifest with a section that is not known.
 pub(crate) fn has_unknown_section(payload: &[u8]) -> bool {
-    payload.first_chunk().is_some_and(|sections| u32::from_le_bytes(*sections) & !SECTION_KEYS != 0)
+    payload
+        .first_chunk()
+        .is_some_and(|sections| u32::from_le_bytes(*sections) & !(SECTION_KEYS | SECTION_LOG) != 0)
 }
 
 /// What the manifest in the payload lists; its store id and generation are in the header.
@@ -182,6 +239,12 @@ pub(crate) fn decode_manifest(payload: &[u8]) -> Result<Listed, CodecFault> {
         Vec::new()
     } else {
         options().deserialize_from(&mut rest).map_err(|error| fault(&error))?
+    };
+    let log = if stored.sections & SECTION_LOG == 0 {
+        None
+    } else {
+        let stored: StoredLog = options().deserialize_from(&mut rest).map_err(|error| fault(&error))?;
+        Some(Arc::new(load_log(stored)?))
     };
     if !rest.is_empty() {
         return Err("bytes are left over".to_owned());
@@ -202,6 +265,7 @@ pub(crate) fn decode_manifest(payload: &[u8]) -> Result<Listed, CodecFault> {
             FileName::Part(Month::new(file.month), Generation::new(file.generation))
         }),
         keys: pieces.into_iter().map(piece).collect(),
+        log,
     })
 }
 

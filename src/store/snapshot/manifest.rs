@@ -2,6 +2,7 @@
 //! Must not know how the files it lists come about.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::block::{BlockReader, Header};
 use super::codec::Listed;
@@ -10,6 +11,7 @@ use crate::platform::disk::Disk;
 use crate::store::damage::{Damage, FileError};
 use crate::store::journal::{Sequence, StoreId};
 use crate::store::layout::FileName;
+use crate::store::log::LogState;
 
 /// A snapshot: everything that was counted up to and including record `position` of the journal.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,6 +28,8 @@ pub(crate) struct Manifest {
     pub(crate) parts: Vec<FileRef>,
     /// Pieces of the keys of batches, oldest first.
     pub(crate) keys: Vec<KeyPiece>,
+    /// The place in the log that it follows, if it follows one.
+    pub(crate) log: Option<Arc<LogState>>,
 }
 
 impl Manifest {
@@ -38,6 +42,7 @@ impl Manifest {
             dictionary: Vec::new(),
             parts: Vec::new(),
             keys: Vec::new(),
+            log: None,
         }
     }
 
@@ -54,8 +59,8 @@ impl Manifest {
     pub(crate) fn commit(&self, folder: &SnapshotFolder) -> Result<(), FileError> {
         let name = self.name();
         let file = folder.path.join(name.to_string());
-        let Self { position, dictionary, parts, keys, .. } = self.clone();
-        let payload = codec::encode_manifest(&Listed { position, dictionary, parts, keys })
+        let Self { position, dictionary, parts, keys, log, .. } = self.clone();
+        let payload = codec::encode_manifest(&Listed { position, dictionary, parts, keys, log })
             .map_err(|what| block::unwritable(&file, what))?;
         let bytes = block::single(Header { store_id: self.store_id, name }, &payload);
         drop(folder.disk.replace(&file, &bytes)?);
@@ -74,11 +79,11 @@ impl Manifest {
         if codec::has_unknown_section(&payload) {
             return Err(Damage::unknown_section(reader.file()).into());
         }
-        let Listed { position, dictionary, parts, keys } =
+        let Listed { position, dictionary, parts, keys, log } =
             codec::decode_manifest(&payload).map_err(|what| reader.damaged(what))?;
         if reader.next(&mut payload)? {
             return Err(reader.damaged("there is more behind the manifest"));
         }
-        Ok(Self { store_id, generation, position, dictionary, parts, keys })
+        Ok(Self { store_id, generation, position, dictionary, parts, keys, log })
     }
 }

@@ -5,8 +5,8 @@
 //!
 //! Must not know: live counters, the catalogue in memory, the journal's files, sockets, async.
 //!
-//! Reserved, so that this version refuses it instead of reading a snapshot in part: a section of the manifest for the
-//! position in a log that several daemons read.
+//! The manifest of a daemon that shares a log with others says which place in the log the snapshot is: position, chain, marks, time,
+//! digest. A version that does not know that section refuses it instead of reading a snapshot in part.
 //!
 //! INVARIANTS
 //! - No file is ever changed once a manifest names it; a manifest appears by atomic replacement, and that commits.

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
@@ -14,14 +15,19 @@ use super::manifest::Manifest;
 use super::merge::{Sources, files_kept, merge_parts, pieces_kept};
 use super::part::PartReader;
 use super::{FileRef, Frames, FramesOut, Generation, KeyPiece, SnapshotFolder};
+use crate::cluster::digest::Digest;
+use crate::cluster::follow::Noted;
+use crate::cluster::position::{ChainValue, LogId, LogSequence, LogStamp, MessageNumber, Position, WriterId};
+use crate::limits::LANDMARK_EVERY;
 use crate::model::batch::{BatchKey, Definition, Increment, SeriesId};
 use crate::model::calendar::Hour;
 use crate::model::cells::{self, Cell, Month};
 use crate::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
 use crate::platform::disk::Disk;
 use crate::store::damage::{Damage, DamageKind, FileError};
-use crate::store::journal::{Sequence, StoreId};
+use crate::store::journal::{LogEntry, Sequence, StoreId};
 use crate::store::layout::{FileName, generation_of, manifest_generation};
+use crate::store::log::LogState;
 use crate::test_seeds::samples;
 
 const STORE_ID: StoreId = StoreId::new(0x1122_3344_5566_7788);
@@ -109,6 +115,7 @@ fn manifest(dictionary: FileRef, part: FileRef) -> Manifest {
         dictionary: vec![dictionary],
         parts: vec![part],
         keys: Vec::new(),
+        log: None,
     }
 }
 
@@ -441,6 +448,42 @@ pub(crate) fn dictionaries() -> Vec<Vec<u8>> {
     lists.map(payload).collect()
 }
 
+/// A place in a log after so many messages.
+fn place_in_log(messages: u64) -> LogState {
+    let log = LogId::new(0x1234);
+    let entry = |number: u64| LogEntry {
+        log,
+        position: Position { sequence: LogSequence::new(number), chain: ChainValue::new(number << 40) },
+        stamp: LogStamp::new(1_552_813_200_000_000_000 + number),
+        digest: Digest::new(u128::from(number) << 100),
+        noted: match number {
+            1 => Noted::Entered,
+            2 => Noted::Skipped,
+            _ => Noted::Applied(WriterId::new(number % 2), MessageNumber::new((number - 1) / 2)),
+        },
+    };
+    let mut state = LogState::before(None, &entry(1));
+    for number in 1..=messages {
+        assert!(state.take(&entry(number)), "message {number}");
+    }
+    state
+}
+
+#[test]
+fn manifest_keeps_the_place_in_a_log() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let (_, _, manifest) = files_of_each_kind(folder.path());
+    for messages in [1, 7, LANDMARK_EVERY + 3] {
+        let log = place_in_log(messages);
+        assert_eq!(log.to_kept().landmarks.len(), usize::from(messages > LANDMARK_EVERY));
+        let generation = generation(20 + messages);
+        let manifest = Manifest { generation, log: Some(Arc::new(log)), ..manifest.clone() };
+        manifest.commit(&snapshots(folder.path())).expect("it can be written");
+        let found = Manifest::read(&Disk::new(), &snapshots(folder.path()).path, generation);
+        assert_eq!(found.expect("it is sound"), manifest);
+    }
+}
+
 /// Manifests for the fuzz targets.
 pub(crate) fn manifests() -> Vec<Vec<u8>> {
     let file = |name| FileRef { name, bytes: 100, crc32: 7 };
@@ -456,6 +499,7 @@ pub(crate) fn manifests() -> Vec<Vec<u8>> {
             dictionary: generations().map(|generation| file(FileName::Dictionary(generation))).collect(),
             parts: generations().map(|generation| file(FileName::Part(month(), generation))).collect(),
             keys: generations().skip(1).map(piece).collect(),
+            log: (number % 2 == 1).then(|| Arc::new(place_in_log(number))),
         }
     };
     (0..6).map(|number| codec::encode_manifest(&listed(number)).expect("it is small")).collect()

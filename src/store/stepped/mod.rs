@@ -33,7 +33,7 @@ use super::error::{CloseError, OpenError, Refusal};
 use super::journal::StoreId;
 use super::keys::Claim;
 use super::status::Status;
-use super::write_handle::{PendingCommit, WriteHandle};
+use super::write_handle::{LogHandle, LogView, PendingCommit, WriteHandle};
 use super::{Recovery, StoreOptions};
 use crate::model::batch::Batch;
 use crate::model::catalogue::Catalogue;
@@ -92,6 +92,16 @@ impl Stepped {
     /// The way in for writes, whose calls wait: to be polled between steps.
     pub fn write_handle(&self) -> WriteHandle {
         self.0.write_handle.clone()
+    }
+
+    /// The way in for what is read of a log.
+    pub fn log_handle(&self) -> LogHandle {
+        self.0.log_handle()
+    }
+
+    /// What is known of the log.
+    pub fn log_view(&self) -> LogView {
+        self.0.log_view()
     }
 
     /// Lets a part do one thing; `false` where it had nothing to do.

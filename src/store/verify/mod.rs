@@ -55,6 +55,9 @@ pub fn verify(
             report.restart_snapshot = Some(recovered.report.snapshot_generation);
             report.restart_records = recovered.report.journal_records;
             report.totals = totals(&recovered);
+            if let Some(damage) = recovered.wrong_digest(data_dir) {
+                report.add(damage);
+            }
         }
         // Checksums may be right and the content not; any other reason is in the report already.
         Err(OpenError::Damaged(damage)) => report.add(damage),

@@ -1,7 +1,12 @@
 //! The one way in for writes: a queue to the sequencer, bounded by batches and by bytes, with a deadline for each wait.
 //! Knows nothing of the journal's files; the increments are encoded here, beside the other connections.
 //!
+//! What is read of a log that several daemons share has a way of its own into the same queue (`log_handle`).
+//!
 //! INVARIANT: before a batch is in the queue, an error is a refusal; after that, only the store's threads refuse.
+
+mod log_handle;
+mod log_view;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +22,9 @@ use crate::limits::{BATCHES_QUEUED_MAX, OUTCOME_WAIT_MAX, QUEUE_WAIT_MAX, QUEUED
 use crate::model::batch::{Batch, BatchIdentity, BatchKey, Change, Definition, Increment, KeyedAnswer};
 use crate::platform::clock::Clock;
 use crate::store::journal::{Sequence, record};
+pub use log_handle::{LogHandle, PendingRead, RecordError, Recorded};
+pub(super) use log_handle::{ReadOutcome, ReadSubmission};
+pub use log_view::LogView;
 
 /// The unit in which bytes that wait are counted: small enough for 32-bit permits, large enough to be few.
 const PERMIT_BYTES: usize = 1024;
@@ -68,6 +76,8 @@ pub(super) type Sealed = Result<Sequence, String>;
 #[derive(Debug)]
 pub(super) enum Message {
     Submit(Submission),
+    /// A message of a log.
+    Read(Box<ReadSubmission>),
     /// Seal the journal and reply.
     Seal(crossbeam::channel::Sender<Sealed>),
     /// Look whether the store is being closed.
@@ -253,6 +263,11 @@ impl WriteHandle {
     /// Whether the store is being closed, for the sequencer to look at.
     pub(super) fn closing(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.closing)
+    }
+
+    /// The keys that are remembered.
+    pub(super) fn keys(&self) -> &Arc<KeyTable> {
+        &self.keys
     }
 
     /// The queue itself, for what is not a batch.

@@ -4,12 +4,14 @@
 //! ```text
 //! TALLYD_SIM_ROUNDS=1000000 TALLYD_SIM_SEED=1 cargo test --release --test simulation -- --nocapture cluster::nodes_agree
 //! ```
-//! runs so many rounds from that seed on all cores; `TALLYD_SIM_ROUND=SEED` runs one alone.
+//! runs so many rounds from that seed on all cores; `TALLYD_SIM_ROUND=SEED` runs one alone. `cluster::stores_agree` is the same with the
+//! real store behind each node, on a disk that fills up and loses its power.
 
 mod clients;
 mod log;
 mod node;
 mod state;
+mod stores;
 mod verdict;
 mod world;
 
@@ -23,6 +25,29 @@ use world::World;
 /// Rounds of `cargo test`, and their seed.
 const ROUNDS: u64 = 20_000;
 const SEED: u64 = 1;
+
+/// Rounds of `cargo test` with real stores.
+const STORE_ROUNDS: u64 = 600;
+
+/// What must have happened in so many of them, beside the rest.
+const STORES_EXPECTED: &[&str] = &[
+    "keys: conflict",
+    "keys: repeated",
+    "node: seeds",
+    "skipped: further copy",
+    "skipped: witness",
+    "store: full disks",
+    "store: kills",
+    "store: live checks",
+    "store: more is there than was answered",
+    "store: out of turn",
+    "store: power cuts",
+    "store: recorded",
+    "store: refused",
+    "store: snapshots",
+    "store: starts",
+    "store: unknown",
+];
 
 /// Rounds that once failed, and why.
 const FOUND: [(u64, &str); 0] = [];
@@ -89,9 +114,16 @@ const EXPECTED: &[&str] = &[
     "witnesses sent",
 ];
 
+/// Whether the nodes of a round have real stores.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stores {
+    Plain,
+    Real,
+}
+
 /// Runs a round; `Err` with what went wrong, and what happened.
-fn run(seed: u64, is_traced: bool) -> Result<Counts, String> {
-    let mut world = World::new(seed, is_traced);
+fn run(seed: u64, stores: Stores, is_traced: bool) -> Result<Counts, String> {
+    let mut world = World::new(seed, stores == Stores::Real, is_traced);
     let outcome = catch_unwind(AssertUnwindSafe(|| world.run()));
     let fault = match outcome {
         Ok(Ok(())) => return Ok(world.counts()),
@@ -102,49 +134,60 @@ fn run(seed: u64, is_traced: bool) -> Result<Counts, String> {
 }
 
 /// Runs a round, and again with a trace where it fails.
-fn round(seed: u64) {
-    let Err(fault) = run(seed, false) else { return };
-    let again = run(seed, true).err().unwrap_or_else(|| "nothing went wrong the second time".to_owned());
+fn round(seed: u64, stores: Stores) {
+    let Err(fault) = run(seed, stores, false) else { return };
+    let again = run(seed, stores, true).err();
+    let again = again.unwrap_or_else(|| "nothing went wrong the second time".to_owned());
     panic!("round {seed}: {fault}\n{again}\nTALLYD_SIM_ROUND={seed} runs it alone");
 }
 
-#[test]
-fn nodes_agree() {
+/// Runs rounds, as many as the environment says, and looks whether all happened in them that must.
+fn rounds(stores: Stores, usual: u64, expected: &[&'static str]) {
     if let Some(seed) = from_environment("TALLYD_SIM_ROUND") {
-        round(seed);
+        round(seed, stores);
         return;
     }
-    let count = from_environment("TALLYD_SIM_ROUNDS").unwrap_or(ROUNDS);
+    let count = from_environment("TALLYD_SIM_ROUNDS").unwrap_or(usual);
     let seed = from_environment("TALLYD_SIM_SEED").unwrap_or(SEED);
     eprintln!("TALLYD_SIM_ROUNDS={count} TALLYD_SIM_SEED={seed}");
     let clock = tallyd::platform::clock::Clock::system();
-    let (failed, counts) = run_many((count, seed), |seed| run(seed, false).ok());
+    let (failed, counts) = run_many((count, seed), |seed| run(seed, stores, false).ok());
     let ms = u64::try_from(clock.monotonic().as_millis()).unwrap().max(1);
     if let Some((number, seed)) = failed {
         eprintln!("round {number} of {count} failed: TALLYD_SIM_ROUND={seed}");
-        round(seed);
+        round(seed, stores);
         panic!("round {seed} does not fail again");
     }
     eprintln!("{count} rounds in {}.{} s, {} a second", ms / 1000, ms % 1000 / 100, count * 1000 / ms);
     eprint!("{counts}");
-    let missing = counts.missing(EXPECTED);
-    assert!(count < ROUNDS || missing.is_empty(), "never happened: {missing:?}");
+    let missing = counts.missing(expected);
+    assert!(count < usual || missing.is_empty(), "never happened: {missing:?}");
+}
+
+#[test]
+fn nodes_agree() {
+    rounds(Stores::Plain, ROUNDS, EXPECTED);
+}
+
+#[test]
+fn stores_agree() {
+    rounds(Stores::Real, STORE_ROUNDS, STORES_EXPECTED);
 }
 
 #[test]
 fn found_faults_are_mended() {
     for (seed, what) in FOUND {
-        assert!(catch_unwind(|| round(seed)).is_ok(), "again: {what}");
+        assert!(catch_unwind(|| round(seed, Stores::Plain)).is_ok(), "again: {what}");
     }
 }
 
 #[test]
 fn round_is_the_same_from_the_same_seed() {
     let mut seeds = Random::new(3);
-    for _ in 0..4 {
+    for has_stores in [false, false, true, true] {
         let seed = seeds.next();
         let traces = [(); 2].map(|()| {
-            let mut world = World::new(seed, true);
+            let mut world = World::new(seed, has_stores, true);
             world.run().unwrap_or_else(|fault| panic!("{fault}"));
             world.trace()
         });

@@ -6,15 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tallyd::cluster::follow::{LogState, Replica, Server, Skipped, StopCause, Stored};
-use tallyd::cluster::gather::NamedBatch;
+use tallyd::cluster::gather::{NamedBatch, PartPlace};
 use tallyd::cluster::member::{Event, Member, Read, Request};
 use tallyd::cluster::message::{Body, Message};
 use tallyd::cluster::position::{LogSequence, LogStamp, Position, WriterId};
 use tallyd::cluster::publish::{Ack, Answer, PartOutcome, Patience, Refused, Sender, Sending, Ticket};
 use tallyd::limits::MESSAGE_BYTES_MAX;
+use tallyd::store::LogRead;
 
 use super::log::{Consumer, Entry};
 use super::state::State;
+use super::stores::Running;
+use crate::counts::Counts;
 use crate::model::Fault;
 use crate::random::Random;
 
@@ -36,6 +39,8 @@ pub(crate) struct Process {
     pub(crate) member: Member,
     /// What is read, but not on the disk yet; its replica is the member's.
     pub(crate) live: Kept,
+    /// The store that it is recorded in, where there is a real one.
+    pub(crate) running: Option<Running>,
     /// A consumer that is to be made, and the one that there is.
     pub(crate) wanted: Option<(LogSequence, Server)>,
     pub(crate) consumer: Option<Consumer>,
@@ -85,6 +90,7 @@ impl Process {
             born_ms: now_ms,
             member: Member::new(kept.replica.clone(), writers, Duration::ZERO),
             live: kept.clone(),
+            running: None,
             wanted: None,
             consumer: None,
             asks_state: false,
@@ -205,8 +211,12 @@ impl Process {
     fn take(&mut self, event: Event<'_>, entry: Option<&Entry>, now_ms: u64) -> Result<(), Fault> {
         let Some(read) = self.member.take(event, self.now(now_ms)) else { return Ok(()) };
         let entry = entry.ok_or("something is read that was not delivered")?;
+        let mut copy = self.running.is_some().then(|| read.clone());
+        let mut outcomes = Vec::new();
         match read {
-            Read::Applied { message, time, tickets } => self.apply((&message, time), tickets, entry)?,
+            Read::Applied { message, time, tickets } => {
+                outcomes = self.apply((&message, time), tickets, entry)?;
+            }
             Read::Entered(_) => {}
             Read::Skipped(skipped) => self.note(match skipped {
                 Skipped::Further(_) => "skipped: further copy",
@@ -220,15 +230,25 @@ impl Process {
         self.live.truth.push(next_truth(*self.live.truth.last().unwrap(), entry));
         self.live.entries.push(entry.clone());
         self.is_synced = false;
+        if let (Some(running), Some(mut read)) = (&mut self.running, copy.take()) {
+            // The store says what each part came to.
+            if let Read::Applied { tickets, .. } = &mut read {
+                *tickets =
+                    (0..outcomes.len()).map(|place| (Ticket(place as u64), PartPlace(place))).collect();
+            }
+            let replica = self.member.replica();
+            let read = LogRead { read, position: replica.position(), stamp: entry.stamp };
+            running.take(read, outcomes, &self.live, replica);
+        }
         Ok(())
     }
 
     fn apply(
         &mut self,
         (message, time): (&Message, LogStamp),
-        tickets: Vec<(Ticket, tallyd::cluster::gather::PartPlace)>,
+        tickets: Vec<(Ticket, PartPlace)>,
         entry: &Entry,
-    ) -> Result<(), Fault> {
+    ) -> Result<Vec<PartOutcome>, Fault> {
         self.note("applied");
         let Body::Batches(parts) = &message.body else { return Err(format!("{message:?} is applied")) };
         let base = message.base.sequence.get();
@@ -250,11 +270,37 @@ impl Process {
         let sequence = self.position().sequence;
         let answers = tickets.into_iter().map(|(ticket, part)| (ticket, sequence, outcomes[part.0].clone()));
         self.held.extend(answers);
+        Ok(outcomes)
+    }
+
+    /// What was read moves to the disk, as far as the real store is with it, where there is one.
+    pub(crate) fn sync(
+        &mut self,
+        kept: &mut Kept,
+        is_healthy: bool,
+        (random, counts): (&mut Random, &mut Counts),
+    ) -> Result<(), Fault> {
+        let Some(running) = &mut self.running else {
+            self.sync_plainly(kept);
+            return Ok(());
+        };
+        loop {
+            if let Some(at) = running.go_on(is_healthy, (random, counts))? {
+                let (replica, state) = running.place(at);
+                (kept.replica, kept.state) = (replica.clone(), state.clone());
+                let at = usize::try_from(at).unwrap();
+                kept.truth.extend(&self.live.truth[kept.truth.len()..=at]);
+                kept.entries.extend_from_slice(&self.live.entries[kept.entries.len()..at]);
+            }
+            if !is_healthy || running.is_idle() {
+                break;
+            }
+        }
+        self.is_synced = running.is_idle();
         Ok(())
     }
 
-    /// What was read moves to the disk.
-    pub(crate) fn sync(&mut self, kept: &mut Kept) {
+    fn sync_plainly(&mut self, kept: &mut Kept) {
         kept.replica = self.member.replica().clone();
         kept.state.clone_from(&self.live.state);
         kept.truth.extend(self.live.truth.iter().skip(kept.truth.len()));

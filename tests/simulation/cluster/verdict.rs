@@ -10,6 +10,7 @@ use tallyd::cluster::position::LogStamp;
 use super::clients::{self, Fate, Sent};
 use super::node::Kept;
 use super::state::{Keys, Noted, look_up};
+use super::stores::Running;
 use super::world::World;
 use crate::model::{Contents, Fault};
 
@@ -65,10 +66,20 @@ impl World {
         }
         self.judge_agreement()?;
         self.judge_answers()?;
+        self.judge_stores()?;
         let processes: Vec<_> = self.seats.iter_mut().filter_map(|seat| seat.process.take()).collect();
         for process in &processes {
             self.add_counts(process);
             self.note_end(process.stopped());
+        }
+        Ok(())
+    }
+
+    /// Real stores have what the nodes have.
+    fn judge_stores(&self) -> Result<(), Fault> {
+        for (node, seat) in self.seats.iter().enumerate() {
+            let running = seat.process.as_ref().and_then(|process| process.running.as_ref());
+            running.map_or(Ok(()), Running::check).map_err(|fault| format!("node {node}: {fault}"))?;
         }
         Ok(())
     }

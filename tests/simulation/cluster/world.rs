@@ -15,6 +15,7 @@ use tallyd::model::batch::BatchIdentity;
 use super::clients::{self, Fate, Sent};
 use super::log::{Flight, Log, Payload};
 use super::node::{Kept, Process, Wish};
+use super::stores::{Backing, Running};
 use crate::counts::Counts;
 use crate::model::Fault;
 use crate::random::Random;
@@ -34,6 +35,8 @@ pub(super) enum Harm {
 /// A node: its disk, and its process if it lives.
 pub(super) struct Seat {
     pub(super) kept: Kept,
+    /// The disk of a real store, where there is one.
+    pub(super) backing: Option<Backing>,
     pub(super) process: Option<Process>,
     /// Its disk is another one than it was at first.
     pub(super) was_emptied: bool,
@@ -78,7 +81,8 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, is_traced: bool) -> Self {
+    /// With real stores behind the nodes, or without.
+    pub(crate) fn new(seed: u64, has_stores: bool, is_traced: bool) -> Self {
         let mut random = Random::new(seed);
         let nodes = 2 + random.below(2);
         let harm = match random.below(20) {
@@ -88,11 +92,15 @@ impl World {
             8 => Harm::Anew,
             _ => Harm::None,
         };
-        let seat = |_| Seat { kept: Kept::new(), process: None, was_emptied: false, damaged: 0 };
+        let mut seat = |_| {
+            let backing = has_stores.then(|| Backing::new(&mut random));
+            Seat { kept: Kept::new(), backing, process: None, was_emptied: false, damaged: 0 }
+        };
+        let seats = (0..nodes).map(&mut seat).collect();
         Self {
             counts: Counts::default(),
             log: Log::new(LogId::new(random.next() | 1)),
-            seats: (0..nodes).map(seat).collect(),
+            seats,
             flights: Vec::new(),
             acks: Vec::new(),
             sent: Vec::new(),
@@ -269,8 +277,17 @@ impl World {
             WriterId::new(self.random.next())
         };
         self.writers.push(writer);
+        let is_healthy = self.log.is_healthy;
         let seat = &mut self.seats[node];
+        let mut running = None;
+        if let Some(backing) = &mut seat.backing {
+            let of = (&mut self.random, &mut self.counts);
+            let started = backing.start(&seat.kept, is_healthy, of);
+            let (store, kept) = started.map_err(|fault| format!("node {node}: {fault}"))?;
+            (running, seat.kept) = (Some(store), kept);
+        }
         let mut process = Process::start(&seat.kept, self.lives, self.now_ms, (writer, random));
+        process.running = running;
         for _ in 0..2 {
             self.connections += 1;
             process.connections.push((self.connections, None));
@@ -284,7 +301,11 @@ impl World {
     }
 
     fn kill(&mut self, node: usize) {
-        let Some(process) = self.seats[node].process.take() else { return };
+        let seat = &mut self.seats[node];
+        let Some(mut process) = seat.process.take() else { return };
+        if let (Some(backing), Some(running)) = (&mut seat.backing, process.running.take()) {
+            backing.end(running, &process.live, (&mut self.random, &mut self.counts));
+        }
         self.add_counts(&process);
         self.counts.note("node: deaths");
         for sent in &mut self.sent {
@@ -330,8 +351,12 @@ impl World {
             return Ok(());
         }
         self.kill(node);
-        let kept = self.seats[seed].kept.clone();
-        (self.seats[node].kept, self.seats[node].was_emptied) = (kept, true);
+        let Seat { kept, backing, process, .. } = &self.seats[seed];
+        let live = process.as_ref().and_then(|process| Some((process.running.as_ref()?, &process.live)));
+        let backing = backing.as_ref().map(|backing| Backing::seeded(backing, live));
+        let kept = kept.clone();
+        let seat = &mut self.seats[node];
+        (seat.kept, seat.backing, seat.was_emptied) = (kept, backing, true);
         self.counts.note("node: seeds");
         self.say(|| format!("node {node} begins again with what node {seed} has"));
         self.start(node)
@@ -491,12 +516,19 @@ impl World {
     }
 
     fn sync(&mut self, node: usize) -> Result<(), Fault> {
+        let is_healthy = self.log.is_healthy;
         let seat = &mut self.seats[node];
-        if let Some(process) = seat.process.as_mut().filter(|process| !process.is_synced) {
-            process.sync(&mut seat.kept);
-            self.poll(node)?;
+        let Some(process) = &mut seat.process else { return Ok(()) };
+        if process.is_synced && process.running.is_none() {
+            return Ok(());
         }
-        Ok(())
+        let synced = process.sync(&mut seat.kept, is_healthy, (&mut self.random, &mut self.counts));
+        synced.map_err(|fault| format!("node {node}: {fault}"))?;
+        if process.running.as_ref().is_some_and(Running::is_off) {
+            self.kill(node);
+            return Ok(());
+        }
+        self.poll(node)
     }
 
     /// Looks at a node that may have moved or stopped.
@@ -607,6 +639,13 @@ impl World {
     fn come_to_rest(&mut self) -> Result<(), Fault> {
         self.log.heal();
         for node in 0..self.seats.len() {
+            let running = self.seats[node].process.as_mut().and_then(|process| process.running.as_mut());
+            if let Some(running) = running {
+                running.heal();
+                if running.is_off() {
+                    self.kill(node);
+                }
+            }
             if self.seats[node].process.is_none() {
                 self.start(node)?;
             }

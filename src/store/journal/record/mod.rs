@@ -5,7 +5,7 @@
 //! | magic | 4 | `jrec` |
 //! | checksum | 4 | CRC-32 over the store id (8 bytes, not written) and all bytes after this field |
 //! | length | 4 | bytes of the payload |
-//! | flags | 4 | 1: the payload begins with the batch's key; 2: the end mark of a segment; any other, a section that this version cannot read |
+//! | flags | 4 | 1: the payload begins with the batch's key; 2: the end mark of a segment; 4: the payload is a message of a log that several daemons share (see [`log`]); any other, a section that this version cannot read |
 //! | sequence | 8 | |
 //! | synced | 8 | the newest record known to be synced when this one was made |
 //!
@@ -15,10 +15,11 @@
 //!
 //! The key: its identity, when it was taken, its answer (see `key_bytes`).
 //!
-//! Flag 4 is reserved for a section before the definitions: the position of the batch in a log that several daemons read. A
-//! record with a flag that is not known is refused, never read in part.
+//! A record with a flag that is not known is refused, never read in part.
 //!
 //! INVARIANT: no input makes decoding panic, or allocate more than a small multiple of the input.
+
+mod log;
 
 use super::segment::take;
 use super::{Sequence, StoreId};
@@ -27,6 +28,7 @@ use crate::model::batch::{Batch, BatchKey, Change, Definition, Increment, Series
 use crate::model::calendar::Hour;
 use crate::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
 use crate::model::{key_bytes, varint};
+pub use log::{LogEntry, LogSection, LoggedPart, PartFate, StagedPart};
 
 /// Length of a record's header in bytes.
 pub(super) const HEADER_BYTES: usize = 32;
@@ -38,14 +40,18 @@ pub(super) const MAGIC: [u8; 4] = *b"jrec";
 pub(super) const FLAG_KEY: u32 = 1;
 /// Not a batch but the mark that the segment ends here; the sequence is the next segment's first.
 pub(super) const FLAG_SEALED: u32 = 2;
+/// The payload is a message of a log.
+pub(super) const FLAG_LOG: u32 = 4;
 
-/// One batch as the journal has it. `batch.deletions` is of one daemon's life and always 0.
+/// One batch, or one message of a log, as the journal has it. `batch.deletions` is of one daemon's life and always 0.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Record {
     /// Its number.
     pub sequence: Sequence,
-    /// What it adds.
+    /// What it adds; nothing where it is a message of a log.
     pub batch: Batch,
+    /// The message of a log that it is.
+    pub log: Option<Box<LogSection>>,
 }
 
 /// What one record is made of.
@@ -102,24 +108,44 @@ pub(super) struct Place {
 /// Appends a record to `out`. An error is the payload's length, where it is over [`RECORD_BYTES_MAX`]; nothing is
 /// then appended.
 pub(super) fn encode(place: Place, parts: Staged<'_>, out: &mut Vec<u8>) -> Result<(), usize> {
+    let flags = if parts.key.is_some() { FLAG_KEY } else { 0 };
+    encode_payload(place, flags, out, |out| {
+        if let Some(key) = parts.key {
+            encode_key(key, out);
+        }
+        write_count(parts.definitions.len(), out);
+        for definition in parts.definitions {
+            encode_definition(definition, out);
+        }
+        write_count(parts.changes.len(), out);
+        for change in parts.changes {
+            encode_change(change, out);
+        }
+        out.extend_from_slice(parts.increments);
+    })
+}
+
+/// As [`encode`], for a message of a log.
+pub(super) fn encode_log(
+    place: Place,
+    (entry, parts): (&LogEntry, &[StagedPart<'_>]),
+    out: &mut Vec<u8>,
+) -> Result<(), usize> {
+    encode_payload(place, FLAG_LOG, out, |out| log::encode(entry, parts, out))
+}
+
+fn encode_payload(
+    place: Place,
+    flags: u32,
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>),
+) -> Result<(), usize> {
     let start = out.len();
     out.extend_from_slice(&[0; HEADER_BYTES]);
-    if let Some(key) = parts.key {
-        encode_key(key, out);
-    }
-    write_count(parts.definitions.len(), out);
-    for definition in parts.definitions {
-        encode_definition(definition, out);
-    }
-    write_count(parts.changes.len(), out);
-    for change in parts.changes {
-        encode_change(change, out);
-    }
-    out.extend_from_slice(parts.increments);
+    write(out);
     let length = out.len().saturating_sub(start).saturating_sub(HEADER_BYTES);
     match u32::try_from(length) {
         Ok(written) if length <= RECORD_BYTES_MAX => {
-            let flags = if parts.key.is_some() { FLAG_KEY } else { 0 };
             stamp(place, flags, written, out.get_mut(start..).unwrap_or_default());
             Ok(())
         }
@@ -168,14 +194,28 @@ pub fn encode_increments(increments: &[Increment], out: &mut Vec<u8>) {
     }
 }
 
-/// Reads a payload, which begins with a key or not, into `record`, whose allocations are used again. The record's
+/// Whether a record under those flags has a section that this version does not know.
+pub(super) fn has_unknown_section(flags: u32, payload: &[u8]) -> bool {
+    let is_known = flags & !FLAG_KEY == 0 || flags == FLAG_LOG;
+    !is_known || (flags == FLAG_LOG && log::is_newer(payload))
+}
+
+/// Reads a payload, of which the flags say what it begins with, into `record`, whose allocations are used again. The record's
 /// sequence is left as it is. After an error `record` holds anything.
-pub(super) fn decode(payload: &[u8], has_key: bool, record: &mut Record) -> Result<(), &'static str> {
+pub(super) fn decode(payload: &[u8], flags: u32, record: &mut Record) -> Result<(), &'static str> {
     let mut rest = payload;
     let batch = &mut record.batch;
     batch.deletions = 0;
     batch.key = None;
-    if has_key {
+    record.log = None;
+    if flags == FLAG_LOG {
+        batch.definitions.clear();
+        batch.changes.clear();
+        batch.increments.clear();
+        record.log = Some(Box::new(log::decode(&mut rest)?));
+        return if rest.is_empty() { Ok(()) } else { Err("bytes are left over after the parts") };
+    }
+    if flags & FLAG_KEY != 0 {
         batch.key = Some(Box::new(decode_key(&mut rest).ok_or("the key cannot be read")?));
     }
 

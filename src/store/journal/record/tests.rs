@@ -4,6 +4,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::cluster::digest::Digest;
+use crate::cluster::follow::Noted;
+use crate::cluster::position::{ChainValue, LogId, LogSequence, LogStamp, MessageNumber, Position, WriterId};
 use crate::limits::HOURS_MAX;
 use crate::model::batch::{BatchIdentity, KeyId, KeyRule, KeyedAnswer, RejectedLine};
 use crate::test_seeds::samples;
@@ -19,22 +22,7 @@ fn increment(series: u32, hour: u32, count: u32) -> Increment {
 }
 
 fn encoded(record: &Record) -> Vec<u8> {
-    let mut increments = Vec::new();
-    encode_increments(&record.batch.increments, &mut increments);
-    let parts = Staged {
-        key: record.batch.key.as_deref(),
-        definitions: &record.batch.definitions,
-        changes: &record.batch.changes,
-        increments: &increments,
-    };
-    let mut out = Vec::new();
-    encode(
-        Place { store_id: STORE_ID, sequence: record.sequence, synced: record.sequence.previous() },
-        parts,
-        &mut out,
-    )
-    .unwrap();
-    out
+    testing::encoded(record, record.sequence.previous().get())
 }
 
 fn decoded(bytes: &[u8]) -> Option<Record> {
@@ -44,7 +32,7 @@ fn decoded(bytes: &[u8]) -> Option<Record> {
         return None;
     }
     let mut out = Record { sequence: header.sequence, ..Record::default() };
-    decode(&record[HEADER_BYTES..], header.flags == FLAG_KEY, &mut out).ok()?;
+    decode(&record[HEADER_BYTES..], header.flags, &mut out).ok()?;
     Some(out)
 }
 
@@ -65,7 +53,7 @@ fn example() -> Record {
         ],
         increments: vec![increment(300, 431_335, 1), increment(24, 431_334, 70_000)],
     };
-    Record { sequence: Sequence::new(7), batch }
+    Record { sequence: Sequence::new(7), batch, log: None }
 }
 
 #[test]
@@ -96,11 +84,101 @@ fn record_bytes_are_as_they_were_released() {
     assert_eq!(decoded(&encoded(&example())), Some(example()));
 }
 
+fn example_key() -> BatchKey {
+    let identity = BatchIdentity { rule: KeyRule::Key, id: KeyId([0x6b; 16]), content: 5 };
+    let bad_lines = Box::new([RejectedLine { line: 3, message: "no".into() }]);
+    BatchKey { identity, taken: 300, answer: KeyedAnswer { accepted: 2, rejected: 1, bad_lines } }
+}
+
+/// A message of a log: a part with a key that counts, one that was counted before.
+fn example_of_log() -> Record {
+    let entry = LogEntry {
+        log: LogId::new(0x1111_1111_1111_1111),
+        position: Position { sequence: LogSequence::new(300), chain: ChainValue::new(0x2222_2222_2222_2222) },
+        stamp: LogStamp::new(0x3333_3333_3333_3333),
+        digest: Digest::new(0x4444_4444_4444_4444_4444_4444_4444_4444),
+        noted: Noted::Applied(WriterId::new(0x5555_5555_5555_5555), MessageNumber::new(2)),
+    };
+    let key = || Some(Box::new(example_key()));
+    let counted = Batch { key: key(), ..example().batch };
+    let repeated = Batch { key: key(), ..Batch::default() };
+    let parts = vec![
+        LoggedPart { fate: PartFate::Counted, batch: counted },
+        LoggedPart { fate: PartFate::Repeated, batch: repeated },
+    ];
+    let log = Some(Box::new(LogSection { entry, parts }));
+    Record { sequence: Sequence::new(8), batch: Batch::default(), log }
+}
+
+#[test]
+fn record_of_a_log_has_the_bytes_that_were_released() {
+    let story = "73".repeat(24);
+    let key = ["6b".repeat(16), "0500000000000000".into(), "00".into(), "ac02".into(), "0201".into()]
+        .concat()
+        + "0103026e6f"; // one bad line, 3: no
+    let expected = [
+        "01".to_owned(),                    // version
+        "11".repeat(8),                     // log
+        "ac02".to_owned(),                  // sequence
+        "22".repeat(8),                     // chain
+        "33".repeat(8),                     // stamp
+        "44".repeat(16),                    // digest
+        "02".to_owned(),                    // applied
+        format!("{}02", "55".repeat(8)),    // writer and number
+        "02".to_owned(),                    // two parts
+        format!("0100{key}"),               // with a key, counted
+        "03".to_owned(),                    // three changes
+        format!("00{story}03c3a9"),         // story, named
+        format!("01{story}0600"),           // welcome node, not named
+        format!("02{story}"),               // story deleted
+        format!("01ac02{story}"),           // one definition, series 300, its story
+        format!("0304{}", "69".repeat(24)), // slack, context fallback
+        "02".to_owned(),                    // two increments
+        "ac02ced33401".to_owned(),          // series 300, 431335 hours on, 1
+        "1801f0a204".to_owned(),            // series 24, an hour back, 70000
+        format!("0101{key}"),               // with a key, repeated
+    ]
+    .concat();
+    let bytes = encoded(&example_of_log());
+    assert_eq!(Header::parse(&bytes).unwrap().flags, 4);
+    let hex = bytes[HEADER_BYTES..].iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    assert_eq!(hex, expected);
+    assert_eq!(decoded(&bytes), Some(example_of_log()));
+}
+
+#[test]
+fn section_of_a_newer_version_or_under_another_flag_is_one_that_is_not_known() {
+    assert!(!has_unknown_section(FLAG_LOG, &[1]));
+    assert!(has_unknown_section(FLAG_LOG, &[2]));
+    for flags in [0, FLAG_KEY] {
+        assert!(!has_unknown_section(flags, &[1]), "{flags}");
+    }
+    for flags in [FLAG_SEALED, FLAG_KEY | FLAG_LOG, 8, 16, 1 << 31] {
+        assert!(has_unknown_section(flags, &[1]), "{flags}");
+    }
+}
+
+#[test]
+fn decode_refuses_a_skipped_message_with_parts_and_a_part_without_a_key_that_does_not_count() {
+    let damaged = |change: fn(&mut LogSection)| {
+        let mut record = example_of_log();
+        change(record.log.as_mut().unwrap());
+        decoded(&encoded(&record))
+    };
+    assert_eq!(damaged(|section| section.entry.noted = Noted::Skipped), None);
+    assert_eq!(damaged(|section| section.parts[1].batch.key = None), None);
+    assert!(damaged(|section| section.parts[0].batch.key = None).is_some());
+}
+
 #[test]
 fn decode_refuses_any_flipped_bit_and_any_cut() {
-    let bytes = encoded(&example());
+    refuses_any_flipped_bit_and_any_cut(&encoded(&example()));
+    refuses_any_flipped_bit_and_any_cut(&encoded(&example_of_log()));
+}
+
+fn refuses_any_flipped_bit_and_any_cut(bytes: &[u8]) {
     for bit in 0..bytes.len() * 8 {
-        let mut flipped = bytes.clone();
+        let mut flipped = bytes.to_vec();
         flipped[bit / 8] ^= 1 << (bit % 8);
         assert_eq!(decoded(&flipped), None, "bit {bit}");
     }
@@ -123,22 +201,22 @@ fn decode_refuses_counts_that_cannot_follow_before_making_room() {
         for place in 0..3 {
             let mut payload = vec![0; place];
             varint::write(count, &mut payload);
-            assert!(decode(&payload, false, &mut Record::default()).is_err(), "{count} at {place}");
+            assert!(decode(&payload, 0, &mut Record::default()).is_err(), "{count} at {place}");
         }
     }
 }
 
 #[test]
 fn decode_refuses_left_over_bytes() {
-    assert!(decode(&[0, 0, 0], false, &mut Record::default()).is_ok());
-    assert!(decode(&[0, 0, 0, 0], false, &mut Record::default()).is_err());
+    assert!(decode(&[0, 0, 0], 0, &mut Record::default()).is_ok());
+    assert!(decode(&[0, 0, 0, 0], 0, &mut Record::default()).is_err());
 }
 
 #[test]
 fn decode_refuses_an_hour_that_no_event_can_have() {
     for (hour, is_taken) in [(HOURS_MAX - 1, true), (HOURS_MAX, false), (u32::MAX, false)] {
         let batch = Batch { increments: vec![increment(300, hour, 1)], ..Batch::default() };
-        let record = Record { sequence: Sequence::new(7), batch };
+        let record = Record { sequence: Sequence::new(7), batch, log: None };
         assert_eq!(decoded(&encoded(&record)).is_some(), is_taken, "hour {hour}");
     }
 }
@@ -220,23 +298,65 @@ fn any_key() -> impl Strategy<Value = BatchKey> {
     })
 }
 
-fn any_record() -> impl Strategy<Value = Record> {
+fn any_batch() -> impl Strategy<Value = Batch> {
     let batch = (
         prop::option::of(any_key()),
         prop::collection::vec(any_definition(), 0..4),
         prop::collection::vec(any_change(), 0..4),
         prop::collection::vec(any_increment(), 0..40),
     );
-    (any::<u64>(), batch).prop_map(|(sequence, (key, definitions, changes, increments))| {
-        let batch = Batch { key: key.map(Box::new), deletions: 0, definitions, changes, increments };
-        Record { sequence: Sequence::new(sequence), batch }
+    batch.prop_map(|(key, definitions, changes, increments)| {
+        let key = key.map(Box::new);
+        Batch { key, definitions, changes, increments, ..Batch::default() }
     })
 }
 
-/// Payloads for the fuzz targets, and whether each begins with a key.
-pub(crate) fn payloads() -> Vec<(bool, Vec<u8>)> {
-    let records = std::iter::once(example()).chain(samples(any_record(), 30));
-    records.map(|record| (record.batch.key.is_some(), encoded(&record).split_off(HEADER_BYTES))).collect()
+fn any_part() -> impl Strategy<Value = LoggedPart> {
+    let not_counted = (any_key(), prop::sample::select(&[PartFate::Repeated, PartFate::Conflict][..]));
+    prop_oneof![
+        any_batch().prop_map(|batch| LoggedPart { fate: PartFate::Counted, batch }),
+        not_counted.prop_map(|(key, fate)| {
+            LoggedPart { fate, batch: Batch { key: Some(Box::new(key)), ..Batch::default() } }
+        }),
+    ]
+}
+
+fn any_section() -> impl Strategy<Value = LogSection> {
+    let place = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u128>());
+    let noted = prop_oneof![
+        Just(Noted::Entered),
+        Just(Noted::Skipped),
+        (any::<u64>(), any::<u64>())
+            .prop_map(|(writer, number)| Noted::Applied(WriterId::new(writer), MessageNumber::new(number))),
+    ];
+    let parts = prop::collection::vec(any_part(), 0..4);
+    (place, noted, parts).prop_map(|((log, sequence, chain, stamp, digest), noted, parts)| {
+        let position = Position { sequence: LogSequence::new(sequence), chain: ChainValue::new(chain) };
+        let (log, stamp, digest) = (LogId::new(log), LogStamp::new(stamp), Digest::new(digest));
+        let entry = LogEntry { log, position, stamp, digest, noted };
+        let parts = if matches!(noted, Noted::Applied(..)) { parts } else { Vec::new() };
+        LogSection { entry, parts }
+    })
+}
+
+fn any_record() -> impl Strategy<Value = Record> {
+    let of_batch = any_batch().prop_map(|batch| (batch, None));
+    let of_log = any_section().prop_map(|section| (Batch::default(), Some(Box::new(section))));
+    (any::<u64>(), prop_oneof![of_batch, of_log]).prop_map(|(sequence, (batch, log))| Record {
+        sequence: Sequence::new(sequence),
+        batch,
+        log,
+    })
+}
+
+/// Payloads for the fuzz targets, and which kind each is: 0 a batch, 1 with a key, 2 a message of a log.
+pub(crate) fn payloads() -> Vec<(u8, Vec<u8>)> {
+    let records = [example(), example_of_log()].into_iter().chain(samples(any_record(), 40));
+    let payload = |record: Record| {
+        let kind = if record.log.is_some() { 2 } else { u8::from(record.batch.key.is_some()) };
+        (kind, encoded(&record).split_off(HEADER_BYTES))
+    };
+    records.map(payload).collect()
 }
 
 /// Keys for the fuzz targets.
@@ -252,11 +372,11 @@ proptest! {
 
     #[test]
     fn decode_takes_any_bytes_without_panic(
-        has_key: bool,
+        flags in prop::sample::select(&[0, FLAG_KEY, FLAG_LOG][..]),
         bytes in prop::collection::vec(any::<u8>(), 0..200),
     ) {
         let mut record = Record::default();
-        let outcome = decode(&bytes, has_key, &mut record);
+        let outcome = decode(&bytes, flags, &mut record);
         prop_assert!(outcome.is_err() || record.batch.increments.len() <= bytes.len());
         prop_assert!(record.batch.increments.capacity() as u64 <= 1 + bytes.len() as u64);
     }
