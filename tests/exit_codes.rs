@@ -59,7 +59,7 @@ fn every_command_has_help_with_the_codes_and_refuses_an_unknown_flag() {
         "tallyd ",
         env!("CARGO_PKG_VERSION"),
         "\ncommit:     ",
-        "\nfeatures:   none\n",
+        if cfg!(feature = "cluster") { "\nfeatures:   cluster\n" } else { "\nfeatures:   none\n" },
         "\ntime zones: tzdata 20",
     ];
     check(&mut tallyd(&["--version"]), DONE, &version);

@@ -11,11 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Where `async` and `.await` may occur: whole rooms, and single files or folders.
-const ASYNC_PLACES: [&str; 10] = [
+const ASYNC_PLACES: [&str; 11] = [
     "net/http/",
     "net/tcp/",
     "net/commit.rs",
     "net/listener/",
+    "net/log/",
     "daemon/",
     "cli/",
     "platform/clock.rs",

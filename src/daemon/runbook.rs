@@ -7,7 +7,7 @@
 use tracing::{Level, Metadata};
 
 /// The section of what goes wrong in a module, for the lines that name none themselves; `None` where all do, or nobody has to do anything.
-pub const SECTIONS: [(&str, Option<&str>); 26] = [
+pub const SECTIONS: [(&str, Option<&str>); 27] = [
     ("cli::serve", Some("Options")),
     ("daemon", None),
     ("daemon::memory", Some("Limits")),
@@ -24,6 +24,7 @@ pub const SECTIONS: [(&str, Option<&str>); 26] = [
     ("net::http::workers", Some("A fault of its own")),
     ("net::listener", None),
     ("net::listener::socket", None),
+    ("net::log::nats", Some("A shared log")),
     ("platform::systemd", Some("TallydRestarting")),
     ("store::backup::archive", Some("Backups")),
     ("store::core", Some("A full disk")),

@@ -35,3 +35,44 @@ const _: () = assert!(GATHERED_BYTES_MAX * 2 <= MESSAGE_BYTES_MAX, "a full messa
 const _: () = assert!(RESEND_PAUSE_MIN.as_millis() < RESEND_PAUSE_MAX.as_millis(), "pauses get longer");
 const _: () =
     assert!(CHAIN_VALUES_KEPT >= 2, "what is read again is compared with the last value by the one before");
+
+// The way to the log (`net/log`).
+
+/// Servers of a log that may be named.
+pub const LOG_SERVERS_MAX: usize = 64;
+/// Longest name of a log, in bytes.
+pub const LOG_NAME_BYTES_MAX: usize = 64;
+/// Longest file of credentials for a log, in bytes.
+pub const CREDENTIALS_BYTES_MAX: usize = 4096;
+/// How long one server may take until it is connected to.
+pub const LOG_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pause before the next server is tried.
+pub const LOG_CONNECT_PAUSE: Duration = Duration::from_millis(500);
+/// How often a server is asked whether it lives; it is given up when it has not answered twice.
+pub const LOG_PING_INTERVAL: Duration = Duration::from_secs(3);
+/// How long an answer of a log's server is waited for.
+pub const LOG_ANSWER_MAX: Duration = Duration::from_secs(5);
+/// How long an ack is waited for. By then the message was sent again.
+pub const LOG_ACK_MAX: Duration = Duration::from_secs(20);
+/// How long the log's servers may answer nothing at all until the log counts as away. An election takes four to nine seconds.
+pub const LOG_UNANSWERED_MAX: Duration = Duration::from_secs(12);
+/// Messages that a consumer sends ahead.
+pub const LOG_AHEAD_MESSAGES_MAX: usize = 200;
+/// Bytes that it sends ahead.
+pub const LOG_AHEAD_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// How long a request for more messages stands before it is made anew.
+pub const LOG_PULL_EXPIRES: Duration = Duration::from_secs(30);
+/// After how long a consumer that nobody reads from is removed by its server.
+pub const LOG_CONSUMER_IDLE_MAX: Duration = Duration::from_mins(1);
+/// How often a consumer is made anew until it is another server's.
+pub const LOG_OTHER_SERVER_TRIES_MAX: u32 = 5;
+/// Servers that keep the log, where it is made here.
+pub const LOG_REPLICAS: usize = 3;
+/// How long servers are asked to make it that do not answer.
+pub const LOG_MAKE_MAX: Duration = Duration::from_secs(15);
+/// How long it keeps messages then.
+pub const LOG_AGE_DEFAULT: Duration = Duration::from_hours(72);
+/// Commands that wait for the connection to the log.
+pub const LOG_COMMANDS_MAX: usize = 256;
+
+const _: () = assert!(LOG_AHEAD_BYTES_MAX >= 2 * MESSAGE_BYTES_MAX, "the longest message must fit a half");

@@ -9,6 +9,7 @@ pub mod guessing;
 pub mod http;
 mod idempotency;
 pub mod listener;
+pub mod log;
 pub mod metrics;
 pub mod tcp;
 #[cfg(any(test, fuzzing))]
