@@ -317,3 +317,12 @@ fn the_debug_form_of_a_configuration_shows_no_secret() {
     let config = Setting::default().variable("TALLYD_TOKENS", &format!("bots:write:{secret}")).good();
     assert!(!format!("{config:?}").contains(secret));
 }
+
+#[test]
+fn words_of_options_have_no_gap_of_a_lost_line_end() {
+    for option in &OPTIONS {
+        for words in [option.help, option.takes] {
+            assert!(!words.contains("  "), "--{}: {words}", option.name);
+        }
+    }
+}

@@ -290,6 +290,7 @@ impl StillPort {
         let (store, _) = Store::open(options, &mut || {}).expect("a store");
         let services = Services {
             write_handle: store.write_handle(),
+            log: None,
             backups: store.backups(),
             catalogue: Arc::clone(store.catalogue()),
             counters: Arc::clone(store.counters()),

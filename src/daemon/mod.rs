@@ -7,6 +7,7 @@
 pub mod config;
 mod error;
 mod memory;
+mod node;
 mod ports;
 mod probe;
 mod recovery;
@@ -38,6 +39,7 @@ use crate::platform::{descriptors, systemd};
 use crate::store::{CloseError, Store};
 use config::Config;
 pub use error::DaemonError;
+use node::LogNode;
 use ports::{Addresses, PortKind};
 use probe::Probe;
 use reload::Reload;
@@ -54,6 +56,7 @@ pub struct Running {
     store: Store,
     addresses: Addresses,
     tasks: Tasks,
+    node: LogNode,
     trigger: Trigger,
     reload: Reload,
     /// Those that end the daemon or have it read its files anew, once something listens for them.
@@ -123,7 +126,9 @@ fn assemble(mut config: Config, runtimes: Runtimes) -> Result<Running, DaemonErr
         reload::log_expiry(tls.expires_in_days(clock.unix_seconds()));
     }
     let conditions = Arc::new(Conditions::new(clock.clone()));
+    let (node, log) = LogNode::start(&config, &store, &runtimes, &clock).map_err(DaemonError::Runtime)?;
     let services = Services {
+        log,
         write_handle: store.write_handle(),
         backups: store.backups(),
         catalogue: Arc::clone(store.catalogue()),
@@ -151,7 +156,8 @@ fn assemble(mut config: Config, runtimes: Runtimes) -> Result<Running, DaemonErr
     tasks.spawn(&runtimes.requests, "the watch over the parts", watching);
     let probe = Probe::new(store.write_handle(), Arc::clone(store.counters()), clock);
     tasks.spawn(&runtimes.requests, "the journal", probe.run(systemd::watchdog(), tasks.watch()));
-    Ok(Running { runtimes, store, addresses, tasks, trigger, reload, signals: None })
+    node.watch(&mut tasks, &runtimes);
+    Ok(Running { runtimes, store, addresses, tasks, node, trigger, reload, signals: None })
 }
 
 impl Running {
@@ -191,12 +197,13 @@ impl Running {
     /// # Errors
     /// [`DaemonError::Close`].
     pub fn stop(self) -> Result<(), DaemonError> {
-        let Self { runtimes, store, mut tasks, trigger, signals, .. } = self;
+        let Self { runtimes, store, mut tasks, node, trigger, signals, .. } = self;
         info!("stopping: finishing what was read");
         systemd::stopping(STOP_MAX);
         trigger.fire();
         let mut patience = Patience::new(signals);
         runtimes.requests.block_on(stop::drain(&mut tasks, &mut patience));
+        runtimes.requests.block_on(node.stop());
         let closed = runtimes.requests.block_on(stop::close(store, &mut patience));
         runtimes.stop();
         match closed {

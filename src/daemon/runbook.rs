@@ -7,10 +7,11 @@
 use tracing::{Level, Metadata};
 
 /// The section of what goes wrong in a module, for the lines that name none themselves; `None` where all do, or nobody has to do anything.
-pub const SECTIONS: [(&str, Option<&str>); 27] = [
+pub const SECTIONS: [(&str, Option<&str>); 29] = [
     ("cli::serve", Some("Options")),
     ("daemon", None),
     ("daemon::memory", Some("Limits")),
+    ("daemon::node", Some("A shared log")),
     ("daemon::probe", Some("TallydRestarting")),
     ("daemon::recovery", Some("A damaged file")),
     ("daemon::reload", None),
@@ -25,6 +26,7 @@ pub const SECTIONS: [(&str, Option<&str>); 27] = [
     ("net::listener", None),
     ("net::listener::socket", None),
     ("net::log::nats", Some("A shared log")),
+    ("net::log::node", Some("A shared log")),
     ("platform::systemd", Some("TallydRestarting")),
     ("store::backup::archive", Some("Backups")),
     ("store::core", Some("A full disk")),

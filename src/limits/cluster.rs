@@ -76,3 +76,28 @@ pub const LOG_AGE_DEFAULT: Duration = Duration::from_hours(72);
 pub const LOG_COMMANDS_MAX: usize = 256;
 
 const _: () = assert!(LOG_AHEAD_BYTES_MAX >= 2 * MESSAGE_BYTES_MAX, "the longest message must fit a half");
+
+// The node (`net/log/node.rs`).
+
+/// Batches that wait for the node, which takes them at once.
+pub const LOG_BATCHES_QUEUED_MAX: usize = 64;
+/// How long a batch is waited for that was handed to the node. Its answer comes before, unless the disk hangs.
+pub const LOG_OUTCOME_WAIT_MAX: Duration = Duration::from_mins(1);
+/// Messages of the log that are being recorded at a time.
+pub const LOG_READS_UNDER_WAY_MAX: usize = 64;
+/// How often the node looks whether something is due.
+pub const LOG_TICK: Duration = Duration::from_millis(50);
+/// The pause before what was read is handed to the store again, where it had no room.
+pub const LOG_RECORD_PAUSE: Duration = Duration::from_secs(1);
+/// How long a report waits for the position that was asked for.
+pub const LOG_POSITION_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long the node may take to record what it has read, when the daemon stops.
+pub const LOG_STOP_MAX: Duration = Duration::from_secs(5);
+
+const _: () = assert!(
+    LOG_OUTCOME_WAIT_MAX.as_secs() >= super::OUTCOME_WAIT_MAX.as_secs() + super::QUEUE_WAIT_MAX.as_secs(),
+    "the node's own answer comes first"
+);
+
+/// Shortest and longest lag with which a daemon may call itself ready.
+pub const CLUSTER_MAX_LAG_RANGE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_hours(1));

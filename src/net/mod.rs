@@ -29,6 +29,7 @@ use auth::Auth;
 use condition::Conditions;
 use guessing::Guessing;
 use listener::Tls;
+use log::LogServices;
 use metrics::Metrics;
 
 /// The other rooms, as both ports use them.
@@ -36,6 +37,8 @@ use metrics::Metrics;
 pub struct Services {
     /// Where batches go.
     pub write_handle: WriteHandle,
+    /// The log that several daemons share; `None` where this one is alone.
+    pub log: Option<Arc<LogServices>>,
     /// The way to copies.
     pub backups: Backups,
     /// The stories, nodes and series that are known.

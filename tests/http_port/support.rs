@@ -113,6 +113,7 @@ impl Port {
         let auth = Arc::new(auth);
         let services = Services {
             write_handle: store.write_handle(),
+            log: None,
             backups: store.backups(),
             catalogue: Arc::clone(store.catalogue()),
             counters: Arc::clone(store.counters()),

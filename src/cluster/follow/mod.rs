@@ -218,6 +218,9 @@ pub enum Skipped {
 }
 
 impl Skipped {
+    /// A word for each, in their order.
+    pub const ALL: [&str; 6] = ["further", "early", "witness", "unwelcome", "other log", "genesis"];
+
     /// The message, where it is one of this log's rows or a witness.
     pub fn message(&self) -> Option<&Message> {
         match self {
@@ -231,13 +234,14 @@ impl Skipped {
 
     /// A word for it.
     pub fn as_str(&self) -> &'static str {
+        let [further, early, witness, unwelcome, other_log, genesis] = Self::ALL;
         match self {
-            Self::Further(_) => "further",
-            Self::Early(_) => "early",
-            Self::Witness(_) => "witness",
-            Self::Unwelcome(_) => "unwelcome",
-            Self::OtherLog => "other log",
-            Self::Genesis => "genesis",
+            Self::Further(_) => further,
+            Self::Early(_) => early,
+            Self::Witness(_) => witness,
+            Self::Unwelcome(_) => unwelcome,
+            Self::OtherLog => other_log,
+            Self::Genesis => genesis,
         }
     }
 }

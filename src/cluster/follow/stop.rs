@@ -9,13 +9,15 @@ pub enum StopCause {
     /// Two have read different messages at the same place.
     #[error(
         "the log has forked: what another node or the log itself has read up to message {0} is not what this node has read; \
-         messages that were acknowledged may be lost from the log, and all nodes have to stop"
+         messages that were acknowledged may be lost from the log, and all nodes have to stop; move the counters of the one that has \
+         read the most to another log, by tallyd export and import"
     )]
     Forked(LogSequence),
     /// The log has stored a message at a place that was read before.
     #[error(
         "the log went back: it has stored a message at place {0}, where this node has read another one; messages that were \
-         acknowledged are lost from the log, and all nodes have to stop"
+         acknowledged are lost from the log, and all nodes have to stop; move the counters of the one that has read the most to \
+         another log, by tallyd export and import"
     )]
     WentBack(LogSequence),
     /// Another node has found so.
@@ -31,7 +33,10 @@ pub enum StopCause {
     )]
     Gap(LogSequence),
     /// The log begins again, as another one.
-    #[error("message {at} begins another log, {log}; start this node again from an empty directory")]
+    #[error(
+        "message {at} begins another log, {log}; to follow that one, empty this node's data directory and \
+         start it again"
+    )]
     AnotherLog {
         /// Where.
         at: LogSequence,
@@ -40,8 +45,8 @@ pub enum StopCause {
     },
     /// The log begins with a state that this node does not have.
     #[error(
-        "log {0} begins with other counters than this node has; start this node from an empty directory, or make the log from \
-         this one"
+        "log {0} begins with other counters than this node has; start this node from an empty directory, or make a log with \
+         tallyd cluster init --from"
     )]
     AnotherStart(LogId),
     /// The log does not begin as it must.
@@ -58,6 +63,25 @@ pub enum StopCause {
 }
 
 impl StopCause {
+    /// A word for each, in the order of the causes.
+    pub const ALL: [&str; 8] =
+        ["forked", "went back", "alarm", "gap", "another log", "another start", "no genesis", "unreadable"];
+
+    /// A word for it.
+    pub fn as_str(&self) -> &'static str {
+        let [forked, went_back, alarm, gap, another_log, another_start, no_genesis, unreadable] = Self::ALL;
+        match self {
+            Self::Forked(_) => forked,
+            Self::WentBack(_) => went_back,
+            Self::Alarm(_) => alarm,
+            Self::Gap(_) => gap,
+            Self::AnotherLog { .. } => another_log,
+            Self::AnotherStart(_) => another_start,
+            Self::NoGenesis => no_genesis,
+            Self::Unreadable { .. } => unreadable,
+        }
+    }
+
     /// What the others have to be told, where they have to stop, too. Who was told so tells it as well: a log that goes back
     /// once more can lose the alarm, and who raised it may be gone.
     pub fn alarm(&self) -> Option<AlarmCause> {

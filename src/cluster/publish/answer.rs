@@ -78,7 +78,7 @@ pub enum Refused {
     #[error("the log has refused a message; send the events again")]
     Renewed,
     /// The log has had as many writers as it can have.
-    #[error("the log has had too many writers; begin a new one with tallyd cluster restore")]
+    #[error("the log has had too many writers; it takes messages of those alone; make another log")]
     Full,
     /// Nothing more is published, for a reason in words.
     #[error("{0}")]

@@ -3,6 +3,7 @@
 //!
 //! INVARIANT: a [`Config`] listens where no other machine connects, or has tokens, and TLS unless plain text was asked for.
 
+mod cluster;
 mod listen;
 pub mod options;
 pub mod place;
@@ -27,6 +28,7 @@ use crate::net::listener::TlsIdentity;
 use crate::platform::logging::{LogFilter, LogFormat};
 use crate::platform::zoneinfo::DIRECTORY_VARIABLE;
 use crate::store::Fsync;
+pub use cluster::ClusterConfig;
 use listen::ListenSetting;
 pub use listen::{InheritedSockets, Listen};
 use options::{Key, OPTIONS};
@@ -114,6 +116,8 @@ pub struct Config {
     pub tls: Option<TlsIdentity>,
     /// Where to read it again.
     pub tls_files: Option<TlsFiles>,
+    /// The log that is shared with others; `None` where this daemon is alone.
+    pub cluster: Option<ClusterConfig>,
     /// The directory of time-zone files that the environment names.
     pub zone_dir: Option<PathBuf>,
     /// What is logged.
@@ -154,16 +158,15 @@ impl Config {
         let snapshot_interval =
             check.value(Key::SnapshotInterval, |text| duration_within(text, shortest, longest));
         let fsync = check.value(Key::Fsync, |text| Fsync::parse(text));
-        let max_future =
-            check.value(Key::MaxFuture, |text| duration_within(text, Duration::ZERO, MAX_FUTURE_MAX));
-        let retry_window =
-            check.value(Key::RetryWindow, |text| duration_within(text, Duration::ZERO, RETRY_WINDOW_MAX));
+        let max_future = check.value(Key::MaxFuture, up_to(MAX_FUTURE_MAX));
+        let retry_window = check.value(Key::RetryWindow, up_to(RETRY_WINDOW_MAX));
         let memory_limit = check.value(Key::MemoryLimit, MemoryLimit::parse);
         let tokens_file = check.value(Key::TokensFile, path);
         let origins = check.value(Key::CorsOrigin, Origins::parse);
         let tls_cert = check.value(Key::TlsCert, path);
         let tls_key = check.value(Key::TlsKey, path);
         let is_plaintext_allowed = check.value(Key::InsecurePlaintext, |text| text.parse::<bool>().ok());
+        let cluster = cluster::check(&mut check, environment);
         let log = check.value(Key::Log, LogFilter::parse);
         let log_format = check.value(Key::LogFormat, LogFormat::parse);
 
@@ -207,6 +210,7 @@ impl Config {
                 origins: Arc::new(origins.unwrap_or_default()),
                 tls,
                 tls_files,
+                cluster,
                 zone_dir: environment(DIRECTORY_VARIABLE).map(PathBuf::from),
                 log: log?,
                 log_format: log_format?,
@@ -259,6 +263,7 @@ fn range_of(key: Key) -> &'static str {
         Key::SnapshotInterval => ", from 1s to 24h",
         Key::MaxFuture => ", up to 366d",
         Key::RetryWindow => ", up to 1h",
+        Key::ClusterMaxLag => ", from 1s to 1h",
         Key::MemoryLimit => ", at least 64MiB",
         _ => "",
     }
@@ -270,6 +275,10 @@ fn path(text: &str) -> Option<PathBuf> {
 
 fn duration_within(text: &str, shortest: Duration, longest: Duration) -> Option<Duration> {
     units::duration(text).filter(|duration| (shortest..=longest).contains(duration))
+}
+
+fn up_to(longest: Duration) -> impl Fn(&str) -> Option<Duration> {
+    move |text| duration_within(text, Duration::ZERO, longest)
 }
 
 /// What stands between the listeners and other machines.

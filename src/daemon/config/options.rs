@@ -21,6 +21,11 @@ pub enum Key {
     TlsCert,
     TlsKey,
     InsecurePlaintext,
+    Cluster,
+    ClusterName,
+    ClusterRole,
+    ClusterCredentials,
+    ClusterMaxLag,
     Log,
     LogFormat,
 }
@@ -45,7 +50,7 @@ pub struct OptionSpec {
 impl OptionSpec {
     /// Whether it may be given repeatedly, and as a list in the file. The values are then joined by commas.
     pub fn is_list(&self) -> bool {
-        self.key == Key::CorsOrigin
+        matches!(self.key, Key::CorsOrigin | Key::Cluster)
     }
 
     /// Whether the flag may stand without a value, which then is `true`.
@@ -69,7 +74,7 @@ const ADDRESS: &str = "an address and a port such as 127.0.0.1:8780 or [::1]:878
 const DURATION: &str = "a whole number and a unit such as 500ms, 60s, 5m or 1h; without a unit it is seconds";
 
 /// Every option, in the order of [`Key`] and of `--help`.
-pub const OPTIONS: [OptionSpec; 15] = [
+pub const OPTIONS: [OptionSpec; 20] = [
     OptionSpec {
         key: Key::HttpListen,
         name: "http-listen",
@@ -180,6 +185,47 @@ pub const OPTIONS: [OptionSpec; 15] = [
         takes: "`true` or `false`",
         help: "Let other machines connect without TLS, so that whoever is on the way can read tokens and events; for a \
                network that is encrypted otherwise",
+    },
+    OptionSpec {
+        key: Key::Cluster,
+        name: "cluster",
+        value_name: "URLS",
+        default: None,
+        takes: "servers of a log such as nats://a:4222 or tls://b:4222, separated by commas, without a user in them",
+        help: "Servers of NATS JetStream whose log this daemon shares with others, so that all count the same; repeat it \
+               or use commas. `tallyd cluster init` makes the log",
+    },
+    OptionSpec {
+        key: Key::ClusterName,
+        name: "cluster-name",
+        value_name: "NAME",
+        default: Some("tallyd"),
+        takes: "up to 64 letters, digits, - and _",
+        help: "The name of that log",
+    },
+    OptionSpec {
+        key: Key::ClusterRole,
+        name: "cluster-role",
+        value_name: "ROLE",
+        default: Some("all"),
+        takes: "`all`, `ingest` or `query`",
+        help: "What the ports are open for: events and reports (all), events (ingest), reports (query). Behind them each daemon has all",
+    },
+    OptionSpec {
+        key: Key::ClusterCredentials,
+        name: "cluster-credentials",
+        value_name: "FILE",
+        default: None,
+        takes: "the path of a file of one line, `user:password`",
+        help: "By what the servers of the log know this daemon; also the systemd credential `cluster`",
+    },
+    OptionSpec {
+        key: Key::ClusterMaxLag,
+        name: "cluster-max-lag",
+        value_name: "DURATION",
+        default: Some("10s"),
+        takes: DURATION,
+        help: "How far behind the log this daemon may be and still answer `/ready` with 200, 1s to 1h; reports go on",
     },
     OptionSpec {
         key: Key::Log,

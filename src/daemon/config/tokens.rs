@@ -10,7 +10,7 @@ use super::raw::{Environment, read_text};
 use crate::net::auth::Auth;
 
 /// The variable in which systemd says where a service's credentials are.
-const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
+pub(super) const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
 /// The name of the credential that holds tokens, in the form of a tokens file.
 const CREDENTIAL: &str = "tokens";
 

@@ -1,5 +1,6 @@
 //! Health, readiness and metrics. The open ones name no paths and no causes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hyper::StatusCode;
@@ -11,6 +12,7 @@ use crate::limits::{RETRY_AFTER, wide};
 use crate::model::calendar::rfc3339;
 use crate::net::Services;
 use crate::net::guessing::GuessFigures;
+use crate::net::log::state::{OUTCOMES, SKIPS, stops};
 use crate::net::metrics::{self, MetricReading, MetricValue};
 use crate::store::{KeyFigures, StoreFigures};
 
@@ -22,12 +24,15 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 #[derive(Serialize)]
 struct Health {
     name: &'static str,
-    message: &'static str,
+    message: String,
     status: &'static str,
     ingest: &'static str,
     snapshots: &'static str,
     reports: &'static str,
     checks: [Check; 3],
+    /// Of several that share one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<&'static str>,
     version: &'static str,
     tzdata: String,
 }
@@ -44,13 +49,27 @@ struct Check {
 /// `200`, or `503` while events are refused.
 pub(super) fn health(services: &Services) -> HttpResponse {
     let conditions = services.conditions.look(&services.store_status);
-    let [takes_events, makes_snapshots, gives_reports] =
+    let [ingests, makes_snapshots, gives_reports] =
         conditions.each_ref().map(|condition| condition.fault.is_none());
+    let log = services.log.as_ref().map(|log| log.state.figures());
+    let follows_log = log.as_ref().is_none_or(|log| log.stopped.is_none() && log.server.is_some());
+    let takes_events = ingests && follows_log;
     let (status, message) = match (takes_events, makes_snapshots) {
         (true, true) => (StatusCode::OK, "ready for events and reports"),
         (true, false) => (StatusCode::OK, "ready for events and reports; snapshots fail, see the log"),
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "events are refused, see the log; reports go on"),
     };
+    // What stops a node is for whoever mends it, and names nothing of this machine.
+    let message = log.as_ref().and_then(|log| log.stopped.clone()).map_or_else(
+        || {
+            if follows_log {
+                message.to_owned()
+            } else {
+                "events are refused, since the log cannot be reached; reports go on".to_owned()
+            }
+        },
+        |why| format!("events are refused, reports go on: {why}"),
+    );
     let verdict = |passes| if passes { "pass" } else { "fail" };
     let body = Health {
         name: "tallyd",
@@ -65,6 +84,7 @@ pub(super) fn health(services: &Services) -> HttpResponse {
             since: rfc3339(condition.since_unix_ms),
             message: condition.fault.unwrap_or_default(),
         }),
+        log: log.map(|_| verdict(follows_log)),
         version: VERSION,
         tzdata: services.zones.current().to_string(),
     };
@@ -85,11 +105,20 @@ struct Ready {
     up: String,
 }
 
-/// `200`: a port that answers is ready, since it is opened after recovery.
+/// `200`: a port that answers is ready, since it is opened after recovery. `503` where it is too far behind a log.
 pub(super) fn ready(services: &Services) -> HttpResponse {
     let up = services.clock.monotonic();
     let started = rfc3339(services.clock.start_unix_ms());
-    response::json(response::to_json(&Ready { status: "ready", started, up: format!("{}s", up.as_secs()) }))
+    let is_behind = services.log.as_ref().is_some_and(|log| log.state.figures().lag(up) > log.max_lag);
+    let (code, status) =
+        if is_behind { (StatusCode::SERVICE_UNAVAILABLE, "behind") } else { (StatusCode::OK, "ready") };
+    let body = Ready { status, started, up: format!("{}s", up.as_secs()) };
+    let mut response = response::with_json(code, response::to_json(&body));
+    if is_behind && let Ok(date) = HeaderValue::try_from(response::retry_after(&services.clock, RETRY_AFTER))
+    {
+        response.headers_mut().insert(header::RETRY_AFTER, date);
+    }
+    response
 }
 
 /// `GET /metrics`.
@@ -168,6 +197,7 @@ fn figures(services: &Services) -> Vec<MetricReading> {
         .chain(backup_figures(&store))
         .chain(parts)
         .map(MetricReading::from)
+        .chain(log_figures(services))
         .collect()
 }
 
@@ -187,6 +217,43 @@ fn backup_figures(store: &StoreFigures) -> [Figure; 5] {
         ),
         ("backup_last_bytes", "Bytes of it that were sent", gauge(store.last_backup_bytes)),
     ]
+}
+
+/// Nothing where no log is shared.
+fn log_figures(services: &Services) -> Vec<MetricReading> {
+    let Some(log) = &services.log else { return Vec::new() };
+    let node = log.state.figures();
+    let lag = node.lag(services.clock.monotonic()).as_secs_f64();
+    let (counter, gauge) = (MetricValue::Counter, MetricValue::Gauge);
+    let single: [Figure; 5] = [
+        ("log_position", "The last message of the log that was read", gauge(node.read.get())),
+        ("log_last_sequence", "The last message that the log is known to have", gauge(node.last.get())),
+        ("log_lag_seconds", "How long this node has been behind the log", MetricValue::GaugeFloat(lag)),
+        ("log_reached", "1 while the log can be reached", gauge(node.server.is_some().into())),
+        (
+            "log_published_bytes",
+            "Bytes of the messages sent, repeated ones too",
+            counter(node.published_bytes),
+        ),
+    ];
+    let count = |counts: &BTreeMap<&'static str, u64>, word| counts.get(word).copied().unwrap_or_default();
+    let published = OUTCOMES.map(|outcome| {
+        let value = counter(count(&node.published, outcome));
+        MetricReading::from(("log_published", "Messages sent, by what the log said", value))
+            .labelled("outcome", outcome)
+    });
+    let skipped = SKIPS.map(|why| {
+        let value = counter(count(&node.skipped, why));
+        MetricReading::from(("log_copies_skipped", "Messages read that change nothing", value))
+            .labelled("why", why)
+    });
+    let stopped = stops().map(|why| {
+        let value = gauge((node.stopped_by == Some(why)).into());
+        let help = "1 once this node follows the log no longer; /health says more";
+        MetricReading::from(("log_stopped", help, value)).labelled("why", why)
+    });
+    let single = single.into_iter().map(MetricReading::from);
+    single.chain(published).chain(skipped).chain(stopped).collect()
 }
 
 fn certificate_figure(services: &Services) -> Option<(&'static str, &'static str, f64)> {

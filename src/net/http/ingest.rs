@@ -15,14 +15,17 @@ use super::failure::{Counts, Detail, Failure};
 use super::response::{self, HttpResponse};
 use super::routes::{Dialect, Route};
 use super::{HttpShared, workers};
+use crate::cluster::publish::Refused;
 use crate::intake::batching::{BodyPrecision, Parsed, Parser, Tally};
 use crate::intake::wire::{Arrival, Precision};
 use crate::limits::KEY_BYTES_MAX;
 use crate::model::batch::{Batch, BatchIdentity, KeyedAnswer, RejectedLine};
 use crate::model::excerpt::Excerpt;
+use crate::net::commit::{Claimed, Committed, KeyClaim, NotCounted};
+use crate::net::log::door::NotTaken;
 use crate::net::metrics::{Bound, Listener};
 use crate::net::{commit, idempotency};
-use crate::store::{Claim, Claimed, Refusal, WriteError};
+use crate::store::{Refusal, WriteError};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -51,16 +54,11 @@ pub(super) async fn write(
             Claimed::New(claim) => Some(claim),
             Claimed::Counted(answer) => {
                 services.metrics.replayed(Listener::Http, identity.rule, u64::from(answer.accepted));
-                return outcome(dialect, &answer).map_or_else(
-                    |failure| Err(failure.and_replayed()),
-                    |response| Ok(response::replayed(response)),
-                );
+                return replayed(dialect, &answer);
             }
             Claimed::Conflict => {
                 services.metrics.key_conflict(Listener::Http);
-                let message =
-                    "this `Idempotency-Key` was used for another body; give each batch a key of its own";
-                return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, message));
+                return Err(conflict());
             }
         },
         None => None,
@@ -73,14 +71,29 @@ pub(super) async fn write(
     let may_recognise = key.is_some() || parsed.all_finer_than_millisecond;
     let claim = claim.filter(|_| may_recognise);
     if let Some(claim) = &claim {
-        batch.key = Some(Box::new(services.write_handle.key_of(claim, answer.clone())));
+        batch.key = Some(Box::new(commit::key_of(services, claim, answer.clone())));
     }
     if batch.is_empty() {
         commit::count_rejected(services, Listener::Http, parsed.tally);
     } else {
-        submit(shared, (batch, claim), parsed.tally).await?;
+        match submit(shared, (batch, claim), parsed.tally).await? {
+            Committed::Counted => {}
+            Committed::Repeated(first) => return replayed(dialect, &first),
+            Committed::Conflict => return Err(conflict()),
+        }
     }
     outcome(dialect, &answer)
+}
+
+/// The answer to a batch that was counted before.
+fn replayed(dialect: Dialect, answer: &KeyedAnswer) -> Result<HttpResponse, Failure> {
+    outcome(dialect, answer)
+        .map_or_else(|failure| Err(failure.and_replayed()), |response| Ok(response::replayed(response)))
+}
+
+fn conflict() -> Failure {
+    let message = "this `Idempotency-Key` was used for another body; give each batch a key of its own";
+    Failure::new(StatusCode::UNPROCESSABLE_ENTITY, message)
 }
 
 /// The key that the sender gave the batch.
@@ -100,7 +113,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
 /// Looks a batch up and claims it where it is new; waits for one that is under way.
 async fn claim(shared: &HttpShared, identity: BatchIdentity) -> Result<Claimed, Failure> {
     let _waiting = writes_slot(shared)?;
-    shared.services.write_handle.claim(identity).await.map_err(not_acknowledged)
+    commit::claim(&shared.services, identity).await.map_err(|error| not_acknowledged(&error.into()))
 }
 
 fn writes_slot(shared: &HttpShared) -> Result<SemaphorePermit<'_>, Failure> {
@@ -126,29 +139,34 @@ async fn parse(
 /// it or too many requests wait for it: nothing of it is counted. 500 where it is not known whether it is counted.
 pub(super) async fn submit(
     shared: &HttpShared,
-    batch: (Batch, Option<Claim>),
+    batch: (Batch, Option<KeyClaim>),
     tally: Tally,
-) -> Result<(), Failure> {
+) -> Result<Committed, Failure> {
     let _waiting = writes_slot(shared)?;
-    let commit = commit::submit(&shared.services, Listener::Http, batch, tally);
-    match commit.await.map_err(|refusal| refused(&refusal))?.await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(not_acknowledged(error)),
-    }
+    let commit = commit::submit(&shared.services, (Listener::Http, None), batch, tally);
+    let outcome = match commit.await {
+        Ok(pending) => pending.await,
+        Err(error) => Err(error),
+    };
+    outcome.map_err(|error| not_acknowledged(&error))
 }
 
-fn not_acknowledged(error: WriteError) -> Failure {
+fn not_acknowledged(error: &NotCounted) -> Failure {
     match error {
-        WriteError::Refused(refusal) => refused(&refusal),
-        WriteError::Unknown(why) => {
-            let message = format!("{why}; it is not known whether the events were counted");
+        NotCounted::Store(WriteError::Refused(refusal)) => Failure::unavailable(refusal_text(refusal)),
+        NotCounted::Log(NotTaken::Refused(why @ Refused::TooLarge { .. })) => Failure::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("{why}; nothing was counted; send fewer events at a time"),
+        ),
+        NotCounted::Log(why) => {
+            Failure::unavailable(format!("{why}; nothing was counted; send the events again"))
+        }
+        NotCounted::Role => Failure::unavailable(error.to_string()),
+        NotCounted::Store(WriteError::Unknown(_)) | NotCounted::LogUnknown => {
+            let message = format!("{error}; it is not known whether the events were counted");
             Failure::new(StatusCode::INTERNAL_SERVER_ERROR, message).and_close()
         }
     }
-}
-
-fn refused(refusal: &Refusal) -> Failure {
-    Failure::unavailable(refusal_text(refusal))
 }
 
 /// The message to the client. The cause may name files, so it is only in the log.

@@ -28,6 +28,7 @@ mod openapi;
 mod pack;
 mod page;
 mod quick;
+mod replica;
 mod reports;
 mod representation;
 mod response;

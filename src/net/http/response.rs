@@ -18,6 +18,9 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// No cache may keep an answer; clients may, and ask whether it still holds.
 pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
+/// How far the log was read that an answer stands for, or that one is asked to stand for.
+pub(super) const POSITION: HeaderName = HeaderName::from_static("tallyd-position");
+
 /// `200` with JSON that no cache may store.
 pub(super) fn json(body: impl Into<ResponseBody>) -> HttpResponse {
     with_json(StatusCode::OK, body)

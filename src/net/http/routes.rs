@@ -39,6 +39,7 @@ pub(super) enum Endpoint {
     PutStory,
     DeleteStory,
     Backup,
+    Cluster,
     Health,
     Ready,
     Metrics,
@@ -104,7 +105,7 @@ pub(super) struct Route {
     pub(super) words: &'static str,
 }
 
-pub(super) static ROUTES: [Route; 22] = [
+pub(super) static ROUTES: [Route; 23] = [
     row("POST", "/events", Endpoint::WriteEvents, (WRITE, LimitedTokens::ItsStories))
         .body(EVENTS)
         .words("events as line protocol, NDJSON or a JSON document, told apart by content; ?precision="),
@@ -145,6 +146,8 @@ pub(super) static ROUTES: [Route; 22] = [
     row("POST", "/backup", Endpoint::Backup, (ADMIN, LimitedTokens::Refused))
         .body(BACKUP)
         .words("a copy of the data directory, as a tar archive without the files that the body lists"),
+    row("GET", "/cluster", Endpoint::Cluster, (READ, LimitedTokens::Refused))
+        .words("how far this node has read the log that it shares with others, and what it made of it"),
     row("GET", "/health", Endpoint::Health, (OPEN, LimitedTokens::Same))
         .words("whether ingest, snapshots and reports work"),
     row("GET", "/ready", Endpoint::Ready, (OPEN, LimitedTokens::Same))
@@ -233,6 +236,14 @@ impl Route {
     /// Whether the segment of its path is the name of a report.
     pub(super) fn is_about_report(&self) -> bool {
         matches!(self.endpoint, Endpoint::Report | Endpoint::StreamReport)
+    }
+
+    /// Whether it is answered from the counters or the catalogue.
+    pub(super) fn is_about_counters(&self) -> bool {
+        matches!(
+            self.endpoint,
+            Endpoint::Report | Endpoint::StreamReport | Endpoint::ListStories | Endpoint::ShowStory
+        )
     }
 
     /// Whether its answer has no end of its own.

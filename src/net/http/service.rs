@@ -13,13 +13,15 @@ use super::failure::Failure;
 use super::response::{self, HttpResponse};
 use super::routes::{self, Dialect, Endpoint, Route, RouteMatch};
 use super::{
-    HttpShared, Origins, access, backup, body, cors, health, influx, ingest, openapi, page, reports,
+    HttpShared, Origins, access, backup, body, cors, health, influx, ingest, openapi, page, replica, reports,
     representation, stories, streams,
 };
 use crate::limits::HTTP_HEADERS_MAX;
+use crate::net::Services;
 use crate::net::listener::ConnectionSlot;
 use crate::net::metrics::Bound;
 use crate::report::ReportName;
+use crate::store::LogPosition;
 
 /// Responds to the next request of an exchange.
 pub(super) async fn respond(
@@ -29,6 +31,8 @@ pub(super) async fn respond(
     exchange: &Arc<Exchange>,
 ) -> HttpResponse {
     let services = &shared.services;
+    // What is read for the answer is no older than this.
+    let before = position(services);
     let framed = exchange.begin();
     let (head, mut body) = request.into_parts();
     let is_framed = framed.is_ok();
@@ -47,6 +51,7 @@ pub(super) async fn respond(
         _ if is_open => check_host(&head),
         _ => Ok(()),
     });
+    let is_write = matches!(&found, RouteMatch::Route(route, _) if route.is_write());
     let outcome = match (checked, found) {
         (Err(failure), _) => Err(failure),
         (Ok(()), RouteMatch::Route(route, _)) if slot.is_reserved() && route.is_write() => {
@@ -80,9 +85,18 @@ pub(super) async fn respond(
         }
     };
     page::bind(&mut response);
+    let position = if is_write { position(services) } else { before };
+    if let Some(Ok(value)) = position.map(|position| HeaderValue::try_from(replica::text(position))) {
+        response.headers_mut().insert(response::POSITION, value);
+    }
     services.origins.mark(&head.headers, &mut response);
     services.metrics.http_answered(response.status().as_u16());
     response
+}
+
+/// How far the log was read, where there is one.
+fn position(services: &Services) -> Option<LogPosition> {
+    services.log.as_ref()?.view.position()
 }
 
 /// What RFC 9112 wants of a head, and hyper does not check.
@@ -148,6 +162,9 @@ async fn handle(
     let services = &shared.services;
     let access = access::check(services, route, head, peer)?;
     let query = head.uri.query().unwrap_or_default();
+    if let Some(log) = services.log.as_deref().filter(|_| route.is_about_counters()) {
+        replica::check(services, log, head).await?;
+    }
     // What is asked seldom is boxed, since every request makes room for the longest of these.
     let outcome = match route.endpoint {
         Endpoint::WriteEvents => ingest::write(shared, (route, access), head, body).await,
@@ -164,6 +181,7 @@ async fn handle(
         Endpoint::PutStory => Box::pin(stories::put(shared, (route, segment), access, (head, body))).await,
         Endpoint::DeleteStory => Box::pin(stories::delete(shared, &access, segment)).await,
         Endpoint::Backup => Box::pin(backup::backup(shared, (route, access), (head, body))).await,
+        Endpoint::Cluster => replica::cluster(services),
         Endpoint::Health => Ok(health::health(services)),
         Endpoint::Ready => Ok(health::ready(services)),
         Endpoint::Metrics => Ok(health::metrics(services)),

@@ -15,11 +15,7 @@ pub(super) fn figures(start_unix_ms: i64) -> Vec<MetricReading> {
 fn start(unix_ms: i64) -> MetricReading {
     let since_1970 = Duration::from_millis(u64::try_from(unix_ms).unwrap_or(0));
     let help = "When the process started, in seconds since 1970";
-    MetricReading {
-        name: "process_start_time_seconds",
-        help,
-        value: MetricValue::GaugeFloat(since_1970.as_secs_f64()),
-    }
+    ("process_start_time_seconds", help, MetricValue::GaugeFloat(since_1970.as_secs_f64())).into()
 }
 
 fn memory(status: &str) -> Vec<MetricReading> {
@@ -28,9 +24,7 @@ fn memory(status: &str) -> Vec<MetricReading> {
         let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
         kibibytes.checked_mul(1024)
     };
-    let figure = |name, help, key| {
-        bytes(key).map(|value| MetricReading { name, help, value: MetricValue::Gauge(value) })
-    };
+    let figure = |name, help, key| bytes(key).map(|value| (name, help, MetricValue::Gauge(value)).into());
     [
         figure("process_resident_memory_bytes", "Memory of the process that is in RAM", "VmRSS:"),
         figure("process_resident_memory_peak_bytes", "Most memory of the process that was in RAM", "VmHWM:"),

@@ -23,9 +23,11 @@ fn render_shows_what_was_counted() {
     let text = metrics.render(
         1_552_815_000_250,
         vec![
-            MetricReading { name: "journal_bytes", help: "Bytes", value: MetricValue::Counter(12) },
-            MetricReading { name: "series", help: "Series", value: MetricValue::Gauge(9) },
-            MetricReading { name: "uptime_seconds", help: "Uptime", value: MetricValue::GaugeFloat(1.5) },
+            ("journal_bytes", "Bytes", MetricValue::Counter(12)).into(),
+            MetricReading::from(("answers", "Answers", MetricValue::Counter(3))).labelled("kind", "yes"),
+            MetricReading::from(("answers", "Answers", MetricValue::Counter(4))).labelled("kind", "no"),
+            ("series", "Series", MetricValue::Gauge(9)).into(),
+            ("uptime_seconds", "Uptime", MetricValue::GaugeFloat(1.5)).into(),
         ],
     );
     for line in [
@@ -50,6 +52,8 @@ fn render_shows_what_was_counted() {
         assert!(text.lines().any(|shown| shown == line), "no line `{line}` in\n{text}");
     }
     assert!(text.contains("# TYPE tallyd_events_total counter\n"), "{text}");
+    let both = "# TYPE tallyd_answers_total counter\ntallyd_answers_total{kind=\"yes\"} 3\ntallyd_answers_total{kind=\"no\"} 4\n";
+    assert!(text.contains(both), "{text}");
     assert!(text.contains("tallyd_build_info{version="), "{text}");
     assert!(text.contains("process_resident_memory_bytes "));
 }

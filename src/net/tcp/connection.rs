@@ -28,11 +28,12 @@ use crate::limits::{
     TCP_QUIET_TICKS_MAX, TCP_READ_BYTES_MIN, TCP_TICK, TCP_WRITE_TIMEOUT, wide,
 };
 use crate::net::Services;
+use crate::net::commit::{Claimed, Committed, NotCounted};
 use crate::net::listener::{self, Stream};
+use crate::net::log::door::SenderId;
 use crate::net::metrics::{Bound, Listener};
 use crate::net::{commit, idempotency};
 use crate::platform::shutdown::Watch;
-use crate::store::{Claimed, CommitAck, WriteError};
 
 /// Serves one connection until it ends.
 pub(super) async fn run<S: Stream>(stream: S, shared: &TcpShared, peer: Option<IpAddr>, shutdown: Watch) {
@@ -41,13 +42,22 @@ pub(super) async fn run<S: Stream>(stream: S, shared: &TcpShared, peer: Option<I
     let doors = (Arc::clone(&services.auth), Arc::clone(&services.guessing));
     let session = Session::new(parser, doors, peer, &shared.memory);
     let buffer = ReadBuffer::new(&shared.memory);
-    let mut connection =
-        Connection { stream, services, session, buffer, under_way: VecDeque::new(), writable: true };
+    let sender = services.log.as_ref().map(|log| log.door.sender());
+    let mut connection = Connection {
+        stream,
+        services,
+        session,
+        buffer,
+        under_way: VecDeque::new(),
+        sender,
+        has_unknown: false,
+        writable: true,
+    };
     let end = connection.serve(shutdown).await;
     connection.end(end).await;
 }
 
-type CommitFuture = Pin<Box<dyn Future<Output = Result<CommitAck, WriteError>> + Send>>;
+type CommitFuture = Pin<Box<dyn Future<Output = Result<Committed, NotCounted>> + Send>>;
 
 struct Connection<'a, S> {
     stream: S,
@@ -56,6 +66,10 @@ struct Connection<'a, S> {
     buffer: ReadBuffer,
     /// In the order in which they were submitted.
     under_way: VecDeque<(BatchLines, CommitFuture)>,
+    /// By which a log keeps the order of what this connection sends.
+    sender: Option<SenderId>,
+    /// The log has not said in time what became of something: what followed it could overtake it there.
+    has_unknown: bool,
     /// The peer can still be written to. Where it cannot, it may yet be read from.
     writable: bool,
 }
@@ -68,6 +82,8 @@ enum End {
     Lost,
     /// The session has had enough.
     Refused,
+    /// The log has not said in time what became of a batch.
+    Unknown,
     /// A line or a batch is long, and the budget for them is spent.
     Overloaded,
     /// Nothing came for long.
@@ -81,7 +97,7 @@ enum End {
 /// What ended a wait.
 enum Woken {
     Stop,
-    Settled(Result<CommitAck, WriteError>),
+    Settled(Result<Committed, NotCounted>),
     /// So many bytes came; 0 at the end of the stream.
     Read(usize),
     Tick,
@@ -138,6 +154,7 @@ impl<S: Stream> Connection<'_, S> {
                 Woken::Tick => self.tick(&mut quiet),
             };
             self.write_some();
+            let end = end.or_else(|| self.has_unknown.then_some(End::Unknown));
             if let Some(end) = end {
                 return end;
             }
@@ -167,6 +184,9 @@ impl<S: Stream> Connection<'_, S> {
                 Then::Sync | Then::Batch => {
                     self.submit().await;
                     self.settle_all().await;
+                    if self.has_unknown {
+                        return Some(End::Unknown);
+                    }
                     match turn.then {
                         Then::Batch => self.count_keyed(arrival).await,
                         _ => self.session.synced(),
@@ -210,6 +230,10 @@ impl<S: Stream> Connection<'_, S> {
                 self.services.metrics.overloaded(Bound::LineMemory);
                 self.session.closing(Bound::LineMemory.message());
             }
+            End::Unknown => {
+                self.session
+                    .closing("what became of earlier lines is not known, so the connection is closed");
+            }
             End::Stopping => self.session.closing("tallyd is stopping"),
             End::Refused | End::Lost => {}
         }
@@ -241,9 +265,10 @@ impl<S: Stream> Connection<'_, S> {
         while self.under_way.len() >= TCP_BATCHES_UNDER_WAY_MAX {
             self.settle_next().await;
         }
-        match commit::submit(self.services, Listener::Tcp, (batch, None), tally).await {
+        let from = (Listener::Tcp, self.sender, self.has_unknown);
+        match commit::submit_after(self.services, from, batch, tally).await {
             Ok(commit) => self.under_way.push_back((lines, Box::pin(commit))),
-            Err(refusal) => self.session.not_acknowledged(&lines, &refusal.into()),
+            Err(error) => self.session.not_acknowledged(&lines, &error),
         }
         true
     }
@@ -256,7 +281,7 @@ impl<S: Stream> Connection<'_, S> {
         let content = (self.session.precision(), lines.content());
         let identity =
             idempotency::of_key(handle.key_seed(), (self.session.key_owner(), &lines.key), content);
-        let claim = match handle.claim(identity).await {
+        let claim = match commit::claim(services, identity).await {
             Ok(Claimed::New(claim)) => claim,
             Ok(Claimed::Counted(answer)) => {
                 services.metrics.replayed(Listener::Tcp, identity.rule, u64::from(answer.accepted));
@@ -272,7 +297,7 @@ impl<S: Stream> Connection<'_, S> {
             }
             Err(error) => {
                 self.session.skip_keyed(&lines);
-                self.session.keyed_failed(&lines, (0, &error));
+                self.session.keyed_failed(&lines, (0, &error.into()));
                 return;
             }
         };
@@ -283,14 +308,16 @@ impl<S: Stream> Connection<'_, S> {
         }
         let answer = lines.answer(&parsed.tally);
         let mut batch = parsed.batch;
-        batch.key = Some(Box::new(handle.key_of(&claim, answer.clone())));
-        let outcome = match commit::submit(services, Listener::Tcp, (batch, Some(claim)), parsed.tally).await
-        {
+        batch.key = Some(Box::new(commit::key_of(services, &claim, answer.clone())));
+        let from = (Listener::Tcp, self.sender);
+        let outcome = match commit::submit(services, from, (batch, Some(claim)), parsed.tally).await {
             Ok(commit) => commit.await,
-            Err(refusal) => Err(refusal.into()),
+            Err(error) => Err(error),
         };
         match outcome {
-            Ok(_) => self.session.keyed_counted(&answer),
+            Ok(Committed::Counted) => self.session.keyed_counted(&answer),
+            Ok(Committed::Repeated(first)) => self.session.keyed_repeated(&first),
+            Ok(Committed::Conflict) => self.session.keyed_conflict(&lines),
             Err(error) => {
                 self.session.note_rejected(&answer);
                 self.session.keyed_failed(&lines, (u64::from(answer.accepted), &error));
@@ -309,16 +336,19 @@ impl<S: Stream> Connection<'_, S> {
         self.settle_oldest(outcome);
     }
 
-    fn settle_oldest(&mut self, outcome: Result<CommitAck, WriteError>) {
+    fn settle_oldest(&mut self, outcome: Result<Committed, NotCounted>) {
         if let Some((lines, _)) = self.under_way.pop_front() {
             self.settle(&lines, outcome);
         }
     }
 
-    fn settle(&mut self, lines: &BatchLines, outcome: Result<CommitAck, WriteError>) {
+    fn settle(&mut self, lines: &BatchLines, outcome: Result<Committed, NotCounted>) {
         match outcome {
             Ok(_) => self.session.counted(lines),
-            Err(error) => self.session.not_acknowledged(lines, &error),
+            Err(error) => {
+                self.has_unknown |= error == NotCounted::LogUnknown;
+                self.session.not_acknowledged(lines, &error);
+            }
         }
     }
 
@@ -367,7 +397,7 @@ impl<S: Stream> Connection<'_, S> {
 }
 
 /// Waits for the outcome of the oldest batch under way, and leaves it in its place. For ever where there is none.
-async fn oldest(under_way: &mut VecDeque<(BatchLines, CommitFuture)>) -> Result<CommitAck, WriteError> {
+async fn oldest(under_way: &mut VecDeque<(BatchLines, CommitFuture)>) -> Result<Committed, NotCounted> {
     match under_way.front_mut() {
         Some((_, outcome)) => outcome.as_mut().await,
         None => std::future::pending().await,

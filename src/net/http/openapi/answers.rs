@@ -71,7 +71,11 @@ fn successes(operation: &Operation) -> Vec<(u16, Value)> {
             return vec![(200, health("Events are taken.")), (503, health("Events are refused."))];
         }
         (Endpoint::Backup, _) => content(backup::KIND, json!({"type": "string", "format": "binary"})),
-        (Endpoint::Ready, _) => json_of("Ready"),
+        (Endpoint::Ready, _) => {
+            let ready = |words: &str| json!({"description": words, "content": json_of("Ready")});
+            return vec![(200, ready("As asked.")), (503, ready("It is behind the log that it shares."))];
+        }
+        (Endpoint::Cluster, _) => json_of("Cluster"),
         (Endpoint::Metrics, _) => text(metrics::CONTENT_TYPE),
         (Endpoint::Statements | Endpoint::StatementsInBody, _) => json_of("StatementResults"),
         (Endpoint::OpenApi, _) => content(KIND, json!({"type": "object"})),
@@ -158,6 +162,9 @@ fn errors(route: &Route) -> Vec<(u16, &'static str)> {
     }
     if route.limited_tokens == LimitedTokens::ItsStories && !route.is_about_report() {
         errors.push((404, "The story is not known."));
+    }
+    if route.endpoint == Endpoint::Cluster {
+        errors.push((404, "This daemon shares no log with others."));
     }
     if route.body.bytes_max > 0 {
         errors.push((413, "The body is too long."));

@@ -214,12 +214,19 @@ fn probes() -> Value {
     let text = json!({"type": "string"});
     let verdict = json!({"enum": ["pass", "fail"]});
     json!({
-        "Health": object(json!({
+        "Health": object_with(json!({
             "name": text, "message": text, "status": verdict, "ingest": verdict, "snapshots": verdict, "reports": verdict,
             "checks": list(object(json!({"name": text, "status": verdict, "since": instant(), "message": text}))),
             "version": text, "tzdata": text,
+        }), json!({"log": verdict})),
+        "Ready": object(json!({"status": {"enum": ["ready", "behind"]}, "started": instant(), "up": text})),
+        "Cluster": object_with(json!({
+            "role": {"enum": ["all", "ingest", "query"]}, "position": count(), "last": count(), "lag_seconds": {"type": "number"},
+            "digests": list(json!({"type": "array", "prefixItems": [count(), text], "items": false})),
+            "writers": list(json!({"type": "array", "prefixItems": [text, count()], "items": false})),
+        }), json!({
+            "server": text, "away": text, "stopped": text, "log": text, "chain": text, "digest": text,
         })),
-        "Ready": object(json!({"status": {"const": "ready"}, "started": instant(), "up": text})),
         "BackupRequest": {"type": "object", "additionalProperties": false, "properties": {
             "stands": list(object(json!({"name": text, "bytes": count(), "crc32": count()}))),
         }},

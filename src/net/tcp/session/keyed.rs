@@ -9,8 +9,8 @@ use crate::limits::{
 };
 use crate::model::batch::{KeyedAnswer, RejectedLine};
 use crate::net::byte_budget::ReservedBytes;
+use crate::net::commit::NotCounted;
 use crate::net::idempotency;
-use crate::store::WriteError;
 
 const NOT_AN_END: &str = "within a batch with a key there is no command but `!end`";
 
@@ -189,6 +189,12 @@ impl Session {
         self.answers.dup(u64::from(answer.accepted), u64::from(answer.rejected));
     }
 
+    /// The batch was counted before, as the log has said after it was parsed: bad lines have their answers.
+    pub(in super::super) fn keyed_repeated(&mut self, answer: &KeyedAnswer) {
+        self.batch_first_line = self.lines.saturating_add(1);
+        self.answers.dup(u64::from(answer.accepted), u64::from(answer.rejected));
+    }
+
     /// Another batch was counted under the key.
     pub(in super::super) fn keyed_conflict(&mut self, batch: &KeyedLines) {
         let what = "this key was used for another batch; give each batch a key of its own";
@@ -199,7 +205,7 @@ impl Session {
     pub(in super::super) fn keyed_failed(
         &mut self,
         batch: &KeyedLines,
-        (accepted, error): (u64, &WriteError),
+        (accepted, error): (u64, &NotCounted),
     ) {
         let lines = batch.first_line..=self.lines;
         self.not_acknowledged(&BatchLines { lines, accepted }, error);

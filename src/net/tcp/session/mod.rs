@@ -22,9 +22,9 @@ use crate::limits::LINE_BYTES_MAX;
 use crate::model::batch::Batch;
 use crate::net::auth::{Auth, Permit, Renewal, Scope};
 use crate::net::byte_budget::ByteBudget;
+use crate::net::commit::NotCounted;
 use crate::net::guessing::{Guessing, NoAccess, whole_seconds};
 use crate::net::metrics::Listener;
-use crate::store::WriteError;
 pub(super) use keyed::KeyedLines;
 
 /// The state of one connection.
@@ -208,17 +208,18 @@ impl Session {
     }
 
     /// The store has refused the batch of these lines, or it is not known whether it counted them.
-    pub(super) fn not_acknowledged(&mut self, lines: &BatchLines, error: &WriteError) {
+    pub(super) fn not_acknowledged(&mut self, lines: &BatchLines, error: &NotCounted) {
         // What may be counted is neither accepted nor rejected.
-        if matches!(error, WriteError::Refused(_)) {
+        let is_refused = error.is_refused();
+        if is_refused {
             self.rejected = self.rejected.saturating_add(lines.accepted);
         }
         let (first, last) = (lines.lines.start(), lines.lines.end());
         let one = first == last;
-        let outcome = match (error, one) {
-            (WriteError::Refused(_), true) => "was not counted",
-            (WriteError::Refused(_), false) => "were not counted",
-            (WriteError::Unknown(_), _) => "not known whether counted",
+        let outcome = match (is_refused, one) {
+            (true, true) => "was not counted",
+            (true, false) => "were not counted",
+            (false, _) => "not known whether counted",
         };
         if one {
             self.answers.err(*first, format_args!("the line {outcome}: {error}"));

@@ -18,6 +18,7 @@ use crate::model::batch::{KeyedAnswer, RejectedLine};
 use crate::model::catalogue::{Catalogue, CatalogueLimits};
 use crate::net::auth::Auth;
 use crate::net::byte_budget::ByteBudget;
+use crate::net::commit::NotCounted;
 use crate::net::guessing::Guessing;
 use crate::platform::clock::Clock;
 use crate::store::Refusal;
@@ -193,7 +194,7 @@ impl Driven {
                 let mut parsed = Parsed::default();
                 while self.session.parse_keyed(&mut lines, Self::arrival(), &mut parsed) {}
                 let answer = lines.answer(&parsed.tally);
-                let full = Refusal::AppendRefused("the disk is full".to_owned()).into();
+                let full = NotCounted::from(Refusal::AppendRefused("the disk is full".to_owned()));
                 match store {
                     StoreAnswer::Takes => {
                         self.taken = self.taken.saturating_add(u64::from(answer.accepted));
