@@ -5,6 +5,7 @@
 
 mod backup;
 mod client;
+mod cluster;
 mod completions;
 mod demo;
 mod exit;
@@ -72,6 +73,9 @@ enum CliCommand {
     /// Send what `export` wrote to a daemon
     #[command(after_help = exit::help())]
     Import(import::ImportArgs),
+    /// Make the log that several daemons share, and compare them
+    #[command(after_help = exit::help(), disable_help_subcommand = true)]
+    Cluster(cluster::ClusterArgs),
     /// Make a new access token
     #[command(after_help = exit::help())]
     Token(token::TokenArgs),
@@ -122,6 +126,7 @@ fn dispatch(command: CliCommand) -> anyhow::Result<ExitCode> {
         CliCommand::Verify(args) => verify::run(&args),
         CliCommand::Export(args) => export::run(&args),
         CliCommand::Import(args) => import::run(&args),
+        CliCommand::Cluster(args) => cluster::run(&args),
         CliCommand::Token(args) => token::run(&args),
         CliCommand::Man(args) => man::run(&args),
         CliCommand::Completions(args) => completions::run(&args),

@@ -27,22 +27,28 @@ fn help(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// The help of every command, and the names of the commands.
-fn all_help() -> (String, Vec<String>) {
-    let mut text = help(&["--help"]);
-    let commands: Vec<String> = text
-        .split("Commands:\n")
-        .nth(1)
-        .expect("a list of commands")
-        .lines()
+/// The commands that a help lists; none where it lists none.
+fn commands_of(help: &str) -> Vec<String> {
+    let lines = help.split("Commands:\n").nth(1).into_iter().flat_map(str::lines);
+    lines
         .take_while(|line| !line.trim().is_empty())
         .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
         .filter(|command| *command != "help")
         .map(str::to_owned)
-        .collect();
+        .collect()
+}
+
+/// The help of every command, and the names of the commands.
+fn all_help() -> (String, Vec<String>) {
+    let mut text = help(&["--help"]);
+    let commands = commands_of(&text);
     for command in &commands {
-        text.push_str(&help(&[command, "--help"]));
+        let of_command = help(&[command, "--help"]);
+        for inner in commands_of(&of_command) {
+            text.push_str(&help(&[command, &inner, "--help"]));
+        }
+        text.push_str(&of_command);
     }
     (text, commands)
 }

@@ -59,6 +59,9 @@ pub(super) fn pages() -> io::Result<Vec<Page>> {
     let mut pages = vec![page(&program)?];
     for command in program.get_subcommands() {
         pages.push(page(command)?);
+        for inner in command.get_subcommands() {
+            pages.push(page(inner)?);
+        }
     }
     pages.push(("tallyd.toml.5".to_owned(), file::page()?));
     Ok(pages)

@@ -122,6 +122,16 @@ const EXPORT: [Section; 1] = [examples(&[
 
 const IMPORT: [Section; 1] = [examples(&[("tallyd import counters.lp.zst", "Into an empty daemon:")])];
 
+const CLUSTER: [Section; 1] = [examples(&[(
+    "tallyd cluster init --cluster nats://a:4222,nats://b:4222,nats://c:4222 --max-bytes 200GiB",
+    "Make the log, once:",
+)])];
+
+const CLUSTER_STATUS: [Section; 1] = [examples(&[(
+    "tallyd cluster status http://node1:8780 http://node2:8780",
+    "Whether two nodes have read, and made, the same:",
+)])];
+
 const TOKEN: [Section; 1] = [examples(&[
     (
         "tallyd token platform --scope write >> tokens.toml",
@@ -142,7 +152,7 @@ const COMPLETIONS: [Section; 1] = [examples(&[
 ])];
 
 /// Each command that has such sections; `tallyd` itself serves.
-pub(super) const SECTIONS: [(&str, &[Section]); 13] = [
+pub(super) const SECTIONS: [(&str, &[Section]); 16] = [
     ("tallyd", &SERVE),
     ("serve", &SERVE),
     ("demo", &DEMO),
@@ -153,6 +163,9 @@ pub(super) const SECTIONS: [(&str, &[Section]); 13] = [
     ("verify", &VERIFY),
     ("export", &EXPORT),
     ("import", &IMPORT),
+    ("cluster", &CLUSTER),
+    ("init", &CLUSTER),
+    ("status", &CLUSTER_STATUS),
     ("token", &TOKEN),
     ("man", &MAN),
     ("completions", &COMPLETIONS),

@@ -10,7 +10,7 @@ pub mod place;
 mod raw;
 mod tls;
 mod tokens;
-mod units;
+pub(crate) mod units;
 mod variables;
 
 use std::fmt;

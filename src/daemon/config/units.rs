@@ -19,7 +19,7 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
 
 /// The bytes that `text` spells: digits and one of `B`, `KiB`, `MiB`, `GiB`, `TiB` in any letter case, or their first
 /// letters; bytes without a unit. `None` for anything else, and past 64 bits.
-pub(super) fn size(text: &str) -> Option<u64> {
+pub(crate) fn size(text: &str) -> Option<u64> {
     let (number, unit) = number_and_unit(text)?;
     let power = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => 0,
