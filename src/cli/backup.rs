@@ -78,25 +78,44 @@ fn copy(args: &BackupArgs, client: &mut Client, spinner: &indicatif::ProgressBar
     };
     let body = serde_json::to_vec(&Wanted { stands: target.stands() })?;
     let call = Call::post("/backup", body, None);
-    let authority = client.authority().to_owned();
     spinner.set_message("waiting for the snapshot");
-    let body = match client.stream(&call)? {
-        Streamed::Body(body) => body,
-        Streamed::Refused(answer) => {
-            let why = format!("{authority} refused the backup: {}", printable(&answer.explanation()));
-            if answer.status == hyper::StatusCode::SERVICE_UNAVAILABLE {
-                return Ok(Outcome::TryLater(why));
-            }
-            anyhow::bail!(why)
-        }
-    };
     let mut bytes = 0_u64;
-    let copied = target.receive(body, &mut |more| {
+    let received = receive(client, &call, target, &mut |more| {
         bytes = bytes.saturating_add(more);
         spinner.set_message(format!("copying: {}", HumanBytes(bytes)));
         spinner.tick();
     });
-    Ok(Outcome::Copied(copied?, linked))
+    Ok(match received? {
+        Received::Copied(copied) => Outcome::Copied(copied, linked),
+        Received::TryLater(why) => Outcome::TryLater(why),
+    })
+}
+
+/// What came of asking for an archive.
+pub(super) enum Received {
+    Copied(Copied),
+    /// Why there is none now.
+    TryLater(String),
+}
+
+/// Asks a daemon for an archive, and makes the copy of it. Blocks.
+pub(super) fn receive(
+    client: &mut Client,
+    call: &Call,
+    target: Target,
+    progress: &mut dyn FnMut(u64),
+) -> anyhow::Result<Received> {
+    let authority = client.authority().to_owned();
+    match client.stream(call)? {
+        Streamed::Body(body) => Ok(Received::Copied(target.receive(body, progress)?)),
+        Streamed::Refused(answer) => {
+            let why = format!("{authority} refused the backup: {}", printable(&answer.explanation()));
+            if answer.status == hyper::StatusCode::SERVICE_UNAVAILABLE {
+                return Ok(Received::TryLater(why));
+            }
+            anyhow::bail!(why)
+        }
+    }
 }
 
 fn describe(args: &BackupArgs, copied: &Copied, linked: u64) -> String {

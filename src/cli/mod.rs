@@ -17,6 +17,7 @@ mod man;
 mod output;
 mod push;
 mod report;
+mod seed;
 mod serve;
 mod token;
 mod top;

@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 use tracing::warn;
 
-use super::{Exit, output};
+use super::{Exit, complain, output, seed};
 use crate::daemon::config::options::{CONFIG_VARIABLE, OPTIONS, TOKENS_VARIABLE};
 use crate::daemon::config::{Config, Given, InheritedSockets};
 use crate::daemon::{self, Running, runbook};
@@ -117,6 +117,10 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     logging::init(&config.log, config.log_format, runbook::section, &environment)?;
     for warning in &config.warnings {
         warn!("{warning}");
+    }
+    if let Some(why) = seed::fill(&config)? {
+        complain(&why);
+        return Ok(Exit::TryLater.into());
     }
     daemon::run(config, greet)?;
     Ok(Exit::Done.into())

@@ -5,10 +5,10 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::config::Config;
-use crate::limits::{FSYNC_INTERVAL, START_EXTENSION};
+use crate::limits::FSYNC_INTERVAL;
 use crate::model::catalogue::CatalogueLimits;
 use crate::platform::clock::Clock;
-use crate::platform::systemd;
+use crate::platform::systemd::Extensions;
 use crate::store::{KeyLimits, OpenError, Recovery, Store, StoreOptions};
 
 /// Locks and recovers the data directory. Blocks.
@@ -23,31 +23,11 @@ pub(super) fn open(config: &Config, clock: &Clock) -> Result<Store, OpenError> {
         clock: clock.clone(),
     };
     let mut extensions = Extensions::default();
-    let mut progress = || {
-        if extensions.is_due(clock.monotonic()) {
-            systemd::still_starting();
-        }
-    };
+    let mut progress = || extensions.still_starting(clock.monotonic(), "recovering: replaying the journal");
     progress();
     let (store, recovery) = Store::open(options, &mut progress)?;
     log(&recovery, clock.monotonic());
     Ok(store)
-}
-
-/// When more time is asked for: at once, and again while the last [`START_EXTENSION`] has most of its time left.
-#[derive(Default)]
-struct Extensions {
-    asked: Option<Duration>,
-}
-
-impl Extensions {
-    fn is_due(&mut self, now: Duration) -> bool {
-        let is_due = self.asked.is_none_or(|last| now.saturating_sub(last) >= START_EXTENSION / 4);
-        if is_due {
-            self.asked = Some(now);
-        }
-        is_due
-    }
 }
 
 fn log(recovery: &Recovery, took: Duration) {
@@ -65,18 +45,4 @@ fn log(recovery: &Recovery, took: Duration) {
         took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         "recovered"
     );
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn more_time_is_asked_for_at_once_and_long_before_the_last_extension_ends() {
-        let mut extensions = Extensions::default();
-        let due: Vec<u64> =
-            (0..=61).filter(|second| extensions.is_due(Duration::from_secs(*second))).collect();
-        assert_eq!(due, [0, 15, 30, 45, 60]);
-        assert!(START_EXTENSION >= Duration::from_mins(1));
-    }
 }

@@ -47,6 +47,7 @@ async fn probes_need_no_token_and_everything_else_does() {
         ("PUT", story.as_str()),
         ("DELETE", story.as_str()),
         ("POST", "/backup"),
+        ("GET", "/cluster/snapshot"),
         ("POST", "/events"),
         ("POST", "/write"),
         ("POST", "/api/v2/write"),
@@ -75,6 +76,7 @@ async fn scopes_are_kept_apart() {
         (WRITE, "POST", "/events", 200),
         (WRITE, "PUT", "/stories/x", 400),
         (READ, "POST", "/backup", 403),
+        (READ, "GET", "/cluster/snapshot", 403),
         (WRITE, "POST", "/backup", 403),
     ] {
         let reply = port.ask(method, target, &[&bearer(token)], b"").await;

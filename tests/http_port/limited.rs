@@ -245,7 +245,9 @@ impl Pair {
             self.compare("GET", target).await;
         }
         self.compare("POST", "/query?q=show%20databases").await;
-        for (method, about_all) in [("GET", "/metrics"), ("GET", "/cluster"), ("POST", "/backup")] {
+        for (method, about_all) in
+            [("GET", "/metrics"), ("GET", "/cluster"), ("GET", "/cluster/snapshot"), ("POST", "/backup")]
+        {
             let refused = self.all.ask(method, about_all, &[SOME], b"").await;
             assert_eq!(refused.status, 403, "{refused:?}");
             self.asked.insert((method.to_owned(), about_all.to_owned()));

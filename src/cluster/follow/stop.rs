@@ -28,8 +28,8 @@ pub enum StopCause {
     Alarm(AlarmCause),
     /// A message is gone that was not read yet.
     #[error(
-        "message {0} is gone from the log before this node has read it: it was purged, deleted, or kept too short; start this \
-         node again from an empty directory, from another node as its seed"
+        "message {0} is gone from the log before this node has read it: it was purged, deleted, or kept too short; empty this \
+         node's data directory and start it with another node as its --cluster-seed"
     )]
     Gap(LogSequence),
     /// The log begins again, as another one.
@@ -45,8 +45,8 @@ pub enum StopCause {
     },
     /// The log begins with a state that this node does not have.
     #[error(
-        "log {0} begins with other counters than this node has; start this node from an empty directory, or make a log with \
-         tallyd cluster init --from"
+        "log {0} begins with other counters than this node has; empty this node's data directory and start it with another node \
+         as its --cluster-seed, or make a log with tallyd cluster init --from"
     )]
     AnotherStart(LogId),
     /// The log does not begin as it must.

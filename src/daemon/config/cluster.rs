@@ -21,6 +21,8 @@ pub struct ClusterConfig {
     pub address: LogAddress,
     /// What the ports are open for.
     pub role: Role,
+    /// Where another daemon is, whose snapshot an empty data directory begins with.
+    pub seed: Option<String>,
     /// How far behind it the daemon may be and call itself ready.
     pub max_lag: Duration,
 }
@@ -33,6 +35,7 @@ pub(super) fn check(check: &mut Check<'_>, environment: Environment<'_>) -> Opti
     let role = check.value(Key::ClusterRole, |text| Role::parse(text));
     let (shortest, longest) = CLUSTER_MAX_LAG_RANGE;
     let max_lag = check.value(Key::ClusterMaxLag, |text| duration_within(text, shortest, longest));
+    let seed = check.value(Key::ClusterSeed, seed);
     let named = check.value(Key::ClusterCredentials, path);
     if !is_wanted {
         return None;
@@ -46,8 +49,17 @@ pub(super) fn check(check: &mut Check<'_>, environment: Environment<'_>) -> Opti
     Some(ClusterConfig {
         address: LogAddress { servers: servers?, name: name?, credentials },
         role: role?,
+        seed,
         max_lag: max_lag?,
     })
+}
+
+/// An address that a client can ask.
+fn seed(text: &str) -> Option<String> {
+    let uri: hyper::Uri = text.parse().ok()?;
+    let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+    (is_http && uri.authority().is_some_and(|authority| !authority.as_str().contains('@')))
+        .then(|| text.to_owned())
 }
 
 fn credentials(

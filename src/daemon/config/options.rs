@@ -25,6 +25,7 @@ pub enum Key {
     ClusterName,
     ClusterRole,
     ClusterCredentials,
+    ClusterSeed,
     ClusterMaxLag,
     Log,
     LogFormat,
@@ -74,7 +75,7 @@ const ADDRESS: &str = "an address and a port such as 127.0.0.1:8780 or [::1]:878
 const DURATION: &str = "a whole number and a unit such as 500ms, 60s, 5m or 1h; without a unit it is seconds";
 
 /// Every option, in the order of [`Key`] and of `--help`.
-pub const OPTIONS: [OptionSpec; 20] = [
+pub const OPTIONS: [OptionSpec; 21] = [
     OptionSpec {
         key: Key::HttpListen,
         name: "http-listen",
@@ -218,6 +219,15 @@ pub const OPTIONS: [OptionSpec; 20] = [
         default: None,
         takes: "the path of a file of one line, `user:password`",
         help: "By what the servers of the log know this daemon; also the systemd credential `cluster`",
+    },
+    OptionSpec {
+        key: Key::ClusterSeed,
+        name: "cluster-seed",
+        value_name: "URL",
+        default: None,
+        takes: "where another daemon listens for HTTP: http://HOST:PORT or https://HOST:PORT",
+        help: "A daemon that shares the log, from which an empty data directory copies its first snapshot, with the token of \
+               TALLYD_TOKEN (scope admin); one that is not empty goes on from what it has",
     },
     OptionSpec {
         key: Key::ClusterMaxLag,

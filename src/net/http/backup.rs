@@ -1,4 +1,4 @@
-//! `POST /backup`: a copy of the data directory, as an archive that a thread reads while the client takes it. What a copy is
+//! `POST /backup` and `GET /cluster/snapshot`: a copy of the data directory, as an archive that a thread reads while the client takes it. What a copy is
 //! is the store's; here it only gets its place, its thread and its errors.
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::failure::Failure;
 use super::response::{HttpResponse, NO_STORE};
 use super::response_body::ResponseBody;
 use super::routes::Route;
-use super::{HttpShared, body};
+use super::{HttpShared, body, replica};
 use crate::limits::BACKUP_CHUNKS_AHEAD;
 use crate::model::excerpt::Excerpt;
 use crate::net::metrics::Bound;
@@ -40,16 +40,46 @@ pub(super) async fn backup(
     (route, mut access): (&Route, Access),
     (head, body): (&Parts, &mut Incoming),
 ) -> Result<HttpResponse, Failure> {
-    if let Some((name, _)) = form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()).next() {
-        let name = Excerpt::new(&name).to_string();
-        let message = format!("`{name}` is not known; this path takes no parameters");
-        return Err(Failure::parameter(name, message));
-    }
+    takes_no_parameters(head)?;
     let json = body::read(shared, route.body.bytes_max, head, body).await.map_err(BodyError::of_no_events)?;
     let auth = &shared.services.auth;
     access.renew(auth)?;
     let wanted = parse(json.bytes())?;
     drop(json);
+    send(shared, access, wanted.stands).await
+}
+
+/// `GET /cluster/snapshot`: the same, whole, of a daemon that shares a log and has read of it. `404` where it shares none.
+pub(super) async fn snapshot(
+    shared: &Arc<HttpShared>,
+    access: Access,
+    head: &Parts,
+) -> Result<HttpResponse, Failure> {
+    takes_no_parameters(head)?;
+    let log = shared.services.log.as_ref().ok_or_else(replica::no_log)?;
+    if log.view.position().is_none() {
+        return Err(Failure::unavailable("this node has read nothing of the log yet"));
+    }
+    send(shared, access, Vec::new()).await
+}
+
+fn takes_no_parameters(head: &Parts) -> Result<(), Failure> {
+    let Some((name, _)) = form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()).next()
+    else {
+        return Ok(());
+    };
+    let name = Excerpt::new(&name).to_string();
+    let message = format!("`{name}` is not known; this path takes no parameters");
+    Err(Failure::parameter(name, message))
+}
+
+/// Sends a copy without the files that the client has already.
+async fn send(
+    shared: &Arc<HttpShared>,
+    access: Access,
+    stands: Vec<ListedFile>,
+) -> Result<HttpResponse, Failure> {
+    let auth = &shared.services.auth;
     let place = Arc::clone(&shared.backups).try_acquire_owned();
     let place = place.map_err(|_none_left| Failure::overloaded(Bound::Backups))?;
     let backups = shared.services.backups.clone();
@@ -57,7 +87,7 @@ pub(super) async fn backup(
     let (began, beginning) = tokio::sync::oneshot::channel();
     // Its thread lets those go first whom somebody waits for.
     shared.runtimes.heavy.spawn_blocking(move || {
-        match backups.begin(&wanted.stands) {
+        match backups.begin(&stands) {
             Ok(backup) => {
                 if began.send(Ok(())).is_ok() {
                     read_out((backup, place), &pieces);

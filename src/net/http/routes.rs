@@ -40,6 +40,7 @@ pub(super) enum Endpoint {
     DeleteStory,
     Backup,
     Cluster,
+    ClusterSnapshot,
     Health,
     Ready,
     Metrics,
@@ -105,7 +106,7 @@ pub(super) struct Route {
     pub(super) words: &'static str,
 }
 
-pub(super) static ROUTES: [Route; 23] = [
+pub(super) static ROUTES: [Route; 24] = [
     row("POST", "/events", Endpoint::WriteEvents, (WRITE, LimitedTokens::ItsStories))
         .body(EVENTS)
         .words("events as line protocol, NDJSON or a JSON document, told apart by content; ?precision="),
@@ -148,6 +149,8 @@ pub(super) static ROUTES: [Route; 23] = [
         .words("a copy of the data directory, as a tar archive without the files that the body lists"),
     row("GET", "/cluster", Endpoint::Cluster, (READ, LimitedTokens::Refused))
         .words("how far this node has read the log that it shares with others, and what it made of it"),
+    row("GET", "/cluster/snapshot", Endpoint::ClusterSnapshot, (ADMIN, LimitedTokens::Refused))
+        .words("what a new node begins with, as a tar archive: the data directory up to a place in the log"),
     row("GET", "/health", Endpoint::Health, (OPEN, LimitedTokens::Same))
         .words("whether ingest, snapshots and reports work"),
     row("GET", "/ready", Endpoint::Ready, (OPEN, LimitedTokens::Same))
@@ -224,7 +227,11 @@ impl Route {
     pub(super) fn is_write(&self) -> bool {
         matches!(
             self.endpoint,
-            Endpoint::WriteEvents | Endpoint::PutStory | Endpoint::DeleteStory | Endpoint::Backup
+            Endpoint::WriteEvents
+                | Endpoint::PutStory
+                | Endpoint::DeleteStory
+                | Endpoint::Backup
+                | Endpoint::ClusterSnapshot
         )
     }
 

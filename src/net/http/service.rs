@@ -181,6 +181,7 @@ async fn handle(
         Endpoint::PutStory => Box::pin(stories::put(shared, (route, segment), access, (head, body))).await,
         Endpoint::DeleteStory => Box::pin(stories::delete(shared, &access, segment)).await,
         Endpoint::Backup => Box::pin(backup::backup(shared, (route, access), (head, body))).await,
+        Endpoint::ClusterSnapshot => Box::pin(backup::snapshot(shared, access, head)).await,
         Endpoint::Cluster => replica::cluster(services),
         Endpoint::Health => Ok(health::health(services)),
         Endpoint::Ready => Ok(health::ready(services)),

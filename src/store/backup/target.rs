@@ -109,6 +109,33 @@ impl Target {
         Ok(target)
     }
 
+    /// Whether there is nothing yet in a directory that a daemon could start on: it is empty or not there, or a copy into it broke
+    /// off before it was whole.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn is_wanted(disk: &Disk, directory: &Path) -> Result<bool, DiskError> {
+        let found = match newest_manifest(disk, &directory.join(SNAPSHOT_FOLDER)) {
+            Err(error) if error.is_not_found() => None,
+            found => found?,
+        };
+        if found.is_some() {
+            return Ok(false);
+        }
+        if disk.length(&directory.join(BACKUP_FILE))?.is_some() {
+            return Ok(true);
+        }
+        match disk.holds_only(directory, &[LOCK_FILE, UNBEGUN, LOST_AND_FOUND]) {
+            Err(error) if error.is_not_found() => Ok(true),
+            is_empty => is_empty,
+        }
+    }
+
+    /// All files come again, whatever stands.
+    pub fn forget_standing(&mut self) {
+        self.stands.clear();
+    }
+
     /// The files that need not come again.
     pub fn stands(&self) -> &[ListedFile] {
         &self.stands

@@ -593,7 +593,9 @@ fn copy_whose_counters_are_not_those_of_the_log_is_not_started_on() {
         }
         let copies = MemoryDisk::new(2);
         let (disk, folder) = (copies.disk(), Path::new(FOLDER));
+        assert!(Target::is_wanted(&disk, folder).unwrap());
         Target::open(&disk, folder, &mut || ()).unwrap().receive(&archive[..], &mut |_| ()).unwrap();
+        assert!(!Target::is_wanted(&disk, folder).unwrap());
         let options = options(&Clock::manual(1), folder, CatalogueLimits::default());
         let opened = Stepped::open(&disk, &options, StoreId::new(6), &mut || ());
         let damage = match opened {

@@ -70,7 +70,9 @@ fn successes(operation: &Operation) -> Vec<(u16, Value)> {
             let health = |words: &str| json!({"description": words, "content": json_of("Health")});
             return vec![(200, health("Events are taken.")), (503, health("Events are refused."))];
         }
-        (Endpoint::Backup, _) => content(backup::KIND, json!({"type": "string", "format": "binary"})),
+        (Endpoint::Backup | Endpoint::ClusterSnapshot, _) => {
+            content(backup::KIND, json!({"type": "string", "format": "binary"}))
+        }
         (Endpoint::Ready, _) => {
             let ready = |words: &str| json!({"description": words, "content": json_of("Ready")});
             return vec![(200, ready("As asked.")), (503, ready("It is behind the log that it shares."))];
@@ -163,7 +165,7 @@ fn errors(route: &Route) -> Vec<(u16, &'static str)> {
     if route.limited_tokens == LimitedTokens::ItsStories && !route.is_about_report() {
         errors.push((404, "The story is not known."));
     }
-    if route.endpoint == Endpoint::Cluster {
+    if matches!(route.endpoint, Endpoint::Cluster | Endpoint::ClusterSnapshot) {
         errors.push((404, "This daemon shares no log with others."));
     }
     if route.body.bytes_max > 0 {
