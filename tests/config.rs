@@ -312,6 +312,30 @@ fn the_example_file_has_every_option_with_its_default() {
 }
 
 #[test]
+fn the_file_of_the_package_has_every_option_that_the_unit_leaves_to_it_and_sets_none() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/debian/tallyd.toml");
+    let text = std::fs::read_to_string(&path).expect("the file");
+    for option in OPTIONS.iter().filter(|option| option.key != Key::DataDir) {
+        let line = option
+            .default
+            .map_or(format!("# {} = ", option.name), |default| format!("# {} = {default:?}", option.name));
+        assert!(text.lines().any(|found| found.starts_with(&line)), "{line} is missing");
+    }
+    assert!(text.lines().all(|line| line.is_empty() || line.starts_with('#')), "{text}");
+    // Each line that shows an option is one, but for the paths, where nothing is yet.
+    let names = |line: &&str| OPTIONS.iter().any(|option| line.starts_with(&format!("{} = ", option.name)));
+    let set = text.lines().filter_map(|line| line.strip_prefix("# ")).filter(names);
+    let is_built = |line: &&str| cfg!(feature = "cluster") || !line.starts_with("cluster = ");
+    let set: Vec<&str> = set.filter(|line| !line.contains("/var/lib/tallyd/")).filter(is_built).collect();
+    assert!(set.len() >= 10, "{set:?}");
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), set.join("\n")).expect("a file");
+    let mut setting = Setting::default();
+    setting.given.config = Some(file.path().to_path_buf());
+    assert_eq!(setting.good().snapshot_interval, Setting::default().good().snapshot_interval);
+}
+
+#[test]
 fn the_debug_form_of_a_configuration_shows_no_secret() {
     let secret = "0123456789abcdefghij";
     let config = Setting::default().variable("TALLYD_TOKENS", &format!("bots:write:{secret}")).good();
