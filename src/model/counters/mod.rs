@@ -257,9 +257,9 @@ impl Writer {
     fn entry(&mut self, index: usize) -> Option<&SeriesEntry> {
         let entry = self.counters.entries.ensure(index)?;
         if index >= self.entries_made {
-            let chunk = self.counters.entries.chunk_entries();
-            self.entries_made = (index + 1).next_multiple_of(chunk);
-            self.work.bytes_grown += i64::try_from(chunk * size_of::<SeriesEntry>()).unwrap_or(i64::MAX);
+            let made = self.counters.entries.chunk_of(index);
+            self.entries_made = made.end;
+            self.work.bytes_grown += i64::try_from(made.len() * size_of::<SeriesEntry>()).unwrap_or(i64::MAX);
         }
         Some(entry)
     }
