@@ -49,7 +49,13 @@ fn write(dir: &Path, recovered: &Recovered, increments: impl Iterator<Item = Inc
         let mut section = Vec::new();
         record::encode_increments(increments, &mut section);
         let no_changes: &[Change] = &[];
-        let parts = journal::Staged { key: None, definitions, changes: no_changes, increments: &section };
+        let parts = journal::Staged {
+            key: None,
+            erasure: None,
+            definitions,
+            changes: no_changes,
+            increments: &section,
+        };
         writer.stage(parts).expect("it fits");
         writer.commit().expect("the disk takes it");
     };

@@ -14,6 +14,7 @@
 //! | increment | (series, hour, count): what an event adds to one counter |
 //! | batch | the increments of one read or one request; atomic: one journal record |
 //! | definition, change | binds a series id to its key; makes a story or node known, names or deletes it |
+//! | erasure, share | what an undo takes away: counts of a story in hours; one of the steps in which it goes |
 //! | series, total | (story, source, metric); the same over all stories, kept and not added up when asked |
 //! | hour, cell, frame | whole hours since 1970-01-01T00:00Z; (hour, count) of a series; its cells of one month, packed |
 //! | story set | all stories, or those of a list: what a token may know of, what a report is about |

@@ -65,9 +65,9 @@ impl Model {
         }
     }
 
-    fn clear(&mut self, index: usize) {
+    fn erase(&mut self, index: usize, range: HourRange) {
         for (hour, count) in self.0.get(&id(index).get()).cloned().unwrap_or_default() {
-            for fed in Self::fed_by(index) {
+            for fed in Self::fed_by(index).filter(|_| range.contains(Hour::new(hour))) {
                 let cells = self.0.get_mut(&fed).unwrap();
                 *cells.get_mut(&hour).unwrap() -= count;
                 cells.retain(|_, count| *count > 0);
@@ -138,6 +138,8 @@ enum Step {
     Add(Vec<(usize, u32, u32)>),
     Load(usize, u32, Vec<(u32, u32)>),
     Clear(usize),
+    /// (series, hours after the start, how many)
+    Erase(usize, u32, u32),
     /// One series, hour by hour from there.
     Run(usize, u32, u32),
     Check(u32, u32),
@@ -159,6 +161,8 @@ fn steps() -> impl Strategy<Value = Step> {
         8 => prop::collection::vec((0..SERIES, hours(), counts()), 0..200).prop_map(Step::Add),
         3 => (0..SERIES, 0..24_u32, frame).prop_map(|(series, month, cells)| Step::Load(series, month, cells)),
         1 => (0..SERIES).prop_map(Step::Clear),
+        3 => (0..SERIES, hours(), prop_oneof![1..3_u32, 1..900_u32, 1..30_000_u32])
+            .prop_map(|(series, from, length)| Step::Erase(series, from, length)),
         2 => (0..SERIES, hours(), 1..900_u32).prop_map(|(series, from, n)| Step::Run(series, from.min(FAR - START - n), n)),
         2 => (hours(), 0..5_000_u32).prop_map(|(from, length)| Step::Check(from, length)),
     ]
@@ -189,7 +193,14 @@ fn run(steps: &[Step]) {
             }
             Step::Clear(series) => {
                 writer.clear(id(*series));
-                model.clear(*series);
+                model.erase(*series, HourRange::ALL);
+            }
+            Step::Erase(series, from, length) => {
+                let start = START + from;
+                let range = HourRange { start: Hour::new(start), end: Hour::new(start + length) };
+                writer.erase(id(*series), range);
+                model.erase(*series, range);
+                model.check(&counters, HourRange::ALL);
             }
             Step::Run(series, from, length) => {
                 let hours = START + from..START + from + length;

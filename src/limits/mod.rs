@@ -58,6 +58,8 @@ pub const SERIES_MAX: usize = 64_000_000;
 pub const STORIES_GATHERED_MAX: u32 = 4 * 1024;
 /// Hours of a range whose units a report by story lists, for each story; where the range has more, they are searched for.
 pub const HOURS_LISTED_PER_STORY: usize = 8;
+/// Series whose counts one record of an undo takes away, about: batches wait meanwhile.
+pub const ERASURE_SERIES_MAX: usize = 512;
 /// Slots of eight bytes that each hash table of the index has at first.
 pub const INDEX_SLOTS_MIN: usize = 1024;
 /// Series ids that are reserved for the totals over all stories; those of stories follow.
@@ -132,6 +134,8 @@ pub const FOLD_CELLS_MAX: usize = 5 * 1024 * 1024;
 pub const FOLD_BYTES_PER_CELL: usize = 24;
 /// Catalogue entries that a fold gathers in memory before it writes them out.
 pub const FOLD_ENTRIES_MAX: usize = 1024 * 1024;
+/// Ranges of hours of series that a fold takes out of parts at a time.
+pub const FOLD_ERASED_MAX: usize = 64 * 1024;
 /// Keys of batches that a fold gathers in memory before it writes them out.
 pub const FOLD_KEYS_MAX: usize = 256 * 1024;
 /// Bytes of frames or entries after which a block of a snapshot file ends.

@@ -263,6 +263,7 @@ impl Sequencer {
                 key: batch.key.as_deref(),
                 definitions: &definitions,
                 changes: &batch.changes,
+                erasure: batch.erasure.as_deref(),
                 increments: &encoded,
             };
             match self.journal.stage(parts) {

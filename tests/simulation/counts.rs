@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// What must have happened in a few thousand rounds; whatever is missing here is not simulated.
-pub(crate) const EXPECTED: [&str; 63] = [
+pub(crate) const EXPECTED: [&str; 64] = [
     // What is written.
     "batches",
     "batches acknowledged",
@@ -17,6 +17,7 @@ pub(crate) const EXPECTED: [&str; 63] = [
     "batches without an outcome",
     "barriers",
     "deletions",
+    "undos",
     "names given",
     "batches with a key",
     "keys: new",

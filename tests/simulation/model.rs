@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use tallyd::model::batch::Change;
+use tallyd::model::batch::erasure::Erasure;
 use tallyd::model::calendar::{Hour, HourRange};
 use tallyd::model::catalogue::{Catalogue, total_series};
 use tallyd::model::counters::Counters;
@@ -20,13 +21,15 @@ pub(crate) type Fault = String;
 /// One batch as the model takes it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Write {
+    pub(crate) erasure: Option<Erasure>,
     pub(crate) changes: Vec<Change>,
     pub(crate) adds: Vec<(SeriesKey, Hour, u32)>,
 }
 
 impl fmt::Display for Write {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} changes {:?}, {} adds", self.changes.len(), self.changes, self.adds.len())
+        let Self { erasure, changes, adds } = self;
+        write!(f, "{erasure:?}, {} changes {changes:?}, {} adds", changes.len(), adds.len())
     }
 }
 
@@ -86,6 +89,9 @@ impl Contents {
     }
 
     pub(crate) fn write(&mut self, write: &Write) {
+        if let Some(erasure) = &write.erasure {
+            self.cells.retain(|(key, hour), _| !(erasure.covers(key) && erasure.hours.contains(*hour)));
+        }
         for (key, _, _) in &write.adds {
             self.know(key);
         }

@@ -204,6 +204,7 @@ impl Node {
             return;
         }
         write.adds.push((key, hour, count));
+        self.counts.note_many("undos", u64::from(write.erasure.is_some()));
         for change in &write.changes {
             let is_deletion = matches!(change, Change::DeleteStory { .. });
             self.counts.note(if is_deletion { "deletions" } else { "names given" });

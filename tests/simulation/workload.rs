@@ -1,7 +1,8 @@
 //! Batches by chance: increments, names, deletions, as parsers and the stories' routes make them.
 
+use tallyd::model::batch::erasure::{Erasure, MetricName, Metrics, Share, Sources};
 use tallyd::model::batch::{Batch, Change, Definition, Increment};
-use tallyd::model::calendar::Hour;
+use tallyd::model::calendar::{Hour, HourRange};
 use tallyd::model::catalogue::{Catalogue, CatalogueFull, CatalogueLimits};
 use tallyd::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
 
@@ -41,9 +42,22 @@ fn name(random: &mut Random) -> Option<Box<str>> {
     (!random.one_in(3)).then(|| format!("name {}", random.below(50)).into())
 }
 
+/// An undo of an hour, of a month, of several, or of all.
+fn erasure(random: &mut Random) -> Erasure {
+    let start = random.pick(&[HOURS[0], HOURS[1], HOURS[2], HOURS[2] - 500, 0]);
+    let end = start + random.pick(&[1, 2, 1_000, 500_000]);
+    let hours = HourRange { start: Hour::new(start), end: Hour::new(end) };
+    let sources = random.pick(&[Sources::ALL, Sources::of(&[Source::Slack])]);
+    let metrics =
+        random.pick(&[Metrics::ALL, Metrics::of(&[MetricName::Messages, MetricName::Interactions])]);
+    let of = random.pick(&[1, 1, 2]);
+    let share = Share::new(u32::try_from(random.below(u64::from(of))).unwrap(), of).unwrap();
+    Erasure { story: story(random), hours, sources, metrics, share }
+}
+
 fn write(random: &mut Random) -> Write {
     let mut write = Write::default();
-    match random.below(8) {
+    match random.below(9) {
         0 => {
             let story = story(random);
             write.changes.push(Change::DeleteStory { story });
@@ -55,6 +69,7 @@ fn write(random: &mut Random) -> Write {
                 write.changes.push(Change::Node { story, node: node(random), name: name(random) });
             }
         }
+        2 => write.erasure = Some(erasure(random)),
         _ => {
             // Now and then as many as make a record longer than several sectors.
             let count = if random.one_in(8) { 200 } else { 1 + random.below(5) };
@@ -84,6 +99,7 @@ pub(crate) fn parse(catalogue: &Catalogue, random: &mut Random, counts: &mut Cou
     write.changes.retain(|change| catalogue.admit(change).is_ok());
     write.adds.retain(|(key, hour, count)| add(catalogue, &mut batch, key, *hour, *count).is_ok());
     batch.changes.clone_from(&write.changes);
+    batch.erasure = write.erasure.map(Box::new);
     let refused = wanted - write.changes.len() - write.adds.len();
     counts.note_many("events refused at a bound", refused as u64);
     (write, batch)

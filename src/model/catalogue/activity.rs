@@ -48,6 +48,13 @@ impl Activity {
         }
     }
 
+    /// Says between which hours anything is counted for a story by now.
+    fn set(&self, number: u32, hours: Option<(Hour, Hour)>) {
+        if let Some(word) = self.0.get(narrow(number)) {
+            word.store(hours.map_or(NEVER, |(first, last)| pack(first, last)), Ordering::Release);
+        }
+    }
+
     fn span(&self, number: u32) -> Option<(Hour, Hour)> {
         unpack(self.0.get(narrow(number))?.load(Ordering::Acquire))
     }
@@ -97,6 +104,12 @@ impl Catalogue {
     pub fn span(&self, story: &Story) -> Option<(Hour, Hour)> {
         let span = self.span_numbered(story.tenant().number);
         span.filter(|_| story.is_known())
+    }
+
+    /// Takes note of the hours between which there is anything counted for a story, where some of it has gone. To be called by
+    /// the sequencer (or recovery).
+    pub fn note_span(&self, story: &Story, hours: Option<(Hour, Hour)>) {
+        self.activity.set(story.tenant().number, hours);
     }
 
     /// Takes note of the hours in which series have got cells. To be called by the sequencer (or recovery) after they are

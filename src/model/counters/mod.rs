@@ -238,19 +238,36 @@ impl Writer {
     /// Forgets all cells of the series, and takes them out of the totals. A total stays as it is.
     pub fn clear(&mut self, id: SeriesId) {
         let Some(entry) = self.counters.entries.get(id.index()) else { return };
+        if let RollUpTarget::Total(_) = entry.target() {
+            return self.erase(id, HourRange::ALL);
+        }
+        // Nobody needs to know what the cells were, and a story may have very many such series.
+        entry.forget_all(&mut self.work);
+        self.publish();
+    }
+
+    /// Forgets the cells of the series in a range of hours, and takes them out of the totals. A total stays as it is.
+    pub fn erase(&mut self, id: SeriesId, range: HourRange) {
+        let Some(entry) = self.counters.entries.get(id.index()) else { return };
         if let RollUpTarget::Total(total) = entry.target() {
-            let cells = entry.remove_all(&mut self.work);
-            for total in self.counters.totals_of(total) {
-                for day in cells.chunk_by(|a, b| Total::is_one_day(a.hour, b.hour)) {
-                    let counts = day.iter().map(|cell| (cell.hour, u64::from(cell.count)));
-                    total.subtract(counts, &mut self.work);
-                }
-            }
+            let mut cells = Vec::new();
+            entry.erase(range, Some(&mut cells), &mut self.work);
+            cells.sort_unstable_by_key(|cell| cell.hour);
+            self.take_from_totals(total, &cells);
         } else {
-            // Nobody needs to know what the cells were, and a story may have very many such series.
-            entry.forget_all(&mut self.work);
+            entry.erase(range, None, &mut self.work);
         }
         self.publish();
+    }
+
+    /// Takes cells, ascending by hour, out of the totals that they were added to.
+    fn take_from_totals(&mut self, total: u8, cells: &[Cell]) {
+        for total in self.counters.totals_of(total) {
+            for day in cells.chunk_by(|a, b| Total::is_one_day(a.hour, b.hour)) {
+                let counts = day.iter().map(|cell| (cell.hour, u64::from(cell.count)));
+                total.subtract(counts, &mut self.work);
+            }
+        }
     }
 
     /// The entry at an index, its chunk made where need be.

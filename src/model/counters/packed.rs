@@ -143,6 +143,68 @@ impl Packed {
         self.last_frame = last_frame;
     }
 
+    /// Removes the cells within the range, and gives them to `removed` where somebody wants to know them; how many there were. Only
+    /// what lies in the range is looked at.
+    pub(super) fn erase(
+        &mut self,
+        range: HourRange,
+        mut removed: Option<&mut Vec<Cell>>,
+        buffers: &mut MergeBuffers,
+    ) -> usize {
+        let (mut start, mut end) = (self.bytes.len(), self.bytes.len());
+        // Of the last frame before the range, and of the last one that is written anew.
+        let (mut last_before, mut last_written) = (0, None);
+        let mut gone = 0;
+        buffers.bytes.clear();
+        let mut frames = self.frames().peekable();
+        while let Some((offset, frame)) = frames.next() {
+            if frame.first() >= range.end {
+                end = offset;
+                break;
+            }
+            if frames.peek().is_some_and(|(_, next)| next.first() <= range.start) {
+                last_before = offset;
+                continue;
+            }
+            start = start.min(offset);
+            let month = Month::containing(frame.first()).range();
+            if range.start <= month.start && month.end <= range.end && removed.is_none() {
+                gone += frame.cells();
+                continue;
+            }
+            buffers.old.clear();
+            frame.decode(&mut buffers.old);
+            buffers.new.clear();
+            for &cell in &buffers.old {
+                if !range.contains(cell.hour) {
+                    buffers.new.push(cell);
+                } else if let Some(removed) = &mut removed {
+                    removed.push(cell);
+                }
+            }
+            gone += buffers.old.len() - buffers.new.len();
+            if !buffers.new.is_empty() {
+                last_written = Some(start + buffers.bytes.len());
+                encode_frame_within(month, &buffers.new, &mut buffers.bytes);
+            }
+        }
+        drop(frames);
+        if gone == 0 {
+            return 0;
+        }
+        self.cells -= gone;
+        self.last_frame = if end < self.bytes.len() {
+            self.last_frame - end + start + buffers.bytes.len()
+        } else {
+            last_written.unwrap_or(last_before)
+        };
+        self.bytes.splice(start..end, buffers.bytes.iter().copied());
+        if self.bytes.len() < self.bytes.capacity() / 2 {
+            self.bytes.shrink_to_fit();
+        }
+        gone
+    }
+
     /// Offset of the first frame that is of the month with those hours or a later one, the length if there is none.
     fn seek(&self, month: HourRange) -> usize {
         let start = month.start;

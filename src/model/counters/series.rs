@@ -251,25 +251,49 @@ impl SeriesEntry {
         self.note_cells(&run);
     }
 
-    /// Removes all cells and returns them, ascending by hour.
-    pub(super) fn remove_all(&self, work: &mut Work) -> Vec<Cell> {
-        let mut run = self.write();
-        let (before, tail, mut cells) = (run.weight(), self.tail(), Vec::new());
-        if let Some(block) = std::mem::take(&mut *run).0 {
-            if let Some(packed) = block.packed() {
-                packed.decode(&mut cells);
-            }
-            block.recent().copy_to(&mut cells);
+    /// Removes the cells within the range, and gives them, not in order, to `removed` where somebody wants to know them.
+    pub(super) fn erase(&self, range: HourRange, mut removed: Option<&mut Vec<Cell>>, work: &mut Work) {
+        if self.cells() == 0 {
+            return;
         }
+        let mut run = self.write();
+        let before = run.weight();
+        let (tail, mut loose, mut gone) = (self.tail(), Vec::new(), 0);
+        if let Some(block) = &mut run.0 {
+            block.recent().copy_to(&mut loose);
+            if let Some(packed) = block.packed_mut() {
+                gone = packed.erase(range, removed.as_deref_mut(), &mut work.buffers);
+            }
+        }
+        loose.extend((tail.count > 0).then_some(tail));
+        if gone == 0 && !loose.iter().any(|cell| range.contains(cell.hour)) {
+            return;
+        }
+        // While there is no tail, readers wait for the lock.
         if tail.count > 0 {
             work.cells_grown -= 1;
             self.tail.store(NO_TAIL, Ordering::Relaxed);
-            cells.push(tail);
         }
-        cells.sort_by_key(|cell| cell.hour);
+        let block = std::mem::take(&mut *run).0;
+        if let Some(packed) = block.and_then(|mut block| block.packed_mut().map(std::mem::take)) {
+            if packed.cells() + loose.len() > LOADED_LOOSE_MAX {
+                run.0 = Some(block::just_packed(packed));
+            } else {
+                // The invariant of a single cell wants it to be the tail.
+                let mut cells = Vec::new();
+                packed.decode(&mut cells);
+                loose.splice(0..0, cells);
+            }
+        }
         work.count_growth(before, run.weight());
+        for cell in loose {
+            if !range.contains(cell.hour) {
+                self.put(&mut run, cell, work);
+            } else if let Some(removed) = &mut removed {
+                removed.push(cell);
+            }
+        }
         self.note_cells(&run);
-        cells
     }
 
     /// Removes all cells and does not look at them.

@@ -3,13 +3,14 @@
 //! Increments go into a log as they come. When it is full it is settled: put in order by month, series and hour, and
 //! equal ones added up, so that only distinct cells take room. See `order` for how.
 //!
-//! INVARIANT: what was gathered of a series before it was forgotten is in nothing that `finish` gives.
+//! INVARIANT: what was gathered of a series, or of hours of it, before that was forgotten is in nothing that `finish` gives.
 
 use std::collections::HashMap;
 
 use super::order;
 use crate::limits::FOLD_BYTES_PER_CELL;
 use crate::model::batch::{Increment, SeriesId};
+use crate::model::calendar::HourRange;
 
 // To put them in order takes a word and a half more for each.
 const _: () = assert!(
@@ -27,13 +28,22 @@ pub(super) struct Gather {
     settled: usize,
     /// Of forgotten series, how much of `log` that covers.
     forgotten: HashMap<SeriesId, usize, foldhash::fast::RandomState>,
+    /// The same of hours of series.
+    erased: HashMap<SeriesId, Vec<(HourRange, usize)>, foldhash::fast::RandomState>,
     cells_max: usize,
 }
 
 impl Gather {
     /// For about so many cells; one batch may be more.
     pub(super) fn new(cells_max: usize) -> Self {
-        Self { log: Vec::new(), spare: Vec::new(), settled: 0, forgotten: HashMap::default(), cells_max }
+        Self {
+            log: Vec::new(),
+            spare: Vec::new(),
+            settled: 0,
+            forgotten: HashMap::default(),
+            erased: HashMap::default(),
+            cells_max,
+        }
     }
 
     /// Whether it is time to write out what there is: the distinct cells take more than half of the room.
@@ -60,6 +70,15 @@ impl Gather {
         self.forgotten.insert(series, self.log.len());
     }
 
+    /// Drops everything that was gathered so far of hours of the series.
+    pub(super) fn erase(&mut self, series: SeriesId, hours: HourRange) {
+        let (erased, covered) = (self.erased.entry(series).or_default(), self.log.len());
+        match erased.iter_mut().find(|(same, _)| *same == hours) {
+            Some(known) => known.1 = covered,
+            None => erased.push((hours, covered)),
+        }
+    }
+
     /// The sums by month, then series, then hour. An hour whose sum is past 32 bits is there several times.
     pub(super) fn finish(mut self) -> Vec<Increment> {
         self.settle();
@@ -68,12 +87,16 @@ impl Gather {
 
     fn settle(&mut self) {
         let is_settled = self.settled == self.log.len();
-        if !self.forgotten.is_empty() {
-            let forgotten = std::mem::take(&mut self.forgotten);
+        if !self.forgotten.is_empty() || !self.erased.is_empty() {
+            let (forgotten, erased) = (std::mem::take(&mut self.forgotten), std::mem::take(&mut self.erased));
             let mut place = 0_usize;
             self.log.retain(|increment| {
                 place = place.saturating_add(1);
+                let is_erased = |(hours, covered): &(HourRange, usize)| {
+                    place <= *covered && hours.contains(increment.hour)
+                };
                 forgotten.get(&increment.series).is_none_or(|covered| place > *covered)
+                    && !erased.get(&increment.series).is_some_and(|erased| erased.iter().any(is_erased))
             });
         }
         if !is_settled {

@@ -3,13 +3,16 @@
 
 use super::gather::Gather;
 use super::{Folder, SeriesOfStories};
-use crate::limits::{FOLD_ENTRIES_MAX, FOLD_KEYS_MAX, KEY_BAD_LINES_BYTES_MAX};
+use crate::limits::{FOLD_ENTRIES_MAX, FOLD_ERASED_MAX, FOLD_KEYS_MAX, KEY_BAD_LINES_BYTES_MAX};
+use crate::model::batch::erasure::Erasure;
 use crate::model::batch::{BatchKey, Change, Definition};
+use crate::model::event::StoryId;
 use crate::store::damage::FileError;
 use crate::store::journal::Record;
 use crate::store::snapshot::Generation;
 use crate::store::snapshot::dictionary::Cleared;
 use crate::store::snapshot::entry::Entry;
+use crate::store::snapshot::erased::Erased;
 
 /// What the records of one snapshot add.
 #[derive(Debug)]
@@ -22,6 +25,10 @@ pub(super) struct Intake {
     bad_line_bytes: usize,
     /// All that was cleared before and is cleared now; `None` until these records clear something.
     pub(super) cleared: Option<Cleared>,
+    /// What goes of the parts.
+    pub(super) erased: Erased,
+    /// The series of the story of the last erasure.
+    series_of_erased: Option<(StoryId, Vec<Definition>)>,
     /// Made at the first deletion, as few folds see one.
     series_of_stories: Option<SeriesOfStories>,
 }
@@ -30,11 +37,22 @@ impl Intake {
     /// For about so many cells.
     pub(super) fn new(generation: Generation, cells_max: usize) -> Self {
         let (gather, entries, keys) = (Gather::new(cells_max), Vec::new(), Vec::new());
-        Self { generation, gather, entries, keys, bad_line_bytes: 0, cleared: None, series_of_stories: None }
+        Self {
+            generation,
+            gather,
+            entries,
+            keys,
+            bad_line_bytes: 0,
+            cleared: None,
+            erased: Erased::default(),
+            series_of_erased: None,
+            series_of_stories: None,
+        }
     }
 
     pub(super) fn is_full(&mut self) -> bool {
         self.gather.is_full()
+            || self.erased.len() >= FOLD_ERASED_MAX
             || self.entries.len() >= FOLD_ENTRIES_MAX
             || self.keys.len() >= FOLD_KEYS_MAX
             || self.bad_line_bytes >= KEY_BAD_LINES_BYTES_MAX
@@ -45,6 +63,9 @@ impl Intake {
         let Some(section) = &mut record.log else {
             let batch = &mut record.batch;
             self.take_key(batch.key.take());
+            if let Some(erasure) = &batch.erasure {
+                self.take_erasure(folder, erasure)?;
+            }
             self.take_definitions(&batch.definitions);
             self.take_changes(folder, &batch.changes)?;
             self.gather.add(&batch.increments);
@@ -66,9 +87,27 @@ impl Intake {
         }
     }
 
+    fn take_erasure(&mut self, folder: &Folder, erasure: &Erasure) -> Result<(), FileError> {
+        let series = match self.series_of_erased.take() {
+            Some((story, series)) if story == erasure.story => series,
+            _ => folder.series_of_story(erasure.story, &self.entries)?,
+        };
+        for definition in series.iter().filter(|definition| erasure.covers(&definition.key)) {
+            self.gather.erase(definition.id, erasure.hours);
+            self.erased.add(definition.id, erasure.hours);
+        }
+        self.series_of_erased = Some((erasure.story, series));
+        Ok(())
+    }
+
     fn take_definitions(&mut self, definitions: &[Definition]) {
         for definition in definitions {
             self.entries.push(Entry::Series(*definition));
+            if let Some((story, series)) = &mut self.series_of_erased
+                && *story == definition.key.story
+            {
+                series.push(*definition);
+            }
             if let Some(index) = &mut self.series_of_stories {
                 index.entry(definition.key.story).or_default().push(definition.id);
             }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use intake::Intake;
 
 use crate::limits::{DICTIONARY_PIECES_ALIKE_MAX, FOLD_CELLS_MAX, PARTS_ALIKE_MAX, wide};
-use crate::model::batch::{BatchKey, Increment, SeriesId};
+use crate::model::batch::{BatchKey, Definition, Increment, SeriesId};
 use crate::model::cells::Month;
 use crate::model::event::StoryId;
 use crate::platform::disk::{self, Disk, Operation};
@@ -191,7 +191,7 @@ impl Folder {
         (position, log): (Sequence, Option<Arc<LogState>>),
         done: &mut FoldDone,
     ) -> Result<Manifest, FileError> {
-        let Intake { generation, gather, entries, keys, .. } = intake;
+        let Intake { generation, gather, entries, keys, erased, .. } = intake;
         let mut next = Manifest { generation, position, log, ..self.current.clone() };
         if !entries.is_empty() {
             next.dictionary = self.extend_dictionary(generation, entries)?;
@@ -215,10 +215,24 @@ impl Folder {
             let (fresh, later) = rest.split_at(rest.partition_point(|one| hours.contains(one.hour)));
             rest = later;
             let parts = months.entry(month).or_default();
-            let kept = merge::pieces_kept(parts, estimated_bytes(fresh), PARTS_ALIKE_MAX);
+            let kept = if erased.touches(hours) {
+                0
+            } else {
+                merge::pieces_kept(parts, estimated_bytes(fresh), PARTS_ALIKE_MAX)
+            };
             let merged = parts.split_off(kept);
-            let sources = Sources { parts: &merged, fresh, cleared };
+            let sources = Sources { parts: &merged, fresh, cleared, erased: &erased };
             parts.push(merge::merge_parts(&self.snapshots, (month, generation), &sources)?);
+            done.files_written = done.files_written.saturating_add(1);
+        }
+        // The other months of which something goes; those with fresh increments have it behind them.
+        for (month, parts) in months.iter_mut().filter(|(month, _)| erased.touches(month.range())) {
+            if parts.iter().any(|part| part.name.generation() == generation) {
+                continue;
+            }
+            let sources = Sources { parts, fresh: &[], cleared, erased: &erased };
+            let merged = merge::merge_parts(&self.snapshots, (*month, generation), &sources)?;
+            *parts = vec![merged];
             done.files_written = done.files_written.saturating_add(1);
         }
         next.parts = months.into_values().flatten().collect();
@@ -256,22 +270,38 @@ impl Folder {
     /// are rare.
     fn series_of_stories(&self, after: &[Entry]) -> Result<SeriesOfStories, FileError> {
         let mut index = SeriesOfStories::default();
-        let mut add = |entries: &[Entry]| {
-            for entry in entries {
-                if let Entry::Series(definition) = entry {
-                    // A repeated one is noted once more, which does no harm.
-                    index.entry(definition.key.story).or_default().push(definition.id);
-                }
+        self.each_definition(after, &mut |definition| {
+            // A repeated one is noted once more, which does no harm.
+            index.entry(definition.key.story).or_default().push(definition.id);
+        })?;
+        Ok(index)
+    }
+
+    /// The series that a story has had, in the newest snapshot and the entries after it. Reads the whole dictionary; erasures
+    /// are rare.
+    fn series_of_story(&self, story: StoryId, after: &[Entry]) -> Result<Vec<Definition>, FileError> {
+        let mut found: Vec<Definition> = Vec::new();
+        self.each_definition(after, &mut |definition| {
+            if definition.key.story == story {
+                found.push(*definition);
             }
-        };
+        })?;
+        // What was deleted and defined again is there twice.
+        found.sort_unstable_by_key(|definition| definition.id);
+        found.dedup();
+        Ok(found)
+    }
+
+    /// Calls `take` for each definition in the newest snapshot and the entries after it. Reads the whole dictionary.
+    fn each_definition(&self, after: &[Entry], take: &mut dyn FnMut(&Definition)) -> Result<(), FileError> {
         for piece in &self.current.dictionary {
             dictionary::read(&self.snapshots, piece, |block| {
-                add(&block);
+                block.iter().filter_map(Entry::definition).for_each(&mut *take);
                 Ok(())
             })?;
         }
-        add(after);
-        Ok(index)
+        after.iter().filter_map(Entry::definition).for_each(take);
+        Ok(())
     }
 
     /// Removes what neither the newest snapshot nor `before` needs, nor a copy: leftovers of crashes as well.

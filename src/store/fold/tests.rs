@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use super::super::recover::testing::{House, State, Write, copy, delete, key, messages};
+use super::super::recover::testing::{House, State, Write, copy, delete, erase, key, messages};
 use super::super::verify;
 use super::gather::Gather;
 use crate::limits::wide;
@@ -50,6 +50,8 @@ fn fold_interrupted_anywhere_costs_nothing() {
     house.write(&messages(1, HOUR, 300));
     house.snapshot();
     house.write(&delete(2));
+    house.write(&erase(1, HOUR..HOUR + 1));
+    house.write(&messages(1, HOUR, 6));
     house.write(&messages(2, HOUR, 4_000));
     house.write(&messages(3, HOUR - MONTH_HOURS, 50_000));
     let model = house.model;
@@ -99,6 +101,62 @@ fn fold_stopped_after(base: &Path, model: &State, let_through: i64, short_bytes:
     assert!(report.is_sound() && report.unlisted_files == 0, "stopped after {let_through}: {report}");
     drop(open(scratch.path(), &again.model));
     is_complete
+}
+
+/// A start on a copy, without some of its files, finds the same.
+fn check_copy(dir: &Path, house: &House, removed: &[&str]) {
+    let scratch = tempfile::tempdir().expect("there is room");
+    copy(dir, scratch.path());
+    for file in removed {
+        std::fs::remove_file(scratch.path().join(file)).expect("it is there");
+    }
+    drop(open(scratch.path(), &house.model));
+}
+
+/// From the middle of a month to the middle of the second after it: of the month between everything goes.
+#[test]
+fn undo_takes_counts_out_of_parts_and_nothing_brings_them_back() {
+    let scratch = tempfile::tempdir().expect("there is room");
+    let mut house = open(scratch.path(), &State::default());
+    for number in 1..3 {
+        for hour in (HOUR - 3 * MONTH_HOURS..HOUR).step_by(100) {
+            house.write(&messages(number, hour, hour));
+        }
+        house.snapshot();
+    }
+    for month in 0..3 {
+        house.write(&messages(1, HOUR - month * MONTH_HOURS, 3));
+    }
+    let range = HOUR - 2 * MONTH_HOURS - 300..HOUR - 300;
+    house.write(&erase(1, range.clone()));
+    // Counted behind it.
+    house.write(&messages(1, range.start, 5));
+    house.check();
+    let of_story = |house: &House| {
+        let cells = house.model.cells.iter().filter(|((of, _), _)| *of == key(1, Metric::Messages));
+        cells.map(|((_, hour), count)| (hour.get(), *count)).collect::<Vec<_>>()
+    };
+    assert!(of_story(&house).contains(&(range.start, 5)) && of_story(&house).len() > 5);
+    check_copy(scratch.path(), &house, &[]);
+    let before = house.recovered.folder.generation();
+    house.snapshot();
+    check_copy(scratch.path(), &house, &[]);
+    // The one before, and the journal after it.
+    let newest = house.recovered.folder.generation();
+    assert_eq!(newest, before.next());
+    check_copy(scratch.path(), &house, &[&format!("snapshot/manifest.{:010}", newest.get())]);
+    let report = verify::verify(&Disk::new(), scratch.path(), CatalogueLimits::default(), &mut || {})
+        .expect("it can be verified");
+    assert!(report.is_sound(), "{report}");
+
+    // All of it, and nothing else is written anew.
+    house.write(&erase(1, 0..2 * HOUR));
+    house.snapshot();
+    assert_eq!(of_story(&house), []);
+    check_copy(scratch.path(), &house, &[]);
+    house.write(&erase(2, HOUR..HOUR + 1));
+    assert_eq!(house.snapshot().files_written, 1);
+    check_copy(scratch.path(), &house, &[]);
 }
 
 #[test]

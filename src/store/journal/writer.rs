@@ -278,7 +278,15 @@ mod tests {
         let mut writer =
             JournalWriter::create(&Disk::new(), directory.path(), StoreId::new(1), first).unwrap();
         let increments = [0];
-        writer.stage(Staged { key: None, definitions: &[], changes: &[], increments: &increments }).unwrap();
+        writer
+            .stage(Staged {
+                key: None,
+                erasure: None,
+                definitions: &[],
+                changes: &[],
+                increments: &increments,
+            })
+            .unwrap();
         writer.commit().unwrap();
         writer.file().allocate_ahead(writer.segment_bytes(), AHEAD).unwrap();
         writer.seal().unwrap();

@@ -14,6 +14,7 @@ use std::thread;
 use crossbeam::channel;
 
 use crate::limits::{LOAD_BATCHES_AHEAD, LOAD_INLINE_BYTES_MAX, SERIES_MAX};
+use crate::model::batch::erasure::Erasure;
 use crate::model::batch::{Batch, Change, Definition, SeriesId};
 use crate::model::catalogue::{Catalogue, CatalogueLimits, DEFINITIONS_TOGETHER, FIRST_STORY_SERIES};
 use crate::model::counters::{self, Counters};
@@ -75,13 +76,16 @@ pub(crate) fn load(
     Ok(loading.loaded)
 }
 
-/// Applies a journalled batch: the definitions of its record, then its changes in order, then its increments.
+/// Applies a journalled batch: what it takes away first, then the definitions of its record, then its changes in order, then its increments.
 pub(crate) fn apply(
     catalogue: &Catalogue,
     writer: &mut counters::Writer,
     definitions: &[Definition],
     batch: &Batch,
 ) {
+    if let Some(erasure) = &batch.erasure {
+        erase(catalogue, writer, erasure);
+    }
     for block in definitions.chunks(DEFINITIONS_TOGETHER) {
         catalogue.prefetch_definitions(block.iter());
         for definition in block {
@@ -90,6 +94,24 @@ pub(crate) fn apply(
     }
     change(catalogue, writer, &batch.changes);
     catalogue.note_active(writer.add(&batch.increments));
+}
+
+/// Takes away the counts that an erasure says. What is known of the story stays known.
+fn erase(catalogue: &Catalogue, writer: &mut counters::Writer, erasure: &Erasure) {
+    let Some(story) = catalogue.story(erasure.story) else { return };
+    let mut series = Vec::new();
+    story.series_of_all(&mut series);
+    for id in &series {
+        if catalogue.key(*id).is_some_and(|key| erasure.covers(&key)) {
+            writer.erase(*id, erasure.hours);
+        }
+    }
+    let (hours, span) = (erasure.hours, catalogue.span(&story));
+    if span.is_some_and(|(first, last)| hours.contains(first) || hours.contains(last)) {
+        let left = series.iter().filter_map(|id| writer.counters().span(*id));
+        let left = left.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+        catalogue.note_span(&story, left);
+    }
 }
 
 /// Applies a part of a message of a log: its changes in order, then its definitions, then its increments.

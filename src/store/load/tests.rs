@@ -10,6 +10,7 @@ use crate::model::cells::Month;
 use crate::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
 use crate::store::journal::{Sequence, StoreId};
 use crate::store::snapshot::FileRef;
+use crate::store::snapshot::erased::Erased;
 use crate::store::snapshot::merge::{Sources, merge_parts};
 
 const STORE_ID: StoreId = StoreId::new(7);
@@ -56,7 +57,8 @@ impl House {
             .collect();
         let month = Month::containing(fresh.first().expect("a count").hour);
         let generation = Generation::new(wide(self.manifest.parts.len()) + 1);
-        let sources = Sources { parts: &[], fresh: &fresh, cleared: &Cleared::default() };
+        let (cleared, erased) = (&Cleared::default(), &Erased::default());
+        let sources = Sources { parts: &[], fresh: &fresh, cleared, erased };
         let part = merge_parts(&self.folder, (month, generation), &sources).expect("it can be written");
         self.manifest.parts.push(part);
         for one in fresh {

@@ -8,6 +8,7 @@ use super::super::fold::FoldDone;
 use super::super::layout::JOURNAL_FOLDER;
 use super::super::{KeyLimits, OpenError, load};
 use super::{Mode, Recovered, open};
+use crate::model::batch::erasure::{Erasure, Metrics, Share, Sources};
 use crate::model::batch::{Batch, Change, Definition, Increment};
 use crate::model::calendar::{Hour, HourRange};
 use crate::model::catalogue::{Catalogue, CatalogueLimits, total_series};
@@ -48,10 +49,16 @@ impl State {
             let total = total_series(metric, None).expect("these metrics have totals");
             assert_eq!(counters.sum(total, HourRange::ALL), sum(metric), "the total of {metric:?}");
         }
+        for story in catalogue.stories() {
+            let of_story =
+                state.cells.keys().filter(|(key, _)| key.story == story.id()).map(|(_, hour)| *hour);
+            let span = of_story.clone().min().zip(of_story.max());
+            assert_eq!(catalogue.span(&story), span, "the hours of {}", story.id());
+        }
         state
     }
 
-    fn delete(&mut self, story: StoryId) {
+    pub(crate) fn delete(&mut self, story: StoryId) {
         self.cells.retain(|(key, _), _| key.story != story);
         self.nodes.retain(|(of, _), _| *of != story);
         self.stories.remove(&story);
@@ -63,6 +70,7 @@ impl State {
 pub(crate) enum Write {
     Add(Vec<(SeriesKey, Hour, u32)>),
     Change(Change),
+    Erase(Erasure),
 }
 
 /// Opens a data directory as a start does.
@@ -105,7 +113,8 @@ impl House {
         let mut increments = Vec::new();
         record::encode_increments(&batch.increments, &mut increments);
         let (definitions, changes) = (&batch.definitions[..], &batch.changes[..]);
-        let parts = journal::Staged { key: None, definitions, changes, increments: &increments };
+        let erasure = batch.erasure.as_deref();
+        let parts = journal::Staged { key: None, erasure, definitions, changes, increments: &increments };
         self.journal.stage(parts).expect("the batch fits");
         self.journal.commit().expect("the disk takes it");
         load::apply(&self.recovered.catalogue, &mut self.recovered.writer, &batch.definitions, &batch);
@@ -136,6 +145,7 @@ impl House {
                 }
             }
             Write::Change(change) => batch.changes.push(change.clone()),
+            Write::Erase(erasure) => batch.erasure = Some(Box::new(*erasure)),
         }
         self.model.write(write);
         batch
@@ -155,6 +165,9 @@ impl State {
                         *self.cells.entry((*key, *hour)).or_default() += u64::from(*count);
                     }
                 }
+            }
+            Write::Erase(erasure) => {
+                self.cells.retain(|(key, hour), _| !(erasure.covers(key) && erasure.hours.contains(*hour)));
             }
             Write::Change(Change::DeleteStory { story }) => self.delete(*story),
             Write::Change(Change::Story { story, name }) => {
@@ -197,6 +210,13 @@ pub(crate) fn messages(story_number: u8, hour: u32, count: u32) -> Write {
 
 pub(crate) fn delete(story_number: u8) -> Write {
     Write::Change(Change::DeleteStory { story: story(story_number) })
+}
+
+/// That the counts of a story in hours go.
+pub(crate) fn erase(story_number: u8, hours: std::ops::Range<u32>) -> Write {
+    let hours = HourRange { start: Hour::new(hours.start), end: Hour::new(hours.end) };
+    let (sources, metrics) = (Sources::ALL, Metrics::ALL);
+    Write::Erase(Erasure { story: story(story_number), hours, sources, metrics, share: Share::WHOLE })
 }
 
 /// Copies a data directory.

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::super::{Damage, DamageKind, OpenError, verify};
-use super::testing::{House, State, Write, copy, delete, key, messages, node, repair, story};
+use super::testing::{House, State, Write, copy, delete, erase, key, messages, node, repair, story};
 use crate::model::batch::Change;
-use crate::model::calendar::Hour;
+use crate::model::batch::erasure::{Erasure, MetricName, Metrics, Share, Sources};
+use crate::model::calendar::{Hour, HourRange};
 use crate::model::catalogue::CatalogueLimits;
 use crate::model::event::{Metric, Node, SeriesKey, Source};
 use crate::platform::disk::Disk;
@@ -332,6 +333,38 @@ fn recover_reads_the_directories_of_formats_3_and_4() {
     }
 }
 
+/// A data directory whose journal has undos that no snapshot has yet. `TALLYD_BLESS=1 cargo test` writes it anew, which is right
+/// only while no version that writes them has been released.
+#[test]
+fn recover_reads_the_undos_that_were_released() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/undo-1");
+    let scratch = tempfile::tempdir().expect("there is room");
+    let model = two_snapshots(scratch.path());
+    let mut house = open(scratch.path(), &model);
+    house.write(&erase(1, HOUR..HOUR + 1));
+    house.write(&messages(1, HOUR, 2));
+    let (sources, metrics) = (Sources::of(&[Source::Slack]), Metrics::of(&[MetricName::Messages]));
+    let hours = HourRange { start: Hour::new(HOUR - 6 * MONTH_HOURS), end: Hour::new(HOUR) };
+    let share = Share::new(0, 2).expect("it is one");
+    house.write(&Write::Erase(Erasure { story: story(2), hours, sources, metrics, share }));
+    house.seal();
+    let model = house.model.clone();
+    drop(house);
+    if std::env::var_os("TALLYD_BLESS").is_some() {
+        if fixture.exists() {
+            fs::remove_dir_all(&fixture).expect("it can be removed");
+        }
+        copy(scratch.path(), &fixture);
+    }
+    let old = tempfile::tempdir().expect("there is room");
+    copy(&fixture, old.path());
+    assert_sound(old.path());
+    let mut house = open(old.path(), &model);
+    assert_eq!(house.recovered.report.warnings, Vec::<String>::new());
+    house.snapshot();
+    assert_restart(old.path(), &house.model);
+}
+
 /// What a random test does to a data directory.
 #[derive(Clone, Debug)]
 enum Step {
@@ -369,7 +402,29 @@ fn any_write() -> impl Strategy<Value = Write> {
         2 => named.prop_map(Write::Change),
         2 => node_named.prop_map(Write::Change),
         1 => (0..4_u8).prop_map(delete),
+        2 => any_erasure().prop_map(Write::Erase),
     ]
+}
+
+fn any_erasure() -> impl Strategy<Value = Erasure> {
+    let start = prop_oneof![HOUR - 1..HOUR + 3, HOUR - 3 * MONTH_HOURS..HOUR];
+    let length = prop_oneof![1..4_u32, 1..4 * MONTH_HOURS, Just(2 * HOUR)];
+    let hours = (start, length)
+        .prop_map(|(start, length)| HourRange { start: Hour::new(start), end: Hour::new(start + length) });
+    let sources = prop::sample::select(vec![Sources::ALL, Sources::of(&[Source::Messenger])]);
+    let metrics = prop::sample::select(vec![
+        Metrics::ALL,
+        Metrics::of(&[MetricName::Messages, MetricName::Paid]),
+        Metrics::of(&[MetricName::Interactions]),
+    ]);
+    let share = (0..2_u32, 1..3_u32).prop_map(|(number, of)| Share::new(number % of, of).expect("it is one"));
+    (0..4_u8, hours, sources, metrics, share).prop_map(|(number, hours, sources, metrics, share)| Erasure {
+        story: story(number),
+        hours,
+        sources,
+        metrics,
+        share,
+    })
 }
 
 fn any_step() -> impl Strategy<Value = Step> {

@@ -2,6 +2,7 @@
 //! part. Cells of cleared series are left behind.
 
 use super::dictionary::Cleared;
+use super::erased::Erased;
 use super::part::{PartCursor, PartWriter};
 use super::{FileRef, Generation, SnapshotFolder};
 use crate::limits::{SNAPSHOT_MERGE_BYTES_MIN, wide};
@@ -62,6 +63,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) fresh: &'a [Increment],
     /// What does not count in the parts.
     pub(crate) cleared: &'a Cleared,
+    /// What goes of them.
+    pub(crate) erased: &'a Erased,
 }
 
 /// Writes and syncs the part of a month. Returns what the manifest must say of it.
@@ -90,7 +93,8 @@ pub(crate) fn merge_parts(
         };
         let (now, rest) = fresh.split_at(of_series);
         fresh = rest;
-        let mut is_alone = now.is_empty();
+        let gone = sources.erased.of(series);
+        let mut is_alone = now.is_empty() && gone.is_empty();
         is_alone = is_alone && heads.iter().filter(|head| **head == least).count() == 1;
         merging.clear();
         for (cursor, at) in cursors.iter_mut().zip(&mut heads).filter(|(_, at)| **at == least) {
@@ -103,6 +107,7 @@ pub(crate) fn merge_parts(
             *at = head(cursor);
         }
         if !is_alone {
+            merging.erase(gone);
             merging.write(series, now, &mut out)?;
         }
     }
@@ -186,6 +191,26 @@ impl FramesOfSeries {
             cursor.advance()?;
         }
         Ok(())
+    }
+
+    /// Takes the cells of those hours out of what was taken.
+    fn erase(&mut self, gone: &[HourRange]) {
+        if gone.is_empty() || self.ends.is_empty() {
+            return;
+        }
+        let (bytes, ends) = (std::mem::take(&mut self.bytes), std::mem::take(&mut self.ends));
+        let mut kept = Vec::new();
+        self.cells = 0;
+        for frame in frames(&bytes, &ends) {
+            kept.clear();
+            frame.decode(&mut kept);
+            kept.retain(|cell| !gone.iter().any(|hours| hours.contains(cell.hour)));
+            if !kept.is_empty() {
+                cells::encode_frame_within(self.month, &kept, &mut self.bytes);
+                self.ends.push(self.bytes.len());
+                self.cells = self.cells.saturating_add(kept.len());
+            }
+        }
     }
 
     /// Writes what was taken, and the fresh increments. What is in one place only stays as it is; few cells, and those of

@@ -20,6 +20,7 @@ mod codec;
 pub(crate) mod dictionary;
 mod entries;
 pub(crate) mod entry;
+pub(crate) mod erased;
 mod frames;
 pub(crate) mod keys;
 pub(crate) mod manifest;

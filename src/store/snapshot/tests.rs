@@ -11,6 +11,7 @@ use super::codec::{self, Listed};
 use super::dictionary::{self, Cleared};
 use super::entries::EntriesWriter;
 use super::entry::Entry;
+use super::erased::Erased;
 use super::manifest::Manifest;
 use super::merge::{Sources, files_kept, merge_parts, pieces_kept};
 use super::part::PartReader;
@@ -65,7 +66,8 @@ fn write_part(
     cleared: &Cleared,
 ) -> FileRef {
     let place = (month(), generation(number));
-    merge_parts(&snapshots(folder), place, &Sources { parts, fresh, cleared }).expect("it can be written")
+    let sources = Sources { parts, fresh, cleared, erased: &Erased::default() };
+    merge_parts(&snapshots(folder), place, &sources).expect("it can be written")
 }
 
 fn read_part(folder: &Path, file: &FileRef) -> Result<Vec<(u32, Cell)>, FileError> {

@@ -5,7 +5,7 @@
 //! | magic | 4 | `jrec` |
 //! | checksum | 4 | CRC-32 over the store id (8 bytes, not written) and all bytes after this field |
 //! | length | 4 | bytes of the payload |
-//! | flags | 4 | 1: the payload begins with the batch's key; 2: the end mark of a segment; 4: the payload is a message of a log that several daemons share (see [`log`]); any other, a section that this version cannot read |
+//! | flags | 4 | 1: the payload begins with the batch's key; 2: the end mark of a segment; 4: the payload is a message of a log that several daemons share (see [`log`]); 8: the payload has an erasure, behind the key where there is one; any other, a section that this version cannot read |
 //! | sequence | 8 | |
 //! | synced | 8 | the newest record known to be synced when this one was made |
 //!
@@ -14,6 +14,10 @@
 //! number.
 //!
 //! The key: its identity, when it was taken, its answer (see `key_bytes`).
+//!
+//! The erasure: the story's id, a bit for each source (by its code) and for each metric (conversations, paid ones, messages,
+//! interactions), a byte each; then as varints the first hour and the one after the last, the number of the share and how many
+//! shares there are (see `model/erasure.rs`).
 //!
 //! A record with a flag that is not known is refused, never read in part.
 //!
@@ -24,8 +28,9 @@ mod log;
 use super::segment::take;
 use super::{Sequence, StoreId};
 use crate::limits::{RECORD_BYTES_MAX, narrow, wide};
+use crate::model::batch::erasure::{Erasure, Metrics, Share, Sources};
 use crate::model::batch::{Batch, BatchKey, Change, Definition, Increment, SeriesId};
-use crate::model::calendar::Hour;
+use crate::model::calendar::{Hour, HourRange};
 use crate::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
 use crate::model::{key_bytes, varint};
 pub use log::{LogEntry, LogSection, LoggedPart, PartFate, StagedPart};
@@ -42,6 +47,8 @@ pub(super) const FLAG_KEY: u32 = 1;
 pub(super) const FLAG_SEALED: u32 = 2;
 /// The payload is a message of a log.
 pub(super) const FLAG_LOG: u32 = 4;
+/// The payload has an erasure.
+pub(super) const FLAG_ERASURE: u32 = 8;
 
 /// One batch, or one message of a log, as the journal has it. `batch.deletions` is of one daemon's life and always 0.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -59,6 +66,8 @@ pub struct Record {
 pub struct Staged<'a> {
     /// The batch's key.
     pub key: Option<&'a BatchKey>,
+    /// Its erasure.
+    pub erasure: Option<&'a Erasure>,
     /// Definitions to write.
     pub definitions: &'a [Definition],
     /// Changes to write.
@@ -108,10 +117,14 @@ pub(super) struct Place {
 /// Appends a record to `out`. An error is the payload's length, where it is over [`RECORD_BYTES_MAX`]; nothing is
 /// then appended.
 pub(super) fn encode(place: Place, parts: Staged<'_>, out: &mut Vec<u8>) -> Result<(), usize> {
-    let flags = if parts.key.is_some() { FLAG_KEY } else { 0 };
+    let flag = |flag: u32, is_there: bool| if is_there { flag } else { 0 };
+    let flags = flag(FLAG_KEY, parts.key.is_some()) | flag(FLAG_ERASURE, parts.erasure.is_some());
     encode_payload(place, flags, out, |out| {
         if let Some(key) = parts.key {
             encode_key(key, out);
+        }
+        if let Some(erasure) = parts.erasure {
+            encode_erasure(erasure, out);
         }
         write_count(parts.definitions.len(), out);
         for definition in parts.definitions {
@@ -196,7 +209,7 @@ pub fn encode_increments(increments: &[Increment], out: &mut Vec<u8>) {
 
 /// Whether a record under those flags has a section that this version does not know.
 pub(super) fn has_unknown_section(flags: u32, payload: &[u8]) -> bool {
-    let is_known = flags & !FLAG_KEY == 0 || flags == FLAG_LOG;
+    let is_known = flags & !(FLAG_KEY | FLAG_ERASURE) == 0 || flags == FLAG_LOG;
     !is_known || (flags == FLAG_LOG && log::is_newer(payload))
 }
 
@@ -207,6 +220,7 @@ pub(super) fn decode(payload: &[u8], flags: u32, record: &mut Record) -> Result<
     let batch = &mut record.batch;
     batch.deletions = 0;
     batch.key = None;
+    batch.erasure = None;
     record.log = None;
     if flags == FLAG_LOG {
         batch.definitions.clear();
@@ -217,6 +231,9 @@ pub(super) fn decode(payload: &[u8], flags: u32, record: &mut Record) -> Result<
     }
     if flags & FLAG_KEY != 0 {
         batch.key = Some(Box::new(decode_key(&mut rest).ok_or("the key cannot be read")?));
+    }
+    if flags & FLAG_ERASURE != 0 {
+        batch.erasure = Some(Box::new(decode_erasure(&mut rest).ok_or("the erasure cannot be read")?));
     }
 
     let count = read_count(&mut rest, DEFINITION_BYTES_MIN).ok_or("the definitions' number is wrong")?;
@@ -318,6 +335,25 @@ fn decode_key(rest: &mut &[u8]) -> Option<BatchKey> {
     let identity = key_bytes::read_identity(rest)?;
     let taken = varint::read_u32(rest)?;
     Some(BatchKey { identity, taken, answer: key_bytes::read_answer(rest)? })
+}
+
+fn encode_erasure(erasure: &Erasure, out: &mut Vec<u8>) {
+    let Erasure { story, hours, sources, metrics, share } = erasure;
+    out.extend_from_slice(story.0.as_bytes());
+    out.extend_from_slice(&[sources.bits(), metrics.bits()]);
+    for number in [hours.start.get(), hours.end.get(), share.number(), share.of()] {
+        varint::write(u64::from(number), out);
+    }
+}
+
+fn decode_erasure(rest: &mut &[u8]) -> Option<Erasure> {
+    let story = take_story(rest)?;
+    let [sources, metrics] = take(rest)?;
+    let (sources, metrics) = (Sources::of_bits(sources)?, Metrics::of_bits(metrics)?);
+    let mut number = || varint::read_u32(rest);
+    let hours = HourRange { start: Hour::new(number()?), end: Hour::new(number()?) };
+    let share = Share::new(number()?, number()?)?;
+    Some(Erasure { story, hours, sources, metrics, share })
 }
 
 fn encode_definition(definition: &Definition, out: &mut Vec<u8>) {

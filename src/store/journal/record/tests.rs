@@ -8,6 +8,7 @@ use crate::cluster::digest::Digest;
 use crate::cluster::follow::Noted;
 use crate::cluster::position::{ChainValue, LogId, LogSequence, LogStamp, MessageNumber, Position, WriterId};
 use crate::limits::HOURS_MAX;
+use crate::model::batch::erasure::MetricName;
 use crate::model::batch::{BatchIdentity, KeyId, KeyRule, KeyedAnswer, RejectedLine};
 use crate::test_seeds::samples;
 
@@ -42,6 +43,7 @@ fn example() -> Record {
     let batch = Batch {
         key: None,
         deletions: 0,
+        erasure: None,
         definitions: vec![Definition {
             id: SeriesId::new(300),
             key: SeriesKey { story, source: Source::Slack, metric: Metric::Interaction(node) },
@@ -88,6 +90,31 @@ fn example_key() -> BatchKey {
     let identity = BatchIdentity { rule: KeyRule::Key, id: KeyId([0x6b; 16]), content: 5 };
     let bad_lines = Box::new([RejectedLine { line: 3, message: "no".into() }]);
     BatchKey { identity, taken: 300, answer: KeyedAnswer { accepted: 2, rejected: 1, bad_lines } }
+}
+
+#[test]
+fn erasure_has_the_bytes_that_were_released() {
+    let story = StoryId(object(b's'));
+    let hours = HourRange { start: Hour::new(431_335), end: Hour::new(431_337) };
+    let (sources, metrics) = (Sources::of(&[Source::Slack]), Metrics::of(&[MetricName::Messages]));
+    let erasure = Erasure { story, hours, sources, metrics, share: Share::new(1, 300).unwrap() };
+    let batch = Batch { erasure: Some(Box::new(erasure)), ..Batch::default() };
+    let record = Record { sequence: Sequence::new(9), batch, log: None };
+    let expected = [
+        "73".repeat(24),     // story
+        "08".to_owned(),     // the bit of slack
+        "04".to_owned(),     // the bit of messages
+        "e7a91a".to_owned(), // the hour 431335
+        "e9a91a".to_owned(), // up to 431337
+        "01ac02".to_owned(), // share 1 of 300
+        "000000".to_owned(), // no definitions, changes, increments
+    ]
+    .concat();
+    let bytes = encoded(&record);
+    assert_eq!(Header::parse(&bytes).unwrap().flags, 8);
+    let hex = bytes[HEADER_BYTES..].iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    assert_eq!(hex, expected);
+    assert_eq!(decoded(&bytes), Some(record));
 }
 
 /// A message of a log: a part with a key that counts, one that was counted before.
@@ -150,10 +177,10 @@ fn record_of_a_log_has_the_bytes_that_were_released() {
 fn section_of_a_newer_version_or_under_another_flag_is_one_that_is_not_known() {
     assert!(!has_unknown_section(FLAG_LOG, &[1]));
     assert!(has_unknown_section(FLAG_LOG, &[2]));
-    for flags in [0, FLAG_KEY] {
+    for flags in [0, FLAG_KEY, FLAG_ERASURE, FLAG_KEY | FLAG_ERASURE] {
         assert!(!has_unknown_section(flags, &[1]), "{flags}");
     }
-    for flags in [FLAG_SEALED, FLAG_KEY | FLAG_LOG, 8, 16, 1 << 31] {
+    for flags in [FLAG_SEALED, FLAG_KEY | FLAG_LOG, FLAG_LOG | FLAG_ERASURE, 16, 1 << 31] {
         assert!(has_unknown_section(flags, &[1]), "{flags}");
     }
 }
@@ -224,7 +251,7 @@ fn decode_refuses_an_hour_that_no_event_can_have() {
 #[test]
 fn encode_refuses_what_is_over_the_cap_and_appends_nothing() {
     let increments = vec![0; RECORD_BYTES_MAX];
-    let parts = Staged { key: None, definitions: &[], changes: &[], increments: &increments };
+    let parts = Staged { key: None, erasure: None, definitions: &[], changes: &[], increments: &increments };
     let place = Place { store_id: STORE_ID, sequence: Sequence::FIRST, synced: Sequence::START };
     let mut out = vec![1];
     assert_eq!(encode(place, parts, &mut out), Err(RECORD_BYTES_MAX + 2));
@@ -298,6 +325,19 @@ fn any_key() -> impl Strategy<Value = BatchKey> {
     })
 }
 
+fn any_erasure() -> impl Strategy<Value = Erasure> {
+    let share = (any::<u32>(), 1..=u32::MAX).prop_map(|(number, of)| Share::new(number % of, of).unwrap());
+    (any_object(), any::<[u32; 2]>(), 0_u8..1 << 7, 0_u8..1 << 4, share).prop_map(
+        |(story, [start, end], sources, metrics, share)| Erasure {
+            story: StoryId(story),
+            hours: HourRange { start: Hour::new(start), end: Hour::new(end) },
+            sources: Sources::of_bits(sources).unwrap(),
+            metrics: Metrics::of_bits(metrics).unwrap(),
+            share,
+        },
+    )
+}
+
 fn any_batch() -> impl Strategy<Value = Batch> {
     let batch = (
         prop::option::of(any_key()),
@@ -340,7 +380,8 @@ fn any_section() -> impl Strategy<Value = LogSection> {
 }
 
 fn any_record() -> impl Strategy<Value = Record> {
-    let of_batch = any_batch().prop_map(|batch| (batch, None));
+    let of_batch = (any_batch(), prop::option::of(any_erasure()))
+        .prop_map(|(batch, erasure)| (Batch { erasure: erasure.map(Box::new), ..batch }, None));
     let of_log = any_section().prop_map(|section| (Batch::default(), Some(Box::new(section))));
     (any::<u64>(), prop_oneof![of_batch, of_log]).prop_map(|(sequence, (batch, log))| Record {
         sequence: Sequence::new(sequence),
@@ -349,11 +390,18 @@ fn any_record() -> impl Strategy<Value = Record> {
     })
 }
 
-/// Payloads for the fuzz targets, and which kind each is: 0 a batch, 1 with a key, 2 a message of a log.
+/// Payloads for the fuzz targets, and which kind each is: 0 a batch, 1 with a key, 2 a message of a log, 3 with an erasure,
+/// 4 with a key and an erasure.
 pub(crate) fn payloads() -> Vec<(u8, Vec<u8>)> {
     let records = [example(), example_of_log()].into_iter().chain(samples(any_record(), 40));
     let payload = |record: Record| {
-        let kind = if record.log.is_some() { 2 } else { u8::from(record.batch.key.is_some()) };
+        let Batch { key, erasure, .. } = &record.batch;
+        let kind = match (&record.log, key, erasure) {
+            (Some(_), ..) => 2,
+            (None, key, None) => u8::from(key.is_some()),
+            (None, None, Some(_)) => 3,
+            (None, Some(_), Some(_)) => 4,
+        };
         (kind, encoded(&record).split_off(HEADER_BYTES))
     };
     records.map(payload).collect()
@@ -372,7 +420,7 @@ proptest! {
 
     #[test]
     fn decode_takes_any_bytes_without_panic(
-        flags in prop::sample::select(&[0, FLAG_KEY, FLAG_LOG][..]),
+        flags in prop::sample::select(&[0, FLAG_KEY, FLAG_LOG, FLAG_ERASURE, FLAG_KEY | FLAG_ERASURE][..]),
         bytes in prop::collection::vec(any::<u8>(), 0..200),
     ) {
         let mut record = Record::default();

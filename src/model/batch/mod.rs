@@ -4,10 +4,13 @@
 //!
 //! INVARIANT: every series named in `increments` is durable as of `deletions`, or has its definition in `definitions`.
 
+pub mod erasure;
+
 use crate::model::calendar::Hour;
 pub use crate::model::event::SeriesId;
 use crate::model::event::{Node, SeriesKey, StoryId};
 use crate::model::named::named_enum;
+use erasure::Erasure;
 
 /// Adds `count` to one counter. A count of 0 changes nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -146,6 +149,8 @@ pub struct Batch {
     pub key: Option<Box<BatchKey>>,
     /// The catalogue's count of deletions when the batch was begun; see the invariant above.
     pub deletions: u64,
+    /// Counts that go, before anything else of the batch takes effect.
+    pub erasure: Option<Box<Erasure>>,
     /// Series that were not durable when the batch was made.
     pub definitions: Vec<Definition>,
     /// Catalogue changes, in order.
@@ -158,6 +163,7 @@ impl Batch {
     /// Whether the batch would change nothing.
     pub fn is_empty(&self) -> bool {
         self.key.is_none()
+            && self.erasure.is_none()
             && self.definitions.is_empty()
             && self.changes.is_empty()
             && self.increments.is_empty()
