@@ -126,6 +126,7 @@ fn run(heading: &str, trouble: &str, root: &[&str]) {
         // Each command finds the exit code of the one before.
         let command =
             placed(command).replace("tallyd report ", &format!("tallyd report --url http://{free} "));
+        let command = command.replace("tallyd undo ", &format!("tallyd undo --url http://{free} "));
         let command = command.replace("tallyd import ", &format!("tallyd import --url http://{free} "));
         script += &format!("printf '\\n{MARK}{number}\\n'; (exit $code)\n{command}\ncode=$?\n");
     }

@@ -25,7 +25,7 @@ pub(crate) const EXITS: [(Exit, u8, &str); 5] = [
     (
         Exit::Failed,
         1,
-        "something failed, the message says what; also bad lines of `push`, a refused `report`",
+        "something failed, the message says what; also bad lines of `push`, a refused `report` or `undo`",
     ),
     (
         Exit::Misused,

@@ -21,6 +21,7 @@ mod seed;
 mod serve;
 mod token;
 mod top;
+mod undo;
 mod verify;
 mod version;
 mod watch;
@@ -59,6 +60,9 @@ enum CliCommand {
     /// Show a report in the terminal
     #[command(after_help = exit::help())]
     Report(report::ReportArgs),
+    /// Take away what was counted for a story in a range of hours
+    #[command(after_help = exit::help())]
+    Undo(undo::UndoArgs),
     /// Show what a running daemon does: rates, memory, journal, snapshots, slow reports
     #[command(after_help = exit::help())]
     Top(top::TopArgs),
@@ -122,6 +126,7 @@ fn dispatch(command: CliCommand) -> anyhow::Result<ExitCode> {
         CliCommand::Demo(args) => demo::run(&args),
         CliCommand::Push(args) => push::run(&args),
         CliCommand::Report(args) => report::run(&args),
+        CliCommand::Undo(args) => undo::run(&args),
         CliCommand::Top(args) => top::run(&args),
         CliCommand::Backup(args) => backup::run(&args),
         CliCommand::Verify(args) => verify::run(&args),

@@ -36,7 +36,7 @@ pub(crate) fn run(args: &TokenArgs) -> anyhow::Result<ExitCode> {
     Ok(Exit::Done.into())
 }
 
-fn story_id(text: &str) -> Result<StoryId, String> {
+pub(super) fn story_id(text: &str) -> Result<StoryId, String> {
     let id = ObjectId::parse(text.as_bytes()).map(StoryId);
     id.ok_or_else(|| "a story id must be 24 ASCII letters and digits".to_owned())
 }

@@ -35,6 +35,9 @@ pub(crate) enum NotCounted {
     /// This node takes no events, since its role is another.
     #[error("this node answers reports and takes no events; send them to another one")]
     Role,
+    /// The log has no message for it.
+    #[error("counts cannot be undone in a cluster")]
+    NotInLog,
     /// It was handed to the log, which did not answer in time.
     #[error("the log did not answer in time")]
     LogUnknown,
@@ -51,7 +54,7 @@ impl NotCounted {
     pub(crate) fn is_refused(&self) -> bool {
         match self {
             Self::Store(error) => matches!(error, WriteError::Refused(_)),
-            Self::Log(_) | Self::Role => true,
+            Self::Log(_) | Self::Role | Self::NotInLog => true,
             Self::LogUnknown => false,
         }
     }
@@ -163,6 +166,9 @@ async fn hand_over(
     };
     if !log.role.takes_events() {
         return Err(NotCounted::Role);
+    }
+    if batch.erasure.is_some() {
+        return Err(NotCounted::NotInLog);
     }
     Ok(Pending::Log(log.door.submit(batch, sender).await?))
 }

@@ -145,6 +145,22 @@ pub(crate) fn conversations(node: &Node, position: Option<&str>) -> u64 {
     report["summary"]["total"].as_u64().unwrap()
 }
 
+/// It is said in words, and nothing goes; what would go can be asked.
+#[test]
+fn counts_cannot_be_undone_in_a_cluster() {
+    let Some(servers) = Servers::start() else { return };
+    init(&servers);
+    let node = Node::start(&servers.urls(), &[]);
+    node.ready();
+    assert_eq!(request(node.http(), "POST", "/events", &[], LINE).unwrap().status, 200);
+    let undo = "/stories/5b07ffafc2376e30306d9b16/counts?from=1974-1-1&to=2100-1-1";
+    let refused = request(node.http(), "DELETE", undo, &[], "").unwrap();
+    assert!(refused.status == 422 && refused.body.contains("cannot be undone"), "{refused:?}");
+    let asked = request(node.http(), "DELETE", &format!("{undo}&dry_run=true"), &[], "").unwrap();
+    assert!(asked.status == 200 && asked.body.contains("\"value\":1}"), "{asked:?}");
+    assert_eq!(conversations(&node, None), 1);
+}
+
 #[test]
 fn what_one_node_acknowledges_the_other_counts_once_and_the_same() {
     let Some(servers) = Servers::start() else { return };

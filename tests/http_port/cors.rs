@@ -174,7 +174,7 @@ async fn without_tokens_only_listed_pages_and_those_of_its_own_address_may_write
             assert_ne!(asked_with(&open, &method, &path, headers).await, 403, "{method} {path} {headers:?}");
         }
     }
-    assert_eq!(writes, 7);
+    assert_eq!(writes, 8);
     assert_eq!(asked_with(&open, "POST", "/events", &[&listed]).await, 200);
     assert_eq!(open.conversations().await, 1, "the last of the routes deleted the story");
 }

@@ -49,7 +49,15 @@ enum Change {
     Events(Vec<String>),
     Put(String),
     Delete,
+    Undo(&'static str),
 }
+
+/// Ranges of undos within the three weeks before now.
+const RANGES: [&str; 3] = [
+    "from=2019-3-16&to=2019-3-17",
+    "from=2019-3-1&to=2019-3-31&source=slack",
+    "from=2019-3-10&to=2019-3-17&metric=messages",
+];
 
 fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
@@ -61,6 +69,7 @@ fn change() -> impl Strategy<Value = Change> {
             ))
         }),
         1 => Just(Change::Delete),
+        1 => prop::sample::select(&RANGES[..]).prop_map(Change::Undo),
     ]
 }
 
@@ -160,9 +169,11 @@ impl Pair {
             Change::Events(lines) => ("POST", "/events".to_owned(), lines.concat().replace("STORY", story)),
             Change::Put(body) => ("PUT", format!("/stories/{story}"), body.clone()),
             Change::Delete => ("DELETE", format!("/stories/{story}"), String::new()),
+            Change::Undo(range) => ("DELETE", format!("/stories/{story}/counts?{range}"), String::new()),
         };
         let expected: &[u16] = match change {
             Change::Delete => &[204, 404],
+            Change::Undo(_) => &[200, 404],
             Change::Events(_) | Change::Put(_) => &[200],
         };
         let reply = self.all.ask(method, &target, &[ALL], body.as_bytes()).await;
@@ -298,6 +309,9 @@ impl Pair {
             Change::Delete => {
                 self.compare("DELETE", &target).await;
             }
+            Change::Undo(range) => {
+                self.compare("DELETE", &format!("{target}/counts?{range}")).await;
+            }
             Change::Put(body) => {
                 let limited = self.all.ask("PUT", &target, &[SOME], body.as_bytes()).await;
                 if self.visible.contains(&story) {
@@ -379,7 +393,7 @@ proptest! {
             for (number, change) in &own_changes {
                 pair.change_limited(*number, change).await;
             }
-            for change in [Change::Put("{}".to_owned()), Change::Delete] {
+            for change in [Change::Put("{}".to_owned()), Change::Undo(RANGES[0]), Change::Delete] {
                 pair.change_limited(0, &change).await;
             }
             pair.compare_all(&queries).await;

@@ -25,4 +25,5 @@ mod stories;
 mod streams;
 mod support;
 mod tags;
+mod undo;
 mod writes;

@@ -38,6 +38,7 @@ fn every_report_equals_the_model_through_all_entrances_restarts_and_kills() {
             );
             model.delete(&story);
         }
+        undo_some(&mut random, &mut model, &mut client);
         compare(&mut random, &model, &mut client, scaled(60));
         if random.one_in(2) {
             assert!(daemon.stop().success(), "SIGTERM ends with exit code 0");
@@ -48,6 +49,28 @@ fn every_report_equals_the_model_through_all_entrances_restarts_and_kills() {
     }
     let daemon = Daemon::start(directory.path(), &[]);
     compare(&mut random, &model, &mut daemon.client(), scaled(60));
+}
+
+/// Takes away what was counted in some hours for a story; first it only asks what that would be.
+fn undo_some(random: &mut Random, model: &mut Model, client: &mut Client) {
+    for _ in 0..scaled(5) {
+        let event = random_event(random, STORIES);
+        let first = event.seconds.div_euclid(3_600);
+        let hours = first..first + random.between(1, 2_000);
+        let [from, to] = [hours.start, hours.end].map(|hour| hour * 3_600_000);
+        let target = format!("/stories/{}/counts?from={from}&to={to}", event.story);
+        let is_known = model.stories.contains_key(&event.story);
+        let right = model.undo(&event.story, hours);
+        for target in [format!("{target}&dry_run=true"), target] {
+            let answer = client.send("DELETE", &target, &[], b"").unwrap();
+            assert_eq!(answer.status, if is_known { 200 } else { 404 }, "{target}: {}", answer.text());
+            if is_known {
+                let told = answer.json()["counts"].as_array().unwrap().clone();
+                let told: u64 = told.iter().map(|count| count["value"].as_u64().unwrap()).sum();
+                assert_eq!(told, right, "{target}");
+            }
+        }
+    }
 }
 
 /// Sends 1 … 200 events as one request or over one connection, and sees them acknowledged.

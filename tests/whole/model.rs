@@ -61,6 +61,17 @@ impl Model {
         self.counts.retain(|(of, ..), _| of != story);
     }
 
+    /// Takes away what was counted for a story from one hour up to another; how much that was.
+    pub(crate) fn undo(&mut self, story: &str, hours: std::ops::Range<i64>) -> u64 {
+        let mut gone = 0;
+        self.counts.retain(|(of, _, _, hour), count| {
+            let stays = of != story || !hours.contains(hour);
+            gone += if stays { 0 } else { *count };
+            stays
+        });
+        gone
+    }
+
     /// The buckets of the chosen stories and sources: (metric, start of the hour, count).
     fn chosen(&self, query: &Query) -> Vec<(&Metric, i64, u64)> {
         self.counts

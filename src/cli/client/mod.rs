@@ -192,6 +192,11 @@ impl Call {
     pub(crate) fn post(path: impl Into<String>, body: impl Into<Bytes>, key: Option<String>) -> Self {
         Self { method: Method::POST, body: Some(body.into()), path: path.into(), key }
     }
+
+    /// Takes away what is at the path.
+    pub(crate) fn delete(path: impl Into<String>) -> Self {
+        Self { method: Method::DELETE, body: None, path: path.into(), key: None }
+    }
 }
 
 impl Answer {

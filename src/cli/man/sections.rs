@@ -98,6 +98,17 @@ const REPORT: [Section; 1] = [examples(&[
     ("tallyd report conversations --period today --dimension hour --watch", "Keep looking:"),
 ])];
 
+const UNDO: [Section; 1] = [examples(&[
+    (
+        "tallyd undo 5b07ffafc2376e30306d9b16 --from 2019-3-17 --to 2019-3-18 --dry-run",
+        "What two days of a story come to:",
+    ),
+    (
+        "tallyd undo 5b07ffafc2376e30306d9b16 --from 2019-3-17 --to 2019-3-18 --source app",
+        "Take away those of one channel:",
+    ),
+])];
+
 const TOP: [Section; 1] = [examples(&[
     ("tallyd top --token-file token", "Keep looking at a daemon:"),
     ("tallyd top --once --every 10", "The rates of ten seconds, as a sheet:"),
@@ -152,12 +163,13 @@ const COMPLETIONS: [Section; 1] = [examples(&[
 ])];
 
 /// Each command that has such sections; `tallyd` itself serves.
-pub(super) const SECTIONS: [(&str, &[Section]); 16] = [
+pub(super) const SECTIONS: [(&str, &[Section]); 17] = [
     ("tallyd", &SERVE),
     ("serve", &SERVE),
     ("demo", &DEMO),
     ("push", &PUSH),
     ("report", &REPORT),
+    ("undo", &UNDO),
     ("top", &TOP),
     ("backup", &BACKUP),
     ("verify", &VERIFY),

@@ -161,6 +161,10 @@ fn not_acknowledged(error: &NotCounted) -> Failure {
         NotCounted::Log(why) => {
             Failure::unavailable(format!("{why}; nothing was counted; send the events again"))
         }
+        NotCounted::NotInLog => Failure::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "this daemon shares its log with others (`cluster`), where counts cannot be undone; nothing was changed",
+        ),
         NotCounted::Role => Failure::unavailable(error.to_string()),
         NotCounted::Store(WriteError::Unknown(_)) | NotCounted::LogUnknown => {
             let message = format!("{error}; it is not known whether the events were counted");

@@ -39,6 +39,7 @@ mod stories;
 mod streams;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod testing;
+mod undo;
 mod upsert;
 mod workers;
 

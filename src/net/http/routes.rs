@@ -38,6 +38,7 @@ pub(super) enum Endpoint {
     ShowStory,
     PutStory,
     DeleteStory,
+    UndoCounts,
     Backup,
     Cluster,
     ClusterSnapshot,
@@ -106,7 +107,7 @@ pub(super) struct Route {
     pub(super) words: &'static str,
 }
 
-pub(super) static ROUTES: [Route; 24] = [
+pub(super) static ROUTES: [Route; 25] = [
     row("POST", "/events", Endpoint::WriteEvents, (WRITE, LimitedTokens::ItsStories))
         .body(EVENTS)
         .words("events as line protocol, NDJSON or a JSON document, told apart by content; ?precision="),
@@ -144,6 +145,12 @@ pub(super) static ROUTES: [Route; 24] = [
     row("DELETE", "/stories/", Endpoint::DeleteStory, (WRITE, LimitedTokens::ItsStories))
         .segment("storyId")
         .words("removes a story and its counters: 204"),
+    row("DELETE", "/stories/", Endpoint::UndoCounts, (WRITE, LimitedTokens::ItsStories))
+        .segment("storyId")
+        .suffix("/counts")
+        .words(
+            "takes away what was counted for a story in a range of hours; ?from=&to=&source=&metric=&dry_run=true only says what",
+        ),
     row("POST", "/backup", Endpoint::Backup, (ADMIN, LimitedTokens::Refused))
         .body(BACKUP)
         .words("a copy of the data directory, as a tar archive without the files that the body lists"),
@@ -230,6 +237,7 @@ impl Route {
             Endpoint::WriteEvents
                 | Endpoint::PutStory
                 | Endpoint::DeleteStory
+                | Endpoint::UndoCounts
                 | Endpoint::Backup
                 | Endpoint::ClusterSnapshot
         )
@@ -411,6 +419,8 @@ mod tests {
         }
         check(&Method::PUT, "/stories/x", Some(Endpoint::PutStory));
         check(&Method::DELETE, "/stories/x", Some(Endpoint::DeleteStory));
+        check(&Method::DELETE, "/stories/x/counts", Some(Endpoint::UndoCounts));
+        check(&Method::DELETE, "/stories//counts", None);
     }
 
     #[test]

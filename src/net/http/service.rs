@@ -14,7 +14,7 @@ use super::response::{self, HttpResponse};
 use super::routes::{self, Dialect, Endpoint, Route, RouteMatch};
 use super::{
     HttpShared, Origins, access, backup, body, cors, health, influx, ingest, openapi, page, replica, reports,
-    representation, stories, streams,
+    representation, stories, streams, undo,
 };
 use crate::limits::HTTP_HEADERS_MAX;
 use crate::net::Services;
@@ -180,6 +180,7 @@ async fn handle(
         Endpoint::ShowStory => stories::one(shared, &access, segment).await,
         Endpoint::PutStory => Box::pin(stories::put(shared, (route, segment), access, (head, body))).await,
         Endpoint::DeleteStory => Box::pin(stories::delete(shared, &access, segment)).await,
+        Endpoint::UndoCounts => Box::pin(undo::undo(shared, &access, (segment, query))).await,
         Endpoint::Backup => Box::pin(backup::backup(shared, (route, access), (head, body))).await,
         Endpoint::ClusterSnapshot => Box::pin(backup::snapshot(shared, access, head)).await,
         Endpoint::Cluster => replica::cluster(services),

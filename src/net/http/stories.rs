@@ -164,12 +164,12 @@ fn shown(
 }
 
 /// The story, if it is known to whoever asks.
-fn known(services: &Services, access: &Access, id: StoryId) -> Result<Arc<Story>, Failure> {
+pub(super) fn known(services: &Services, access: &Access, id: StoryId) -> Result<Arc<Story>, Failure> {
     let story = access.stories().contains(id).then(|| services.catalogue.story(id));
     story.flatten().ok_or_else(|| Failure::not_found("the story is not known"))
 }
 
-fn parse_id(text: &str) -> Result<StoryId, Failure> {
+pub(super) fn parse_id(text: &str) -> Result<StoryId, Failure> {
     ObjectId::parse(text.as_bytes()).map(StoryId).ok_or_else(|| {
         let message = format!("`storyId` must be 24 ASCII letters and digits; got `{}`", Excerpt::new(text));
         Failure::parameter("storyId", message)

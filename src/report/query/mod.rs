@@ -149,8 +149,13 @@ impl Query {
     }
 
     /// The buckets to add up.
-    pub(super) fn hours(&self) -> HourRange {
+    pub fn hours(&self) -> HourRange {
         self.range.hours()
+    }
+
+    /// The sources that it is about, in order.
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
     }
 
     /// The same query about the earlier range, where it is compared with one; it asks for no groups of its own.

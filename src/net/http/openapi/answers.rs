@@ -62,6 +62,7 @@ fn successes(operation: &Operation) -> Vec<(u16, Value)> {
         (Endpoint::StreamReport, _) => content("text/event-stream", schema("StreamEvent")),
         (Endpoint::ListStories, _) => json_of("StoryPage"),
         (Endpoint::ShowStory | Endpoint::PutStory, _) => json_of("Story"),
+        (Endpoint::UndoCounts, _) => json_of("Undone"),
         (Endpoint::WriteEvents, Dialect::Own) => json_of("Written"),
         (Endpoint::WriteEvents | Endpoint::DeleteStory | Endpoint::Ping, _) => {
             return vec![(204, json!({"description": "Done."}))];
@@ -167,6 +168,9 @@ fn errors(route: &Route) -> Vec<(u16, &'static str)> {
     }
     if matches!(route.endpoint, Endpoint::Cluster | Endpoint::ClusterSnapshot) {
         errors.push((404, "This daemon shares no log with others."));
+    }
+    if route.endpoint == Endpoint::UndoCounts {
+        errors.push((422, "This daemon shares its log with others, where counts cannot be undone."));
     }
     if route.body.bytes_max > 0 {
         errors.push((413, "The body is too long."));

@@ -8,6 +8,7 @@ use crate::limits::{
     KEY_BYTES_MAX, OFFSET_MINUTES_MAX, REPORT_ROWS_DEFAULT, REPORT_ROWS_MAX, STORIES_LISTED_DEFAULT,
     STORIES_LISTED_MAX, STREAM_SECONDS_MAX,
 };
+use crate::model::batch::erasure::MetricName;
 use crate::model::calendar::{CompareWith, Period, Unit};
 use crate::model::event::Source;
 use crate::report::{FormatName, GroupBy, ReportParameter};
@@ -28,6 +29,9 @@ pub(super) fn of(operation: &Operation) -> Vec<Value> {
     names.extend_from_slice(match route.endpoint {
         Endpoint::ListStories => &["Search", "StoriesLimit", "Cursor"],
         Endpoint::ShowStory | Endpoint::PutStory | Endpoint::DeleteStory => &["StoryInPath"],
+        Endpoint::UndoCounts => {
+            &["StoryInPath", "From", "To", "Source", "Metric", "Offset", "Timezone", "DryRun"]
+        }
         Endpoint::WriteEvents if route.dialect == Dialect::InfluxV1 => {
             &["PrecisionV1", "Database", "IdempotencyKey"]
         }
@@ -124,8 +128,31 @@ pub(super) fn shared() -> Value {
             ),
         ),
     ];
-    all.extend(others.map(|(name, parameter)| (name.to_owned(), parameter)));
+    let all_others = others.into_iter().chain(of_undo());
+    all.extend(all_others.map(|(name, parameter)| (name.to_owned(), parameter)));
     Value::Object(all)
+}
+
+/// Those that only an undo has.
+fn of_undo() -> [(&'static str, Value); 2] {
+    [
+        (
+            "Metric",
+            query(
+                "metric",
+                json!({"type": "array", "items": {"type": "string", "enum": MetricName::ALL.map(MetricName::as_str)}}),
+                "Only counts of these; all where it is left out. Repeat it, or use commas.",
+            ),
+        ),
+        (
+            "DryRun",
+            query(
+                "dry_run",
+                json!({"type": "boolean", "default": false}),
+                "Only say what would be taken away.",
+            ),
+        ),
+    ]
 }
 
 fn precision(units: &[&str]) -> Value {

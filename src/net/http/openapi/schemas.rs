@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::model::batch::erasure::MetricName;
 use crate::model::event::Source;
 
 /// Each schema by its name.
@@ -180,6 +181,14 @@ fn stories() -> Value {
                 "items": {"type": "object", "properties": {"id": reference("StoryId"), "name": named}, "required": ["id"]},
             },
         }},
+        "Undone": object(json!({
+            "storyId": reference("StoryId"), "from": instant(), "to": instant(), "dryRun": {"type": "boolean"},
+            "counts": list(object(json!({
+                "metric": {"enum": MetricName::ALL.map(MetricName::as_str)},
+                "source": {"enum": Source::ALL.map(Source::as_str)},
+                "value": count(),
+            }))),
+        })),
         "Events": {"type": ["array", "object"], "items": {"type": "object"}},
         "Written": object(json!({"accepted": count(), "rejected": count()})),
     })
