@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -22,17 +22,43 @@ pub(crate) fn program() -> Option<PathBuf> {
     Some(named)
 }
 
-/// Three servers and two daemons are enough for a machine.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+/// Three servers and some daemons are enough for a core: so many of them there are at a time.
+struct Turns {
+    taken: Mutex<usize>,
+    given_back: Condvar,
+}
+
+static TURNS: Turns = Turns { taken: Mutex::new(0), given_back: Condvar::new() };
+
+/// The turn of one test.
+pub(crate) struct Turn(());
+
+impl Turn {
+    pub(crate) fn take() -> Self {
+        let most = std::thread::available_parallelism().map_or(1, usize::from);
+        // A test that failed leaves nothing behind that matters to others.
+        let taken = TURNS.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = TURNS.given_back.wait_while(taken, |taken| *taken >= most);
+        *free.unwrap_or_else(PoisonError::into_inner) += 1;
+        Self(())
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *TURNS.taken.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        TURNS.given_back.notify_one();
+    }
+}
 
 /// Servers of a log.
 pub(crate) struct Servers {
-    /// While others wait for theirs.
-    _turn: Option<MutexGuard<'static, ()>>,
     program: PathBuf,
     dir: TempDir,
     all: Vec<Server>,
     scheme: &'static str,
+    /// Last, so that it is given back when nothing runs any more.
+    _turn: Option<Turn>,
 }
 
 struct Server {
@@ -84,9 +110,7 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 impl Servers {
     /// Three servers that have found one another; `None`, and words about it, where the program is not at hand.
     pub(crate) fn start() -> Option<Self> {
-        // A test that failed leaves nothing behind that matters to others.
-        let turn = || Some(ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner));
-        Self::start_with(turn, "", "nats")
+        Self::start_with(|| Some(Turn::take()), "", "nats")
     }
 
     /// The same beside those of another test, for one that mostly waits.
@@ -96,7 +120,7 @@ impl Servers {
 
     /// The same with something more in each configuration, which clients find by that scheme.
     pub(crate) fn start_with(
-        turn: impl FnOnce() -> Option<MutexGuard<'static, ()>>,
+        turn: impl FnOnce() -> Option<Turn>,
         more: &str,
         scheme: &'static str,
     ) -> Option<Self> {
@@ -120,7 +144,7 @@ impl Servers {
             std::fs::write(home.join("server.conf"), config).expect("a file");
             Server { client, monitor, child: None }
         });
-        let mut servers = Self { _turn: turn, program, all: servers.collect(), scheme, dir };
+        let mut servers = Self { program, all: servers.collect(), scheme, dir, _turn: turn };
         for place in 0..3 {
             servers.restart(place);
         }

@@ -37,6 +37,8 @@ const OTHER_STREAM: u32 = 10_058;
 const WRONG_END: u32 = 10_071;
 /// A message of that size is not taken by this stream.
 const TOO_LONG: u32 = 10_054;
+/// Fewer servers are known to be there than are to have the stream, as where one has just started.
+const NO_PEERS: u32 = 10_005;
 
 impl ApiError {
     pub(super) fn is_no_message(&self) -> bool {
@@ -55,9 +57,9 @@ impl ApiError {
         self.err_code == WRONG_END
     }
 
-    /// Whether a server has no leader or no room at the moment, so that nothing is said about the request itself.
+    /// Whether a server has no leader, no room or no others at the moment, so that nothing is said about the request itself.
     fn is_passing(&self) -> bool {
-        self.code >= 500
+        self.code >= 500 || self.err_code == NO_PEERS
     }
 
     pub(super) fn to_error(&self, name: &LogName) -> LogError {
@@ -320,6 +322,7 @@ mod tests {
         };
         assert_eq!(of(404, NO_STREAM), LogError::NoLog("tallyd".to_owned()));
         assert_eq!(of(503, 10_008), LogError::Silent("why".to_owned()));
+        assert_eq!(of(400, NO_PEERS), LogError::Silent("why".to_owned()));
         assert_eq!(of(400, 10_025), LogError::Refused("why".to_owned()));
         assert!(read::<StreamInfo>(b"[").is_err() && read::<StreamInfo>(b"{}").is_err());
     }
