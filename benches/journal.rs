@@ -41,7 +41,7 @@ fn encoded() -> Vec<u8> {
 }
 
 fn parts(increments: &[u8]) -> Staged<'_> {
-    Staged { key: None, erasure: None, definitions: &[], changes: &[], increments }
+    Staged { key: None, erasure: None, dropped_before: None, definitions: &[], changes: &[], increments }
 }
 
 #[divan::bench]

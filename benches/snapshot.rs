@@ -52,6 +52,7 @@ fn write(dir: &Path, recovered: &Recovered, increments: impl Iterator<Item = Inc
         let parts = journal::Staged {
             key: None,
             erasure: None,
+            dropped_before: None,
             definitions,
             changes: no_changes,
             increments: &section,

@@ -15,6 +15,7 @@
 //! | batch | the increments of one read or one request; atomic: one journal record |
 //! | definition, change | binds a series id to its key; makes a story or node known, names or deletes it |
 //! | erasure, share | what an undo takes away: counts of a story in hours; one of the steps in which it goes |
+//! | dropped (hour), swept | its counts are gone for all and come never again, by whole months; their memory is given back, too |
 //! | series, total | (story, source, metric); the same over all stories, kept and not added up when asked |
 //! | hour, cell, frame | whole hours since 1970-01-01T00:00Z; (hour, count) of a series; its cells of one month, packed |
 //! | story set | all stories, or those of a list: what a token may know of, what a report is about |

@@ -52,7 +52,14 @@ fn batch(number: u64) -> Batch {
 fn write(writer: &mut JournalWriter, number: u64) {
     let mut increments = Vec::new();
     record::encode_increments(&batch(number).increments, &mut increments);
-    let parts = Staged { key: None, erasure: None, definitions: &[], changes: &[], increments: &increments };
+    let parts = Staged {
+        key: None,
+        erasure: None,
+        dropped_before: None,
+        definitions: &[],
+        changes: &[],
+        increments: &increments,
+    };
     assert_eq!(writer.stage(parts).unwrap(), Sequence::new(number));
     writer.commit().unwrap();
 }
@@ -282,8 +289,14 @@ fn start_cuts_a_hole_that_a_power_cut_left_in_what_was_not_synced() {
             if number == 3 {
                 writer.note_synced(Sequence::new(synced));
             }
-            let parts =
-                Staged { key: None, erasure: None, definitions: &[], changes: &[], increments: &increments };
+            let parts = Staged {
+                key: None,
+                erasure: None,
+                dropped_before: None,
+                definitions: &[],
+                changes: &[],
+                increments: &increments,
+            };
             writer.stage(parts).unwrap();
             writer.commit().unwrap();
             ends.push(writer.segment_bytes());
@@ -421,7 +434,7 @@ fn start_refuses_swapped_renamed_and_foreign_segments() {
 /// Flags that do not go together, and others.
 #[test]
 fn start_refuses_a_record_with_a_section_that_it_does_not_know() {
-    for flag in [5, 6, 12, 16] {
+    for flag in [5, 6, 12, 32] {
         let journal = Journal::of(&[1]);
         journal.edit(0, |content| {
             content[32 + 12] = flag;

@@ -60,6 +60,8 @@ pub const STORIES_GATHERED_MAX: u32 = 4 * 1024;
 pub const HOURS_LISTED_PER_STORY: usize = 8;
 /// Series whose counts one record of an undo takes away, about: batches wait meanwhile.
 pub const ERASURE_SERIES_MAX: usize = 512;
+/// Series whose dropped hours give their memory back in one go, about: batches wait meanwhile.
+pub const SWEPT_SERIES_MAX: usize = 512;
 /// Slots of eight bytes that each hash table of the index has at first.
 pub const INDEX_SLOTS_MIN: usize = 1024;
 /// Series ids that are reserved for the totals over all stories; those of stories follow.

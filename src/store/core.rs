@@ -62,8 +62,7 @@ impl Core {
         let journal = begin_journal(begin, &reserve)?;
         listing::end_copy(disk, data_dir)?;
 
-        let status = begun_at(next);
-        let keys = recovered.keys;
+        let (status, keys) = (begun_at(next), recovered.keys);
         let log = Arc::new(SharedLog::new(recovered.log));
         let (write_handle, queue) =
             WriteHandle::new(Arc::clone(&status), Arc::clone(&keys), (options.fsync, options.clock.clone()));
@@ -104,6 +103,7 @@ impl Core {
             reserve,
             closing: write_handle.closing(),
             refusals_logged: OncePerMinute::new(clock.clone()),
+            sweep: None,
             defining: HashSet::default(),
         };
         let core = Self {

@@ -97,6 +97,11 @@ pub enum Refusal {
     /// The data directory follows a log, and counts what is read of that alone.
     #[error("this data directory is one of several that share a log; tallyd must be started with that log")]
     FollowsLog,
+    /// The batch adds to hours that were dropped after its lines were read.
+    #[error(
+        "hours of these events were dropped just now, and are not kept any more; send them again to hear which lines that are"
+    )]
+    Dropped,
 }
 
 /// What did not end as it should when the store was closed. What was acknowledged is in the journal all the same.

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::Fsync;
 use super::error::{Refusal, Uncertainty, WriteError};
 use super::keys::{Claim, KeyTable};
-use super::load;
+use super::load::{self, Sweep};
 use super::log::SharedLog;
 use super::log::staging::{self, Basis, LogRead, NotStaged, NumberedPart};
 use super::poison::PoisonCause;
@@ -54,6 +54,8 @@ pub(super) struct Sequencer {
     /// The store is being closed: what is in the queue is the last.
     pub(super) closing: Arc<AtomicBool>,
     pub(super) refusals_logged: OncePerMinute,
+    /// What is yet to be done about hours that were dropped.
+    pub(super) sweep: Option<Sweep>,
     /// Series whose definition is staged in this group.
     pub(super) defining: HashSet<SeriesId, foldhash::fast::RandomState>,
 }
@@ -76,6 +78,7 @@ impl Sequencer {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         while let Some(message) = self.next(cores) {
             self.handle(message);
+            self.sweep();
             if self.closing.load(Ordering::Acquire) {
                 self.queue.close();
             }
@@ -86,8 +89,13 @@ impl Sequencer {
     /// The next message. Where none waits, a thread that is about to send one has the core first: so the next group is
     /// likely larger, and nobody has to wake this thread up. On a single core that only makes everybody wait longer.
     fn next(&mut self, cores: usize) -> Option<Message> {
-        if let Ok(message) = self.queue.try_recv() {
-            return Some(message);
+        loop {
+            if let Ok(message) = self.queue.try_recv() {
+                return Some(message);
+            }
+            if self.closing.load(Ordering::Acquire) || !self.sweep() {
+                break;
+            }
         }
         if cores > 1 {
             std::thread::yield_now();
@@ -105,8 +113,17 @@ impl Sequencer {
                 self.handle(message);
                 true
             }
-            Err(_) => false,
+            Err(_) => self.sweep(),
         }
+    }
+
+    /// Does some of what is yet to be done about hours that were dropped; `false` where there is nothing.
+    fn sweep(&mut self) -> bool {
+        let Some(sweep) = &mut self.sweep else { return false };
+        if !sweep.step(&self.catalogue, &mut self.counters) {
+            self.sweep = None;
+        }
+        true
     }
 
     fn handle(&mut self, message: Message) {
@@ -135,14 +152,13 @@ impl Sequencer {
     /// The submissions that wait, up to the bounds of a group, and the message that ended them, if one did.
     fn collect_group(&mut self, first: Submission) -> (Vec<Submission>, Option<Message>) {
         let mut bytes = first.encoded.len();
-        let mut ends = deletes(&first.batch);
+        let mut ends = ends_group(&first.batch);
         let mut group = vec![first];
         while !ends && bytes < GROUP_BYTES_MAX && group.len() < BATCHES_QUEUED_MAX {
             match self.queue.try_recv() {
                 Ok(Message::Submit(next)) => {
                     bytes = bytes.saturating_add(next.encoded.len());
-                    // A deletion takes definitions back, which what is staged after it must know.
-                    ends = deletes(&next.batch);
+                    ends = ends_group(&next.batch);
                     group.push(next);
                 }
                 Ok(other) => return (group, Some(other)),
@@ -249,7 +265,7 @@ impl Sequencer {
 
     /// Stages a submission's record; `None` where it had to be refused by itself.
     fn stage(&mut self, submission: Submission) -> Option<StagedBatch> {
-        let Submission { batch, encoded, claim, reply, .. } = submission;
+        let Submission { batch, encoded, first_hour, claim, reply, .. } = submission;
         if batch.is_empty() {
             return Some(StagedBatch { batch, definitions: Vec::new(), sequence: None, claim, reply });
         }
@@ -258,12 +274,19 @@ impl Sequencer {
             send_outcome(reply, Err(Refusal::FollowsLog.into()));
             return None;
         }
+        // A parser refuses such lines; these were read before their hours were dropped.
+        if first_hour.is_some_and(|first| self.counters.counters().dropped_before() > Some(first)) {
+            self.catalogue.release(&batch);
+            send_outcome(reply, Err(Refusal::Dropped.into()));
+            return None;
+        }
         let staged = self.missing_definitions(&batch).and_then(|definitions| {
             let parts = Staged {
                 key: batch.key.as_deref(),
                 definitions: &definitions,
                 changes: &batch.changes,
                 erasure: batch.erasure.as_deref(),
+                dropped_before: batch.dropped_before,
                 increments: &encoded,
             };
             match self.journal.stage(parts) {
@@ -351,6 +374,9 @@ impl Sequencer {
     fn apply(&mut self, staged: StagedBatch) -> PendingAck {
         let StagedBatch { batch, definitions, sequence, claim, reply } = staged;
         load::apply(&self.catalogue, &mut self.counters, &definitions, &batch);
+        if batch.dropped_before.is_some() {
+            self.sweep = Some(Sweep::default());
+        }
         if let Some(sequence) = sequence {
             if let (Some(claim), Some(key)) = (claim, &batch.key) {
                 claim.note(key, sequence);
@@ -446,6 +472,9 @@ impl Sequencer {
     }
 }
 
-fn deletes(batch: &Batch) -> bool {
-    batch.changes.iter().any(|change| matches!(change, Change::DeleteStory { .. }))
+/// Whether what is staged after the batch must know that it is applied: a deletion takes definitions back, and what is dropped takes
+/// no more counts.
+fn ends_group(batch: &Batch) -> bool {
+    batch.dropped_before.is_some()
+        || batch.changes.iter().any(|change| matches!(change, Change::DeleteStory { .. }))
 }

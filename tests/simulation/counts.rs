@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// What must have happened in a few thousand rounds; whatever is missing here is not simulated.
-pub(crate) const EXPECTED: [&str; 64] = [
+pub(crate) const EXPECTED: [&str; 67] = [
     // What is written.
     "batches",
     "batches acknowledged",
@@ -12,12 +12,14 @@ pub(crate) const EXPECTED: [&str; 64] = [
     "batches of more than one sector",
     "batches refused",
     "batches refused for an evicted story",
+    "batches refused since their hours were dropped",
     "batches unknown: late",
     "batches unknown: poisoned",
     "batches without an outcome",
     "barriers",
     "deletions",
     "undos",
+    "months dropped",
     "names given",
     "batches with a key",
     "keys: new",
@@ -26,6 +28,7 @@ pub(crate) const EXPECTED: [&str; 64] = [
     "keys: used for another batch",
     "keys: outcome unknown",
     "events refused at a bound",
+    "events refused since their hours were dropped",
     // Lives.
     "closes",
     "closes that failed",

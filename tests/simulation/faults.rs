@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use rustix::io::Errno;
 use tallyd::model::batch::Batch;
 use tallyd::model::catalogue::Catalogue;
+use tallyd::model::counters::Counters;
 use tallyd::platform::disk::{Disk, DiskFault, Operation};
 
 use crate::counts::Counts;
@@ -44,7 +45,7 @@ struct State {
     spell: Option<Spell>,
     hits: u64,
     /// Where a parser interns while the store writes or syncs.
-    parser: Option<Arc<Catalogue>>,
+    parser: Option<(Arc<Catalogue>, Arc<Counters>)>,
     parsed: Vec<(Write, Batch)>,
     counts: Counts,
 }
@@ -76,8 +77,8 @@ impl Faults {
     }
 
     /// From here on a parser goes on beside the store; `None`: there is none any more.
-    pub(crate) fn parse_beside(&self, catalogue: Option<Arc<Catalogue>>) {
-        self.state().parser = catalogue;
+    pub(crate) fn parse_beside(&self, known: Option<(Arc<Catalogue>, Arc<Counters>)>) {
+        self.state().parser = known;
     }
 
     /// The batches that the parser made meanwhile.
@@ -121,9 +122,9 @@ impl Faults {
 
 impl State {
     fn parse(&mut self, operation: Operation) {
-        let Some(catalogue) = &self.parser else { return };
+        let Some((catalogue, counters)) = &self.parser else { return };
         if matches!(operation, Operation::Write | Operation::Sync) && self.random.one_in(8) {
-            let made = workload::parse(catalogue, &mut self.random, &mut self.counts);
+            let made = workload::parse((catalogue, counters), &mut self.random, &mut self.counts);
             self.counts.note("batches made while another was written");
             self.parsed.push(made);
         }

@@ -10,6 +10,7 @@ use tallyd::model::batch::Change;
 use tallyd::model::batch::erasure::Erasure;
 use tallyd::model::calendar::{Hour, HourRange};
 use tallyd::model::catalogue::{Catalogue, total_series};
+use tallyd::model::cells::Month;
 use tallyd::model::counters::Counters;
 use tallyd::model::event::{Metric, Node, ObjectId, SeriesKey, Source, StoryId};
 
@@ -22,14 +23,20 @@ pub(crate) type Fault = String;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Write {
     pub(crate) erasure: Option<Erasure>,
+    pub(crate) dropped_before: Option<Month>,
     pub(crate) changes: Vec<Change>,
     pub(crate) adds: Vec<(SeriesKey, Hour, u32)>,
 }
 
 impl fmt::Display for Write {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { erasure, changes, adds } = self;
-        write!(f, "{erasure:?}, {} changes {changes:?}, {} adds", changes.len(), adds.len())
+        let Self { erasure, dropped_before, changes, adds } = self;
+        write!(
+            f,
+            "{erasure:?}, dropped {dropped_before:?}, {} changes {changes:?}, {} adds",
+            changes.len(),
+            adds.len()
+        )
     }
 }
 
@@ -54,12 +61,13 @@ pub(crate) struct Contents {
     pub(crate) cells: BTreeMap<(SeriesKey, Hour), u64>,
     pub(crate) stories: BTreeMap<StoryId, Option<String>>,
     pub(crate) nodes: BTreeMap<(StoryId, Node), Option<String>>,
+    pub(crate) dropped_before: Option<Hour>,
 }
 
 impl Contents {
     /// What a store holds.
     pub(crate) fn of(catalogue: &Catalogue, counters: &Counters) -> Result<Self, Fault> {
-        let mut contents = Self::default();
+        let mut contents = Self { dropped_before: counters.dropped_before(), ..Self::default() };
         catalogue.for_each_series(&mut |series, key| {
             counters.visit(series, HourRange::ALL, &mut |cells| {
                 for cell in cells.iter().filter(|cell| cell.count > 0) {
@@ -91,6 +99,10 @@ impl Contents {
     pub(crate) fn write(&mut self, write: &Write) {
         if let Some(erasure) = &write.erasure {
             self.cells.retain(|(key, hour), _| !(erasure.covers(key) && erasure.hours.contains(*hour)));
+        }
+        if let Some(first) = write.dropped_before.map(|month| month.range().start) {
+            self.dropped_before = self.dropped_before.max(Some(first));
+            self.cells.retain(|(_, hour), _| *hour >= first);
         }
         for (key, _, _) in &write.adds {
             self.know(key);
@@ -135,6 +147,10 @@ impl Contents {
         let wrong = cells.map(|at| (at, self.cells.get(at), expected.cells.get(at))).find(|it| it.1 != it.2);
         Some(match wrong {
             Some((at, found, due)) => format!("{at:?} is {found:?}, must be {due:?}"),
+            None if self.dropped_before != expected.dropped_before => {
+                let (found, due) = (self.dropped_before, expected.dropped_before);
+                format!("hours are dropped before {found:?}, must be before {due:?}")
+            }
             None if self.stories != expected.stories => {
                 format!("stories are {:?}, must be {:?}", self.stories, expected.stories)
             }

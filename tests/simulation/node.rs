@@ -193,7 +193,8 @@ impl Node {
             drop(store.submit(Batch::default()));
             return;
         }
-        self.held.push(workload::parse(store.catalogue(), &mut self.random, &mut self.counts));
+        let known = (&**store.catalogue(), &**store.counters());
+        self.held.push(workload::parse(known, &mut self.random, &mut self.counts));
         if self.held.len() < 3 && self.random.one_in(3) {
             return;
         }
@@ -205,6 +206,7 @@ impl Node {
         }
         write.adds.push((key, hour, count));
         self.counts.note_many("undos", u64::from(write.erasure.is_some()));
+        self.counts.note_many("months dropped", u64::from(write.dropped_before.is_some()));
         for change in &write.changes {
             let is_deletion = matches!(change, Change::DeleteStory { .. });
             self.counts.note(if is_deletion { "deletions" } else { "names given" });
@@ -325,6 +327,9 @@ impl Node {
                 Ok(_) => (Fate::Acknowledged, "batches acknowledged"),
                 Err(WriteError::Refused(Refusal::AppendRefused(why))) if why.contains("its place") => {
                     (Fate::Never, "batches refused for an evicted story")
+                }
+                Err(WriteError::Refused(Refusal::Dropped)) => {
+                    (Fate::Never, "batches refused since their hours were dropped")
                 }
                 Err(WriteError::Refused(_)) => (Fate::Never, "batches refused"),
                 Err(WriteError::Unknown(Uncertainty::Late)) => (Fate::Late, "batches unknown: late"),
@@ -472,7 +477,8 @@ impl Node {
                 self.disturbed_starts = 0;
                 // So that it has a place before others take all.
                 store.catalogue().intern(&ledger()).map_err(|error| error.to_string())?;
-                self.faults.parse_beside(Some(Arc::clone(store.catalogue())));
+                let known = (Arc::clone(store.catalogue()), Arc::clone(store.counters()));
+                self.faults.parse_beside(Some(known));
                 self.store = Some(store);
                 self.actions = if self.random.one_in(6) { 0 } else { 10 + self.random.below(60) };
                 Ok(())

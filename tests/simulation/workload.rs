@@ -4,6 +4,8 @@ use tallyd::model::batch::erasure::{Erasure, MetricName, Metrics, Share, Sources
 use tallyd::model::batch::{Batch, Change, Definition, Increment};
 use tallyd::model::calendar::{Hour, HourRange};
 use tallyd::model::catalogue::{Catalogue, CatalogueFull, CatalogueLimits};
+use tallyd::model::cells::Month;
+use tallyd::model::counters::Counters;
 use tallyd::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
 
 use crate::counts::Counts;
@@ -17,6 +19,8 @@ const STORIES: u64 = 6;
 const NODES: u64 = 3;
 /// Two hours of one month, and one of each of two others.
 const HOURS: [u32; 4] = [420_000, 420_001, 421_000, 425_000];
+/// The first months that may be kept: all before the one of the last of these hours, and far before those of the marks.
+const DROPPED: [u32; 3] = [575, 577, 581];
 
 fn id(first: u8, number: u64) -> ObjectId {
     let mut text = [first; 24];
@@ -57,19 +61,20 @@ fn erasure(random: &mut Random) -> Erasure {
 
 fn write(random: &mut Random) -> Write {
     let mut write = Write::default();
-    match random.below(9) {
-        0 => {
+    match random.below(36) {
+        0..=3 => {
             let story = story(random);
             write.changes.push(Change::DeleteStory { story });
         }
-        1 => {
+        4..=7 => {
             let story = story(random);
             write.changes.push(Change::Story { story, name: name(random) });
             for _ in 0..random.below(3) {
                 write.changes.push(Change::Node { story, node: node(random), name: name(random) });
             }
         }
-        2 => write.erasure = Some(erasure(random)),
+        8..=11 => write.erasure = Some(erasure(random)),
+        12 => write.dropped_before = Some(Month::new(random.pick(&DROPPED))),
         _ => {
             // Now and then as many as make a record longer than several sectors.
             let count = if random.one_in(8) { 200 } else { 1 + random.below(5) };
@@ -92,14 +97,25 @@ fn write(random: &mut Random) -> Write {
 
 /// A batch as a parser makes it, without its mark: with the definitions that it has not seen durable. What the
 /// catalogue's bounds refuse is left out of both.
-pub(crate) fn parse(catalogue: &Catalogue, random: &mut Random, counts: &mut Counts) -> (Write, Batch) {
+pub(crate) fn parse(
+    (catalogue, counters): (&Catalogue, &Counters),
+    random: &mut Random,
+    counts: &mut Counts,
+) -> (Write, Batch) {
     let mut write = write(random);
     let mut batch = Batch { deletions: catalogue.deletions(), ..Batch::default() };
     let wanted = write.changes.len() + write.adds.len();
     write.changes.retain(|change| catalogue.admit(change).is_ok());
+    // What was dropped since then by a batch that waits is for the store to refuse.
+    let (dropped_before, wanted_adds) = (counters.dropped_before(), write.adds.len());
+    write.adds.retain(|(_, hour, _)| dropped_before <= Some(*hour));
+    counts
+        .note_many("events refused since their hours were dropped", (wanted_adds - write.adds.len()) as u64);
+    let wanted = wanted - (wanted_adds - write.adds.len());
     write.adds.retain(|(key, hour, count)| add(catalogue, &mut batch, key, *hour, *count).is_ok());
     batch.changes.clone_from(&write.changes);
     batch.erasure = write.erasure.map(Box::new);
+    batch.dropped_before = write.dropped_before;
     let refused = wanted - write.changes.len() - write.adds.len();
     counts.note_many("events refused at a bound", refused as u64);
     (write, batch)

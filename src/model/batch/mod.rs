@@ -7,6 +7,7 @@
 pub mod erasure;
 
 use crate::model::calendar::Hour;
+use crate::model::cells::Month;
 pub use crate::model::event::SeriesId;
 use crate::model::event::{Node, SeriesKey, StoryId};
 use crate::model::named::named_enum;
@@ -151,6 +152,8 @@ pub struct Batch {
     pub deletions: u64,
     /// Counts that go, before anything else of the batch takes effect.
     pub erasure: Option<Box<Erasure>>,
+    /// All counts of hours before this month go, for ever, before anything else of the batch takes effect.
+    pub dropped_before: Option<Month>,
     /// Series that were not durable when the batch was made.
     pub definitions: Vec<Definition>,
     /// Catalogue changes, in order.
@@ -164,6 +167,7 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.key.is_none()
             && self.erasure.is_none()
+            && self.dropped_before.is_none()
             && self.definitions.is_empty()
             && self.changes.is_empty()
             && self.increments.is_empty()

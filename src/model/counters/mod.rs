@@ -5,8 +5,10 @@
 //! the cache line of its series, without a lock. The totals are dense: every hour has its place.
 //!
 //! INVARIANT: a total is the sum of the series that add to it, once the writer's call has returned.
+//! INVARIANT: no reader sees a count of an hour that was dropped, also while its memory is yet to be given back.
 
 mod block;
+mod dropped;
 mod load;
 mod packed;
 mod recent;
@@ -25,6 +27,7 @@ use crate::model::cells::Cell;
 use crate::model::event::{SeriesKey, Source};
 use crate::model::prefetch::prefetch;
 use crate::model::table::Table;
+use dropped::Dropped;
 pub use load::CheckedFrames;
 use series::{RollUpTarget, SeriesEntry, Work};
 pub use total::{HourlyCounts, Total};
@@ -40,6 +43,7 @@ pub struct Counters {
     /// The series by id; those with the ids of totals are never defined.
     entries: Table<SeriesEntry>,
     totals: [Total; TOTALS],
+    dropped: Dropped,
     series: AtomicU64,
     cells: AtomicU64,
     bytes: AtomicU64,
@@ -67,6 +71,8 @@ pub struct CountersStats {
     pub bytes: u64,
     /// Increments and frames that were of no defined series and so were not counted; other than 0 is a bug.
     pub undefined: u64,
+    /// Cells whose memory was given back since their hours were dropped, those of the totals among them.
+    pub dropped: u64,
 }
 
 impl Counters {
@@ -80,6 +86,7 @@ impl Counters {
         let counters = Arc::new(Self {
             entries: Table::new(TOTALS + series.min(SERIES_MAX)),
             totals: std::array::from_fn(|_| Total::new()),
+            dropped: Dropped::default(),
             series: AtomicU64::new(wide(TOTALS)),
             cells: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -112,7 +119,7 @@ impl Counters {
                     Cell::of_count(Hour::new(hour), count).for_each(|cell| f(&[cell]));
                 }
             }),
-            (None, Some(entry)) => entry.visit(range, f),
+            (None, Some(entry)) => entry.visit(self.dropped.kept_of(range), f),
             (None, None) => {}
         }
     }
@@ -128,7 +135,9 @@ impl Counters {
     pub fn sum(&self, series: SeriesId, range: HourRange) -> u64 {
         match self.total(series) {
             Some(total) => total.sum(range),
-            None => self.entries.get(series.index()).map_or(0, |entry| entry.sum(range)),
+            None => {
+                self.entries.get(series.index()).map_or(0, |entry| entry.sum(self.dropped.kept_of(range)))
+            }
         }
     }
 
@@ -136,7 +145,7 @@ impl Counters {
     pub fn span(&self, series: SeriesId) -> Option<(Hour, Hour)> {
         match self.total(series) {
             Some(total) => total.span(),
-            None => self.entries.get(series.index()).and_then(SeriesEntry::span),
+            None => self.span_kept(self.entries.get(series.index())?),
         }
     }
 
@@ -145,6 +154,7 @@ impl Counters {
     pub fn has_cell(&self, series: SeriesId, hour: Hour) -> bool {
         match self.total(series) {
             Some(total) => total.sum(HourRange { start: hour, end: hour.next() }) > 0,
+            None if self.dropped.has(hour) => false,
             None => self.entries.get(series.index()).is_some_and(|entry| entry.has_cell(hour)),
         }
     }
@@ -170,6 +180,7 @@ impl Counters {
             cells: self.cells.load(Ordering::Relaxed),
             bytes: self.memory_bytes(),
             undefined: self.undefined.load(Ordering::Relaxed),
+            dropped: self.dropped.cells(),
         }
     }
 }

@@ -219,6 +219,21 @@ impl Total {
         of_day.store(add_up(hours), Ordering::Relaxed);
     }
 
+    /// Makes the counts of hours 0, which are of whole days.
+    pub(super) fn empty(&self, days: HourRange, work: &mut Work) {
+        self.visit(days, &mut |_, HourlyCounts { chunk, start, end }| {
+            for hour in chunk.hours.get(start..end).unwrap_or_default() {
+                if count(hour) > 0 {
+                    work.cells_grown -= 1;
+                    hour.store(0, Ordering::Relaxed);
+                }
+            }
+            for day in chunk.days.get(start / DAY_HOURS..end / DAY_HOURS).unwrap_or_default() {
+                day.store(0, Ordering::Relaxed);
+            }
+        });
+    }
+
     #[inline]
     fn chunk(&self, chunk: usize) -> Option<&Chunk> {
         let directory = self.0.get(chunk / DIRECTORY_CHUNKS)?.get()?;

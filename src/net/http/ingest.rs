@@ -187,6 +187,9 @@ fn refusal_text(refusal: &Refusal) -> &'static str {
         Refusal::FollowsLog => {
             "the daemon must be started with the log that it shares; nothing was counted; send the events again"
         }
+        Refusal::Dropped => {
+            "hours of these events were dropped just now; nothing was counted; send them again to hear which lines those are"
+        }
     }
 }
 

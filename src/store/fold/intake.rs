@@ -6,6 +6,7 @@ use super::{Folder, SeriesOfStories};
 use crate::limits::{FOLD_ENTRIES_MAX, FOLD_ERASED_MAX, FOLD_KEYS_MAX, KEY_BAD_LINES_BYTES_MAX};
 use crate::model::batch::erasure::Erasure;
 use crate::model::batch::{BatchKey, Change, Definition};
+use crate::model::cells::Month;
 use crate::model::event::StoryId;
 use crate::store::damage::FileError;
 use crate::store::journal::Record;
@@ -27,6 +28,8 @@ pub(super) struct Intake {
     pub(super) cleared: Option<Cleared>,
     /// What goes of the parts.
     pub(super) erased: Erased,
+    /// The first month that is kept, by these records.
+    pub(super) dropped_before: Option<Month>,
     /// The series of the story of the last erasure.
     series_of_erased: Option<(StoryId, Vec<Definition>)>,
     /// Made at the first deletion, as few folds see one.
@@ -45,6 +48,7 @@ impl Intake {
             bad_line_bytes: 0,
             cleared: None,
             erased: Erased::default(),
+            dropped_before: None,
             series_of_erased: None,
             series_of_stories: None,
         }
@@ -66,6 +70,7 @@ impl Intake {
             if let Some(erasure) = &batch.erasure {
                 self.take_erasure(folder, erasure)?;
             }
+            self.dropped_before = self.dropped_before.max(batch.dropped_before);
             self.take_definitions(&batch.definitions);
             self.take_changes(folder, &batch.changes)?;
             self.gather.add(&batch.increments);

@@ -9,6 +9,7 @@
 //!   until [`Folder::keep_newest`] gives the older one up.
 //! - A fold that fails leaves the folder where it was; it can be tried again, under a new generation.
 //! - The place in a log that a snapshot has is that of the last message among its records, by the records alone.
+//! - No snapshot has a part of a month that its records have dropped; no record after that one counts in such a month.
 
 mod gather;
 mod intake;
@@ -191,8 +192,10 @@ impl Folder {
         (position, log): (Sequence, Option<Arc<LogState>>),
         done: &mut FoldDone,
     ) -> Result<Manifest, FileError> {
-        let Intake { generation, gather, entries, keys, erased, .. } = intake;
-        let mut next = Manifest { generation, position, log, ..self.current.clone() };
+        let Intake { generation, gather, entries, keys, erased, dropped_before, .. } = intake;
+        let dropped_before = self.current.dropped_before.max(dropped_before);
+        let is_kept = |month: Month| dropped_before.is_none_or(|first| month >= first);
+        let mut next = Manifest { generation, position, log, dropped_before, ..self.current.clone() };
         if !entries.is_empty() {
             next.dictionary = self.extend_dictionary(generation, entries)?;
             done.files_written = done.files_written.saturating_add(1);
@@ -203,7 +206,7 @@ impl Folder {
         }
         let mut months: BTreeMap<Month, Vec<FileRef>> = BTreeMap::new();
         for part in &self.current.parts {
-            if let Some(month) = part.name.month() {
+            if let Some(month) = part.name.month().filter(|month| is_kept(*month)) {
                 months.entry(month).or_default().push(*part);
             }
         }
@@ -214,6 +217,9 @@ impl Folder {
             let hours = month.range();
             let (fresh, later) = rest.split_at(rest.partition_point(|one| hours.contains(one.hour)));
             rest = later;
+            if !is_kept(month) {
+                continue;
+            }
             let parts = months.entry(month).or_default();
             let kept = if erased.touches(hours) {
                 0

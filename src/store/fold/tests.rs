@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use super::super::recover::testing::{House, State, Write, copy, delete, erase, key, messages};
+use super::super::recover::testing::{House, State, Write, copy, delete, drop_before, erase, key, messages};
 use super::super::verify;
 use super::gather::Gather;
 use crate::limits::wide;
@@ -48,11 +48,13 @@ fn fold_interrupted_anywhere_costs_nothing() {
     house.write(&messages(2, HOUR - 3 * MONTH_HOURS, 20));
     house.snapshot();
     house.write(&messages(1, HOUR, 300));
+    house.write(&messages(3, HOUR - 3 * MONTH_HOURS, 9));
     house.snapshot();
     house.write(&delete(2));
     house.write(&erase(1, HOUR..HOUR + 1));
     house.write(&messages(1, HOUR, 6));
     house.write(&messages(2, HOUR, 4_000));
+    house.write(&drop_before(HOUR - 2 * MONTH_HOURS));
     house.write(&messages(3, HOUR - MONTH_HOURS, 50_000));
     let model = house.model;
     let mut stops = 0;
@@ -258,4 +260,46 @@ fn check_gather(hours: u32, is_in_order: bool, cells_max: usize) {
         ((of_cell[0].series, of_cell[0].hour), sum)
     });
     assert_eq!(found.collect::<BTreeMap<_, _>>(), model, "{hours}, {is_in_order}, {cells_max}");
+}
+
+/// Bytes of parts by month, of the snapshots that there are.
+fn bytes_by_month(dir: &Path) -> BTreeMap<String, u64> {
+    let mut bytes = BTreeMap::new();
+    for entry in std::fs::read_dir(dir.join("snapshot")).expect("it is there") {
+        let entry = entry.expect("it is there");
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if let Some((month, _)) = name.split_once('.').filter(|(month, _)| month.contains('-')) {
+            *bytes.entry(month.to_owned()).or_default() += entry.metadata().expect("it has some").len();
+        }
+    }
+    bytes
+}
+
+#[test]
+fn dropped_months_leave_the_disk_with_the_second_snapshot_after_and_others_stay() {
+    let scratch = tempfile::tempdir().expect("there is room");
+    // The 23rd, so that 31 days before are of the month before.
+    let present = HOUR + 480;
+    let mut house = open(scratch.path(), &State::default());
+    for months in 0..6 {
+        house.write(&messages(1, present - months * MONTH_HOURS, 100 + months));
+        house.snapshot();
+    }
+    assert_eq!(bytes_by_month(scratch.path()).len(), 6);
+    // What the records before the drop have is dropped, too, and what is in a part of a month that stays is not written anew.
+    house.write(&messages(2, present - 5 * MONTH_HOURS, 7));
+    house.write(&drop_before(present - 2 * MONTH_HOURS));
+    assert_eq!(house.snapshot().files_written, 1, "the definition alone");
+    assert_eq!(house.recovered.folder.current().parts.len(), 3);
+    assert_eq!(bytes_by_month(scratch.path()).len(), 6, "the snapshot before needs them");
+    house.write(&messages(1, present, 1));
+    house.snapshot();
+    let months = bytes_by_month(scratch.path());
+    assert_eq!(months.keys().map(String::as_str).collect::<Vec<_>>(), ["2019-01", "2019-02", "2019-03"]);
+    // It never moves back.
+    house.write(&drop_before(present - 5 * MONTH_HOURS));
+    house.snapshot();
+    let reopened = open(scratch.path(), &house.model);
+    let first = Month::containing(Hour::new(present - 2 * MONTH_HOURS)).range().start;
+    assert_eq!(reopened.recovered.counters.dropped_before(), Some(first));
 }

@@ -125,7 +125,14 @@ impl Content {
         let mut increments = Vec::new();
         record::encode_increments(&spelled.batch.increments, &mut increments);
         let (definitions, changes) = (&spelled.batch.definitions, &spelled.batch.changes);
-        let parts = Staged { key: None, erasure: None, definitions, changes, increments: &increments };
+        let parts = Staged {
+            key: None,
+            erasure: None,
+            dropped_before: None,
+            definitions,
+            changes,
+            increments: &increments,
+        };
         let place = Place { store_id: STORE_ID, sequence, synced };
         record::encode(place, parts, &mut self.bytes).expect("it is short");
         assert!(self.bytes.len() >= HEADER_BYTES);

@@ -282,6 +282,7 @@ mod tests {
             .stage(Staged {
                 key: None,
                 erasure: None,
+                dropped_before: None,
                 definitions: &[],
                 changes: &[],
                 increments: &increments,

@@ -13,9 +13,10 @@ use std::thread;
 
 use crossbeam::channel;
 
-use crate::limits::{LOAD_BATCHES_AHEAD, LOAD_INLINE_BYTES_MAX, SERIES_MAX};
+use crate::limits::{LOAD_BATCHES_AHEAD, LOAD_INLINE_BYTES_MAX, SERIES_MAX, SWEPT_SERIES_MAX};
 use crate::model::batch::erasure::Erasure;
 use crate::model::batch::{Batch, Change, Definition, SeriesId};
+use crate::model::calendar::Hour;
 use crate::model::catalogue::{Catalogue, CatalogueLimits, DEFINITIONS_TOGETHER, FIRST_STORY_SERIES};
 use crate::model::counters::{self, Counters};
 use crate::platform::disk::{Disk, DiskError, Operation};
@@ -61,7 +62,10 @@ pub(crate) fn load(
             Ok(())
         })?;
     }
-    let loaded = Loaded { catalogue, counters, writer, cleared: Cleared::default(), keys };
+    let mut loaded = Loaded { catalogue, counters, writer, cleared: Cleared::default(), keys };
+    if let Some(month) = manifest.dropped_before {
+        loaded.writer.drop_before(month);
+    }
     let mut loading = Loading { loaded, defined: Vec::new(), past_parts: manifest.generation.next() };
     for piece in &manifest.dictionary {
         dictionary::read(&folder, piece, |entries| {
@@ -86,6 +90,9 @@ pub(crate) fn apply(
     if let Some(erasure) = &batch.erasure {
         erase(catalogue, writer, erasure);
     }
+    if let Some(month) = batch.dropped_before {
+        writer.drop_before(month);
+    }
     for block in definitions.chunks(DEFINITIONS_TOGETHER) {
         catalogue.prefetch_definitions(block.iter());
         for definition in block {
@@ -108,10 +115,47 @@ fn erase(catalogue: &Catalogue, writer: &mut counters::Writer, erasure: &Erasure
     }
     let (hours, span) = (erasure.hours, catalogue.span(&story));
     if span.is_some_and(|(first, last)| hours.contains(first) || hours.contains(last)) {
-        let left = series.iter().filter_map(|id| writer.counters().span(*id));
-        let left = left.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
-        catalogue.note_span(&story, left);
+        catalogue.note_span(&story, span_of(&series, writer.counters()));
     }
+}
+
+/// Gives back the memory of what was dropped, and says from when on there is anything of each story: story by story, some at
+/// a time, since batches wait meanwhile.
+#[derive(Debug, Default)]
+pub(crate) struct Sweep {
+    /// The number of the next story.
+    next: u32,
+}
+
+impl Sweep {
+    /// Goes on; whether there is more to do.
+    pub(crate) fn step(&mut self, catalogue: &Catalogue, writer: &mut counters::Writer) -> bool {
+        let (end, first_kept) = (catalogue.story_numbers_end(), writer.counters().dropped_before());
+        let (mut series, mut left) = (Vec::new(), SWEPT_SERIES_MAX);
+        while self.next < end && left > 0 {
+            let number = self.next;
+            self.next = number.saturating_add(1);
+            series.clear();
+            let has_dropped = |(first, _)| first_kept.is_some_and(|kept| first < kept);
+            if catalogue.span_numbered(number).is_some_and(has_dropped)
+                && let Some(story) = catalogue.story_numbered(number)
+            {
+                story.series_of_all(&mut series);
+                for id in &series {
+                    writer.give_back_dropped(*id);
+                }
+                catalogue.note_span(&story, span_of(&series, writer.counters()));
+            }
+            left = left.saturating_sub(series.len().max(1));
+        }
+        self.next < end
+    }
+}
+
+/// The first and the last hour with a cell of the series.
+fn span_of(series: &[SeriesId], counters: &Counters) -> Option<(Hour, Hour)> {
+    let spans = series.iter().filter_map(|id| counters.span(*id));
+    spans.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
 }
 
 /// Applies a part of a message of a log: its changes in order, then its definitions, then its increments.

@@ -29,7 +29,7 @@ use super::fold::Folder;
 use super::keys::{KeyLimits, KeyTable};
 use super::layout::{self, BACKUP_FILE, JOURNAL_FOLDER, LOCK_FILE, SNAPSHOT_FOLDER};
 use super::listing;
-use super::load::{self, Loaded};
+use super::load::{self, Loaded, Sweep};
 use super::log::{LogBeginning, LogState, digest};
 use super::{OpenError, Recovery};
 use crate::cluster::follow::Noted;
@@ -265,6 +265,7 @@ impl Recovered {
             return self.wrong_digest(data_dir).map_or(Ok(()), |damage| Err(damage.into()));
         }
         let mut replay = Replay::open(disk, journal, self.store_id, self.folder.position())?;
+        let dropped_before = self.counters.dropped_before();
         let mut record = Record::default();
         while replay.next_into(&mut record)? {
             if let Some(section) = &record.log {
@@ -285,6 +286,12 @@ impl Recovered {
             self.next_sequence = record.sequence.next();
         }
         self.report.journal_segments = replay.segments_read();
+        if self.counters.dropped_before() > dropped_before {
+            let mut sweep = Sweep::default();
+            while sweep.step(&self.catalogue, &mut self.writer) {
+                progress();
+            }
+        }
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use crate::model::batch::erasure::{Erasure, Metrics, Share, Sources};
 use crate::model::batch::{Batch, Change, Definition, Increment};
 use crate::model::calendar::{Hour, HourRange};
 use crate::model::catalogue::{Catalogue, CatalogueLimits, total_series};
+use crate::model::cells::Month;
 use crate::model::counters::Counters;
 use crate::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
 use crate::platform::disk::Disk;
@@ -23,11 +24,12 @@ pub(crate) struct State {
     pub(crate) cells: BTreeMap<(SeriesKey, Hour), u64>,
     pub(crate) stories: BTreeMap<StoryId, Option<String>>,
     pub(crate) nodes: BTreeMap<(StoryId, Node), Option<String>>,
+    pub(crate) dropped_before: Option<Hour>,
 }
 
 impl State {
     pub(crate) fn of(catalogue: &Catalogue, counters: &Counters) -> Self {
-        let mut state = Self::default();
+        let mut state = Self { dropped_before: counters.dropped_before(), ..Self::default() };
         catalogue.for_each_series(&mut |series, key| {
             counters.visit(series, HourRange::ALL, &mut |cells| {
                 for cell in cells.iter().filter(|cell| cell.count > 0) {
@@ -71,6 +73,7 @@ pub(crate) enum Write {
     Add(Vec<(SeriesKey, Hour, u32)>),
     Change(Change),
     Erase(Erasure),
+    Drop(Month),
 }
 
 /// Opens a data directory as a start does.
@@ -114,10 +117,20 @@ impl House {
         record::encode_increments(&batch.increments, &mut increments);
         let (definitions, changes) = (&batch.definitions[..], &batch.changes[..]);
         let erasure = batch.erasure.as_deref();
-        let parts = journal::Staged { key: None, erasure, definitions, changes, increments: &increments };
+        let dropped_before = batch.dropped_before;
+        let parts = journal::Staged {
+            key: None,
+            erasure,
+            dropped_before,
+            definitions,
+            changes,
+            increments: &increments,
+        };
         self.journal.stage(parts).expect("the batch fits");
         self.journal.commit().expect("the disk takes it");
         load::apply(&self.recovered.catalogue, &mut self.recovered.writer, &batch.definitions, &batch);
+        let mut sweep = load::Sweep::default();
+        while dropped_before.is_some() && sweep.step(&self.recovered.catalogue, &mut self.recovered.writer) {}
     }
 
     pub(crate) fn seal(&mut self) -> Sequence {
@@ -135,17 +148,19 @@ impl House {
         let mut batch = Batch::default();
         match write {
             Write::Add(counts) => {
-                for (key, hour, count) in counts {
-                    let id = self.recovered.catalogue.intern(key).expect("there is room");
+                // As parsers do, a line of hours that were dropped is refused.
+                for (key, hour, count) in self.model.kept(counts) {
+                    let id = self.recovered.catalogue.intern(&key).expect("there is room");
                     let is_defined = batch.definitions.iter().any(|definition| definition.id == id);
                     if !self.recovered.catalogue.is_durable(id) && !is_defined {
-                        batch.definitions.push(Definition { id, key: *key });
+                        batch.definitions.push(Definition { id, key });
                     }
-                    batch.increments.push(Increment { series: id, hour: *hour, count: *count });
+                    batch.increments.push(Increment { series: id, hour, count });
                 }
             }
             Write::Change(change) => batch.changes.push(change.clone()),
             Write::Erase(erasure) => batch.erasure = Some(Box::new(*erasure)),
+            Write::Drop(month) => batch.dropped_before = Some(*month),
         }
         self.model.write(write);
         batch
@@ -153,10 +168,15 @@ impl House {
 }
 
 impl State {
+    /// Those of hours that were not dropped.
+    fn kept(&self, counts: &[(SeriesKey, Hour, u32)]) -> Vec<(SeriesKey, Hour, u32)> {
+        counts.iter().filter(|(_, hour, _)| self.dropped_before <= Some(*hour)).copied().collect()
+    }
+
     pub(crate) fn write(&mut self, write: &Write) {
         match write {
             Write::Add(counts) => {
-                for (key, hour, count) in counts {
+                for (key, hour, count) in &self.kept(counts) {
                     self.stories.entry(key.story).or_default();
                     if let Metric::Interaction(node) = key.metric {
                         self.nodes.entry((key.story, node)).or_default();
@@ -168,6 +188,11 @@ impl State {
             }
             Write::Erase(erasure) => {
                 self.cells.retain(|(key, hour), _| !(erasure.covers(key) && erasure.hours.contains(*hour)));
+            }
+            Write::Drop(month) => {
+                let first = month.range().start;
+                self.dropped_before = self.dropped_before.max(Some(first));
+                self.cells.retain(|(_, hour), _| *hour >= first);
             }
             Write::Change(Change::DeleteStory { story }) => self.delete(*story),
             Write::Change(Change::Story { story, name }) => {
@@ -217,6 +242,11 @@ pub(crate) fn erase(story_number: u8, hours: std::ops::Range<u32>) -> Write {
     let hours = HourRange { start: Hour::new(hours.start), end: Hour::new(hours.end) };
     let (sources, metrics) = (Sources::ALL, Metrics::ALL);
     Write::Erase(Erasure { story: story(story_number), hours, sources, metrics, share: Share::WHOLE })
+}
+
+/// That hours before the month which that hour is in go.
+pub(crate) fn drop_before(hour: u32) -> Write {
+    Write::Drop(Month::containing(Hour::new(hour)))
 }
 
 /// Copies a data directory.

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::super::{Damage, DamageKind, OpenError, verify};
-use super::testing::{House, State, Write, copy, delete, erase, key, messages, node, repair, story};
+use super::testing::{
+    House, State, Write, copy, delete, drop_before, erase, key, messages, node, repair, story,
+};
 use crate::model::batch::Change;
 use crate::model::batch::erasure::{Erasure, MetricName, Metrics, Share, Sources};
 use crate::model::calendar::{Hour, HourRange};
@@ -291,7 +293,7 @@ fn recover_refuses_a_section_that_it_does_not_know() {
     let newest = newest.expect("there is a manifest");
     let mut content = fs::read(&newest).expect("it is there");
     let block = 36;
-    content[block + 8] = 4;
+    content[block + 8] = 8;
     let crc = crc32fast::hash(&[&content[block..block + 4], &content[block + 8..]].concat());
     content[block + 4..block + 8].copy_from_slice(&crc.to_le_bytes());
     fs::write(&newest, &content).expect("it can be written");
@@ -365,6 +367,38 @@ fn recover_reads_the_undos_that_were_released() {
     assert_restart(old.path(), &house.model);
 }
 
+/// A data directory with a snapshot and a journal after it that have dropped months. `TALLYD_BLESS=1 cargo test` writes it anew,
+/// which is right only while no version that writes them has been released.
+#[test]
+fn recover_reads_the_drops_that_were_released() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/retention-1");
+    let scratch = tempfile::tempdir().expect("there is room");
+    let model = two_snapshots(scratch.path());
+    let mut house = open(scratch.path(), &model);
+    house.write(&messages(1, HOUR - 4 * MONTH_HOURS, 9));
+    house.write(&drop_before(HOUR - 3 * MONTH_HOURS));
+    house.snapshot();
+    house.write(&messages(1, HOUR - MONTH_HOURS, 8));
+    house.write(&drop_before(HOUR - MONTH_HOURS));
+    house.write(&messages(2, HOUR, 7));
+    house.seal();
+    let model = house.model.clone();
+    drop(house);
+    if std::env::var_os("TALLYD_BLESS").is_some() {
+        if fixture.exists() {
+            fs::remove_dir_all(&fixture).expect("it can be removed");
+        }
+        copy(scratch.path(), &fixture);
+    }
+    let old = tempfile::tempdir().expect("there is room");
+    copy(&fixture, old.path());
+    assert_sound(old.path());
+    let mut house = open(old.path(), &model);
+    assert_eq!(house.recovered.report.warnings, Vec::<String>::new());
+    house.snapshot();
+    assert_restart(old.path(), &house.model);
+}
+
 /// What a random test does to a data directory.
 #[derive(Clone, Debug)]
 enum Step {
@@ -403,6 +437,7 @@ fn any_write() -> impl Strategy<Value = Write> {
         2 => node_named.prop_map(Write::Change),
         1 => (0..4_u8).prop_map(delete),
         2 => any_erasure().prop_map(Write::Erase),
+        1 => (HOUR - 4 * MONTH_HOURS..HOUR + 3).prop_map(drop_before),
     ]
 }
 

@@ -50,7 +50,7 @@ enum StoredNode {
 
 #[derive(Serialize, Deserialize)]
 struct StoredManifest {
-    /// Flags of the sections that follow: [`SECTION_KEYS`], then [`SECTION_LOG`].
+    /// Flags of the sections that follow: [`SECTION_KEYS`], then [`SECTION_LOG`], then [`SECTION_DROPPED`].
     sections: u32,
     position: u64,
     dictionary: Vec<StoredFile>,
@@ -61,6 +61,8 @@ struct StoredManifest {
 const SECTION_KEYS: u32 = 1;
 /// The place in a log that several daemons read, a [`StoredLog`], follows.
 const SECTION_LOG: u32 = 2;
+/// The first month that is kept, where those before were dropped, as 32 bits, follows.
+const SECTION_DROPPED: u32 = 4;
 
 #[derive(Serialize, Deserialize)]
 struct StoredKeyPiece {
@@ -159,7 +161,7 @@ pub(crate) fn decode_keys(payload: &[u8]) -> Result<Vec<BatchKey>, CodecFault> {
     Ok(stored.into_iter().map(load).collect())
 }
 
-/// What a manifest lists, the journal position, and the place in a log.
+/// What a manifest lists, the journal position, the place in a log, and the first month that is kept.
 #[derive(Debug, Default)]
 pub(crate) struct Listed {
     pub(crate) position: Sequence,
@@ -167,14 +169,17 @@ pub(crate) struct Listed {
     pub(crate) parts: Vec<FileRef>,
     pub(crate) keys: Vec<KeyPiece>,
     pub(crate) log: Option<Arc<LogState>>,
+    pub(crate) dropped_before: Option<Month>,
 }
 
 /// The payload of the one block of a manifest.
 pub(crate) fn encode_manifest(listed: &Listed) -> Result<Vec<u8>, CodecFault> {
     let store = |files: &[FileRef]| files.iter().map(store_file).collect();
-    let keys = if listed.keys.is_empty() { 0 } else { SECTION_KEYS };
+    let section = |flag: u32, is_there: bool| if is_there { flag } else { 0 };
     let stored = StoredManifest {
-        sections: keys | if listed.log.is_none() { 0 } else { SECTION_LOG },
+        sections: section(SECTION_KEYS, !listed.keys.is_empty())
+            | section(SECTION_LOG, listed.log.is_some())
+            | section(SECTION_DROPPED, listed.dropped_before.is_some()),
         position: listed.position.get(),
         dictionary: store(&listed.dictionary),
         parts: store(&listed.parts),
@@ -191,6 +196,9 @@ pub(crate) fn encode_manifest(listed: &Listed) -> Result<Vec<u8>, CodecFault> {
     }
     if let Some(log) = &listed.log {
         options().serialize_into(&mut payload, &store_log(log)).map_err(|error| fault(&error))?;
+    }
+    if let Some(month) = listed.dropped_before {
+        options().serialize_into(&mut payload, &month.get()).map_err(|error| fault(&error))?;
     }
     Ok(payload)
 }
@@ -226,9 +234,8 @@ fn load_log(stored: StoredLog) -> Result<LogState, CodecFault> {
 
 /// Whether the payload is a manifest with a section that is not known.
 pub(crate) fn has_unknown_section(payload: &[u8]) -> bool {
-    payload
-        .first_chunk()
-        .is_some_and(|sections| u32::from_le_bytes(*sections) & !(SECTION_KEYS | SECTION_LOG) != 0)
+    const KNOWN: u32 = SECTION_KEYS | SECTION_LOG | SECTION_DROPPED;
+    payload.first_chunk().is_some_and(|sections| u32::from_le_bytes(*sections) & !KNOWN != 0)
 }
 
 /// What the manifest in the payload lists; its store id and generation are in the header.
@@ -246,6 +253,14 @@ pub(crate) fn decode_manifest(payload: &[u8]) -> Result<Listed, CodecFault> {
         let stored: StoredLog = options().deserialize_from(&mut rest).map_err(|error| fault(&error))?;
         Some(Arc::new(load_log(stored)?))
     };
+    let dropped_before = if stored.sections & SECTION_DROPPED == 0 {
+        None
+    } else {
+        Some(Month::new(options().deserialize_from(&mut rest).map_err(|error| fault(&error))?))
+    };
+    if stored.parts.iter().any(|part| dropped_before.is_some_and(|kept| Month::new(part.month) < kept)) {
+        return Err("it lists a part of a month that was dropped".to_owned());
+    }
     if !rest.is_empty() {
         return Err("bytes are left over".to_owned());
     }
@@ -266,6 +281,7 @@ pub(crate) fn decode_manifest(payload: &[u8]) -> Result<Listed, CodecFault> {
         }),
         keys: pieces.into_iter().map(piece).collect(),
         log,
+        dropped_before,
     })
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::block::{BlockReader, Header};
 use super::codec::Listed;
 use super::{FileRef, Generation, KeyPiece, SnapshotFolder, block, codec};
+use crate::model::cells::Month;
 use crate::platform::disk::Disk;
 use crate::store::damage::{Damage, FileError};
 use crate::store::journal::{Sequence, StoreId};
@@ -30,6 +31,8 @@ pub(crate) struct Manifest {
     pub(crate) keys: Vec<KeyPiece>,
     /// The place in the log that it follows, if it follows one.
     pub(crate) log: Option<Arc<LogState>>,
+    /// The first month that is kept, where those before were dropped. INVARIANT: no part is of one of those.
+    pub(crate) dropped_before: Option<Month>,
 }
 
 impl Manifest {
@@ -43,6 +46,7 @@ impl Manifest {
             parts: Vec::new(),
             keys: Vec::new(),
             log: None,
+            dropped_before: None,
         }
     }
 
@@ -59,9 +63,9 @@ impl Manifest {
     pub(crate) fn commit(&self, folder: &SnapshotFolder) -> Result<(), FileError> {
         let name = self.name();
         let file = folder.path.join(name.to_string());
-        let Self { position, dictionary, parts, keys, log, .. } = self.clone();
-        let payload = codec::encode_manifest(&Listed { position, dictionary, parts, keys, log })
-            .map_err(|what| block::unwritable(&file, what))?;
+        let Self { position, dictionary, parts, keys, log, dropped_before, .. } = self.clone();
+        let listed = Listed { position, dictionary, parts, keys, log, dropped_before };
+        let payload = codec::encode_manifest(&listed).map_err(|what| block::unwritable(&file, what))?;
         let bytes = block::single(Header { store_id: self.store_id, name }, &payload);
         drop(folder.disk.replace(&file, &bytes)?);
         Ok(())
@@ -79,11 +83,11 @@ impl Manifest {
         if codec::has_unknown_section(&payload) {
             return Err(Damage::unknown_section(reader.file()).into());
         }
-        let Listed { position, dictionary, parts, keys, log } =
+        let Listed { position, dictionary, parts, keys, log, dropped_before } =
             codec::decode_manifest(&payload).map_err(|what| reader.damaged(what))?;
         if reader.next(&mut payload)? {
             return Err(reader.damaged("there is more behind the manifest"));
         }
-        Ok(Self { store_id, generation, position, dictionary, parts, keys, log })
+        Ok(Self { store_id, generation, position, dictionary, parts, keys, log, dropped_before })
     }
 }

@@ -118,6 +118,7 @@ fn manifest(dictionary: FileRef, part: FileRef) -> Manifest {
         parts: vec![part],
         keys: Vec::new(),
         log: None,
+        dropped_before: None,
     }
 }
 
@@ -486,6 +487,23 @@ fn manifest_keeps_the_place_in_a_log() {
     }
 }
 
+#[test]
+fn manifest_keeps_which_months_were_dropped_and_lists_no_part_of_them() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let (_, _, manifest) = files_of_each_kind(folder.path());
+    let read = |generation| Manifest::read(&Disk::new(), &snapshots(folder.path()).path, generation);
+    let commit = |number, dropped_before| {
+        let manifest = Manifest { generation: generation(number), dropped_before, ..manifest.clone() };
+        manifest.commit(&snapshots(folder.path())).expect("it can be written");
+        manifest
+    };
+    let kept = commit(20, Some(month()));
+    assert_eq!(read(generation(20)).expect("it is sound"), kept);
+    commit(21, Some(Month::new(month().get() + 1)));
+    let refused = read(generation(21)).expect_err("it lists a part of the month before").to_string();
+    assert!(refused.contains("a month that was dropped"), "{refused}");
+}
+
 /// Manifests for the fuzz targets.
 pub(crate) fn manifests() -> Vec<Vec<u8>> {
     let file = |name| FileRef { name, bytes: 100, crc32: 7 };
@@ -502,6 +520,7 @@ pub(crate) fn manifests() -> Vec<Vec<u8>> {
             parts: generations().map(|generation| file(FileName::Part(month(), generation))).collect(),
             keys: generations().skip(1).map(piece).collect(),
             log: (number % 2 == 1).then(|| Arc::new(place_in_log(number))),
+            dropped_before: (number % 3 == 1).then_some(month()),
         }
     };
     (0..6).map(|number| codec::encode_manifest(&listed(number)).expect("it is small")).collect()

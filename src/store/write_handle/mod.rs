@@ -20,6 +20,7 @@ use super::keys::{Claim, KeyFigures, KeyTable, LookUp};
 use super::status::Status;
 use crate::limits::{BATCHES_QUEUED_MAX, OUTCOME_WAIT_MAX, QUEUE_WAIT_MAX, QUEUED_BYTES_MAX};
 use crate::model::batch::{Batch, BatchIdentity, BatchKey, Change, Definition, Increment, KeyedAnswer};
+use crate::model::calendar::Hour;
 use crate::platform::clock::Clock;
 use crate::store::journal::{Sequence, record};
 pub use log_handle::{LogHandle, PendingRead, RecordError, Recorded};
@@ -90,6 +91,8 @@ pub(super) struct Submission {
     pub(super) batch: Batch,
     /// The increments as the journal has them.
     pub(super) encoded: Vec<u8>,
+    /// The first hour that it adds to.
+    pub(super) first_hour: Option<Hour>,
     /// Goes with a batch that has a key.
     pub(super) claim: Option<Claim>,
     pub(super) reply: oneshot::Sender<Outcome>,
@@ -223,7 +226,8 @@ impl WriteHandle {
     ) -> PendingCommit {
         let (reply, outcome) = oneshot::channel();
         let claim = claim.map(Claim::hand_over);
-        place.send(Message::Submit(Submission { batch, encoded, claim, reply, _room: bytes }));
+        let first_hour = batch.increments.iter().map(|increment| increment.hour).min();
+        place.send(Message::Submit(Submission { batch, encoded, first_hour, claim, reply, _room: bytes }));
         PendingCommit { outcome, clock: self.clock.clone() }
     }
 

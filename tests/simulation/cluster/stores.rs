@@ -172,7 +172,12 @@ fn place_differs(store: &Stepped, place: &Place) -> Option<Fault> {
         Err(fault) => return Some(fault),
     };
     let State { cells, stories, nodes, digest, keys, .. } = &place.state;
-    let expected = Contents { cells: cells.clone(), stories: stories.clone(), nodes: nodes.clone() };
+    let expected = Contents {
+        cells: cells.clone(),
+        stories: stories.clone(),
+        nodes: nodes.clone(),
+        ..Contents::default()
+    };
     if let Some(fault) = contents.differs_from(&expected) {
         return Some(fault);
     }

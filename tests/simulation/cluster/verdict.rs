@@ -92,6 +92,7 @@ impl World {
             cells: kept.state.cells.clone(),
             stories: kept.state.stories.clone(),
             nodes: kept.state.nodes.clone(),
+            ..Contents::default()
         };
         if let Some(fault) = found.differs_from(&expected.contents) {
             return Err(format!("node {node}: {fault}"));

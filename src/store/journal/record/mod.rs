@@ -5,7 +5,7 @@
 //! | magic | 4 | `jrec` |
 //! | checksum | 4 | CRC-32 over the store id (8 bytes, not written) and all bytes after this field |
 //! | length | 4 | bytes of the payload |
-//! | flags | 4 | 1: the payload begins with the batch's key; 2: the end mark of a segment; 4: the payload is a message of a log that several daemons share (see [`log`]); 8: the payload has an erasure, behind the key where there is one; any other, a section that this version cannot read |
+//! | flags | 4 | 1: the payload begins with the batch's key; 2: the end mark of a segment; 4: the payload is a message of a log that several daemons share (see [`log`]); 8: the payload has an erasure, behind the key where there is one; 16: the payload says which hours are dropped, behind the erasure; any other, a section that this version cannot read |
 //! | sequence | 8 | |
 //! | synced | 8 | the newest record known to be synced when this one was made |
 //!
@@ -19,6 +19,8 @@
 //! interactions), a byte each; then as varints the first hour and the one after the last, the number of the share and how many
 //! shares there are (see `model/erasure.rs`).
 //!
+//! Which hours are dropped: the first month that is kept, as a varint of months since 1970-01.
+//!
 //! A record with a flag that is not known is refused, never read in part.
 //!
 //! INVARIANT: no input makes decoding panic, or allocate more than a small multiple of the input.
@@ -31,6 +33,7 @@ use crate::limits::{RECORD_BYTES_MAX, narrow, wide};
 use crate::model::batch::erasure::{Erasure, Metrics, Share, Sources};
 use crate::model::batch::{Batch, BatchKey, Change, Definition, Increment, SeriesId};
 use crate::model::calendar::{Hour, HourRange};
+use crate::model::cells::Month;
 use crate::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
 use crate::model::{key_bytes, varint};
 pub use log::{LogEntry, LogSection, LoggedPart, PartFate, StagedPart};
@@ -49,6 +52,8 @@ pub(super) const FLAG_SEALED: u32 = 2;
 pub(super) const FLAG_LOG: u32 = 4;
 /// The payload has an erasure.
 pub(super) const FLAG_ERASURE: u32 = 8;
+/// The payload says which hours are dropped.
+pub(super) const FLAG_DROPPED: u32 = 16;
 
 /// One batch, or one message of a log, as the journal has it. `batch.deletions` is of one daemon's life and always 0.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -68,6 +73,8 @@ pub struct Staged<'a> {
     pub key: Option<&'a BatchKey>,
     /// Its erasure.
     pub erasure: Option<&'a Erasure>,
+    /// The first month that is kept, where those before are dropped.
+    pub dropped_before: Option<Month>,
     /// Definitions to write.
     pub definitions: &'a [Definition],
     /// Changes to write.
@@ -118,13 +125,18 @@ pub(super) struct Place {
 /// then appended.
 pub(super) fn encode(place: Place, parts: Staged<'_>, out: &mut Vec<u8>) -> Result<(), usize> {
     let flag = |flag: u32, is_there: bool| if is_there { flag } else { 0 };
-    let flags = flag(FLAG_KEY, parts.key.is_some()) | flag(FLAG_ERASURE, parts.erasure.is_some());
+    let flags = flag(FLAG_KEY, parts.key.is_some())
+        | flag(FLAG_ERASURE, parts.erasure.is_some())
+        | flag(FLAG_DROPPED, parts.dropped_before.is_some());
     encode_payload(place, flags, out, |out| {
         if let Some(key) = parts.key {
             encode_key(key, out);
         }
         if let Some(erasure) = parts.erasure {
             encode_erasure(erasure, out);
+        }
+        if let Some(month) = parts.dropped_before {
+            varint::write(u64::from(month.get()), out);
         }
         write_count(parts.definitions.len(), out);
         for definition in parts.definitions {
@@ -209,7 +221,7 @@ pub fn encode_increments(increments: &[Increment], out: &mut Vec<u8>) {
 
 /// Whether a record under those flags has a section that this version does not know.
 pub(super) fn has_unknown_section(flags: u32, payload: &[u8]) -> bool {
-    let is_known = flags & !(FLAG_KEY | FLAG_ERASURE) == 0 || flags == FLAG_LOG;
+    let is_known = flags & !(FLAG_KEY | FLAG_ERASURE | FLAG_DROPPED) == 0 || flags == FLAG_LOG;
     !is_known || (flags == FLAG_LOG && log::is_newer(payload))
 }
 
@@ -221,6 +233,7 @@ pub(super) fn decode(payload: &[u8], flags: u32, record: &mut Record) -> Result<
     batch.deletions = 0;
     batch.key = None;
     batch.erasure = None;
+    batch.dropped_before = None;
     record.log = None;
     if flags == FLAG_LOG {
         batch.definitions.clear();
@@ -234,6 +247,10 @@ pub(super) fn decode(payload: &[u8], flags: u32, record: &mut Record) -> Result<
     }
     if flags & FLAG_ERASURE != 0 {
         batch.erasure = Some(Box::new(decode_erasure(&mut rest).ok_or("the erasure cannot be read")?));
+    }
+    if flags & FLAG_DROPPED != 0 {
+        let month = decode_month(&mut rest).ok_or("what is dropped cannot be read")?;
+        batch.dropped_before = Some(month);
     }
 
     let count = read_count(&mut rest, DEFINITION_BYTES_MIN).ok_or("the definitions' number is wrong")?;
@@ -354,6 +371,11 @@ fn decode_erasure(rest: &mut &[u8]) -> Option<Erasure> {
     let hours = HourRange { start: Hour::new(number()?), end: Hour::new(number()?) };
     let share = Share::new(number()?, number()?)?;
     Some(Erasure { story, hours, sources, metrics, share })
+}
+
+fn decode_month(rest: &mut &[u8]) -> Option<Month> {
+    let month = Month::new(varint::read_u32(rest)?);
+    (month <= Month::containing(Hour::END)).then_some(month)
 }
 
 fn encode_definition(definition: &Definition, out: &mut Vec<u8>) {

@@ -11,12 +11,14 @@ const STORE_ID: StoreId = StoreId::new(0x0123_4567_89ab_cdef);
 pub fn journal_record(bytes: &[u8]) {
     let Some(([choice, place, flip], payload)) = bytes.split_first_chunk() else { return };
     let mut record = Record { sequence: Sequence::new(7), ..Record::default() };
-    let flags = match choice % 5 {
+    let flags = match choice % 7 {
         0 => 0,
         1 => FLAG_KEY,
         2 => FLAG_LOG,
         3 => FLAG_ERASURE,
-        _ => FLAG_KEY | FLAG_ERASURE,
+        4 => FLAG_KEY | FLAG_ERASURE,
+        5 => FLAG_DROPPED,
+        _ => FLAG_KEY | FLAG_ERASURE | FLAG_DROPPED,
     };
     let outcome = decode(payload, flags, &mut record);
     check_room(&record.batch, payload);
@@ -74,10 +76,11 @@ pub(super) fn encoded(record: &Record, synced: u64) -> Vec<u8> {
         }
         encode_log(place, (&section.entry, &parts), &mut out)
     } else {
-        let Batch { key, erasure, definitions, changes, .. } = &record.batch;
+        let Batch { key, erasure, dropped_before, definitions, changes, .. } = &record.batch;
         let increments = section_of(&record.batch);
         let (key, erasure) = (key.as_deref(), erasure.as_deref());
-        let parts = Staged { key, erasure, definitions, changes, increments: &increments };
+        let dropped_before = *dropped_before;
+        let parts = Staged { key, erasure, dropped_before, definitions, changes, increments: &increments };
         encode(place, parts, &mut out)
     };
     if let Err(bytes) = outcome {
