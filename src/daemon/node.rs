@@ -49,7 +49,7 @@ impl LogNode {
         let Some(config) = &config.cluster else { return Ok((Self::default(), None)) };
         let view = store.log_view();
         let read = view.position().map(|position| position.sequence).unwrap_or_default();
-        let state = Arc::new(NodeState::new(read, clock.monotonic()));
+        let state = Arc::new(NodeState::new(read));
         let (door, queue) = Door::new(Arc::clone(&state), Arc::clone(store.catalogue()), clock.clone());
         let link = NatsLink::new(config.address.clone());
         let (from, way) = ((view.clone(), store.log_handle()), (Arc::clone(&state), queue));

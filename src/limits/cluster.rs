@@ -87,6 +87,10 @@ pub const LOG_OUTCOME_WAIT_MAX: Duration = Duration::from_mins(1);
 pub const LOG_READS_UNDER_WAY_MAX: usize = 64;
 /// How often the node looks whether something is due.
 pub const LOG_TICK: Duration = Duration::from_millis(50);
+/// How often the node asks how far the log reaches.
+pub const LOG_LOOK_INTERVAL: Duration = Duration::from_millis(400);
+/// How old an answer to that may be and still count as new.
+pub const LOG_LOOK_AGE_MAX: Duration = Duration::from_secs(1);
 /// The pause before what was read is handed to the store again, where it had no room.
 pub const LOG_RECORD_PAUSE: Duration = Duration::from_secs(1);
 /// How long a report waits for the position that was asked for.
@@ -100,4 +104,4 @@ const _: () = assert!(
 );
 
 /// Shortest and longest lag with which a daemon may call itself ready.
-pub const CLUSTER_MAX_LAG_RANGE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_hours(1));
+pub const CLUSTER_MAX_LAG_RANGE: (Duration, Duration) = (LOG_LOOK_AGE_MAX, Duration::from_hours(1));

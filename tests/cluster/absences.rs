@@ -6,6 +6,7 @@ use rustix::process::Signal;
 
 use super::drivers::{Load, Told, Way, moved_on, settle, told};
 use super::nodes::{Node, request};
+use super::ready::{is_ready_with, posted, settled};
 use super::servers::{Servers, init, last, until};
 use super::support::LINE;
 
@@ -29,33 +30,21 @@ fn leader_that_stands_still_is_waited_for_and_a_node_that_did_catches_up() {
     servers.signal(leader, Signal::STOP);
     three.signal(Signal::STOP);
     last(10);
-    let position = until("events are taken again", || {
-        let reply = request(one.http(), "POST", "/events", &[], LINE)?;
-        (reply.status == 200).then(|| reply.header("tallyd-position").unwrap().to_owned())
-    });
+    let position = posted(&one);
+    last(2);
     three.signal(Signal::CONT);
+    is_ready_with(&three, &position);
     let address = three.http();
     until("it has read as far as that", || {
         (status(address, "/stories", Some(&position)) == 200).then_some(())
     });
-    until("it is ready again", || (status(address, "/ready", None) == 200).then_some(()));
     let (log, sequence) = position.split_once(':').unwrap();
     let ahead = format!("{log}:{}", sequence.parse::<u64>().unwrap() + 1_000_000_000);
     let late = request(address, "GET", "/stories", &[("tallyd-position", &ahead)], "").unwrap();
     assert_eq!((late.status, late.header("retry-after").is_some()), (503, true), "{late:?}");
-    last(2);
     servers.signal(leader, Signal::CONT);
     moved_on(&[&one, &two, &three], 100);
-    let load = load.end();
-    assert_eq!(told(&load, Told::Unknown), 0);
-    settle_with(&mut [&mut one, &mut two, &mut three], &load);
-}
-
-/// One event more than the drivers sent has counted.
-fn settle_with(nodes: &mut [&mut Node], load: &[(Way, Vec<Told>)]) {
-    let gone = request(nodes[0].http(), "DELETE", "/stories/5b07ffafc2376e30306d9b16", &[], "").unwrap();
-    assert_eq!(gone.status, 204, "{gone:?}");
-    settle(nodes, load);
+    assert_eq!(told(&settled(&mut [&mut one, &mut two, &mut three], load), Told::Unknown), 0);
 }
 
 #[test]

@@ -32,6 +32,8 @@ mod nodes;
 #[cfg(feature = "cluster")]
 mod page;
 #[cfg(feature = "cluster")]
+mod ready;
+#[cfg(feature = "cluster")]
 mod seed;
 #[cfg(feature = "cluster")]
 mod servers;

@@ -105,11 +105,12 @@ struct Ready {
     up: String,
 }
 
-/// `200`: a port that answers is ready, since it is opened after recovery. `503` where it is too far behind a log.
+/// `200`: a port that answers is ready, since it is opened after recovery. `503` where it is too far behind a log, or
+/// does not know, since the log has not answered for as long.
 pub(super) fn ready(services: &Services) -> HttpResponse {
     let up = services.clock.monotonic();
     let started = rfc3339(services.clock.start_unix_ms());
-    let is_behind = services.log.as_ref().is_some_and(|log| log.state.figures().lag(up) > log.max_lag);
+    let is_behind = services.log.as_ref().is_some_and(|log| log.state.figures().is_behind(up, log.max_lag));
     let (code, status) =
         if is_behind { (StatusCode::SERVICE_UNAVAILABLE, "behind") } else { (StatusCode::OK, "ready") };
     let body = Ready { status, started, up: format!("{}s", up.as_secs()) };

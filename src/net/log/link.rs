@@ -1,6 +1,8 @@
 //! What is asked of a log, and what comes from it: the requests and events of [`Member`](crate::cluster::member::Member) that
 //! are about the log, owning what they carry. Knows nothing of which log it is.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::cluster::follow::{LogState, Server};
@@ -14,6 +16,8 @@ pub enum Order {
     Consume(LogSequence, Server),
     /// The state of the log.
     State,
+    /// The same, at that moment: not for who follows the log, but for how far behind it this is.
+    Look(Duration),
     /// That message, of the log's leader.
     Fetch(LogSequence),
     /// A message is sent.
@@ -35,6 +39,8 @@ pub enum Report {
     Fetched(LogSequence, Option<StoredMessage>, LogState),
     /// The state, which was asked for.
     State(LogState),
+    /// The state, and the moment at which it was asked for.
+    Looked(Duration, LogState),
     /// What the log says of a sending.
     Acked(Sending, Ack),
 }

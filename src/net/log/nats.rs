@@ -226,6 +226,12 @@ impl Session {
                     Err(error) => unanswered(&error),
                 }
             })),
+            Order::Look(asked) => self.answers.push(Box::pin(async move {
+                match stream_info(&client, &name).await {
+                    Ok(info) => Answered::Report(Report::Looked(asked, info.state())),
+                    Err(error) => unanswered(&error),
+                }
+            })),
             Order::Fetch(sequence) => self.answers.push(Box::pin(async move {
                 match fetch(&client, &name, sequence).await {
                     Ok(Some((stored, state))) => Answered::Report(Report::Fetched(sequence, stored, state)),

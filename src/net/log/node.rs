@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
@@ -22,7 +23,7 @@ use crate::cluster::follow::Stored;
 use crate::cluster::member::{Event, Member, Read, Request};
 use crate::cluster::position::WriterId;
 use crate::cluster::publish::{Answer, Sender, Ticket};
-use crate::limits::{LOG_READS_UNDER_WAY_MAX, LOG_RECORD_PAUSE, LOG_TICK, wide};
+use crate::limits::{LOG_LOOK_INTERVAL, LOG_READS_UNDER_WAY_MAX, LOG_RECORD_PAUSE, LOG_TICK, wide};
 use crate::platform::clock::Clock;
 use crate::platform::shutdown::Watch;
 use crate::store::{LogHandle, LogRead, LogView, RecordError, Recorded};
@@ -43,6 +44,8 @@ pub struct Node<L> {
     waiting: HashMap<Ticket, Waiting>,
     senders: HashMap<SenderId, Unanswered>,
     tickets: u64,
+    /// When the log was asked how far it reaches.
+    looked: Option<Duration>,
     /// Nothing more is read, for a reason of the store.
     is_halted: bool,
 }
@@ -91,6 +94,7 @@ impl<L: Link> Node<L> {
             waiting: HashMap::new(),
             senders: HashMap::new(),
             tickets: 0,
+            looked: None,
             is_halted: false,
         }
     }
@@ -109,7 +113,7 @@ impl<L: Link> Node<L> {
                 report = link.next(), if may_read => self.report(report).await,
                 Some(outcome) = under_way.next(), if !under_way.is_empty() => self.recorded(outcome, &stop).await,
                 Some(submitted) = queue.recv() => self.submit(submitted),
-                _ = ticks.tick() => {}
+                _ = ticks.tick() => self.look(),
             }
         }
         // What was read is recorded; what was sent is in the log, or not.
@@ -145,8 +149,17 @@ impl<L: Link> Node<L> {
         }
     }
 
+    /// Asks how far the log reaches. What comes by itself does not say so: it may have been on its way for long.
+    fn look(&mut self) {
+        let now = self.clock.monotonic();
+        let is_due = self.looked.is_none_or(|looked| now.saturating_sub(looked) >= LOG_LOOK_INTERVAL);
+        if is_due && self.member.is_connected() {
+            self.looked = Some(now);
+            self.link.order(Order::Look(now));
+        }
+    }
+
     async fn report(&mut self, report: Report) {
-        let mut last = None;
         let (read, stamp) = match &report {
             Report::Connected(connected) => {
                 info!(server = connected.server, "the log is reached");
@@ -168,19 +181,23 @@ impl<L: Link> Node<L> {
                 (None, None)
             }
             Report::Delivered(sequence, stored, end) => {
-                last = Some(*end);
+                self.state.reaches(*end);
                 let stored = Stored { stamp: stored.stamp, bytes: &stored.bytes };
                 (self.take(Event::Delivered(*sequence, stored)), Some(stored.stamp))
             }
             Report::Fetched(sequence, stored, log) => {
-                last = Some(log.last);
+                self.state.reaches(log.last);
                 let stored =
                     stored.as_ref().map(|stored| Stored { stamp: stored.stamp, bytes: &stored.bytes });
                 (self.take(Event::Fetched(*sequence, stored, *log)), None)
             }
             Report::State(log) => {
-                last = Some(log.last);
+                self.state.reaches(log.last);
                 (self.take(Event::State(*log)), None)
+            }
+            Report::Looked(asked, log) => {
+                self.state.looked(*asked, log.last);
+                (None, None)
             }
             Report::Acked(sending, ack) => {
                 self.state.acked(*ack, wide(sending.bytes.len()));
@@ -188,7 +205,6 @@ impl<L: Link> Node<L> {
             }
         };
         let position = self.member.replica().position();
-        self.state.moved(last, position.sequence, self.clock.monotonic());
         if let Some(cause) = self.member.stopped()
             && self.state.stopped((cause.as_str(), &cause.to_string()))
         {
@@ -250,6 +266,7 @@ impl<L: Link> Node<L> {
     }
 
     fn answer_all(&mut self, recorded: Recorded) {
+        self.state.read(recorded.sequence);
         for (ticket, outcome) in recorded.outcomes {
             self.answer(ticket, Answer::Applied(recorded.sequence, outcome));
         }

@@ -76,7 +76,10 @@ fn successes(operation: &Operation) -> Vec<(u16, Value)> {
         }
         (Endpoint::Ready, _) => {
             let ready = |words: &str| json!({"description": words, "content": json_of("Ready")});
-            return vec![(200, ready("As asked.")), (503, ready("It is behind the log that it shares."))];
+            return vec![
+                (200, ready("As asked.")),
+                (503, ready("It is behind the log that it shares, or does not know.")),
+            ];
         }
         (Endpoint::Cluster, _) => json_of("Cluster"),
         (Endpoint::Metrics, _) => text(metrics::CONTENT_TYPE),
