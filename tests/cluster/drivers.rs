@@ -4,11 +4,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use super::nodes::{Node, export, request};
+use super::nodes::{Node, Reply, export, request};
 use super::servers::{pause, until};
 use super::support::PATIENCE;
 
@@ -21,25 +23,41 @@ pub(crate) enum Told {
 }
 
 /// How a driver sends.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Way {
     Http,
     /// With a key, the same batch again until it is counted, to whichever node.
     Keyed,
     Tcp,
+    /// As [`Way::Keyed`].
+    KeyedTcp,
+    /// As a client of `InfluxDB`, which knows no keys and sends again what was not answered.
+    Stock,
+    /// A process of `tallyd push` for each try, which may be killed at any moment.
+    Push,
+    /// Without a key; the client is gone before it is answered, at times before it has sent all.
+    Broken,
+}
+
+impl Way {
+    /// Whether the same batch is sent until it is known to be counted.
+    fn repeats(self) -> bool {
+        matches!(self, Self::Keyed | Self::KeyedTcp | Self::Stock | Self::Push)
+    }
 }
 
 /// Lines of a batch; each counts for another series, so that a part of one would show.
 const LINES: [&str; 3] = ["source=app count=1i", "source=messenger count=2i", "source=slack count=4i"];
 const FIRST_HOUR: u64 = 300_000;
 
-fn story(driver: usize) -> String {
+pub(crate) fn story(driver: usize) -> String {
     format!("{:024}", driver + 1)
 }
 
 /// A batch of that driver: its hour is no other's.
 fn batch(driver: usize, number: u64) -> String {
-    let nanoseconds = (FIRST_HOUR + number) * 3_600_000_000_000;
+    // Finer than a millisecond, so that a batch without a key is recognised as well.
+    let nanoseconds = (FIRST_HOUR + number) * 3_600_000_000_000 + 1;
     let line = |rest: &&str| {
         let (source, count) = rest.split_once(' ').unwrap();
         format!("conversation,storyId={},{source} {count} {nanoseconds}\n", story(driver))
@@ -52,9 +70,11 @@ type Addresses = Arc<Mutex<Vec<(SocketAddr, SocketAddr)>>>;
 
 fn drive(driver: usize, way: Way, addresses: &Addresses, over: &AtomicBool) -> Vec<Told> {
     let mut told = Vec::new();
+    let dir = tempfile::tempdir().unwrap();
     while !over.load(Ordering::Relaxed) {
         let number = u64::try_from(told.len()).unwrap();
         let lines = batch(driver, number);
+        let name = format!("driver-{driver}-{number}");
         let mut turn = driver;
         let outcome = loop {
             let (http, tcp) = {
@@ -63,10 +83,14 @@ fn drive(driver: usize, way: Way, addresses: &Addresses, over: &AtomicBool) -> V
             };
             let outcome = match way {
                 Way::Http => post(http, None, &lines),
-                Way::Keyed => post(http, Some(&format!("driver-{driver}-{number}")), &lines),
-                Way::Tcp => send(tcp, &lines),
+                Way::Keyed => post(http, Some(&name), &lines),
+                Way::Tcp => send(tcp, &format!("{lines}!sync\n")),
+                Way::KeyedTcp => send(tcp, &format!("!batch {name}\n{lines}!end\n")),
+                Way::Stock => write(http, &lines),
+                Way::Push => push(http, &super::servers::write(dir.path(), &name, &lines), turn - driver),
+                Way::Broken => send_in_part(http, &lines, told.len()),
             };
-            if way != Way::Keyed || outcome == Told::Counted {
+            if !way.repeats() || outcome == Told::Counted {
                 break outcome;
             }
             turn += 1;
@@ -82,8 +106,16 @@ fn drive(driver: usize, way: Way, addresses: &Addresses, over: &AtomicBool) -> V
 
 fn post(address: SocketAddr, key: Option<&str>, lines: &str) -> Told {
     let headers: Vec<(&str, &str)> = key.iter().map(|key| ("idempotency-key", *key)).collect();
-    match request(address, "POST", "/events", &headers, lines) {
-        Some(reply) if reply.status == 200 => Told::Counted,
+    told_by(request(address, "POST", "/events", &headers, lines))
+}
+
+fn write(address: SocketAddr, lines: &str) -> Told {
+    told_by(request(address, "POST", "/api/v2/write?org=o&bucket=b", &[], lines))
+}
+
+fn told_by(reply: Option<Reply>) -> Told {
+    match reply {
+        Some(reply) if [200, 204].contains(&reply.status) => Told::Counted,
         Some(reply) if reply.status == 503 => Told::Refused,
         Some(reply) => {
             assert_eq!(reply.status, 500, "{reply:?}");
@@ -93,21 +125,52 @@ fn post(address: SocketAddr, key: Option<&str>, lines: &str) -> Told {
     }
 }
 
-fn send(address: SocketAddr, lines: &str) -> Told {
+fn send(address: SocketAddr, text: &str) -> Told {
     let talk = || -> std::io::Result<Vec<String>> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(format!("{lines}!sync\n").as_bytes())?;
+        stream.write_all(text.as_bytes())?;
         stream.shutdown(Shutdown::Write)?;
         BufReader::new(stream).lines().collect()
     };
     let Ok(answers) = talk() else { return Told::Unknown };
     match answers.last().map(String::as_str) {
-        Some("OK 3 0") => Told::Counted,
+        Some("OK 3 0" | "DUP 3 0") => Told::Counted,
         Some(_) if answers.iter().any(|answer| answer.contains("not known whether counted")) => Told::Unknown,
         Some(_) if answers.iter().any(|answer| answer.contains("not counted")) => Told::Refused,
         _ => Told::Unknown,
     }
+}
+
+/// Runs a client, and kills it where it takes long, which is longer at each try.
+fn push(address: SocketAddr, file: &Path, tries: usize) -> Told {
+    let url = format!("http://{address}");
+    let mut client = Command::new(env!("CARGO_BIN_EXE_tallyd"));
+    client.env_clear().args(["push", "--quiet", "--url", &url]).arg(file);
+    let mut client = client.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    for _ in 0..=tries {
+        if client.try_wait().unwrap().is_some() {
+            break;
+        }
+        pause();
+    }
+    // It may have ended by itself, which is as good.
+    if client.kill().is_ok() {}
+    if client.wait().unwrap().success() { Told::Counted } else { Told::Unknown }
+}
+
+/// Sends the whole request or a part of it, and is gone.
+fn send_in_part(address: SocketAddr, lines: &str, turn: usize) -> Told {
+    let text =
+        format!("POST /events HTTP/1.1\r\nHost: localhost\r\ncontent-length: {}\r\n\r\n{lines}", lines.len());
+    let end = if turn.is_multiple_of(2) { text.len() } else { turn * 37 % text.len() };
+    if let Ok(mut stream) = TcpStream::connect(address)
+        && stream.write_all(&text.as_bytes()[..end]).is_ok()
+        && turn.is_multiple_of(4)
+    {
+        pause();
+    }
+    Told::Unknown
 }
 
 /// The counts of each story and hour, one for each line of a batch.
@@ -128,13 +191,14 @@ fn counts(export: &str) -> HashMap<(String, u64), BTreeMap<String, u64>> {
     counts
 }
 
-/// Holds a directory's counters against what the drivers were told.
-fn check(export: &str, drivers: &[(Way, Vec<Told>)]) {
+/// Holds a directory's counters against what the drivers were told, the first of which has that number; gives how many hours of other
+/// stories are counted.
+pub(crate) fn check(export: &str, first: usize, drivers: &[(Way, Vec<Told>)]) -> usize {
     let counts = counts(export);
     let whole: BTreeMap<String, u64> =
         [("app", 1), ("messenger", 2), ("slack", 4)].map(|(source, count)| (source.to_owned(), count)).into();
     let mut seen = 0;
-    for (driver, (way, told)) in drivers.iter().enumerate() {
+    for (driver, (way, told)) in (first..).zip(drivers) {
         for (number, told) in (0_u64..).zip(told) {
             let counted = counts.get(&(story(driver), FIRST_HOUR + number));
             seen += usize::from(counted.is_some());
@@ -149,7 +213,10 @@ fn check(export: &str, drivers: &[(Way, Vec<Told>)]) {
             );
         }
     }
-    assert_eq!(seen, counts.len(), "nothing else is counted");
+    let stories: Vec<String> = (first..).take(drivers.len()).map(story).collect();
+    let own = counts.keys().filter(|(story, _)| stories.contains(story)).count();
+    assert_eq!(seen, own, "no other batch of theirs is counted");
+    counts.len() - own
 }
 
 /// Drivers that send to nodes until they are told to end, and note what they were told.
@@ -162,15 +229,19 @@ pub(crate) struct Load {
 impl Load {
     /// Two drivers of each way, to each of the nodes in turn.
     pub(crate) fn start(nodes: &[&Node]) -> Self {
-        let ways = [Way::Http, Way::Http, Way::Keyed, Way::Keyed, Way::Tcp, Way::Tcp];
+        Self::of(&[Way::Http, Way::Http, Way::Keyed, Way::Keyed, Way::Tcp, Way::Tcp], 0, nodes)
+    }
+
+    /// A driver of each of these ways, the first of that number.
+    pub(crate) fn of(ways: &[Way], first: usize, nodes: &[&Node]) -> Self {
         let (addresses, over): (Addresses, Arc<AtomicBool>) = Default::default();
         let load = Self { addresses, over, drivers: Vec::new() };
         load.send_to(nodes);
         let spawn = |(driver, way): (usize, Way)| {
             let (addresses, over) = (Arc::clone(&load.addresses), Arc::clone(&load.over));
-            (way, std::thread::spawn(move || drive(driver, way, &addresses, &over)))
+            (way, std::thread::spawn(move || drive(first + driver, way, &addresses, &over)))
         };
-        let drivers = ways.into_iter().enumerate().map(spawn).collect();
+        let drivers = ways.iter().copied().enumerate().map(spawn).collect();
         Self { drivers, ..load }
     }
 
@@ -220,7 +291,7 @@ pub(crate) fn settle(nodes: &mut [&mut Node], load: &[(Way, Vec<Told>)]) {
         exports.push(export(&node.data_dir()));
     }
     assert!(exports.iter().all(|export| *export == exports[0]), "exports differ");
-    check(&exports[0], load);
+    assert_eq!(check(&exports[0], 0, load), 0, "nothing else is counted");
     for (way, told) in load {
         let of = |wanted: Told| told.iter().filter(|told| **told == wanted).count();
         let (counted, unknown, refused) = (of(Told::Counted), of(Told::Unknown), of(Told::Refused));

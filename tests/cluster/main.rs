@@ -22,6 +22,8 @@ mod drivers;
 #[cfg(feature = "cluster")]
 mod grown;
 #[cfg(feature = "cluster")]
+mod kills;
+#[cfg(feature = "cluster")]
 mod link;
 #[cfg(feature = "cluster")]
 mod load;

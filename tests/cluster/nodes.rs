@@ -32,6 +32,12 @@ impl Node {
         Self { dir: tempfile::tempdir().unwrap(), daemon: None, arguments }
     }
 
+    /// Gives an argument another value, from the next start on.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        let place = self.arguments.iter().position(|argument| argument == name).expect("it is given");
+        self.arguments[place + 1] = value.to_owned();
+    }
+
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.dir.path().join("data")
     }

@@ -72,7 +72,8 @@ struct Server {
 fn free_address() -> SocketAddr {
     static GIVEN: AtomicU32 = AtomicU32::new(0);
     loop {
-        let turn = std::process::id().wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed));
+        // Far from those of a process that was started right behind this one.
+        let turn = std::process::id().wrapping_mul(509).wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed));
         let port = 15_000 + u16::try_from(turn % 16_000).expect("it is small");
         if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
             return listener.local_addr().expect("its address");
