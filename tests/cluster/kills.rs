@@ -91,11 +91,19 @@ impl Fleet {
             Victim::AllNodes => vec![0, 1, 2],
             _ => Vec::new(),
         };
-        servers.iter().for_each(|place| self.servers.kill(*place));
-        nodes.iter().for_each(|place| self.nodes[*place].kill());
+        for place in &servers {
+            self.servers.kill(*place);
+        }
+        for place in &nodes {
+            self.nodes[*place].kill();
+        }
         (0..self.random.below(8)).for_each(|_| pause());
-        servers.iter().for_each(|place| self.servers.restart(*place));
-        nodes.iter().for_each(|place| self.nodes[*place].restart());
+        for place in &servers {
+            self.servers.restart(*place);
+        }
+        for place in &nodes {
+            self.nodes[*place].restart();
+        }
         load.send_to(&self.nodes());
     }
 
@@ -129,9 +137,9 @@ impl Fleet {
         let is_killed = self.random.below(2) == 0;
         let exports = self.nodes.each_mut().map(|node| {
             if is_killed {
-                node.kill()
+                node.kill();
             } else {
-                node.stop()
+                node.stop();
             }
             export(&node.data_dir())
         });

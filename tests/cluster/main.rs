@@ -18,9 +18,13 @@ mod absences;
 #[cfg(feature = "cluster")]
 mod access;
 #[cfg(feature = "cluster")]
+mod cuts;
+#[cfg(feature = "cluster")]
 mod drivers;
 #[cfg(feature = "cluster")]
 mod grown;
+#[cfg(feature = "cluster")]
+mod hosts;
 #[cfg(feature = "cluster")]
 mod kills;
 #[cfg(feature = "cluster")]

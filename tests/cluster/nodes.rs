@@ -35,7 +35,7 @@ impl Node {
     /// Gives an argument another value, from the next start on.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         let place = self.arguments.iter().position(|argument| argument == name).expect("it is given");
-        self.arguments[place + 1] = value.to_owned();
+        value.clone_into(&mut self.arguments[place + 1]);
     }
 
     pub(crate) fn data_dir(&self) -> PathBuf {

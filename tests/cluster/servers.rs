@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::hosts::Host;
 use super::support::PATIENCE;
 
 /// The server's program; `None` where the tests that need it are left out.
@@ -62,9 +63,18 @@ pub(crate) struct Servers {
 }
 
 struct Server {
+    host: Option<Host>,
     client: SocketAddr,
+    route: SocketAddr,
     monitor: SocketAddr,
     child: Option<Child>,
+}
+
+impl Server {
+    fn new(host: Option<Host>) -> Self {
+        let at = |port: u16| host.as_ref().map_or_else(free_address, |host| (host.address(0), port).into());
+        Self { client: at(4222), route: at(6222), monitor: at(8222), host, child: None }
+    }
 }
 
 /// A port that was free a moment ago, that no other test has been given, and that the system gives to nobody by itself: a server that is
@@ -119,11 +129,25 @@ impl Servers {
         Self::start_with(|| None, "", "nats")
     }
 
+    /// The same, each on a host.
+    pub(crate) fn start_on(hosts: &[Host]) -> Option<Self> {
+        Self::start_all(|| None, "", "nats", hosts.iter().cloned().map(|host| Server::new(Some(host))))
+    }
+
     /// The same with something more in each configuration, which clients find by that scheme.
     pub(crate) fn start_with(
         turn: impl FnOnce() -> Option<Turn>,
         more: &str,
         scheme: &'static str,
+    ) -> Option<Self> {
+        Self::start_all(turn, more, scheme, (0..3).map(|_| Server::new(None)))
+    }
+
+    fn start_all(
+        turn: impl FnOnce() -> Option<Turn>,
+        more: &str,
+        scheme: &'static str,
+        all: impl Iterator<Item = Server>,
     ) -> Option<Self> {
         let Some(program) = program() else {
             eprintln!("LEFT OUT: TALLYD_LOG_SERVER names no nats-server; .ci/run fetches one");
@@ -131,10 +155,12 @@ impl Servers {
         };
         let turn = turn();
         let dir = tempfile::tempdir().expect("a directory");
-        let routes: Vec<SocketAddr> = (0..3).map(|_| free_address()).collect();
-        let urls = routes.iter().map(|route| format!("\"nats://{route}\"")).collect::<Vec<_>>().join(", ");
-        let servers = routes.iter().enumerate().map(|(place, route)| {
-            let (client, monitor) = (free_address(), free_address());
+        let all: Vec<Server> = all.collect();
+        let urls =
+            all.iter().map(|server| format!("\"nats://{}\"", server.route)).collect::<Vec<_>>().join(", ");
+        for (place, Server { host, client, route, monitor, .. }) in all.iter().enumerate() {
+            // A host has more addresses than one.
+            let client = if host.is_some() { SocketAddr::from(([0; 4], client.port())) } else { *client };
             let home = dir.path().join(place.to_string());
             std::fs::create_dir(&home).expect("a directory");
             let config = format!(
@@ -143,9 +169,8 @@ impl Servers {
                 home.display()
             );
             std::fs::write(home.join("server.conf"), config).expect("a file");
-            Server { client, monitor, child: None }
-        });
-        let mut servers = Self { program, all: servers.collect(), scheme, dir, _turn: turn };
+        }
+        let mut servers = Self { program, all, scheme, dir, _turn: turn };
         for place in 0..3 {
             servers.restart(place);
         }
@@ -160,7 +185,9 @@ impl Servers {
     pub(crate) fn restart(&mut self, place: usize) {
         let home = self.home(place);
         let log = std::fs::File::options().append(true).create(true).open(home.join("log")).expect("a file");
-        let mut command = Command::new(&self.program);
+        let host = self.all[place].host.as_ref();
+        let mut command =
+            host.map_or_else(|| Command::new(&self.program), |host| host.command(&self.program));
         command
             .arg("-c")
             .arg(home.join("server.conf"))
@@ -200,6 +227,11 @@ impl Servers {
         let urls: Vec<String> =
             self.all.iter().map(|server| format!("{}://{}", self.scheme, server.client)).collect();
         urls.join(",")
+    }
+
+    /// The same for a node whose network that is.
+    pub(crate) fn urls_in(&self, network: u8) -> String {
+        self.urls().replace("//198.18.0.", &format!("//198.18.{network}."))
     }
 
     /// The server of that name or address, such as `s1`.

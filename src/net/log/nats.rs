@@ -220,18 +220,10 @@ impl Session {
                     }
                 }));
             }
-            Order::State => self.answers.push(Box::pin(async move {
-                match stream_info(&client, &name).await {
-                    Ok(info) => Answered::Report(Report::State(info.state())),
-                    Err(error) => unanswered(&error),
-                }
-            })),
-            Order::Look(asked) => self.answers.push(Box::pin(async move {
-                match stream_info(&client, &name).await {
-                    Ok(info) => Answered::Report(Report::Looked(asked, info.state())),
-                    Err(error) => unanswered(&error),
-                }
-            })),
+            Order::State => self.answers.push(Box::pin(look(client, name, Report::State))),
+            Order::Look(asked) => {
+                self.answers.push(Box::pin(look(client, name, move |log| Report::Looked(asked, log))));
+            }
             Order::Fetch(sequence) => self.answers.push(Box::pin(async move {
                 match fetch(&client, &name, sequence).await {
                     Ok(Some((stored, state))) => Answered::Report(Report::Fetched(sequence, stored, state)),
@@ -428,6 +420,11 @@ async fn stream_info(client: &Client, name: &LogName) -> Result<StreamInfo, LogE
     let answer = ask(client, api::info_subject(name), Vec::new()).await?;
     let info: StreamInfo = api::read(&answer)?.map_err(|error: ApiError| error.to_error(name))?;
     if info.is_leaderless() { Err(LogError::Silent("it has no leader".to_owned())) } else { Ok(info) }
+}
+
+async fn look(client: Client, name: LogName, report: impl FnOnce(LogState) -> Report) -> Answered {
+    let info = stream_info(&client, &name).await;
+    info.map_or_else(|error| unanswered(&error), |info| Answered::Report(report(info.state())))
 }
 
 fn unanswered(error: &LogError) -> Answered {
