@@ -57,7 +57,7 @@ install_package -i /mnt/tallyd.deb
 is "$(inside stat -c '%a %U' /etc/tallyd/tokens.toml)" '600 root' 'the mode of tokens.toml'
 is "$(inside readlink /etc/systemd/system/multi-user.target.wants/tallyd.service)" /lib/systemd/system/tallyd.service 'what is enabled'
 gone /etc/systemd/system/sockets.target.wants/tallyd.socket
-for file in README.md systemd/README.md copyright LICENSE-MIT LICENSE-APACHE third-party-licences.gz monitoring/grafana/dashboard.json; do
+for file in README.md systemd/README.md systemd/CLUSTER.md systemd/nats-server.example.conf copyright LICENSE-MIT LICENSE-APACHE third-party-licences.gz monitoring/grafana/dashboard.json; do
     there "/usr/share/doc/tallyd/$file"
 done
 for page in man1/tallyd.1.gz man1/tallyd-serve.1.gz man5/tallyd.toml.5.gz; do there "/usr/share/man/$page"; done
