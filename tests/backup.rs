@@ -257,9 +257,18 @@ fn files_are_linked_where_the_data_directory_is_at_hand() {
     use std::os::unix::fs::MetadataExt as _;
     let folder = tempfile::tempdir().unwrap();
     let (data, copy) = (folder.path().join("data"), folder.path().join("copy"));
-    let daemon = Daemon::start(&data);
+    let daemon = Daemon::spawn(command(&data).args([
+        "--snapshot-interval",
+        "1s",
+        "--log",
+        "warn,tallyd::daemon=info",
+    ]));
     assert!(send(support::connect(daemon.http), &batch(0, 0)).is_some());
-    assert!(backup(&daemon, &folder.path().join("other")).wait_with_output().unwrap().status.success());
+    let begun = Instant::now();
+    while !daemon.get("/metrics").contains("tallyd_snapshots_total 1\n") {
+        assert!(begun.elapsed() < PATIENCE, "no snapshot is made");
+        std::thread::yield_now();
+    }
     let url = format!("http://{}", daemon.http);
     let output =
         tallyd(&["backup", "--url", &url, "--data-dir", data.to_str().unwrap()], &copy).output().unwrap();

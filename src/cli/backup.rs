@@ -19,13 +19,14 @@ use crate::store::backup::{Copied, ListedFile, Target, TargetError};
 /// The copy is a data directory that `tallyd serve` starts on: all that was counted up to a position of the journal, which is
 /// printed, and nothing after it, with the keys of batches. Its token needs the scope admin. Into a directory with an older copy of
 /// the same daemon only new files come, and that copy stays complete until the new one is. Where a backup breaks off, repeat it: it
-/// goes on where it was. Configuration, tokens and certificates are not in it.
+/// goes on where it was. It consists of the last snapshot and the journal after it, so the daemon makes no snapshot for it.
+/// Configuration, tokens and certificates are not in it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BackupArgs {
     /// The directory of the copy, made if it is not there
     #[arg(value_name = "DIR")]
     pub(crate) directory: PathBuf,
-    /// The daemon's data directory, where it is on the same file system as the copy: files get a second name instead of being sent
+    /// The daemon's data directory, where it is on the same file system as the copy: files of the snapshot get a second name instead of being sent
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// The daemon to copy, and the token to ask with.
@@ -78,7 +79,7 @@ fn copy(args: &BackupArgs, client: &mut Client, spinner: &indicatif::ProgressBar
     };
     let body = serde_json::to_vec(&Wanted { stands: target.stands() })?;
     let call = Call::post("/backup", body, None);
-    spinner.set_message("waiting for the snapshot");
+    spinner.set_message("waiting for the journal's seal");
     let mut bytes = 0_u64;
     let received = receive(client, &call, target, &mut |more| {
         bytes = bytes.saturating_add(more);

@@ -90,8 +90,8 @@ pub const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const GROUPS_UNSYNCED_MAX: usize = 64;
 /// Orders to the snapshotter that wait: a snapshot, a copy, the end.
 pub const CONTROLS_QUEUED_MAX: usize = 3;
-/// How long a copy waits for its snapshot.
-pub const BACKUP_SNAPSHOT_WAIT: Duration = Duration::from_mins(1);
+/// How long a copy waits for its seal, behind a snapshot that is being made.
+pub const BACKUP_SEAL_WAIT: Duration = Duration::from_mins(1);
 /// How long a copy may take to be read; its files are then removed as if nobody read them. 1 TB at 300 MB/s.
 pub const BACKUP_TIME: Duration = Duration::from_hours(1);
 /// Bytes of a copy that are read and written at a time.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::damage::{Damage, DamageKind, FileError};
 use super::poison::PoisonCause;
-use crate::limits::{BACKUP_SNAPSHOT_WAIT, BACKUP_TIME};
+use crate::limits::{BACKUP_SEAL_WAIT, BACKUP_TIME};
 use crate::platform::disk::DiskError;
 
 /// Why a data directory cannot be opened. Nothing in it was changed, but for a torn tail that was cut before.
@@ -136,11 +136,11 @@ pub enum BackupError {
     /// The store is being closed.
     #[error("the daemon is stopping")]
     Closing,
-    /// No snapshot could be made.
-    #[error("no snapshot can be made: {0}")]
-    NoSnapshot(String),
-    /// No snapshot was made in time.
-    #[error("the snapshot is not made within {} s", BACKUP_SNAPSHOT_WAIT.as_secs())]
+    /// The journal could not be sealed.
+    #[error("the journal cannot be sealed: {0}")]
+    NotSealed(String),
+    /// The journal was not sealed in time.
+    #[error("the journal is not sealed within {} s", BACKUP_SEAL_WAIT.as_secs())]
     Late,
     /// A file cannot be read, or is not what was written.
     #[error(transparent)]

@@ -43,6 +43,11 @@ pub(crate) fn first_of_segment(name: &str) -> Option<Sequence> {
     plain.then(|| digits.parse().ok().map(Sequence::new)).flatten()
 }
 
+/// The folder of a file that a copy lists.
+pub(crate) fn folder_of(name: &str) -> &'static str {
+    if first_of_segment(name).is_some() { JOURNAL_FOLDER } else { SNAPSHOT_FOLDER }
+}
+
 /// A file of a snapshot, by what it is. The order is that of loading: dictionary first, then months.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum FileName {

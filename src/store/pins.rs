@@ -1,5 +1,5 @@
-//! Files of a snapshot that a copy is being made of: no fold removes them meanwhile. One copy at a time, and each for a bounded
-//! time, so that a slow reader keeps no file for ever. Knows only names; the time is an argument.
+//! Files of a snapshot and segments that a copy is being made of: no fold removes them meanwhile. One copy at a time, and each for
+//! a bounded time, so that a slow reader keeps no file for ever: what is kept so is never more than that copy. Knows only names; the time is an argument.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

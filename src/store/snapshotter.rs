@@ -1,4 +1,4 @@
-//! Makes a snapshot every interval: has the journal sealed, then folds what is sealed. Runs beside everything and
+//! Makes a snapshot every interval: has the journal sealed, then folds what is sealed. For a copy it only has it sealed. Runs beside everything and
 //! stops nothing; a snapshot that fails is tried again at the next interval.
 
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use super::control::{Control, Pinned};
 use super::damage::FileError;
 use super::error::BackupError;
 use super::fold::{FoldDone, Folder};
+use super::layout::segment_name;
 use super::reserve::Reserve;
 use super::status::Status;
 use super::syncer::SyncGate;
@@ -32,11 +33,14 @@ pub(super) struct Snapshotter {
     pub(super) clock: Clock,
     /// When the next snapshot is to be begun.
     pub(super) due: Duration,
-    /// The reply to a seal that was asked for in a step.
-    pub(super) sealing: Option<Receiver<Sealed>>,
-    /// Waits for the snapshot of that seal, to make a copy of it.
-    pub(super) copying: Option<Sender<Result<Pinned, BackupError>>>,
+    /// The reply to a seal that was asked for in a step, and who asked where it is for a copy.
+    pub(super) sealing: Option<(Receiver<Sealed>, Option<CopyReply>)>,
+    /// Asked for in a step: the next seal is for a copy.
+    pub(super) copying: Option<CopyReply>,
 }
+
+/// Where what is pinned for a copy goes.
+pub(super) type CopyReply = Sender<Result<Pinned, BackupError>>;
 
 impl Snapshotter {
     /// Works until `Finish` comes, or the store is gone. Returns the failure of the last snapshot, if it failed.
@@ -54,7 +58,7 @@ impl Snapshotter {
                 }
                 Ok(Control::Backup(reply)) => {
                     let outcome = match self.seal() {
-                        Some(sealed) => self.snapshot_to_copy(sealed),
+                        Some(sealed) => self.pin(sealed),
                         None => Err(BackupError::Closing),
                     };
                     answer(&reply, outcome);
@@ -70,27 +74,29 @@ impl Snapshotter {
         self.due = self.clock.monotonic();
     }
 
-    /// Asks for a seal when a snapshot is due by the clock, and makes the snapshot when there is one; `false` where
-    /// nothing is due.
+    /// Asks for a seal when a copy was asked for or a snapshot is due by the clock, and makes the snapshot, or pins what is to be
+    /// copied, when there is one; `false` where nothing is due.
     pub(super) fn step(&mut self) -> bool {
-        if let Some(sealing) = &self.sealing {
+        if let Some((sealing, _)) = &self.sealing {
             let Ok(sealed) = sealing.try_recv() else { return false };
-            self.sealing = None;
-            match self.copying.take() {
-                Some(reply) => answer(&reply, self.snapshot_to_copy(sealed)),
+            match self.sealing.take().and_then(|(_, copying)| copying) {
+                Some(reply) => answer(&reply, self.pin(sealed)),
                 None => self.snapshot_if_sealed(sealed).unwrap_or_default(),
             }
             return true;
         }
-        if self.clock.monotonic() < self.due {
+        if self.copying.is_none() && self.clock.monotonic() < self.due {
             return false;
         }
         self.gate.sync_written();
         let (reply, sealed) = channel::bounded(1);
         let asked = self.queue.upgrade().is_some_and(|queue| queue.try_send(Message::Seal(reply)).is_ok());
         if asked {
-            self.sealing = Some(sealed);
-            self.due = self.clock.monotonic().saturating_add(self.interval);
+            let copying = self.copying.take();
+            if copying.is_none() {
+                self.due = self.clock.monotonic().saturating_add(self.interval);
+            }
+            self.sealing = Some((sealed, copying));
         }
         asked
     }
@@ -104,16 +110,26 @@ impl Snapshotter {
         sealed.recv().ok()
     }
 
-    /// Makes a snapshot of what is sealed, and pins it.
-    fn snapshot_to_copy(&mut self, sealed: Sealed) -> Result<Pinned, BackupError> {
-        self.snapshot_if_sealed(sealed).map_err(BackupError::NoSnapshot)?;
+    /// Pins what is to be copied: the newest snapshot and the journal after it, up to the seal. Folds nothing.
+    fn pin(&mut self, sealed: Sealed) -> Result<Pinned, BackupError> {
+        let through = sealed.map_err(BackupError::NotSealed)?;
+        let segments = if let Some(segments) = self.folder.segments_through(through)? {
+            segments
+        } else {
+            // On a full disk, where the room kept aside still takes a snapshot.
+            self.snapshot_through(through).map_err(BackupError::NotSealed)?;
+            Vec::new()
+        };
         let (pins, manifest, now) = (self.folder.pins(), self.folder.current(), self.clock.monotonic());
         pins.end_late(now);
         // Not the manifest itself: where it stays alone, verify and a start would look for a journal after it.
-        let names = manifest.files().map(|file| file.name.to_string()).collect();
+        let files = manifest.files().map(|file| file.name.to_string());
+        let names = files.chain(segments.iter().map(|segment| segment_name(segment.first_sequence)));
+        let names = names.collect();
         let content = self.folder.read_manifest()?;
+        let position = through.max(manifest.position);
         let pin = pins.take(names, now.saturating_add(BACKUP_TIME)).ok_or(BackupError::UnderWay)?;
-        Ok(Pinned { manifest: manifest.clone(), content, pin })
+        Ok(Pinned { manifest: manifest.clone(), content, segments, position, pin })
     }
 
     /// A failure is in the status, and the next interval tries again.
@@ -191,7 +207,7 @@ impl Snapshotter {
 }
 
 /// Answers who asked for a copy; where nobody waits any more, its files are free again.
-fn answer(reply: &Sender<Result<Pinned, BackupError>>, outcome: Result<Pinned, BackupError>) {
+fn answer(reply: &CopyReply, outcome: Result<Pinned, BackupError>) {
     drop(reply.try_send(outcome));
 }
 

@@ -114,7 +114,7 @@ async fn whoever_has_an_answer_may_ask_for_the_next_at_once() {
 }
 
 #[tokio::test]
-async fn a_store_that_can_make_no_snapshot_gives_no_archive() {
+async fn a_store_that_is_closed_gives_no_archive() {
     let mut port = Port::open().await;
     let store = port.store.take().unwrap();
     tokio::task::spawn_blocking(move || store.close(Duration::from_mins(1))).await.unwrap().unwrap();

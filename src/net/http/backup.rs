@@ -145,10 +145,12 @@ fn refused(error: &BackupError) -> Failure {
     match error {
         BackupError::UnderWay => Failure::overloaded(Bound::Backups),
         BackupError::Closing => Failure::unavailable("the daemon is stopping"),
-        BackupError::NoSnapshot(_) => {
-            Failure::unavailable("no snapshot can be made, so there is no backup; see the daemon's log")
+        BackupError::NotSealed(_) => Failure::unavailable(
+            "the journal cannot be sealed, as on a full disk, so there is no backup; see the daemon's log",
+        ),
+        BackupError::Late => {
+            Failure::unavailable("the backup waits for a snapshot that is being made; try again")
         }
-        BackupError::Late => Failure::unavailable("the snapshot for the backup takes long; try again"),
         BackupError::File(_) | BackupError::TooSlow => Failure::internal(),
     }
 }

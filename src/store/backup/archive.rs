@@ -2,6 +2,7 @@
 //! INVARIANT: the manifest comes last, and only after all that it lists.
 
 use std::collections::{HashSet, VecDeque};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{BackupError, Backups, ListedFile, Listing};
@@ -9,7 +10,8 @@ use crate::limits::{BACKUP_CHUNK_BYTES, narrow, wide};
 use crate::platform::disk::{DiskError, DiskFile, Operation};
 use crate::store::control::Pinned;
 use crate::store::damage::{Damage, FileError};
-use crate::store::layout::{BACKUP_FILE, JOURNAL_FOLDER, SNAPSHOT_FOLDER};
+use crate::store::journal::{SegmentInfo, SegmentReader};
+use crate::store::layout::{BACKUP_FILE, JOURNAL_FOLDER, SNAPSHOT_FOLDER, folder_of, segment_name};
 use crate::store::listing::Record;
 use crate::store::pins::Pin;
 
@@ -36,7 +38,7 @@ pub struct Backup {
 #[derive(Debug)]
 enum Piece {
     Bytes(Vec<u8>),
-    File(ListedFile),
+    File(ListedFile, PathBuf),
 }
 
 #[derive(Debug)]
@@ -48,20 +50,27 @@ struct OpenFile {
 }
 
 impl Backup {
-    /// What is to be read of a pinned snapshot by somebody who has `stands`.
+    /// What is to be read of what is pinned by somebody who has `stands`. Reads the segments, whose checksums come first.
     pub(super) fn new(
         backups: &Backups,
-        Pinned { manifest, content, pin }: Pinned,
+        Pinned { manifest, content, segments, position, pin }: Pinned,
         stands: &[ListedFile],
     ) -> Result<Self, BackupError> {
+        let mut files: Vec<(ListedFile, PathBuf)> = manifest
+            .files()
+            .map(|file| (ListedFile::from(file), backups.folder.path.join(file.name.to_string())))
+            .collect();
+        for segment in segments {
+            files.push((backups.measure(&segment)?, segment.path));
+        }
         let name = manifest.name().to_string();
         let listing = Listing {
             store_id: manifest.store_id.to_string(),
             generation: manifest.generation.get(),
-            position: manifest.position.get(),
+            position: position.get(),
             taken: backups.clock.unix_seconds(),
             manifest: ListedFile { name, bytes: wide(content.len()), crc32: crc32fast::hash(&content) },
-            files: manifest.files().map(ListedFile::from).collect(),
+            files: files.iter().map(|(file, _)| file.clone()).collect(),
         };
         let mut pieces = VecDeque::new();
         let time = u64::try_from(listing.taken).unwrap_or(0);
@@ -76,10 +85,10 @@ impl Backup {
             pieces.push_back(Piece::Bytes(header(backups, &format!("{folder}/"), (FOLDER_MODE, 0, time))?));
         }
         let stands: HashSet<&ListedFile> = stands.iter().collect();
-        for file in listing.files.iter().filter(|file| !stands.contains(file)) {
-            let path = format!("{SNAPSHOT_FOLDER}/{}", file.name);
+        for (file, source) in files.into_iter().filter(|(file, _)| !stands.contains(file)) {
+            let path = format!("{}/{}", folder_of(&file.name), file.name);
             pieces.push_back(Piece::Bytes(header(backups, &path, (FILE_MODE, file.bytes, time))?));
-            pieces.push_back(Piece::File(file.clone()));
+            pieces.push_back(Piece::File(file, source));
         }
         pieces.push_back(entry(&format!("{SNAPSHOT_FOLDER}/{}", listing.manifest.name), &content)?);
         pieces.push_back(Piece::Bytes(vec![0; 2 * BLOCK_BYTES]));
@@ -117,13 +126,12 @@ impl Backup {
         match self.pieces.pop_front() {
             None => Ok(None),
             Some(Piece::Bytes(bytes)) => Ok(Some(bytes)),
-            Some(Piece::File(listed)) => {
+            Some(Piece::File(listed, source)) => {
                 self.backups.end_late();
                 if !self.pin.is_held() {
                     return Err(BackupError::TooSlow);
                 }
-                let folder = &self.backups.folder;
-                let file = folder.disk.open_read(&folder.path.join(&listed.name)).map_err(FileError::from)?;
+                let file = self.backups.folder.disk.open_read(&source).map_err(FileError::from)?;
                 self.open = Some(OpenFile { listed, file, read: 0, sum: crc32fast::Hasher::new() });
                 self.read_chunk()
             }
@@ -156,6 +164,13 @@ impl Drop for Backup {
 }
 
 impl Backups {
+    /// A segment as it is copied.
+    fn measure(&self, segment: &SegmentInfo) -> Result<ListedFile, FileError> {
+        let reader = SegmentReader::open(&self.folder.disk, segment, self.folder.store_id)?;
+        let (bytes, crc32) = reader.measure()?;
+        Ok(ListedFile { name: segment_name(segment.first_sequence), bytes, crc32 })
+    }
+
     fn end_late(&self) {
         self.pins.end_late(self.clock.monotonic());
     }

@@ -9,15 +9,14 @@ use std::path::{Path, PathBuf};
 
 use super::{ListedFile, Listing};
 use crate::limits::{BACKUP_CHUNK_BYTES, BACKUP_LIST_BYTES_MAX, narrow, wide};
-use crate::platform::disk::{Disk, DiskError, Lock, TEMPORARY_SUFFIX, temporary_path};
+use crate::platform::disk::{Disk, DiskError, FileEntry, Lock, TEMPORARY_SUFFIX, temporary_path};
 use crate::store::damage::FileError;
 use crate::store::layout::{
-    BACKUP_FILE, FileName, JOURNAL_FOLDER, LOCK_FILE, SNAPSHOT_FOLDER, first_of_segment, generation_of,
+    BACKUP_FILE, JOURNAL_FOLDER, LOCK_FILE, SNAPSHOT_FOLDER, first_of_segment, folder_of, generation_of,
     manifest_generation,
 };
-use crate::store::listing::Record;
+use crate::store::listing::{self, Record, Standing};
 use crate::store::snapshot::Generation;
-use crate::store::snapshot::manifest::Manifest;
 
 /// What a file system of its own may have at its top.
 const LOST_AND_FOUND: &str = "lost+found";
@@ -65,9 +64,8 @@ pub struct Copied {
 pub struct Target {
     disk: Disk,
     directory: PathBuf,
-    snapshots: PathBuf,
     /// The copy that is complete.
-    complete: Option<(Manifest, ListedFile)>,
+    complete: Option<Listing>,
     /// Files that need not come.
     stands: Vec<ListedFile>,
     is_begun: bool,
@@ -92,7 +90,6 @@ impl Target {
         let mut target = Self {
             disk: disk.clone(),
             directory: directory.to_owned(),
-            snapshots: directory.join(SNAPSHOT_FOLDER),
             complete: None,
             stands: Vec::new(),
             is_begun,
@@ -101,9 +98,16 @@ impl Target {
         if is_begun {
             let record = Record::decode(&disk.read(&record_file)?);
             let record =
-                record.map_err(|what| not_a_copy(directory, &format!("has no {BACKUP_FILE}: {what}")))?;
+                record.map_err(|error| not_a_copy(directory, &format!("has no {BACKUP_FILE}: {error}")))?;
             target.disk.create_directories_in(directory, &[JOURNAL_FOLDER, SNAPSHOT_FOLDER])?;
             target.look_at(&record)?;
+            if target.complete.is_some() {
+                // The process that made these names may have died before they were durable.
+                for folder in [SNAPSHOT_FOLDER, JOURNAL_FOLDER] {
+                    disk.sync_directory(&directory.join(folder))?;
+                }
+                disk.sync_directory(directory)?;
+            }
             target.note_standing(progress)?;
         }
         Ok(target)
@@ -115,11 +119,7 @@ impl Target {
     /// # Errors
     /// The directory cannot be read.
     pub fn is_wanted(disk: &Disk, directory: &Path) -> Result<bool, DiskError> {
-        let found = match newest_manifest(disk, &directory.join(SNAPSHOT_FOLDER)) {
-            Err(error) if error.is_not_found() => None,
-            found => found?,
-        };
-        if found.is_some() {
+        if listing::newest_manifest(disk, directory)?.is_some() {
             return Ok(false);
         }
         if disk.length(&directory.join(BACKUP_FILE))?.is_some() {
@@ -151,7 +151,7 @@ impl Target {
         let folder = data_dir.join(SNAPSHOT_FOLDER);
         let mut linked = 0_u64;
         for entry in self.disk.list(&folder)? {
-            let path = self.snapshots.join(&entry.name);
+            let path = self.path_of(&entry.name);
             if is_listed_kind(&entry.name)
                 && self.disk.length(&path)?.is_none()
                 && self.disk.link(&folder.join(&entry.name), &path).is_ok()
@@ -193,8 +193,8 @@ impl Target {
             if entry.header().entry_type().is_dir() {
                 continue;
             }
-            let name = path.strip_prefix(SNAPSHOT_FOLDER).and_then(|name| name.strip_prefix('/'));
-            let name = name.ok_or_else(|| TargetError::Damaged(format!("it has a file {path:?}")))?;
+            let name = path.split_once('/').filter(|(folder, name)| *folder == folder_of(name));
+            let (_, name) = name.ok_or_else(|| TargetError::Damaged(format!("it has a file {path:?}")))?;
             if name != copied.listing.manifest.name {
                 let listed = missing.remove(name);
                 let listed = listed.ok_or_else(|| TargetError::Damaged(format!("it has a file {path:?}")))?;
@@ -208,9 +208,10 @@ impl Target {
             }
             let listed = copied.listing.manifest.clone();
             // What the manifest relies on is durable before it.
-            self.disk.sync_directory(&self.snapshots)?;
+            self.disk.sync_directory(&self.directory.join(JOURNAL_FOLDER))?;
+            self.disk.sync_directory(&self.directory.join(SNAPSHOT_FOLDER))?;
             self.put(&listed, &mut entry)?;
-            self.disk.sync_directory(&self.snapshots)?;
+            self.disk.sync_directory(&self.directory.join(SNAPSHOT_FOLDER))?;
             self.finish(&copied.listing)?;
             return Ok(copied.clone());
         }
@@ -219,37 +220,26 @@ impl Target {
 
     /// What the record and the files say of a directory that is a copy.
     fn look_at(&mut self, record: &Record) -> Result<(), TargetError> {
-        let journal = self.disk.list(&self.directory.join(JOURNAL_FOLDER))?;
-        let served =
-            || not_a_copy(&self.directory, "was a backup, and a daemon has been started on it since");
-        if journal.iter().any(|entry| first_of_segment(&entry.name).is_some()) {
-            return Err(served());
-        }
-        let Some(generation) = newest_manifest(&self.disk, &self.snapshots)? else { return Ok(()) };
-        let name = FileName::Manifest(generation).to_string();
-        let found = ListedFile::of_manifest(&self.disk, &self.directory, name)?;
-        let known = record.copy.iter().map(|copy| &copy.manifest).chain(&record.before);
-        let mut of_this_name = known.filter(|manifest| manifest.name == found.name).peekable();
-        if of_this_name.peek().is_none() {
-            return Err(served());
-        }
-        // A damaged one comes again.
-        if of_this_name.any(|manifest| *manifest == found)
-            && let Ok(manifest) = Manifest::read(&self.disk, &self.snapshots, generation)
-        {
-            self.complete = Some((manifest, found));
-        }
+        self.complete = match record.standing(&self.disk, &self.directory)? {
+            Standing::Served => {
+                let what = "was a backup, and a daemon has been started on it since";
+                return Err(not_a_copy(&self.directory, what));
+            }
+            Standing::Complete(complete) => Some(complete),
+            // A damaged one comes again.
+            Standing::NoCopy | Standing::Incomplete | Standing::Damaged => None,
+        };
         Ok(())
     }
 
     /// Reads the files that are there.
     fn note_standing(&mut self, progress: &mut dyn FnMut()) -> Result<(), TargetError> {
         let known: HashSet<String> = self.stands.iter().map(|file| file.name.clone()).collect();
-        for entry in self.disk.list(&self.snapshots)? {
+        for entry in self.list()? {
             if !is_listed_kind(&entry.name) || known.contains(&entry.name) {
                 continue;
             }
-            let file = self.disk.open_read(&self.snapshots.join(&entry.name))?;
+            let file = self.disk.open_read(&self.path_of(&entry.name))?;
             let (mut sum, mut bytes) = (crc32fast::Hasher::new(), 0_u64);
             file.for_each_chunk(0..u64::MAX, |chunk, _| {
                 progress();
@@ -279,7 +269,7 @@ impl Target {
         if path != BACKUP_FILE {
             return Err(TargetError::Damaged(format!("it begins with {path:?}")));
         }
-        let record = Record::decode(&text).map_err(TargetError::Damaged)?;
+        let record = Record::decode(&text).map_err(|error| TargetError::Damaged(error.to_string()))?;
         let listing = record.copy.ok_or_else(|| TargetError::Damaged("it lists nothing".to_owned()))?;
         let names = listing.files.iter().map(|file| &file.name);
         if let Some(name) = names.into_iter().find(|name| !is_listed_kind(name)) {
@@ -290,23 +280,29 @@ impl Target {
             return Err(TargetError::Damaged("it lists no manifest".to_owned()));
         }
         self.begin()?;
-        let before = match &self.complete {
-            Some((manifest, listed)) => {
-                if let Some(what) = why_not_after(manifest, listed, &listing) {
-                    return Err(not_a_copy(&self.directory, what));
-                }
-                Some(listed.clone())
-            }
-            None => None,
-        };
-        let record = Record::new(Some(listing.clone()), before);
+        if let Some(what) = self.complete.as_ref().and_then(|before| why_not_after(before, &listing)) {
+            return Err(not_a_copy(&self.directory, what));
+        }
+        self.forget_arrivals(&listing)?;
+        let record = Record::new(Some(listing.clone()), self.complete.clone());
         drop(self.disk.replace(&self.directory.join(BACKUP_FILE), &record.encode())?);
         Ok(listing)
     }
 
+    /// Removes, durably, the segments of an earlier archive that broke off and of which this one has no use: none but those that the
+    /// list in `BACKUP` has may be beside the complete copy.
+    fn forget_arrivals(&self, listing: &Listing) -> Result<(), TargetError> {
+        let is_of_use = |name: &str| {
+            self.complete.as_ref().is_some_and(|complete| complete.lists(name))
+                || self.stands.iter().any(|file| file.name == name && listing.files.contains(file))
+        };
+        let folder = self.directory.join(JOURNAL_FOLDER);
+        Ok(listing::remove(&self.disk, &folder, |name| first_of_segment(name).is_some() && !is_of_use(name))?)
+    }
+
     /// Writes a file of an archive, and gives it its name once it is durable and what was sent.
     fn put(&self, listed: &ListedFile, entry: &mut impl Read) -> Result<(), TargetError> {
-        let path = self.snapshots.join(&listed.name);
+        let path = self.path_of(&listed.name);
         let temporary = temporary_path(&path);
         match self.disk.remove(&temporary) {
             Err(error) if !error.is_not_found() => return Err(error.into()),
@@ -339,47 +335,56 @@ impl Target {
         drop(self.disk.replace(&self.directory.join(BACKUP_FILE), &record.encode())?);
         let kept: HashSet<&str> = listing.files.iter().map(|file| file.name.as_str()).collect();
         let is_needless = |name: &str| {
-            let ours = generation_of(name.strip_suffix(TEMPORARY_SUFFIX).unwrap_or(name)).is_some();
+            let whole = name.strip_suffix(TEMPORARY_SUFFIX).unwrap_or(name);
+            let ours = generation_of(whole).is_some() || first_of_segment(whole).is_some();
             ours && name != listing.manifest.name && !kept.contains(name)
         };
-        let names = self.disk.list(&self.snapshots)?.into_iter().map(|entry| entry.name);
+        let names = self.list()?.into_iter().map(|entry| entry.name);
         let (manifests, files): (Vec<String>, Vec<String>) =
             names.filter(|name| is_needless(name)).partition(|name| manifest_generation(name).is_some());
         // A start must never find a manifest without its files.
         for name in &manifests {
-            self.disk.remove(&self.snapshots.join(name))?;
+            self.disk.remove(&self.path_of(name))?;
         }
         if !manifests.is_empty() {
-            self.disk.sync_directory(&self.snapshots)?;
+            self.disk.sync_directory(&self.directory.join(SNAPSHOT_FOLDER))?;
         }
-        Ok(files.iter().try_for_each(|name| self.disk.remove(&self.snapshots.join(name)))?)
+        Ok(files.iter().try_for_each(|name| self.disk.remove(&self.path_of(name)))?)
+    }
+
+    /// What is in the two folders.
+    fn list(&self) -> Result<Vec<FileEntry>, DiskError> {
+        let mut listed = self.disk.list(&self.directory.join(SNAPSHOT_FOLDER))?;
+        listed.extend(self.disk.list(&self.directory.join(JOURNAL_FOLDER))?);
+        Ok(listed)
+    }
+
+    fn path_of(&self, name: &str) -> PathBuf {
+        let folder = folder_of(name.strip_suffix(TEMPORARY_SUFFIX).unwrap_or(name));
+        self.directory.join(folder).join(name)
     }
 }
 
 /// Why a copy cannot take the place of another one.
-fn why_not_after(before: &Manifest, manifest: &ListedFile, next: &Listing) -> Option<&'static str> {
-    if before.store_id.to_string() != next.store_id {
+fn why_not_after(before: &Listing, next: &Listing) -> Option<&'static str> {
+    if before.store_id != next.store_id {
         return Some("is a backup of another data directory");
     }
-    let is_older = before.generation.get() > next.generation || before.position.get() > next.position;
-    let is_other = before.generation.get() == next.generation && *manifest != next.manifest;
+    let is_older = before.generation > next.generation || before.position > next.position;
+    let is_other = before.generation == next.generation && before.manifest != next.manifest;
     if is_older || is_other {
         return Some("is a backup of a later state, or of another life of the data directory");
     }
     let listed: HashMap<&str, &ListedFile> =
         next.files.iter().map(|file| (file.name.as_str(), file)).collect();
-    let differs = |file: ListedFile| listed.get(file.name.as_str()).is_some_and(|other| **other != file);
-    let is_forked = before.files().map(ListedFile::from).any(differs);
+    let differs = |file: &ListedFile| listed.get(file.name.as_str()).is_some_and(|other| *other != file);
+    let is_forked = before.files.iter().any(differs);
     is_forked.then_some("is a backup of another life of the data directory")
 }
 
-fn newest_manifest(disk: &Disk, folder: &Path) -> Result<Option<Generation>, DiskError> {
-    Ok(disk.list(folder)?.iter().filter_map(|entry| manifest_generation(&entry.name)).max())
-}
-
-/// Whether a manifest may list a file of that name.
+/// Whether a copy may list a file of that name, beside its manifest.
 fn is_listed_kind(name: &str) -> bool {
-    generation_of(name).is_some() && manifest_generation(name).is_none()
+    first_of_segment(name).is_some() || (generation_of(name).is_some() && manifest_generation(name).is_none())
 }
 
 fn not_a_copy(directory: &Path, what: &str) -> TargetError {

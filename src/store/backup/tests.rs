@@ -1,20 +1,28 @@
 //! Copies by steps, on disks in memory: what they hold, what they leave when they end in the middle, what they refuse.
 
-use std::path::Path;
+use std::future::Future as _;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::*;
 use crate::limits::{BACKUP_TIME, wide};
-use crate::model::batch::{Batch, Definition, Increment};
-use crate::model::calendar::Hour;
+use crate::model::batch::erasure::{Erasure, Metrics, Share, Sources};
+use crate::model::batch::{
+    Batch, BatchIdentity, BatchKey, Change, Definition, Increment, KeyId, KeyRule, KeyedAnswer,
+};
+use crate::model::calendar::{Hour, HourRange};
 use crate::model::catalogue::CatalogueLimits;
 use crate::model::event::{Metric, ObjectId, SeriesKey, Source, StoryId};
 use crate::platform::disk::{Disk, MemoryDisk};
 use crate::store::damage::DamageKind;
 use crate::store::journal::StoreId;
+use crate::store::recover::load_read_only;
 use crate::store::recover::testing::State;
-use crate::store::verify::verify;
-use crate::store::{Damage, Fsync, KeyLimits, OpenError, Part, Stepped, StoreOptions};
+use crate::store::verify::{VerifyReport, verify};
+use crate::store::{Claimed, Damage, FileError, Fsync, KeyLimits, OpenError, Part, Stepped, StoreOptions};
 
 const LIMITS: CatalogueLimits = CatalogueLimits { stories: 10, series: 100, nodes_per_story: 10 };
 const DATA: &str = "/data";
@@ -110,12 +118,35 @@ fn rest_of(mut backup: Backup) -> Vec<u8> {
     archive
 }
 
-/// What a start finds there, which changes nothing of the disk itself.
+/// What a start finds there, and a reader as well, which changes nothing of the disk itself.
 fn start(copies: &MemoryDisk) -> Result<State, OpenError> {
     let image = copies.fork();
+    let read = load_read_only(&image.disk(), Path::new(COPY), LIMITS, &mut || ());
+    let read = read.map(|read| State::of(&read.catalogue, &read.counters));
     let clock = Clock::manual(1_552_813_200_000_000_000);
     let (store, _) = Stepped::open(&image.disk(), &options(COPY, &clock), StoreId::new(99), &mut || ())?;
-    Ok(State::of(store.catalogue(), store.counters()))
+    let state = State::of(store.catalogue(), store.counters());
+    assert!(read.is_err() || read.is_ok_and(|read| read == state), "a start and a reader differ");
+    store.close().expect("it closes");
+    // It is a data directory as any other one from then on.
+    let (store, _) = Stepped::open(&image.disk(), &options(COPY, &clock), StoreId::new(99), &mut || ())?;
+    assert_eq!(State::of(store.catalogue(), store.counters()), state);
+    let report = verify_unlocked(&image, store);
+    assert!(report.is_sound(), "{report}");
+    Ok(state)
+}
+
+fn verify_unlocked(image: &MemoryDisk, store: Stepped) -> VerifyReport {
+    drop(store);
+    verify(&image.disk(), Path::new(COPY), LIMITS, &mut || ()).expect("it can be read")
+}
+
+fn is_segment(file: &ListedFile) -> bool {
+    file.name.ends_with(".journal")
+}
+
+fn is_journal(path: &Path) -> bool {
+    path.starts_with("/data/journal")
 }
 
 /// Whether nothing of a copy is there.
@@ -142,6 +173,7 @@ fn a_copy_holds_its_position_though_the_store_counts_and_folds_while_it_is_read(
     assert_eq!(backup.listing().position, 4);
     let mut archive = backup.next_chunk().expect("it can be read").expect("there is some");
     let names: Vec<_> = house.memory.files();
+    assert_eq!(house.store.status().figures().snapshots, 3, "nothing is folded for a copy");
     for _ in 0..6 {
         house.count();
         house.snapshot();
@@ -158,10 +190,104 @@ fn a_copy_holds_its_position_though_the_store_counts_and_folds_while_it_is_read(
     house.count();
     house.snapshot();
     let left = house.memory.files();
-    let of_snapshots = |files: &[(std::path::PathBuf, u64)]| {
-        files.iter().filter(|(path, _)| path.starts_with("/data/snapshot")).count()
+    for folder in ["/data/snapshot", "/data/journal"] {
+        let count =
+            |files: &[(PathBuf, u64)]| files.iter().filter(|(path, _)| path.starts_with(folder)).count();
+        assert!(count(&left) <= count(&names), "{left:?}");
+    }
+}
+
+#[test]
+fn a_copy_is_the_newest_snapshot_and_the_segments_after_it_or_either_alone() {
+    let (mut house, copies) = (House::new(7), MemoryDisk::new(2));
+    let expect = |house: &mut House, segments: &[&str], position: u64| {
+        let made = house.copy_to(&copies.disk()).expect("a copy");
+        let (journal, snapshot): (Vec<_>, Vec<_>) =
+            made.listing.files.iter().partition(|file| is_segment(file));
+        let names: Vec<&str> = journal.iter().map(|file| file.name.trim_start_matches('0')).collect();
+        assert_eq!((names.as_slice(), made.listing.position), (segments, position));
+        assert_eq!(start(&copies).expect("it starts"), house.state());
+        assert_sound(&copies);
+        snapshot.len()
     };
-    assert!(of_snapshots(&left) <= of_snapshots(&names), "{left:?}");
+    assert_eq!(expect(&mut house, &[], 0), 0, "of a store that has nothing");
+    house.count();
+    house.count();
+    assert_eq!(expect(&mut house, &["1.journal"], 2), 0);
+    house.count();
+    assert_eq!(expect(&mut house, &["1.journal", "3.journal"], 3), 0);
+    house.snapshot();
+    assert_eq!(expect(&mut house, &[], 3), 2);
+    house.count();
+    assert_eq!(expect(&mut house, &["4.journal"], 4), 2);
+    // A store that was killed goes on in a segment of its own; what it was killed in is copied without what no reader needs.
+    house.count();
+    house.memory.kill();
+    house.store = House::open(&house.memory, &house.clock, 7);
+    house.count();
+    assert_eq!(expect(&mut house, &["4.journal", "5.journal", "6.journal"], 6), 2);
+}
+
+/// Keys, undos and names, which are in the journal alone.
+#[test]
+fn whatever_a_batch_brings_is_in_a_copy_of_its_segment() {
+    let (mut house, copies) = (House::new(7), MemoryDisk::new(2));
+    house.count();
+    house.snapshot();
+    house.count();
+    let story = StoryId(ObjectId::parse(&[b'b'; 24]).expect("an id"));
+    let identity = BatchIdentity { rule: KeyRule::Key, id: KeyId([3; 16]), content: 4 };
+    let answer = KeyedAnswer { accepted: 5, rejected: 0, bad_lines: Box::default() };
+    let taken = u32::try_from(house.clock.unix_seconds()).expect("it is after 1970");
+    let batch = Batch {
+        key: Some(Box::new(BatchKey { identity, taken, answer: answer.clone() })),
+        erasure: Some(Box::new(Erasure {
+            story,
+            hours: HourRange { start: Hour::new(430_001), end: Hour::new(430_002) },
+            sources: Sources::ALL,
+            metrics: Metrics::ALL,
+            share: Share::new(0, 1).expect("it is one"),
+        })),
+        changes: vec![Change::Story { story, name: Some("bee".into()) }],
+        ..Batch::default()
+    };
+    let before = house.state().cells.len();
+    drop(house.store.submit(batch).expect("it is taken"));
+    house.settle();
+    assert_eq!(house.state().cells.len(), before - 1);
+    house.copy_to(&copies.disk()).expect("a copy");
+    assert_eq!(start(&copies).expect("it starts"), house.state());
+    let opened = Stepped::open(&copies.disk(), &options(COPY, &house.clock), StoreId::new(9), &mut || ());
+    let handle = opened.expect("it starts").0.write_handle();
+    let claimed = pin!(handle.claim(identity)).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(matches!(claimed, Poll::Ready(Ok(Claimed::Counted(again))) if again == answer));
+}
+
+/// A segment that cannot be ended is folded, with the room kept aside; where that is gone as well, the refusal says so.
+#[test]
+fn a_full_disk_gives_a_copy_or_says_why_not() {
+    let (mut house, copies) = (House::new(7), MemoryDisk::new(2));
+    house.count();
+    house.memory.limit_room(Some(house.memory.used()));
+    house.copy_to(&copies.disk()).expect("a copy of what was folded");
+    assert_eq!(house.store.status().figures().snapshots, 1);
+    assert_eq!(start(&copies).expect("it starts"), house.state());
+    assert_sound(&copies);
+    house.memory.limit_room(None);
+    house.count();
+    house.memory.limit_room(Some(house.memory.used()));
+    drop(house.memory.disk().remove(Path::new("/data/reserve")));
+    house.memory.limit_room(Some(house.memory.used()));
+    let refused = house.begin(&[]).expect_err("there is no room");
+    assert!(matches!(refused, BackupError::NotSealed(_)), "{refused}");
+    assert!(refused.to_string().starts_with("the journal cannot be sealed: cannot"), "{refused}");
+    // The disk of the copy is full.
+    house.memory.limit_room(None);
+    copies.limit_room(Some(copies.used()));
+    let refused = house.copy_to(&copies.disk()).expect_err("there is no room");
+    assert!(matches!(&refused, TargetError::Disk(error) if error.is_no_space()), "{refused}");
+    copies.limit_room(None);
+    assert!(start(&copies).is_ok(), "the copy before is complete");
 }
 
 #[test]
@@ -191,7 +317,7 @@ fn a_copy_that_is_repeated_takes_only_what_is_new_and_mends_what_is_damaged() {
     let (mut house, copies) = (House::new(7), MemoryDisk::new(2));
     house.count();
     let first = house.copy_to(&copies.disk()).expect("a copy");
-    assert!(first.files >= 2, "{first:?}");
+    assert_eq!(first.files, 1, "a segment: {first:?}");
     let again = house.copy_to(&copies.disk()).expect("the same");
     assert_eq!((again.listing.generation, again.files), (first.listing.generation, 0));
     house.count();
@@ -200,7 +326,7 @@ fn a_copy_that_is_repeated_takes_only_what_is_new_and_mends_what_is_damaged() {
     assert_eq!(second.files, wide(new));
     assert_eq!(start(&copies).expect("it starts"), house.state());
     assert_sound(&copies);
-    let damaged = Path::new(COPY).join("snapshot").join(&second.listing.files[0].name);
+    let damaged = Path::new(COPY).join("journal").join(&second.listing.files[0].name);
     assert!(copies.flip_bit(&damaged, 99));
     assert!(start(&copies).is_err());
     assert_eq!(house.copy_to(&copies.disk()).expect("mended").files, 1);
@@ -216,7 +342,7 @@ fn a_copy_that_ends_in_the_middle_is_the_older_one_or_the_newer_or_refused_and_g
     vacant.disk().create_directory(Path::new(COPY)).expect("a directory");
     let mut older: Option<State> = None;
     let mut at = vacant;
-    for _ in 0..3 {
+    for round in 0..5 {
         let (now, mut refused, mut ended) = (house.state(), 0, false);
         for operations in 0.. {
             assert!(operations < 800, "it never comes to its end");
@@ -253,9 +379,43 @@ fn a_copy_that_ends_in_the_middle_is_the_older_one_or_the_newer_or_refused_and_g
         assert!(ended && (older.is_some() || refused > 10), "{refused}");
         older = Some(now);
         house.count();
-        house.snapshot();
-        house.count();
+        // One after the other: more of the journal; a snapshot and some of the journal; a snapshot alone; the journal again.
+        if matches!(round, 1 | 2) {
+            house.snapshot();
+        }
+        if matches!(round, 1 | 3) {
+            house.count();
+        }
     }
+}
+
+/// The first of two left segments that the second has no use for, since a snapshot has their records.
+#[test]
+fn two_copies_that_end_in_the_middle_leave_the_older_one() {
+    let (mut house, copies) = (House::new(7), MemoryDisk::new(2));
+    house.count();
+    house.copy_to(&copies.disk()).expect("a copy");
+    let older = house.state();
+    let broken_off = |house: &mut House, left: &dyn Fn(usize) -> usize| {
+        let target = Target::open(&copies.disk(), Path::new(COPY), &mut || ()).expect("it is a copy");
+        let archive = house.archive(target.stands());
+        let outcome = target.receive(archive.get(..left(archive.len())).expect("a part"), &mut |_| ());
+        assert!(matches!(outcome, Err(TargetError::BrokeOff(_) | TargetError::Damaged(_))), "{outcome:?}");
+        assert_eq!(start(&copies).expect("it starts"), older);
+        assert_sound(&copies);
+    };
+    house.count();
+    broken_off(&mut house, &|whole| whole - 1_600);
+    let journal = Path::new(COPY).join("journal");
+    let segments = || copies.disk().list(&journal).expect("a folder").len();
+    assert_eq!(segments(), 2, "the older one's, and one that came");
+    house.snapshot();
+    house.count();
+    broken_off(&mut house, &|_| 2_048);
+    assert_eq!(segments(), 1);
+    house.copy_to(&copies.disk()).expect("a newer one");
+    assert_eq!(start(&copies).expect("it starts"), house.state());
+    assert_sound(&copies);
 }
 
 fn refusal(outcome: Result<Copied, TargetError>) -> String {
@@ -372,6 +532,16 @@ fn a_file_of_the_store_that_is_damaged_is_not_copied() {
         }
     };
     assert!(refused.to_string().contains("checksum"), "{refused}");
+    drop(backup);
+    house.count();
+    let (path, _) =
+        house.memory.files().into_iter().rfind(|(path, bytes)| is_journal(path) && *bytes > 32).expect("one");
+    assert!(house.memory.flip_bit(&path, 8 * 32 + 300));
+    let refused = house.begin(&[]).expect_err("its segment is damaged");
+    assert!(
+        matches!(&refused, BackupError::File(FileError::Damage(damage)) if damage.file == path),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -390,4 +560,116 @@ fn a_copy_that_has_counted_does_not_start_without_its_journal() {
     let refused = start(&copies);
     let is_missed = matches!(&refused, Err(OpenError::Damaged(damage)) if damage.kind == DamageKind::Missing);
     assert!(is_missed, "{refused:?}");
+}
+
+/// The archives that releases have sent.
+const ARCHIVES: [&[u8]; 2] = [
+    include_bytes!("../../../tests/fixtures/backup-1.tar"),
+    include_bytes!("../../../tests/fixtures/backup-2.tar"),
+];
+
+/// What `tar x` makes of an archive.
+fn unpack(archive: &[u8], (disk, directory): (&Disk, &Path)) {
+    disk.create_directory(directory).expect("a directory");
+    for entry in tar::Archive::new(archive).entries().expect("an archive") {
+        let mut entry = entry.expect("an entry");
+        let path = directory.join(entry.path().expect("a path"));
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).expect("its content");
+        if entry.header().entry_type().is_dir() {
+            disk.create_directory(&path).expect("a folder");
+        } else {
+            drop(disk.replace(&path, &content).expect("a file"));
+        }
+    }
+}
+
+/// Each of these archives has three batches: two of counts, of which the second has a key, and an undo.
+#[test]
+fn archives_of_each_version_make_copies_that_start_and_are_repeated() {
+    for (version, archive) in (1..).zip(ARCHIVES) {
+        let text = String::from_utf8_lossy(archive);
+        assert!(text.contains(&format!("{{\"version\":{version},")), "{version}");
+        let (received, unpacked) = (MemoryDisk::new(2), MemoryDisk::new(3));
+        let target = Target::open(&received.disk(), Path::new(COPY), &mut || ()).expect("it is vacant");
+        let copied = target.receive(archive, &mut |_| ()).expect("it is whole");
+        assert_eq!(copied.listing.position, 3);
+        unpack(archive, (&unpacked.disk(), Path::new(COPY)));
+        let state = start(&unpacked).expect("it starts");
+        assert_eq!(state, start(&received).expect("it starts"));
+        assert_eq!(state.cells.values().copied().collect::<Vec<_>>(), [2, 4]);
+        assert_sound(&received);
+        assert_sound(&unpacked);
+        // A daemon that was started on it is copied into both.
+        let (memory, clock) = (MemoryDisk::new(1), Clock::manual(1_552_813_200_000_000_000));
+        unpack(archive, (&memory.disk(), Path::new(DATA)));
+        let store = House::open(&memory, &clock, 8);
+        let mut house = House { memory, clock, store, batches: 0 };
+        for copies in [&received, &unpacked] {
+            house.count();
+            let again = house.copy_to(&copies.disk()).expect("it is repeated");
+            assert!(again.files < wide(again.listing.files.len()) || version == 2, "{again:?}");
+            assert_eq!(start(copies).expect("it starts"), house.state());
+            assert_sound(copies);
+        }
+    }
+}
+
+/// As version 1 left it: `BACKUP` says which of two snapshots was there before, and the newest manifest is the copy.
+#[test]
+fn a_copy_of_version_1_that_ended_in_the_middle_is_the_one_whose_manifest_is_there() {
+    let copies = MemoryDisk::new(2);
+    let disk = copies.disk();
+    unpack(ARCHIVES[0], (&disk, Path::new(COPY)));
+    let (record, state) = (Path::new(COPY).join("BACKUP"), start(&copies).expect("it starts"));
+    let mut value: serde_json::Value =
+        serde_json::from_slice(&disk.read(&record).expect("one")).expect("JSON");
+    let before = value["copy"]["manifest"].clone();
+    value["before"] = before;
+    value["copy"]["generation"] = 9.into();
+    value["copy"]["manifest"]["name"] = "manifest.0000000009".into();
+    drop(disk.replace(&record, value.to_string().as_bytes()).expect("it is written"));
+    assert_eq!(start(&copies).expect("the older one"), state);
+    assert_sound(&copies);
+    value["before"]["name"] = "manifest.0000000001".into();
+    drop(disk.replace(&record, value.to_string().as_bytes()).expect("it is written"));
+    let refused = start(&copies).expect_err("it is neither");
+    assert!(matches!(refused, OpenError::Damaged(_)), "{refused}");
+}
+
+#[test]
+fn a_copy_of_a_newer_version_is_refused_untouched() {
+    let copies = MemoryDisk::new(2);
+    let disk = copies.disk();
+    unpack(ARCHIVES[1], (&disk, Path::new(COPY)));
+    drop(disk.replace(&Path::new(COPY).join("BACKUP"), b"{\"version\":3}").expect("it is written"));
+    let files = copies.files();
+    let refused = start(&copies).expect_err("it is newer");
+    assert!(refused.to_string().contains("format 3, this tallyd reads up to 2"), "{refused}");
+    let target = Target::open(&disk, Path::new(COPY), &mut || ());
+    assert!(matches!(target, Err(TargetError::NotACopy { .. })), "{target:?}");
+    assert_eq!(copies.files().len(), files.len() + 1, "a lock");
+}
+
+/// A record that comes back takes nothing from what a daemon has counted since.
+#[test]
+fn a_record_that_comes_back_under_a_daemon_is_not_believed() {
+    let (mut house, copies) = (House::new(7), MemoryDisk::new(2));
+    house.count();
+    house.copy_to(&copies.disk()).expect("a copy");
+    let record = copies.disk().read(&Path::new(COPY).join("BACKUP")).expect("a copy has one");
+    let store = Stepped::open(&copies.disk(), &options(COPY, &house.clock), StoreId::new(9), &mut || ());
+    let mut restored = House {
+        memory: copies.fork(),
+        clock: house.clock.clone(),
+        store: store.expect("it starts").0,
+        batches: 5,
+    };
+    restored.count();
+    let state = restored.state();
+    assert_ne!(state, house.state());
+    drop(restored);
+    copies.kill();
+    drop(copies.disk().replace(&Path::new(COPY).join("BACKUP"), &record).expect("it is written"));
+    assert_eq!(start(&copies).expect("it starts"), state);
 }

@@ -30,7 +30,7 @@ use crate::model::cells::Month;
 use crate::model::event::StoryId;
 use crate::platform::disk::{self, Disk, Operation};
 use crate::store::damage::FileError;
-use crate::store::journal::{self, Record, Replay, Sequence};
+use crate::store::journal::{self, Record, Replay, SegmentInfo, Sequence};
 use crate::store::layout::{self, FileName};
 use crate::store::log::LogState;
 use crate::store::pins::Pins;
@@ -61,7 +61,7 @@ pub struct Folder {
     cleared: Cleared,
     next_generation: Generation,
     cells_max: usize,
-    /// Files that a copy is being made of.
+    /// Files that a copy is being made of, segments as well.
     pins: Pins,
 }
 
@@ -102,7 +102,22 @@ impl Folder {
         Ok(disk.read(&path.join(self.current.name().to_string()))?)
     }
 
-    /// What keeps files of snapshots from being removed.
+    /// The sealed segments with the records after the newest snapshot, through that one; `None` where it is in the open segment,
+    /// since the next one could not be made.
+    pub(super) fn segments_through(&self, through: Sequence) -> Result<Option<Vec<SegmentInfo>>, FileError> {
+        let position = self.current.position;
+        if through <= position {
+            return Ok(Some(Vec::new()));
+        }
+        let mut segments = journal::segments(&self.snapshots.disk, &self.journal_dir)?;
+        let is_sealed = segments.iter().any(|segment| segment.first_sequence == through.next());
+        segments.retain(|segment| {
+            segment.first_sequence <= through && segment.until.is_some_and(|until| until > position.next())
+        });
+        Ok(is_sealed.then_some(segments))
+    }
+
+    /// What keeps files of snapshots, and segments, from being removed.
     pub(super) fn pins(&self) -> &Pins {
         &self.pins
     }
@@ -340,12 +355,13 @@ impl Folder {
         self.remove_segments(before.position)
     }
 
-    /// Removes the segments that hold nothing after `position`. The newest always stays.
+    /// Removes the segments that hold nothing after `position`, but those that are being copied. The newest always stays.
     fn remove_segments(&self, position: Sequence) -> Result<(), FileError> {
         let disk = &self.snapshots.disk;
         let segments = journal::segments(disk, &self.journal_dir)?;
         for (segment, next) in segments.iter().zip(segments.iter().skip(1)) {
-            if next.first_sequence <= position.next() {
+            let is_pinned = self.pins.holds(&layout::segment_name(segment.first_sequence));
+            if next.first_sequence <= position.next() && !is_pinned {
                 disk.remove(&segment.path)?;
             }
         }

@@ -109,6 +109,31 @@ impl SegmentReader {
         self.sealed
     }
 
+    /// The length of the segment up to the end of its last record, and the CRC-32 of that much of the file, of a reader that has read
+    /// nothing yet. What may follow, an end mark or what a repair left out, no reader needs.
+    ///
+    /// # Errors
+    /// Where a record before the next segment cannot be read.
+    pub(in crate::store) fn measure(mut self) -> Result<(u64, u32), FileError> {
+        let mut sum = crc32fast::Hasher::new();
+        sum.update(&segment::Header { store_id: self.store_id, first_sequence: self.expected }.encode());
+        loop {
+            match self.look()? {
+                Found::Record { bytes, .. } => {
+                    let end = self.start.saturating_add(bytes);
+                    sum.update(self.buffer.get(self.start..end).unwrap_or_default());
+                    self.advance(bytes);
+                }
+                Found::End => match self.until.filter(|until| *until != self.expected) {
+                    Some(until) => return Err(self.gap(until)),
+                    None => return Ok((self.offset, sum.finalize())),
+                },
+                Found::Later(found) => return Err(self.gap(found)),
+                Found::Bad(what) => return Err(self.damaged(what)),
+            }
+        }
+    }
+
     /// What stands at the reader's place; the place stays.
     pub(super) fn look(&mut self) -> Result<Found, FileError> {
         if self.until == Some(self.expected) {

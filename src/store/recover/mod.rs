@@ -7,7 +7,8 @@
 //! | the newest snapshot sound | load it, replay the journal after it |
 //! | the newest damaged, the one before sound | load that one, replay more; a warning each |
 //! | no snapshot sound, or files of ours but no manifest | refuse |
-//! | a copy (`backup`) without a manifest: it is not complete | refuse |
+//! | a copy (`backup`) that is complete | load its snapshot, replay its journal up to its position, and nothing else that is there |
+//! | a copy that is not complete | refuse |
 //! | a file of a newer version | refuse |
 //! | the journal damaged, or lacking records | refuse |
 //!
@@ -27,8 +28,8 @@ use std::sync::Arc;
 use super::damage::{Damage, DamageKind, FileError};
 use super::fold::Folder;
 use super::keys::{KeyLimits, KeyTable};
-use super::layout::{self, BACKUP_FILE, JOURNAL_FOLDER, LOCK_FILE, SNAPSHOT_FOLDER};
-use super::listing;
+use super::layout::{self, JOURNAL_FOLDER, LOCK_FILE, SNAPSHOT_FOLDER};
+use super::listing::{self, Listing, Standing};
 use super::load::{self, Loaded, Sweep};
 use super::log::{LogBeginning, LogState, digest};
 use super::{OpenError, Recovery};
@@ -93,12 +94,15 @@ pub fn open(
     (mode, limits, keys): (Mode, CatalogueLimits, KeyLimits),
     progress: &mut dyn FnMut(),
 ) -> Result<Recovered, OpenError> {
-    let (mut generations, mut last) = manifests(disk, data_dir)?;
+    let Found { mut generations, mut last, copy } = look(disk, data_dir)?;
     if let Mode::Repair { new_store_id } = mode {
         if generations.is_empty() {
             last = create(disk, data_dir, new_store_id)?;
             generations.push(last);
         } else {
+            if let Some(copy) = &copy {
+                listing::settle(disk, data_dir, copy)?;
+            }
             // The process that made these names may have died before they were durable.
             disk.sync_directory(&data_dir.join(SNAPSHOT_FOLDER))?;
         }
@@ -110,7 +114,13 @@ pub fn open(
         match load_snapshot(disk, data_dir, (place, limits, keys), progress) {
             Ok(mut recovered) => {
                 recovered.report.warnings = warnings;
-                return match recovered.read_journal(disk, data_dir, mode, progress) {
+                let read = match &copy {
+                    Some(copy) => recovered.read_copy(disk, data_dir, copy, progress),
+                    None => recovered.read_journal(disk, data_dir, mode, progress),
+                };
+                recovered.report.series = wide(recovered.catalogue.series_count());
+                recovered.report.stories = wide(recovered.catalogue.story_count());
+                return match read {
                     Ok(()) => Ok(recovered),
                     // Where the newest snapshot is damaged and the journal does not help, the snapshot is the first cause.
                     Err(error) => Err(first_damage.map_or_else(|| error.into(), OpenError::Damaged)),
@@ -156,25 +166,39 @@ pub(super) fn lock_for_reading(disk: &Disk, data_dir: &Path) -> Result<Option<Lo
     Ok(Some(lock))
 }
 
-/// Generations of the manifests there are, newest first; none where there is no file of a data directory. And the
-/// highest generation in any name. `Damaged` where there are files of a data directory but no manifest.
-pub(super) fn manifests(disk: &Disk, data_dir: &Path) -> Result<(Vec<Generation>, Generation), OpenError> {
+/// Which snapshots there are.
+pub(super) struct Found {
+    /// Generations of their manifests, newest first; none where there is no file of a data directory. In a complete copy its own alone.
+    pub(super) generations: Vec<Generation>,
+    /// The highest generation in any name.
+    pub(super) last: Generation,
+    /// What it holds, where the directory is a complete copy.
+    pub(super) copy: Option<Listing>,
+}
+
+/// Looks for snapshots. `Damaged` where there are files of a data directory but no manifest, or a copy is not complete.
+pub(super) fn look(disk: &Disk, data_dir: &Path) -> Result<Found, OpenError> {
     let folder = data_dir.join(SNAPSHOT_FOLDER);
     let names = list_if_there(disk, &folder)?;
     let mut found: Vec<Generation> =
         names.iter().filter_map(|name| layout::manifest_generation(name)).collect();
     found.sort_unstable_by(|a, b| b.cmp(a));
     let last = names.iter().filter_map(|name| layout::generation_of(name)).max();
-    if found.is_empty() && disk.length(&data_dir.join(BACKUP_FILE))?.is_some() {
-        return Err(OpenError::Damaged(Damage::incomplete_copy(data_dir)));
-    }
+    let copy = match listing::standing(disk, data_dir)? {
+        Standing::Incomplete => return Err(OpenError::Damaged(Damage::incomplete_copy(data_dir))),
+        Standing::Complete(copy) => {
+            found = vec![Generation::new(copy.generation)];
+            Some(copy)
+        }
+        Standing::NoCopy | Standing::Damaged | Standing::Served => None,
+    };
     let is_segment = |name: &String| layout::first_of_segment(name).is_some();
     if found.is_empty()
         && (last.is_some() || list_if_there(disk, &data_dir.join(JOURNAL_FOLDER))?.iter().any(is_segment))
     {
         return Err(OpenError::Damaged(Damage::missing(folder, "a manifest")));
     }
-    Ok((found, last.unwrap_or_default()))
+    Ok(Found { generations: found, last: last.unwrap_or_default(), copy })
 }
 
 /// Whether the error is about the torn tail, which a restart cuts off.
@@ -238,7 +262,7 @@ impl Recovered {
             }
             Mode::ReadOnly => journal::find_torn_tail(disk, &journal, place)?,
         };
-        match self.replay(disk, &journal, progress) {
+        match self.replay(disk, (&journal, None), progress) {
             // The records before a torn tail are loaded; there are none behind it.
             Err(error) if mode == Mode::ReadOnly && is_at_torn_tail(&error, torn.as_ref()) => {}
             replayed => replayed?,
@@ -252,22 +276,42 @@ impl Recovered {
                 segment.display(),
             ));
         }
-        self.report.series = wide(self.catalogue.series_count());
-        self.report.stories = wide(self.catalogue.story_count());
         Ok(())
     }
 
-    /// Replays the records after the snapshot; where one cannot be read, those before it are applied.
-    fn replay(&mut self, disk: &Disk, journal: &Path, progress: &mut dyn FnMut()) -> Result<(), FileError> {
-        if is_all_in_copy(disk, journal, self.folder.current())? {
-            // Its files were copied whole; that they belong together is seen here.
-            let data_dir = journal.parent().unwrap_or(journal);
-            return self.wrong_digest(data_dir).map_or(Ok(()), |damage| Err(damage.into()));
+    /// Replays the journal of a copy, whose files were copied whole: there is no torn tail, and no end but its position.
+    fn read_copy(
+        &mut self,
+        disk: &Disk,
+        data_dir: &Path,
+        copy: &Listing,
+        progress: &mut dyn FnMut(),
+    ) -> Result<(), FileError> {
+        let end = Sequence::new(copy.position);
+        if end > self.folder.position() {
+            self.replay(disk, (&data_dir.join(JOURNAL_FOLDER), Some(end)), progress)?;
         }
+        // That they belong together is seen here.
+        self.wrong_digest(data_dir).map_or(Ok(()), |damage| Err(damage.into()))
+    }
+
+    /// Replays the records after the snapshot, up to `end` where there is one; where one cannot be read, those before it are applied.
+    fn replay(
+        &mut self,
+        disk: &Disk,
+        (journal, end): (&Path, Option<Sequence>),
+        progress: &mut dyn FnMut(),
+    ) -> Result<(), FileError> {
         let mut replay = Replay::open(disk, journal, self.store_id, self.folder.position())?;
         let dropped_before = self.counters.dropped_before();
         let mut record = Record::default();
-        while replay.next_into(&mut record)? {
+        while end.is_none_or(|end| self.next_sequence <= end) {
+            if !replay.next_into(&mut record)? {
+                match end {
+                    Some(_) => return Err(replay.ends()),
+                    None => break,
+                }
+            }
             if let Some(section) = &record.log {
                 if !self.apply_logged(section, record.sequence) {
                     return Err(replay.out_of_turn(record.sequence));
@@ -337,12 +381,6 @@ fn create(disk: &Disk, data_dir: &Path, store_id: StoreId) -> Result<Generation,
     let manifest = Manifest::first(store_id);
     manifest.commit(&SnapshotFolder::new(disk, data_dir, store_id))?;
     Ok(manifest.generation)
-}
-
-/// Whether there is no journal, as there is none in a copy that no daemon has been started on.
-fn is_all_in_copy(disk: &Disk, journal: &Path, manifest: &Manifest) -> Result<bool, DiskError> {
-    let Some(data_dir) = journal.parent() else { return Ok(false) };
-    Ok(journal::segments(disk, journal)?.is_empty() && listing::is_copy(disk, data_dir, manifest)?)
 }
 
 /// Names of the files in a directory; none where there is no directory.

@@ -47,7 +47,8 @@ pub enum Part {
     Sequencer,
     /// Syncs what waits for it, or what is due by the clock, and acknowledges.
     Syncer,
-    /// Asks for a seal when a snapshot is due by the clock or was requested; makes the snapshot once there is one.
+    /// Asks for a seal when a snapshot is due by the clock, or one or a copy was requested; makes the snapshot, or pins what is copied,
+    /// once there is one.
     Snapshotter,
 }
 
@@ -118,11 +119,10 @@ impl Stepped {
         self.0.snapshotter.request();
     }
 
-    /// Has the snapshotter make a snapshot at its next steps, to be copied. One that is asked for already is forgotten.
+    /// Has the snapshotter have the journal sealed at its next steps, for a copy. One that is asked for already is forgotten.
     pub fn request_backup(&mut self) -> PendingBackup {
         let (reply, pending) = self.0.backups.pending();
         self.0.snapshotter.copying = Some(reply);
-        self.0.snapshotter.request();
         pending
     }
 

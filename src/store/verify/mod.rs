@@ -15,7 +15,7 @@ pub use report::{Totals, VerifyReport};
 use super::OpenError;
 use super::keys::KeyLimits;
 use super::layout::JOURNAL_FOLDER;
-use super::recover::{self, Mode, Recovered};
+use super::recover::{self, Found, Mode, Recovered};
 use crate::limits::wide;
 use crate::model::calendar::HourRange;
 use crate::model::catalogue::{CatalogueLimits, total_series};
@@ -40,7 +40,7 @@ pub fn verify(
     progress: &mut dyn FnMut(),
 ) -> Result<VerifyReport, OpenError> {
     let _held = recover::lock_for_reading(disk, data_dir)?;
-    let (generations, _) = recover::manifests(disk, data_dir)?;
+    let Found { generations, copy, .. } = recover::look(disk, data_dir)?;
     if generations.is_empty() {
         return Err(OpenError::Damaged(recover::no_data_directory(data_dir)));
     }
@@ -48,7 +48,8 @@ pub fn verify(
     let manifests = check_snapshots(disk, data_dir, &generations, &mut report)?;
     if let (Some(newest), Some(oldest)) = (manifests.first(), manifests.last()) {
         let needed = oldest.position.next();
-        check_journal(disk, &data_dir.join(JOURNAL_FOLDER), (newest, needed), &mut report)?;
+        let end = copy.map(|copy| Sequence::new(copy.position));
+        check_journal(disk, &data_dir.join(JOURNAL_FOLDER), (newest, needed, end), &mut report)?;
     }
     match recover::open(disk, data_dir, (Mode::ReadOnly, limits, KeyLimits::default()), progress) {
         Ok(recovered) => {
@@ -118,22 +119,28 @@ fn check_file(folder: &SnapshotFolder, file: &FileRef) -> Result<(), FileError> 
     Ok(())
 }
 
-/// Reads every record of every segment that a snapshot needs. Of those before, any may be there: segments are removed
+/// Reads every record of every segment that a snapshot needs, up to where a copy ends. Of those before, any may be there: segments are removed
 /// without a sync, and one may end in what was torn if the copy of its last records is removed and it is not.
 fn check_journal(
     disk: &Disk,
     folder: &Path,
-    (newest, needed): (&Manifest, Sequence),
+    (newest, needed, end): (&Manifest, Sequence, Option<Sequence>),
     report: &mut VerifyReport,
 ) -> Result<(), OpenError> {
     let store_id = newest.store_id;
-    match journal::find_torn_tail(disk, folder, (store_id, newest.position)) {
-        Ok(torn) => report.torn = torn,
-        Err(error) => report.add(error),
+    if end.is_none() {
+        match journal::find_torn_tail(disk, folder, (store_id, newest.position)) {
+            Ok(torn) => report.torn = torn,
+            Err(error) => report.add(error),
+        }
     }
     let mut expected = None;
-    let segments = journal::segments(disk, folder)?;
-    for segment in segments.into_iter().filter(|segment| segment.until.is_none_or(|until| until > needed)) {
+    let mut segments = journal::segments(disk, folder)?;
+    segments.retain(|segment| {
+        segment.until.is_none_or(|until| until > needed)
+            && end.is_none_or(|end| end >= needed && segment.first_sequence <= end)
+    });
+    for segment in segments {
         report.segments = report.segments.saturating_add(1);
         if let Some(missing) = expected.filter(|due| *due != segment.first_sequence) {
             report.add(journal::gap(&segment.path, missing, segment.first_sequence));
