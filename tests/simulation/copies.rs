@@ -4,9 +4,10 @@
 use std::path::Path;
 
 use tallyd::platform::disk::MemoryDisk;
-use tallyd::store::backup::{Backup, ListedFile, PendingBackup, Target};
+use tallyd::store::backup::{Backup, BackupError, ListedFile, Listing, PendingBackup, Target};
+use tallyd::store::journal::StoreId;
 use tallyd::store::recover::load_read_only;
-use tallyd::store::{Damage, DamageKind, OpenError, Stepped};
+use tallyd::store::{Damage, DamageKind, OpenError, Stepped, StoreOptions};
 
 use crate::counts::Counts;
 use crate::model::{Contents, Fault, Model};
@@ -21,6 +22,10 @@ pub(crate) struct Copies {
     pending: Option<PendingBackup>,
     /// What is being read, and what was read of it.
     reading: Option<(Backup, Vec<u8>)>,
+    /// Something may keep the copy that is being read from being made.
+    is_disturbed: bool,
+    /// Why the last one was not made, where only a disturbance explains that.
+    refusal: Option<String>,
     /// What the complete copy holds.
     complete: Option<Contents>,
     /// By batch: the place in the journal that its ack told.
@@ -31,7 +36,8 @@ impl Copies {
     pub(crate) fn new(seed: u64) -> Self {
         let memory = MemoryDisk::new(seed);
         memory.disk().create_directory(Path::new(COPY)).unwrap();
-        Self { memory, pending: None, reading: None, complete: None, places: Vec::new() }
+        let (pending, reading, complete) = (None, None, None);
+        Self { memory, pending, reading, is_disturbed: false, refusal: None, complete, places: Vec::new() }
     }
 
     /// A batch was acknowledged.
@@ -46,36 +52,66 @@ impl Copies {
     pub(crate) fn end(&mut self) {
         self.pending = None;
         self.reading = None;
+        self.refusal = None;
+    }
+
+    /// The disk of the store fails, is full or has been turned off, or the store takes nothing.
+    pub(crate) fn disturb(&mut self) {
+        self.is_disturbed = true;
+    }
+
+    /// Whether there was a reason where a copy was not made.
+    pub(crate) fn explain(&mut self) -> Result<(), Fault> {
+        match self.refusal.take().filter(|_| !self.is_disturbed) {
+            Some(refusal) => Err(format!("a copy is not made, and nothing has failed: {refusal}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a copy waits for its seal.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.pending.is_some()
     }
 
     /// Asks for a copy, reads some of it, or makes it.
     pub(crate) fn act(
         &mut self,
         store: &mut Stepped,
-        (model, random): (&Model, &mut Random),
+        (model, random, options): (&Model, &mut Random, &StoreOptions),
         counts: &mut Counts,
     ) -> Result<(), Fault> {
-        if let Some((mut backup, mut archive)) = self.reading.take() {
-            match backup.next_chunk() {
-                Ok(Some(chunk)) => {
-                    archive.extend_from_slice(&chunk);
-                    self.reading = Some((backup, archive));
-                }
-                Ok(None) => {
-                    return self.receive((backup.listing().position, &archive), (model, random), counts);
-                }
-                Err(_) => counts.note("copies that could not be read"),
-            }
-        } else if let Some(pending) = self.pending.take() {
+        if let Some(pending) = self.pending.take() {
             match pending.try_begin(&self.stands()?) {
                 Ok(Some(backup)) => self.reading = Some((backup, Vec::new())),
                 Ok(None) => self.pending = Some(pending),
-                Err(_) => counts.note("copies without a snapshot"),
+                Err(error) => self.refused(&error, "copies without a seal", counts),
             }
-        } else {
+        } else if self.reading.is_none() {
+            self.is_disturbed = false;
             self.pending = Some(store.request_backup());
         }
+        let Some((mut backup, mut archive)) = self.reading.take() else { return Ok(()) };
+        while !random.one_in(12) {
+            match backup.next_chunk() {
+                Ok(Some(chunk)) => archive.extend_from_slice(&chunk),
+                Ok(None) => {
+                    return self.receive((backup.listing(), &archive), (model, random, options), counts);
+                }
+                Err(error) => {
+                    self.refused(&error, "copies that could not be read", counts);
+                    return Ok(());
+                }
+            }
+        }
+        self.reading = Some((backup, archive));
         Ok(())
+    }
+
+    fn refused(&mut self, error: &BackupError, what: &'static str, counts: &mut Counts) {
+        if !matches!(error, BackupError::TooSlow) {
+            self.refusal = Some(error.to_string());
+        }
+        counts.note(what);
     }
 
     fn stands(&self) -> Result<Vec<ListedFile>, Fault> {
@@ -86,10 +122,11 @@ impl Copies {
 
     fn receive(
         &mut self,
-        (position, archive): (u64, &[u8]),
-        (model, random): (&Model, &mut Random),
+        (listing, archive): (&Listing, &[u8]),
+        (model, random, options): (&Model, &mut Random, &StoreOptions),
         counts: &mut Counts,
     ) -> Result<(), Fault> {
+        let position = listing.position;
         let (is_cut, before) = (random.one_in(2), self.complete.take());
         if random.one_in(2) {
             self.memory.turn_off_after(random.below(60));
@@ -108,13 +145,21 @@ impl Copies {
         } else {
             self.memory.kill();
         }
-        self.complete = match self.contents()? {
-            Some(found) if Some(&found) == before.as_ref() && received.is_err() => Some(found),
+        // What was found after a death of the process alone is durable once somebody has looked at it.
+        self.stands()?;
+        self.complete = match self.contents(options)? {
+            Some(found) if Some(&found) == before.as_ref() && received.is_err() => {
+                counts.note("copies that stayed as they were");
+                Some(found)
+            }
             Some(found) => {
                 model.check_copy(&found, &|batch| {
                     self.places.get(batch).copied().flatten().map(|place| place <= position)
                 })?;
                 counts.note("copies");
+                counts.note_many("copies in place of an older one", u64::from(before.is_some()));
+                let has_journal = listing.files.iter().any(|file| file.name.ends_with(".journal"));
+                counts.note_many("copies with a journal", u64::from(has_journal));
                 Some(found)
             }
             None if before.is_none() && received.is_err() => None,
@@ -123,8 +168,21 @@ impl Copies {
         Ok(())
     }
 
-    /// What a start on the copy finds; `None` where it is not complete.
-    fn contents(&self) -> Result<Option<Contents>, Fault> {
+    /// What a reader of the copy finds, and a start on it; `None` where it is not complete.
+    fn contents(&self, options: &StoreOptions) -> Result<Option<Contents>, Fault> {
+        let found = self.read()?;
+        if let Some(found) = &found {
+            let options = StoreOptions { data_dir: COPY.into(), ..options.clone() };
+            let opened = Stepped::open(&self.memory.fork().disk(), &options, StoreId::new(0), &mut || ());
+            let (store, _) = opened.map_err(|error| format!("a start on the copy: {error}"))?;
+            if let Some(fault) = Contents::of(store.catalogue(), store.counters())?.differs_from(found) {
+                return Err(format!("a start on the copy, in place of reading it: {fault}"));
+            }
+        }
+        Ok(found)
+    }
+
+    fn read(&self) -> Result<Option<Contents>, Fault> {
         let image = self.memory.fork();
         image.make_read_only();
         match load_read_only(&image.disk(), Path::new(COPY), workload::LIMITS, &mut || ()) {

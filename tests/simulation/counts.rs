@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// What must have happened in a few thousand rounds; whatever is missing here is not simulated.
-pub(crate) const EXPECTED: [&str; 67] = [
+pub(crate) const EXPECTED: [&str; 70] = [
     // What is written.
     "batches",
     "batches acknowledged",
@@ -48,6 +48,9 @@ pub(crate) const EXPECTED: [&str; 67] = [
     "copies",
     "copies that could not be read",
     "copies that ended in the middle",
+    "copies that stayed as they were",
+    "copies in place of an older one",
+    "copies with a journal",
     // Damage at rest.
     "bits inverted",
     "bits inverted: start refused, file and offset named",

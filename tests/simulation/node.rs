@@ -138,6 +138,7 @@ impl Node {
             }
             Some(store) => {
                 self.actions -= 1;
+                let hits = self.faults.hits();
                 let store = self.store.insert(store);
                 match self.random.below(40) {
                     0..=9 => self.submit(),
@@ -156,6 +157,7 @@ impl Node {
                         self.check_live(self.store.as_ref().unwrap())?;
                     }
                 }
+                self.explain_copies(hits)?;
                 self.held.extend(self.faults.parsed());
                 self.note_outcomes();
                 self.note_keys()?;
@@ -241,9 +243,27 @@ impl Node {
     }
 
     fn copy(&mut self) -> Result<(), Fault> {
+        let options = self.options();
         let store = self.store.as_mut().unwrap();
-        let told = self.copies.act(store, (&self.model, &mut self.random), &mut self.counts);
-        told.map_err(|fault| format!("a copy: {fault}"))
+        let told = self.copies.act(store, (&self.model, &mut self.random, &options), &mut self.counts);
+        told.map_err(|fault| format!("a copy: {fault}"))?;
+        // So that most copies have their seal before the life is over.
+        for part in [Part::Snapshotter, Part::Sequencer, Part::Snapshotter] {
+            if self.copies.is_waiting() && !self.random.one_in(4) {
+                self.step(part);
+            }
+        }
+        Ok(())
+    }
+
+    /// `hits` is how often the disk had failed before.
+    fn explain_copies(&mut self, hits: u64) -> Result<(), Fault> {
+        let is_refused = self.store.as_ref().is_some_and(|store| store.status().ingest_refused().is_some());
+        let has_failed = self.faults.hits() > hits || self.memory.is_off();
+        if has_failed || is_refused || self.is_room_limited {
+            self.copies.disturb();
+        }
+        self.copies.explain()
     }
 
     fn step(&mut self, part: Part) {
