@@ -2,6 +2,7 @@
 
 import { open, token } from './api.js';
 import { byId } from './dom.js';
+import { count } from './format.js';
 import { openZones } from './menus.js';
 import { tell, untell } from './notices.js';
 import { change, forget, load, session } from './session.js';
@@ -105,4 +106,19 @@ async function lookAtHealth() {
     refusedSince = 0;
     untell('refused');
   }
+  if (response.headers.has('tallyd-position')) await lookAtLog(response.headers.get('tallyd-position'));
+}
+
+// How far this node has read the log that it shares with others, and what it made of that. Who may not ask sees the place alone.
+async function lookAtLog(position) {
+  const response = await open('/cluster');
+  const node = response.ok ? await response.json() : { position: Number(position.split(':')[1]) };
+  const words = [`place ${count(node.position)} of the log`];
+  if (node.digest) words.push(`digest ${node.digest.slice(0, 8)}`);
+  if (node.stopped) words.push('stopped');
+  else if (node.lag_seconds > 0) words.push(`${count(Math.ceil(node.lag_seconds))} s behind`);
+  const foot = byId('foot-log');
+  foot.textContent = `${words.join(', ')} · `;
+  foot.title = 'Nodes that show the same digest at the same place of the log count the same.';
+  foot.hidden = false;
 }

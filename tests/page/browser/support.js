@@ -22,9 +22,9 @@ export const storyId = (number) => `5b07ffafc2376e30306d${String(number).padStar
 const running = new Set();
 
 // A daemon on free ports; `url` is its page.
-export async function startDaemon({ tokens = '', http = '127.0.0.1:0', directory = mkdtempSync(join(tmpdir(), 'tallyd-page-')) } = {}) {
+export async function startDaemon({ tokens = '', http = '127.0.0.1:0', more = [], directory = mkdtempSync(join(tmpdir(), 'tallyd-page-')) } = {}) {
   writeFileSync(join(directory, 'tokens.toml'), tokens);
-  const child = spawn(PROGRAM, ['serve', '--http-listen', http, '--tcp-listen', '127.0.0.1:0', '--data-dir', join(directory, 'data'), '--log-format', 'text', ...(tokens ? ['--tokens-file', join(directory, 'tokens.toml')] : [])],
+  const child = spawn(PROGRAM, ['serve', '--http-listen', http, '--tcp-listen', '127.0.0.1:0', '--data-dir', join(directory, 'data'), '--log-format', 'text', ...(tokens ? ['--tokens-file', join(directory, 'tokens.toml')] : []), ...more],
     { stdio: ['ignore', 'ignore', 'pipe'] });
   const address = await new Promise((resolve, reject) => {
     let text = '';
