@@ -30,6 +30,7 @@ const PASSES: [(&str, &str); 2] =
 
 /// What is to be measured.
 #[derive(Debug, clap::Args)]
+#[group(id = "cells_wanted")]
 pub(crate) struct Wanted {
     /// Cells of each layout of the part `cells`, and the most of the part `growth`. The figures to reach are for
     /// 100,000,000, which takes 3 GB of disk.

@@ -23,6 +23,8 @@ mod backup;
 mod ceilings;
 mod cells;
 mod clock;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod daemon;
 mod dear;
 mod duckdb;
@@ -59,7 +61,7 @@ use workload::{Shape, Workload};
 struct Arguments {
     /// Parts to run; all where none is named: ceilings, ingest, fsync, single, reports, busy, peers,
     /// peer-reports, fold, cells, dear, keys, tls,
-    /// streams, stories, start, open, sizes, series, footprint, duckdb, growth, backup.
+    /// streams, stories, start, open, sizes, series, footprint, duckdb, growth, backup, cluster.
     parts: Vec<String>,
     /// Events of the workload.
     #[arg(long, default_value_t = 2_000_000)]
@@ -161,6 +163,10 @@ fn measure_more(
     }
     if wanted("backup") {
         backup::measure(workload, arguments.runs, table);
+    }
+    #[cfg(feature = "cluster")]
+    if wanted("cluster") {
+        cluster::measure(workload, arguments.runs, table);
     }
     if wanted("streams") {
         streams::measure(workload, arguments.runs, table);

@@ -102,6 +102,7 @@ impl Run {
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
+#[group(id = "open_wanted")]
 pub(crate) struct Wanted {
     /// Millions of events a second of the part `open`; half of the full rate where it is not given.
     #[arg(long)]
