@@ -166,9 +166,11 @@ pub const SNAPSHOT_NICENESS: i32 = 5;
 pub const LOAD_PARTS_MAX: usize = 256;
 /// Bytes of checked frames that are handed over to the thread that adds them to the counters at a time, about.
 pub const LOAD_BATCH_BYTES: usize = 512 * 1024;
-/// Such batches that are ready ahead of that thread.
+/// Such batches, and those of what the catalogue is told, that are ready ahead of the thread that takes them.
 pub const LOAD_BATCHES_AHEAD: usize = 8;
-/// Bytes of a snapshot's parts up to which they are loaded without a thread of their own.
+/// Definitions, changes and hours that a start tells the catalogue together. A journal with fewer is replayed by one thread.
+pub const LOAD_STEPS_TOGETHER: usize = 4096;
+/// Bytes of a snapshot's parts, and of its dictionary, up to which one thread loads them.
 pub const LOAD_INLINE_BYTES_MAX: u64 = 1024 * 1024;
 
 const _: () = assert!(

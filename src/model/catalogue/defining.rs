@@ -1,9 +1,14 @@
-//! Prefetches what defining series touches, for those who define very many: each definition finds its story and its node by a
-//! hash, and one after the other they would wait for every cache line of every one. Changes nothing.
+//! Defining very many series: each definition finds its story and its node by a hash, and one after the other they would wait
+//! for every cache line of every one, and for a lock. So those of a block are prefetched together, and where nobody else
+//! interns, as at a start, defined under one lock.
 
-use super::Catalogue;
+use std::sync::atomic::Ordering;
+
 use super::index::{IdHashes, Missing, StoryCounter};
-use crate::model::batch::Definition;
+use super::interning::Interning;
+use super::word::Counter;
+use super::{Catalogue, CatalogueLimits, can_be_defined};
+use crate::model::batch::{Definition, SeriesId};
 use crate::model::event::Node;
 use crate::model::prefetch::prefetch;
 
@@ -38,5 +43,38 @@ impl Catalogue {
                 prefetch(&*story);
             }
         }
+    }
+
+    /// As [`Self::mark_durable`] for each in turn, calling `replaced` with what that returns. Parsers that intern wait until all are
+    /// defined, so it is for a start.
+    pub(crate) fn mark_all_durable(&self, definitions: &[Definition], replaced: &mut dyn FnMut(SeriesId)) {
+        let mut interning = self.lock();
+        for block in definitions.chunks(DEFINITIONS_TOGETHER) {
+            self.prefetch_definitions(block.iter());
+            for definition in block {
+                self.mark_in(&mut interning, definition).into_iter().for_each(&mut *replaced);
+            }
+        }
+    }
+
+    /// Marks a series as durable, after it was bound to its key where need be; another id that the key had.
+    pub(super) fn mark_in(&self, interning: &mut Interning, definition: &Definition) -> Option<SeriesId> {
+        let Definition { id, key } = definition;
+        if !can_be_defined(*id) {
+            return None;
+        }
+        let unbounded = CatalogueLimits::UNBOUNDED;
+        let (tenant, place) = self.place_or_add(interning, key, unbounded).ok()?;
+        let link = self.link(place)?;
+        let before = if link.get().is_some_and(|series| series.id == *id) {
+            None
+        } else {
+            self.next_id.fetch_max(id.get() + 1, Ordering::AcqRel);
+            self.bind(*id, place)
+        };
+        // No story is evicted while the lock is held.
+        let node = if let Counter::OfNode(row) = place.counter { self.index.node_row(row) } else { None };
+        self.mark_link(link, (self.index.story_row(tenant.number)?, node));
+        before
     }
 }

@@ -46,7 +46,7 @@ pub(crate) use defining::DEFINITIONS_TOGETHER;
 use folded_names::FoldedNames;
 pub use folded_names::folded;
 pub use index::NodeId;
-use index::{Index, Interned, Link, StoryCounter, StoryRow, View};
+use index::{Index, Interned, Link, NodeRow, StoryCounter, StoryRow, View};
 use interning::Interning;
 pub use nodes::{NodePlace, NodeUses};
 use story::{NODE_BYTES, STORY_BYTES};
@@ -60,6 +60,11 @@ pub const SERIES_ID_END: SeriesId = SeriesId::new(ID_END);
 
 #[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "limits/ asserts that it fits")]
 const ID_END: u32 = (TOTALS + SERIES_MAX) as u32;
+
+/// Whether a series of a story can have the id.
+fn can_be_defined(id: SeriesId) -> bool {
+    (FIRST_STORY_SERIES..SERIES_ID_END).contains(&id)
+}
 
 /// Which stories, interactions and series are known. Shared by all threads (`Arc<Catalogue>`). Any thread may
 /// intern and read; only the sequencer (or recovery) marks as durable and applies.
@@ -234,16 +239,10 @@ impl Catalogue {
     /// this one replaces it, and the other is returned. An id that no series can have (reserved, or [`SERIES_ID_END`] and
     /// over) is ignored.
     pub fn mark_durable(&self, definition: &Definition) -> Option<SeriesId> {
-        let Definition { id, key } = definition;
-        if *id < FIRST_STORY_SERIES || *id >= SERIES_ID_END || self.mark_bound(definition) {
+        if !can_be_defined(definition.id) || self.mark_bound(definition) {
             return None;
         }
-        let mut interning = self.lock();
-        let (_, place) = self.place_or_add(&mut interning, key, CatalogueLimits::UNBOUNDED).ok()?;
-        self.next_id.fetch_max(id.get() + 1, Ordering::AcqRel);
-        let before = self.bind(*id, place);
-        self.mark_bound(definition);
-        before
+        self.mark_in(&mut self.lock(), definition)
     }
 
     /// Applies a change of names or of what is known; what has been journalled is not subject to the bounds.
@@ -422,6 +421,12 @@ impl Catalogue {
         let Some(row) = self.index.row_of(key.story, number) else { return false };
         let link = self.link(place).filter(|link| link.get().is_some_and(|series| series.id == *id));
         let Some(link) = link else { return false };
+        self.mark_link(link, (row, node));
+        true
+    }
+
+    /// Marks the series of a link of these rows as durable, and makes their story and node known.
+    fn mark_link(&self, link: &Link, (row, node): (&StoryRow, Option<&NodeRow>)) {
         if link.mark_durable() {
             self.series_durable.fetch_add(1, Ordering::Relaxed);
         }
@@ -429,7 +434,6 @@ impl Catalogue {
         if let Some(node) = node {
             row.know_node(node);
         }
-        true
     }
 
     fn grow_names(&self, bytes: i64) {

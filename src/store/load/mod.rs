@@ -3,13 +3,14 @@
 //!
 //! Must not know: which snapshot to load, how damage is handled, the sequencer.
 
+mod beside;
 mod parts;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, Scope};
 
 use crossbeam::channel;
 
@@ -26,7 +27,8 @@ use crate::store::snapshot::dictionary::{self, Cleared};
 use crate::store::snapshot::entry::Entry;
 use crate::store::snapshot::keys;
 use crate::store::snapshot::manifest::Manifest;
-use crate::store::snapshot::{Generation, SnapshotFolder};
+use crate::store::snapshot::{FileRef, Generation, SnapshotFolder};
+pub(crate) use beside::Beside;
 use parts::Checking;
 
 /// What a snapshot holds.
@@ -66,16 +68,8 @@ pub(crate) fn load(
     if let Some(month) = manifest.dropped_before {
         loaded.writer.drop_before(month);
     }
-    let mut loading = Loading { loaded, defined: Vec::new(), past_parts: manifest.generation.next() };
-    for piece in &manifest.dictionary {
-        dictionary::read(&folder, piece, |entries| {
-            progress();
-            entries.chunks(DEFINITIONS_TOGETHER).try_for_each(|block| {
-                loading.loaded.catalogue.prefetch_definitions(block.iter().filter_map(Entry::definition));
-                block.iter().try_for_each(|entry| loading.apply(entry))
-            })
-        })?;
-    }
+    let mut loading = Loading { loaded, defined: Vec::new() };
+    loading.load_dictionary(&folder, manifest, progress)?;
     loading.load_parts(&folder, manifest, progress)?;
     Ok(loading.loaded)
 }
@@ -182,49 +176,103 @@ fn define(catalogue: &Catalogue, writer: &mut counters::Writer, definition: &Def
     catalogue.mark_durable(definition)
 }
 
+/// What the entries of a dictionary make known.
+struct Knowing<'a> {
+    catalogue: &'a Catalogue,
+    cleared: &'a mut Cleared,
+    /// Past the generation of every part.
+    past_parts: Generation,
+    /// Definitions that follow each other.
+    definitions: Vec<Definition>,
+}
+
+impl Knowing<'_> {
+    fn apply(&mut self, entries: Vec<Entry>) {
+        for entry in entries {
+            match entry {
+                Entry::Series(definition) => self.definitions.push(definition),
+                Entry::Story { story, name } => self.change(&Change::Story { story, name }),
+                Entry::Node { story, node, name } => self.change(&Change::Node { story, node, name }),
+                // No cell has been loaded yet, so there is nothing to clear; what parts have of it will be left out.
+                Entry::Deleted { story, generation } => {
+                    self.define();
+                    for series in self.catalogue.apply(&Change::DeleteStory { story }) {
+                        self.cleared.clear(series, generation);
+                    }
+                }
+            }
+        }
+        self.define();
+    }
+
+    fn change(&mut self, change: &Change) {
+        self.define();
+        self.catalogue.apply(change);
+    }
+
+    fn define(&mut self) {
+        let Self { catalogue, cleared, past_parts, definitions } = self;
+        // Its story was deleted and evicted. A later deletion stands for that one in the dictionary, and finds the new id alone.
+        catalogue.mark_all_durable(definitions, &mut |before| cleared.clear(before, *past_parts));
+        definitions.clear();
+    }
+}
+
+/// Runs it on a thread beside this one. `path` is what an error names.
+fn spawn<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    path: impl FnOnce() -> PathBuf,
+    run: impl FnOnce() + Send + 'scope,
+) -> Result<(), DiskError> {
+    match thread::Builder::new().name("loader".to_owned()).spawn_scoped(scope, run) {
+        Ok(_) => Ok(()),
+        Err(source) => Err(DiskError { operation: Operation::Read, path: path(), source }),
+    }
+}
+
+/// Bytes of these files in all.
+fn bytes_of(files: &[FileRef]) -> u64 {
+    files.iter().fold(0, |sum, file| sum.saturating_add(file.bytes))
+}
+
 struct Loading {
     loaded: Loaded,
     /// By series: whether the dictionary has defined it.
     defined: Vec<bool>,
-    /// Past the generation of every part.
-    past_parts: Generation,
 }
 
 impl Loading {
-    fn apply(&mut self, entry: &Entry) -> Result<(), String> {
-        let Loaded { catalogue, writer, cleared, .. } = &mut self.loaded;
-        match entry {
-            Entry::Series(definition) => {
-                let index = definition.id.index();
-                if SERIES_MAX <= index.saturating_sub(FIRST_STORY_SERIES.index()) {
-                    return Err(format!("series {index} is past the most that there can be"));
-                }
-                if self.defined.len() <= index {
-                    self.defined.resize(index.saturating_add(1), false);
-                }
-                if let Some(defined) = self.defined.get_mut(index) {
-                    *defined = true;
-                }
-                if let Some(before) = define(catalogue, writer, definition) {
-                    // Its story was deleted and evicted. A later deletion stands for that one in the dictionary, and
-                    // finds the new id alone.
-                    cleared.clear(before, self.past_parts);
-                }
-            }
-            Entry::Story { story, name } => {
-                catalogue.apply(&Change::Story { story: *story, name: name.clone() });
-            }
-            Entry::Node { story, node, name } => {
-                catalogue.apply(&Change::Node { story: *story, node: *node, name: name.clone() });
-            }
-            // No cell has been loaded yet, so there is nothing to clear; what parts have of it will be left out.
-            Entry::Deleted { story, generation } => {
-                for series in catalogue.apply(&Change::DeleteStory { story: *story }) {
-                    cleared.clear(series, *generation);
-                }
-            }
+    /// Loads the dictionary. This thread reads it and makes room in the counters; of a large one a thread beside it tells the
+    /// catalogue, which takes the longest.
+    fn load_dictionary(
+        &mut self,
+        folder: &SnapshotFolder,
+        manifest: &Manifest,
+        progress: &mut dyn FnMut(),
+    ) -> Result<(), FileError> {
+        let Self { loaded: Loaded { catalogue, writer, cleared, .. }, defined } = self;
+        let mut read = |know: &mut dyn FnMut(Vec<Entry>)| {
+            manifest.dictionary.iter().try_for_each(|piece| {
+                dictionary::read(folder, piece, |entries| {
+                    progress();
+                    make_room(writer, defined, &entries)?;
+                    know(entries);
+                    Ok(())
+                })
+            })
+        };
+        let past_parts = manifest.generation.next();
+        let mut knowing = Knowing { catalogue, cleared, past_parts, definitions: Vec::new() };
+        if bytes_of(&manifest.dictionary) <= LOAD_INLINE_BYTES_MAX {
+            return read(&mut |entries| knowing.apply(entries));
         }
-        Ok(())
+        thread::scope(|scope| {
+            let (known, blocks) = channel::bounded(LOAD_BATCHES_AHEAD);
+            let know = move || blocks.into_iter().for_each(|entries| knowing.apply(entries));
+            spawn(scope, || folder.path.clone(), know)?;
+            // Nobody takes it where the other thread has panicked, which the scope tells.
+            read(&mut |entries| drop(known.send(entries)))
+        })
     }
 
     /// Loads all parts. Of a large snapshot a thread beside this one reads and checks the frames, this one adds them.
@@ -234,11 +282,9 @@ impl Loading {
         manifest: &Manifest,
         progress: &mut dyn FnMut(),
     ) -> Result<(), FileError> {
-        let Some(first) = manifest.parts.first() else { return Ok(()) };
         let Loaded { catalogue, counters, writer, cleared, .. } = &mut self.loaded;
         let checking = Checking { folder, counters, cleared, defined: &self.defined };
-        let bytes = manifest.parts.iter().fold(0_u64, |sum, part| sum.saturating_add(part.bytes));
-        if bytes <= LOAD_INLINE_BYTES_MAX {
+        if bytes_of(&manifest.parts) <= LOAD_INLINE_BYTES_MAX {
             return checking.check_parts(&manifest.parts, &mut |mut frames| {
                 progress();
                 catalogue.note_active(writer.load_checked(&mut frames));
@@ -255,13 +301,7 @@ impl Loading {
                     drop(checked.send(Err(error)));
                 }
             };
-            thread::Builder::new().name("loader".to_owned()).spawn_scoped(scope, check).map_err(
-                |source| DiskError {
-                    operation: Operation::Read,
-                    path: folder.path.join(first.name.to_string()),
-                    source,
-                },
-            )?;
+            spawn(scope, || folder.path.clone(), check)?;
             for batch in batches {
                 progress();
                 catalogue.note_active(writer.load_checked(&mut batch?));
@@ -269,4 +309,26 @@ impl Loading {
             Ok(())
         })
     }
+}
+
+/// Makes room in the counters for what entries define; what is wrong with one, if anything is.
+fn make_room(
+    writer: &mut counters::Writer,
+    defined: &mut Vec<bool>,
+    entries: &[Entry],
+) -> Result<(), String> {
+    for Definition { id, key } in entries.iter().filter_map(Entry::definition) {
+        let index = id.index();
+        if SERIES_MAX <= index.saturating_sub(FIRST_STORY_SERIES.index()) {
+            return Err(format!("series {index} is past the most that there can be"));
+        }
+        if defined.len() <= index {
+            defined.resize(index.saturating_add(1), false);
+        }
+        if let Some(defined) = defined.get_mut(index) {
+            *defined = true;
+        }
+        writer.define(*id, key);
+    }
+    Ok(())
 }

@@ -24,13 +24,14 @@ mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 use super::damage::{Damage, DamageKind, FileError};
 use super::fold::Folder;
 use super::keys::{KeyLimits, KeyTable};
 use super::layout::{self, JOURNAL_FOLDER, LOCK_FILE, SNAPSHOT_FOLDER};
 use super::listing::{self, Listing, Standing};
-use super::load::{self, Loaded, Sweep};
+use super::load::{self, Beside, Loaded, Sweep};
 use super::log::{LogBeginning, LogState, digest};
 use super::{OpenError, Recovery};
 use crate::cluster::follow::Noted;
@@ -303,7 +304,29 @@ impl Recovered {
         progress: &mut dyn FnMut(),
     ) -> Result<(), FileError> {
         let mut replay = Replay::open(disk, journal, self.store_id, self.folder.position())?;
-        let dropped_before = self.counters.dropped_before();
+        let (catalogue, dropped_before) = (Arc::clone(&self.catalogue), self.counters.dropped_before());
+        thread::scope(|scope| {
+            let mut beside = Beside::new(scope, &catalogue);
+            let replayed = self.replay_records(&mut replay, end, &mut beside, progress);
+            beside.wait();
+            replayed
+        })?;
+        if self.counters.dropped_before() > dropped_before {
+            let mut sweep = Sweep::default();
+            while sweep.step(&self.catalogue, &mut self.writer) {
+                progress();
+            }
+        }
+        Ok(())
+    }
+
+    fn replay_records(
+        &mut self,
+        replay: &mut Replay,
+        end: Option<Sequence>,
+        beside: &mut Beside<'_, '_>,
+        progress: &mut dyn FnMut(),
+    ) -> Result<(), FileError> {
         let mut record = Record::default();
         while end.is_none_or(|end| self.next_sequence <= end) {
             if !replay.next_into(&mut record)? {
@@ -313,11 +336,12 @@ impl Recovered {
                 }
             }
             if let Some(section) = &record.log {
+                beside.wait();
                 if !self.apply_logged(section, record.sequence) {
                     return Err(replay.out_of_turn(record.sequence));
                 }
             } else {
-                load::apply(&self.catalogue, &mut self.writer, &record.batch.definitions, &record.batch);
+                beside.apply(&mut self.writer, &record.batch);
                 if let Some(key) = &record.batch.key {
                     self.keys.note(key, record.sequence);
                 }
@@ -330,12 +354,6 @@ impl Recovered {
             self.next_sequence = record.sequence.next();
         }
         self.report.journal_segments = replay.segments_read();
-        if self.counters.dropped_before() > dropped_before {
-            let mut sweep = Sweep::default();
-            while sweep.step(&self.catalogue, &mut self.writer) {
-                progress();
-            }
-        }
         Ok(())
     }
 

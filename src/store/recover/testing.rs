@@ -51,10 +51,13 @@ impl State {
             let total = total_series(metric, None).expect("these metrics have totals");
             assert_eq!(counters.sum(total, HourRange::ALL), sum(metric), "the total of {metric:?}");
         }
+        let mut spans = BTreeMap::new();
+        for (key, hour) in state.cells.keys() {
+            let (first, last) = spans.entry(key.story).or_insert((*hour, *hour));
+            (*first, *last) = (*hour.min(first), *hour.max(last));
+        }
         for story in catalogue.stories() {
-            let of_story =
-                state.cells.keys().filter(|(key, _)| key.story == story.id()).map(|(_, hour)| *hour);
-            let span = of_story.clone().min().zip(of_story.max());
+            let span = spans.get(&story.id()).copied();
             assert_eq!(catalogue.span(&story), span, "the hours of {}", story.id());
         }
         state

@@ -1,6 +1,7 @@
 //! What a restart makes of what is on disk.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
@@ -9,11 +10,12 @@ use super::super::{Damage, DamageKind, OpenError, verify};
 use super::testing::{
     House, State, Write, copy, delete, drop_before, erase, key, messages, node, repair, story,
 };
+use crate::limits::{LOAD_INLINE_BYTES_MAX, LOAD_STEPS_TOGETHER, NAME_BYTES_MAX};
 use crate::model::batch::Change;
 use crate::model::batch::erasure::{Erasure, MetricName, Metrics, Share, Sources};
 use crate::model::calendar::{Hour, HourRange};
-use crate::model::catalogue::CatalogueLimits;
-use crate::model::event::{Metric, Node, SeriesKey, Source};
+use crate::model::catalogue::{Catalogue, CatalogueLimits};
+use crate::model::event::{Metric, Node, ObjectId, SeriesKey, Source, StoryId};
 use crate::platform::disk::Disk;
 
 const HOUR: u32 = 431_000;
@@ -76,6 +78,66 @@ fn recover_makes_a_new_directory_that_opens_again() {
     let mode =
         std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&dir).expect("it is there").permissions());
     assert_eq!(mode & 0o777, 0o700);
+}
+
+/// The n-th of very many stories.
+fn one_of_many(number: u32) -> StoryId {
+    StoryId(ObjectId::parse(format!("5b07ffafc2376e30{number:08x}").as_bytes()).expect("an id"))
+}
+
+/// Two series of each of these stories, and a count.
+fn two_of_each(stories: Range<u32>, hour: u32) -> Write {
+    let key = |story, metric| SeriesKey { story: one_of_many(story), source: Source::Slack, metric };
+    let metrics = [Metric::Messages, Metric::Interaction(node(1))];
+    let keys = stories.flat_map(|story| metrics.map(|metric| key(story, metric)));
+    Write::Add(keys.zip(1..).map(|(key, count)| (key, Hour::new(hour), count)).collect())
+}
+
+/// What a journal does to a catalogue of more series than one thread takes alone, of which some go while others come.
+#[test]
+fn journal_of_very_many_series_is_replayed_in_its_order() {
+    let scratch = tempfile::tempdir().expect("there is room");
+    let dir = scratch.path();
+    let mut house = open(dir, &State::default());
+    let together = u32::try_from(LOAD_STEPS_TOGETHER).expect("few");
+    let name = |story, name: &str| Change::Story { story: one_of_many(story), name: Some(name.into()) };
+    for (turn, from) in (0..3 * together).step_by(1024).enumerate() {
+        house.write(&two_of_each(from..from + 1024, HOUR));
+        let last = from + 1023;
+        match turn % 4 {
+            0 => house.write(&Write::Change(Change::DeleteStory { story: one_of_many(last) })),
+            1 => house.write(&Write::Change(name(last, "of one that has counts"))),
+            2 => house.write(&Write::Change(name(last + 1, "of one that has none yet"))),
+            _ => {
+                let hours = HourRange { start: Hour::new(HOUR), end: Hour::new(HOUR + 1) };
+                let (sources, metrics, story) = (Sources::ALL, Metrics::ALL, one_of_many(last));
+                house.write(&Write::Erase(Erasure { story, hours, sources, metrics, share: Share::WHOLE }));
+            }
+        }
+        // Those of before are counted once more, also those that were deleted.
+        house.write(&two_of_each(last - 7..last + 1, HOUR + 1 + u32::try_from(turn % 3).expect("few")));
+        house.write(&Write::Change(Change::DeleteStory { story: one_of_many(last - 2) }));
+    }
+    house.check();
+    let ids = |catalogue: &Catalogue| catalogue.stories().iter().map(|story| story.id()).collect::<Vec<_>>();
+    let (model, before) = (house.model.clone(), ids(&house.recovered.catalogue));
+    drop(house);
+    let mut again = open(dir, &model);
+    assert_eq!(ids(&again.recovered.catalogue), before, "stories have the numbers that they had");
+    // The same from a snapshot alone, whose dictionary is read by a thread of its own.
+    let named = |story| Write::Change(name(story, &"n".repeat(NAME_BYTES_MAX)));
+    (0..1100).map(named).for_each(|write| again.write(&write));
+    again.snapshot();
+    let model = again.model.clone();
+    drop(again);
+    let dictionary =
+        snapshot_files(dir).into_iter().filter(|path| path.to_string_lossy().contains("dictionary"));
+    let bytes: u64 = dictionary.map(|path| fs::metadata(path).expect("it is there").len()).sum();
+    assert!(bytes > LOAD_INLINE_BYTES_MAX, "{bytes}");
+    let last = open(dir, &model);
+    let mut stories = ids(&last.recovered.catalogue);
+    stories.retain(|story| before.contains(story));
+    assert_eq!(stories, before);
 }
 
 #[test]
