@@ -176,9 +176,10 @@ fn check_by_command(copy: &Path, is_complete: bool, round: u64) {
     let verified = tallyd(&["verify", "--data-dir"], copy).output().unwrap();
     assert_eq!(verified.status.success(), is_complete, "round {round}: {}", words(&verified));
     if !is_complete && copy.join("BACKUP").exists() {
-        let refused = tallyd(&["serve", "--http-listen", "off", "--tcp-listen", "off", "--data-dir"], copy)
-            .output()
-            .unwrap();
+        let refused =
+            tallyd(&["serve", "--http-listen", "127.0.0.1:0", "--tcp-listen", "off", "--data-dir"], copy)
+                .output()
+                .unwrap();
         assert!(
             words(&refused).contains("is a copy that is not complete; repeat `tallyd backup`"),
             "{}",
