@@ -25,8 +25,11 @@ use random::Random;
 const LINES: usize = 400_000;
 const STORIES: usize = 1_000;
 const NOW_MS: u64 = 1_552_824_000_000;
-const ARRIVAL: Arrival =
-    Arrival { unix_nanos: NOW_MS.cast_signed() * 1_000_000, max_future: Duration::from_hours(1) };
+const ARRIVAL: Arrival = Arrival {
+    unix_nanos: NOW_MS.cast_signed() * 1_000_000,
+    max_future: Duration::from_hours(1),
+    dropped_before: None,
+};
 
 fn main() {
     divan::main();

@@ -8,8 +8,11 @@ use divan::{Bencher, black_box};
 use tallyd::intake::wire::block::{LineRule, first_line};
 use tallyd::intake::wire::{Arrival, TimeRules, line};
 
-const ARRIVAL: Arrival =
-    Arrival { unix_nanos: 1_552_824_000_000_000_000, max_future: Duration::from_hours(1) };
+const ARRIVAL: Arrival = Arrival {
+    unix_nanos: 1_552_824_000_000_000_000,
+    max_future: Duration::from_hours(1),
+    dropped_before: None,
+};
 
 const PLAIN: &str = "interaction,storyId=5b07ffafc2376e30306d9b16,source=messenger,id=5b07ffafc2376e30306d9b17 count=1i 1552813201000000000";
 const NAMED: &str = "interaction,host=a\\ b,storyId=5b07ffafc2376e30306d9b16,source=messenger,id=5b07ffafc2376e30306d9b17 count=1i,name=\"a \\\"b\\\"\" 1552813201000000000";

@@ -326,6 +326,8 @@ fn the_file_of_the_package_has_every_option_that_the_unit_leaves_to_it_and_sets_
     let names = |line: &&str| OPTIONS.iter().any(|option| line.starts_with(&format!("{} = ", option.name)));
     let set = text.lines().filter_map(|line| line.strip_prefix("# ")).filter(names);
     let is_built = |line: &&str| cfg!(feature = "cluster") || !line.starts_with("cluster = ");
+    // It does not go together with a cluster.
+    let set = set.filter(|line| !line.starts_with("retention = "));
     let set: Vec<&str> = set.filter(|line| !line.contains("/var/lib/tallyd/")).filter(is_built).collect();
     assert!(set.len() >= 10, "{set:?}");
     let file = tempfile::NamedTempFile::new().expect("a file");
@@ -348,5 +350,21 @@ fn words_of_options_have_no_gap_of_a_lost_line_end() {
         for words in [option.help, option.takes] {
             assert!(!words.contains("  "), "--{}: {words}", option.name);
         }
+    }
+}
+
+#[test]
+fn retention_is_a_span_and_not_together_with_a_log() {
+    use tallyd::model::cells::Retention;
+
+    assert_eq!(Setting::default().good().retention, None);
+    assert_eq!(Setting::default().flag(Key::Retention, "5y").good().retention, Some(Retention::Months(60)));
+    let words =
+        &["--retention", "years, months or days", "at least 1y, 3mo or 90d, at most 100y", "got `60s`"];
+    Setting::default().flag(Key::Retention, "60s").check_faults(&[words]);
+    let together =
+        Setting::default().flag(Key::Retention, "400d").flag(Key::Cluster, "nats://127.0.0.1:4222");
+    if cfg!(feature = "cluster") {
+        together.check_faults(&[&["--retention", "cannot be given together with --cluster"]]);
     }
 }

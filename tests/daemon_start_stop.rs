@@ -71,6 +71,44 @@ fn verify_says_how_many_keys_are_remembered() {
 }
 
 #[test]
+fn retention_drops_months_at_the_start_and_the_moment_stays_known_without_it() {
+    const REPORT: &str = "/reports/conversations?from=2018-1-1&dimension=year";
+    const DROPPED: &str = "were dropped, for good";
+    let (_dir, data) = data_dir();
+    let old = LINE.trim_end().to_owned() + " 1552813200000000000\n";
+    let daemon = Daemon::start(&data);
+    assert_eq!(talk(daemon.tcp, format!("{old}{LINE}!sync\n").as_bytes()), "OK 2 0\n");
+    assert!(!daemon.get(REPORT).contains("dropped"));
+    assert_eq!(daemon.stop().0.code(), Some(0));
+
+    let mut daemon = Daemon::spawn(command(&data).args(["--retention", "1y"]));
+    if !daemon.log.contains(DROPPED) {
+        daemon.wait_for_log(DROPPED);
+    }
+    let report = daemon.get(REPORT);
+    assert!(report.contains("\"droppedBefore\":\"20"), "{report}");
+    assert!(report.contains("\"total\":1,"), "{report}");
+    let refused = talk(daemon.tcp, format!("{old}!sync\n").as_bytes());
+    assert!(refused.starts_with("ERR 1 ") && refused.contains("were dropped"), "{refused}");
+    assert_eq!(daemon.stop().0.code(), Some(0));
+
+    let months: Vec<_> = std::fs::read_dir(data.join("snapshot")).expect("it is there").collect();
+    let is_old = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("2019-03");
+    assert!(
+        months.iter().all(|entry| !is_old(&entry.as_ref().expect("it is there").file_name())),
+        "{months:?}"
+    );
+    let output = tallyd(&["verify", "--data-dir"]).arg(&data).output().expect("the program can be run");
+    let told = String::from_utf8(output.stdout).expect("text");
+    assert!(told.contains("dropped:              all hours before 20"), "{told}");
+
+    let daemon = Daemon::start(&data);
+    assert!(daemon.get(REPORT).contains("\"droppedBefore\":\"20"));
+    assert!(talk(daemon.tcp, old.as_bytes()).contains("were dropped"));
+    assert_eq!(daemon.stop().0.code(), Some(0));
+}
+
+#[test]
 fn sigint_ends_with_0_too() {
     let (_dir, data) = data_dir();
     let daemon = Daemon::start(&data);

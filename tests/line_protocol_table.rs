@@ -186,7 +186,11 @@ fn rows_50_to_56_timestamps_and_characters() {
     assert_eq!(got, ["a{a=Int(1)}", "!the line is not valid UTF-8 (column 5)", "b{b=Int(1)}"]);
 }
 
-const NOON: Arrival = Arrival { unix_nanos: 1_552_824_000_000_000_000, max_future: Duration::from_hours(1) };
+const NOON: Arrival = Arrival {
+    unix_nanos: 1_552_824_000_000_000_000,
+    max_future: Duration::from_hours(1),
+    dropped_before: None,
+};
 const HEAD: &str = "conversation,storyId=5b07ffafc2376e30306d9b16,source=messenger";
 
 /// The event of `line`, as its count and hour, or what is wrong.

@@ -34,7 +34,11 @@ fn idle_connections_keep_next_to_nothing_of_what_they_sent() {
         };
         writeln!(text, "message,storyId={series:024},source=app{tags} count=1i{field}").unwrap();
     }
-    let arrival = Arrival { unix_nanos: 1_552_824_000_000_000_000, max_future: Duration::from_hours(1) };
+    let arrival = Arrival {
+        unix_nanos: 1_552_824_000_000_000_000,
+        max_future: Duration::from_hours(1),
+        dropped_before: None,
+    };
     let connect = || {
         let mut parser = Parser::new(Arc::clone(&catalogue));
         let mut parsed = Parsed::default();

@@ -55,6 +55,7 @@ struct Undone {
     to: String,
     dry_run: bool,
     counts: Vec<UndoneCount>,
+    dropped_before: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -98,7 +99,7 @@ fn path(args: &UndoArgs) -> String {
 }
 
 fn text(undone: &Undone) -> String {
-    let Undone { from, to, dry_run, counts } = undone;
+    let Undone { from, to, dry_run, counts, dropped_before } = undone;
     let what = if *dry_run { "would go" } else { "gone" };
     let mut text = format!("{what}, from {} to {}:\n", printable(from), printable(to));
     for UndoneCount { metric, source, value } in counts {
@@ -108,6 +109,9 @@ fn text(undone: &Undone) -> String {
     if counts.is_empty() {
         text.push_str("nothing\n");
     }
+    if let Some(first_kept) = dropped_before
+        && writeln!(text, "hours before {} were dropped already", printable(first_kept)).is_err()
+    {}
     text
 }
 
@@ -150,9 +154,17 @@ mod tests {
     fn text_says_what_goes() {
         let (from, to) = ("a".to_owned(), "b".to_owned());
         let count = UndoneCount { metric: "messages".to_owned(), source: "app".to_owned(), value: 7 };
-        let some = Undone { from: from.clone(), to: to.clone(), dry_run: true, counts: vec![count] };
+        let some = Undone {
+            from: from.clone(),
+            to: to.clone(),
+            dry_run: true,
+            counts: vec![count],
+            dropped_before: None,
+        };
         assert_eq!(text(&some), "would go, from a to b:\nmessages       app        7\n");
-        let none = Undone { from, to, dry_run: false, counts: Vec::new() };
-        assert_eq!(text(&none), "gone, from a to b:\nnothing\n");
+        let none =
+            Undone { from, to, dry_run: false, counts: Vec::new(), dropped_before: Some("c".to_owned()) };
+        let expected = "gone, from a to b:\nnothing\nhours before c were dropped already\n";
+        assert_eq!(text(&none), expected);
     }
 }

@@ -12,6 +12,7 @@ mod ports;
 mod probe;
 mod recovery;
 mod reload;
+mod retention;
 pub mod runbook;
 mod runtimes;
 mod signals;
@@ -43,6 +44,7 @@ use node::LogNode;
 use ports::{Addresses, PortKind};
 use probe::Probe;
 use reload::Reload;
+use retention::Dropping;
 use runtimes::Runtimes;
 use signals::{Signal, Signals};
 use stop::Patience;
@@ -145,6 +147,12 @@ fn assemble(mut config: Config, runtimes: Runtimes) -> Result<Running, DaemonErr
         zones: Arc::new(Zones::new(zones)),
         max_future: config.max_future,
     };
+    let dropping = Dropping {
+        retention: config.retention,
+        write_handle: store.write_handle(),
+        counters: Arc::clone(store.counters()),
+        clock: clock.clone(),
+    };
     let reload = Reload::new(config, is_public, &services);
 
     let (trigger, watch) = shutdown::channel();
@@ -154,6 +162,7 @@ fn assemble(mut config: Config, runtimes: Runtimes) -> Result<Running, DaemonErr
     tasks.spawn(&runtimes.requests, "a thread of the store", store_failure(&store, &tasks));
     let watching = watch::over(conditions, store.status(), tasks.watch());
     tasks.spawn(&runtimes.requests, "the watch over the parts", watching);
+    tasks.spawn(&runtimes.requests, "the dropping of hours", dropping.run(tasks.watch()));
     let probe = Probe::new(store.write_handle(), Arc::clone(store.counters()), clock);
     tasks.spawn(&runtimes.requests, "the journal", probe.run(systemd::watchdog(), tasks.watch()));
     node.watch(&mut tasks, &runtimes);

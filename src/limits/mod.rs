@@ -60,6 +60,16 @@ pub const STORIES_GATHERED_MAX: u32 = 4 * 1024;
 pub const HOURS_LISTED_PER_STORY: usize = 8;
 /// Series whose counts one record of an undo takes away, about: batches wait meanwhile.
 pub const ERASURE_SERIES_MAX: usize = 512;
+/// The shortest spans that counts may be kept for: what the page and most reports ask for is then never dropped.
+pub const RETENTION_DAYS_MIN: u32 = 90;
+/// The same in months.
+pub const RETENTION_MONTHS_MIN: u32 = 3;
+/// The longest, in years.
+pub const RETENTION_YEARS_MAX: u32 = 100;
+/// How often it is looked whether hours are past the span.
+pub const RETENTION_INTERVAL: Duration = Duration::from_hours(1);
+/// The same after they could not be dropped.
+pub const RETENTION_RETRY: Duration = Duration::from_mins(5);
 /// Series whose dropped hours give their memory back in one go, about: batches wait meanwhile.
 pub const SWEPT_SERIES_MAX: usize = 512;
 /// Slots of eight bytes that each hash table of the index has at first.

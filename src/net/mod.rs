@@ -18,6 +18,7 @@ pub(crate) mod testing;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::intake::wire::Arrival;
 use crate::model::calendar::Zones;
 use crate::model::catalogue::Catalogue;
 use crate::model::counters::Counters;
@@ -67,4 +68,15 @@ pub struct Services {
     pub zones: Arc<Zones>,
     /// How far an event's timestamp may lie ahead of the clock.
     pub max_future: Duration,
+}
+
+impl Services {
+    /// What the timestamps of events that come now are held against.
+    fn arrival(&self) -> Arrival {
+        Arrival {
+            unix_nanos: self.clock.unix_nanos(),
+            max_future: self.max_future,
+            dropped_before: self.counters.dropped_before(),
+        }
+    }
 }

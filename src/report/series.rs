@@ -20,6 +20,8 @@ pub struct SeriesReport {
     pub(crate) comparison: Option<Box<Comparison>>,
     /// Where the query asked for them.
     pub(crate) groups: Option<Groups>,
+    /// The first moment that is kept, where the report is about one that was dropped.
+    pub(crate) dropped_before: Option<UnixSeconds>,
 }
 
 impl SeriesReport {
@@ -47,5 +49,8 @@ pub(super) fn roll_up(catalogue: &Catalogue, counters: &Counters, query: &Query)
         Some(by) => Some(groups::roll_up(by, (catalogue, counters, query), &units, &mut columns)),
     };
     let comparison = comparison::roll_up((catalogue, counters), query, groups.as_mut()).map(Box::new);
-    SeriesReport { starts: units.into_starts(), points: columns.points(), comparison, groups }
+    let (starts, points) = (units.into_starts(), columns.points());
+    // After everything is read: what was dropped meanwhile is marked, too.
+    let dropped_before = query.dropped_before(counters);
+    SeriesReport { starts, points, comparison, groups, dropped_before }
 }

@@ -21,6 +21,7 @@ mod openapi;
 mod packed;
 mod quick;
 mod reads;
+mod retention;
 mod stories;
 mod streams;
 mod support;

@@ -87,7 +87,7 @@ impl Follower {
         match event.name.as_str() {
             "report" => self.state = data,
             "change" => apply(&mut self.state, &data),
-            "end" => {}
+            "end" | "dropped" => {}
             other => panic!("{other}: {block}"),
         }
         self.seen.push(event.name.clone());
@@ -408,4 +408,43 @@ async fn what_cannot_be_streamed_is_refused_with_what_can() {
     assert_eq!(port.get("/reports/nonsense/stream").await.status, 404);
     let reply = port.post("/reports/conversations/stream", "").await;
     assert_eq!((reply.status, reply.header("allow")), (405, Some("GET, HEAD")));
+}
+
+#[tokio::test]
+async fn stream_tells_which_hours_its_report_lacks() {
+    use tallyd::model::batch::Batch;
+    use tallyd::model::calendar::Hour;
+    use tallyd::model::cells::Month;
+
+    let port = port().await;
+    count(&port, STORY, 1).await;
+    let drop_before = async |unix_seconds: i64| {
+        let month = Month::containing(Hour::containing(unix_seconds).unwrap());
+        let batch = Batch { dropped_before: Some(month), ..Batch::default() };
+        let write_handle = port.store.as_ref().unwrap().write_handle();
+        write_handle.submit(batch).await.unwrap().outcome().await.unwrap();
+    };
+    // 2019-01.
+    drop_before(1_546_300_800).await;
+    let (list, series) = ("busiest-period?from=2018-1-1", "conversations?from=2018-1-1&dimension=year");
+    let mut of_list = Follower::of(port.client().await, list, &[]).await;
+    assert_eq!(of_list.block().await.unwrap(), "retry: 3000");
+    let told = of_list.event().await;
+    assert_eq!(
+        (told.name.as_str(), told.data.as_str()),
+        ("dropped", r#"{"droppedBefore":"2019-01-01T00:00:00.000Z"}"#)
+    );
+    assert_eq!(of_list.event().await.name, "report");
+    let mut of_series = Follower::open(&port, series, &[]).await;
+    assert_eq!(of_series.state["droppedBefore"], "2019-01-01T00:00:00.000Z");
+    // 2019-02, of which the list's counts are none.
+    drop_before(1_548_979_200).await;
+    port.clock.advance(SECOND);
+    let told = of_list.event().await;
+    assert_eq!(
+        (told.name.as_str(), told.data.as_str()),
+        ("dropped", r#"{"droppedBefore":"2019-02-01T00:00:00.000Z"}"#)
+    );
+    assert_eq!(of_series.event().await.name, "report");
+    assert_eq!(of_series.state["droppedBefore"], "2019-02-01T00:00:00.000Z");
 }

@@ -128,6 +128,8 @@ pub(crate) struct Answer {
     pub(crate) is_replayed: bool,
     /// How many groups the limit left out, where a table says so.
     pub(crate) groups_omitted: usize,
+    /// The first moment that is kept, where a report is about one that was dropped.
+    pub(crate) dropped_before: Option<String>,
     pub(crate) body: Bytes,
 }
 
@@ -380,6 +382,8 @@ async fn collect(response: Response<Incoming>, authority: &Authority) -> Result<
     let is_replayed = response.headers().contains_key("idempotency-replayed");
     let omitted = response.headers().get("x-groups-omitted").and_then(|value| value.to_str().ok());
     let groups_omitted = omitted.and_then(|value| value.parse().ok()).unwrap_or(0);
+    let dropped_before = response.headers().get("x-dropped-before").and_then(|value| value.to_str().ok());
+    let dropped_before = dropped_before.map(str::to_owned);
     let body = Limited::new(response.into_body(), CLIENT_ANSWER_BYTES_MAX).collect().await;
     let body = body.map_err(|source| {
         if source.is::<LengthLimitError>() {
@@ -388,7 +392,7 @@ async fn collect(response: Response<Incoming>, authority: &Authority) -> Result<
             lost(authority, source)
         }
     })?;
-    Ok(Answer { status, retry_after, is_replayed, groups_omitted, body: body.to_bytes() })
+    Ok(Answer { status, retry_after, is_replayed, groups_omitted, dropped_before, body: body.to_bytes() })
 }
 
 fn lost(authority: &Authority, source: BoxError) -> ClientError {

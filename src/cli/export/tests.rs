@@ -29,7 +29,11 @@ impl Memory {
     /// Counts a text; every line of it must be good.
     fn count(&mut self, text: &[u8]) {
         let mut parser = Parser::new(Arc::clone(&self.catalogue));
-        let arrival = Arrival { unix_nanos: 1_793_954_970_000_000_000, max_future: Duration::from_hours(1) };
+        let arrival = Arrival {
+            unix_nanos: 1_793_954_970_000_000_000,
+            max_future: Duration::from_hours(1),
+            dropped_before: None,
+        };
         let parsed = parser.parse_body(text, arrival, None);
         assert_eq!(parsed.rejections, [], "{}", String::from_utf8_lossy(text));
         self.apply(&parsed.batch);

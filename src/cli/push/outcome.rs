@@ -73,6 +73,7 @@ mod tests {
             retry_after: None,
             is_replayed: false,
             groups_omitted: 0,
+            dropped_before: None,
             body: Bytes::from_static(body.as_bytes()),
         };
         assert_eq!(read(&answer), *expected);

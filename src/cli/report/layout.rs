@@ -39,6 +39,11 @@ pub(crate) fn omitted(groups: usize) -> Option<String> {
     }
 }
 
+/// Which hours the report lacks, in words.
+pub(crate) fn dropped(first_kept: &str) -> String {
+    format!("hours before {} were dropped and count as 0 here", printable(first_kept))
+}
+
 fn series_table(series: &SeriesReport, zone: &Zone, looks: Looks) -> String {
     let groups = series.group_list();
     let comparison = series.comparison.as_deref();

@@ -111,6 +111,11 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
         output::note(&answer.refusal());
         return Ok(Exit::Failed.into());
     }
+    let dropped = answer.dropped_before.as_deref().map(layout::dropped);
+    // Neither JSON lists nor CSV have a place for it.
+    if let Some(words) = dropped.filter(|_| args.json || args.csv) {
+        output::note(&words);
+    }
     let text = if args.json {
         let mut text = answer.body.to_vec();
         text.push(b'\n');
@@ -145,7 +150,12 @@ impl TableOf {
     fn text(&self, client: &Client, answer: &Answer) -> anyhow::Result<String> {
         let report = read(&self.name, self.group.as_deref(), &answer.body)
             .with_context(|| format!("the answer of {} is not that report", client.authority()))?;
-        Ok(layout::table(&report, &self.zone, self.looks))
+        let mut text = layout::table(&report, &self.zone, self.looks);
+        if let Some(first_kept) = &answer.dropped_before {
+            text.push_str(&layout::dropped(first_kept));
+            text.push('\n');
+        }
+        Ok(text)
     }
 
     /// Asks once. What the daemon refuses today it may answer tomorrow only where it is busy or away.

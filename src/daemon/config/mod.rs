@@ -22,6 +22,7 @@ use crate::limits::{
     MAX_FUTURE_MAX, MEMORY_BESIDE_COUNTERS, MEMORY_FOR_TLS, MEMORY_LIMIT_MIN, RETRY_WINDOW_MAX,
     SNAPSHOT_INTERVAL_RANGE,
 };
+use crate::model::cells::Retention;
 use crate::net::auth::Auth;
 use crate::net::http::Origins;
 use crate::net::listener::TlsIdentity;
@@ -104,6 +105,8 @@ pub struct Config {
     pub max_future: Duration,
     /// How long a batch without a key is recognised, up to [`RETRY_WINDOW_MAX`].
     pub retry_window: Duration,
+    /// How long counts are kept; `None` for ever.
+    pub retention: Option<Retention>,
     /// Most memory of counters, names and stories.
     pub memory_limit: MemoryLimit,
     /// The tokens as they were when the configuration was read.
@@ -153,18 +156,17 @@ impl Config {
         let http_address =
             check.value(Key::HttpListen, ListenSetting::parse).and_then(ListenSetting::address);
         let tcp_address = check.value(Key::TcpListen, ListenSetting::parse).and_then(ListenSetting::address);
-        let data_dir = check.value(Key::DataDir, path);
+        let (data_dir, tokens_file) = (check.value(Key::DataDir, path), check.value(Key::TokensFile, path));
         let (shortest, longest) = SNAPSHOT_INTERVAL_RANGE;
         let snapshot_interval =
             check.value(Key::SnapshotInterval, |text| duration_within(text, shortest, longest));
         let fsync = check.value(Key::Fsync, |text| Fsync::parse(text));
         let max_future = check.value(Key::MaxFuture, up_to(MAX_FUTURE_MAX));
         let retry_window = check.value(Key::RetryWindow, up_to(RETRY_WINDOW_MAX));
+        let retention = retention(&mut check);
         let memory_limit = check.value(Key::MemoryLimit, MemoryLimit::parse);
-        let tokens_file = check.value(Key::TokensFile, path);
         let origins = check.value(Key::CorsOrigin, Origins::parse);
-        let tls_cert = check.value(Key::TlsCert, path);
-        let tls_key = check.value(Key::TlsKey, path);
+        let (tls_cert, tls_key) = (check.value(Key::TlsCert, path), check.value(Key::TlsKey, path));
         let is_plaintext_allowed = check.value(Key::InsecurePlaintext, |text| text.parse::<bool>().ok());
         let cluster = cluster::check(&mut check, environment);
         let log = check.value(Key::Log, LogFilter::parse);
@@ -204,6 +206,7 @@ impl Config {
                 fsync: fsync?,
                 max_future: max_future?,
                 retry_window: retry_window?,
+                retention,
                 memory_limit: memory_limit?,
                 auth: Arc::new(auth),
                 token_sources,
@@ -263,10 +266,23 @@ fn range_of(key: Key) -> &'static str {
         Key::SnapshotInterval => ", from 1s to 24h",
         Key::MaxFuture => ", up to 366d",
         Key::RetryWindow => ", up to 1h",
+        Key::Retention => ", at least 1y, 3mo or 90d, at most 100y",
         Key::ClusterMaxLag => ", from 1s to 1h",
         Key::MemoryLimit => ", at least 64MiB",
         _ => "",
     }
+}
+
+/// How long counts are kept, which is for ever where they are shared.
+fn retention(check: &mut Check<'_>) -> Option<Retention> {
+    let retention = check.value(Key::Retention, units::span);
+    if let (Some(_), Some(OptionValue { origin, .. })) =
+        (check.raw.get(Key::Cluster), check.raw.get(Key::Retention))
+    {
+        let what = "cannot be given together with --cluster: daemons that share a log have the same counts, and drop none";
+        check.faults.push(ConfigFault::new(origin, what));
+    }
+    retention
 }
 
 fn path(text: &str) -> Option<PathBuf> {

@@ -15,6 +15,7 @@ pub enum Key {
     Fsync,
     MaxFuture,
     RetryWindow,
+    Retention,
     MemoryLimit,
     TokensFile,
     CorsOrigin,
@@ -75,7 +76,7 @@ const ADDRESS: &str = "an address and a port such as 127.0.0.1:8780 or [::1]:878
 const DURATION: &str = "a whole number and a unit such as 500ms, 60s, 5m or 1h; without a unit it is seconds";
 
 /// Every option, in the order of [`Key`] and of `--help`.
-pub const OPTIONS: [OptionSpec; 21] = [
+pub const OPTIONS: [OptionSpec; 22] = [
     OptionSpec {
         key: Key::HttpListen,
         name: "http-listen",
@@ -133,6 +134,15 @@ pub const OPTIONS: [OptionSpec; 21] = [
         default: Some("10m"),
         takes: DURATION,
         help: "How long the InfluxDB routes recognise a batch without a key that is sent again, 0s (not at all) to 1h",
+    },
+    OptionSpec {
+        key: Key::Retention,
+        name: "retention",
+        value_name: "SPAN",
+        default: None,
+        takes: "a whole number of years, months or days such as 5y, 18mo or 400d",
+        help: "How long counts are kept, at least 1y, 3mo or 90d, at most 100y: whole months (UTC) before that are dropped, for \
+               good; without it nothing is. Not together with --cluster",
     },
     OptionSpec {
         key: Key::MemoryLimit,

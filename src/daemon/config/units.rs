@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::limits::{RETENTION_DAYS_MIN, RETENTION_MONTHS_MIN, RETENTION_YEARS_MAX};
+use crate::model::cells::Retention;
+
 /// The duration that `text` spells: digits and one of `ms`, `s`, `m`, `h`, `d`; seconds without a unit. `None` for
 /// anything else, and past what a `Duration` holds.
 pub(super) fn duration(text: &str) -> Option<Duration> {
@@ -15,6 +18,22 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
         _ => return None,
     };
     number.checked_mul(seconds).map(Duration::from_secs)
+}
+
+/// The span that `text` spells: digits and one of `y`, `mo`, `d`, not shorter or longer than counts may be kept.
+pub(super) fn span(text: &str) -> Option<Retention> {
+    let (number, unit) = number_and_unit(text)?;
+    let number = u32::try_from(number).ok()?;
+    match unit {
+        "y" => number.checked_mul(12).filter(|months| *months > 0).map(Retention::Months),
+        "mo" => Some(number).filter(|months| *months >= RETENTION_MONTHS_MIN).map(Retention::Months),
+        "d" => Some(number).filter(|days| *days >= RETENTION_DAYS_MIN).map(Retention::Days),
+        _ => None,
+    }
+    .filter(|span| match span {
+        Retention::Months(months) => *months <= RETENTION_YEARS_MAX * 12,
+        Retention::Days(days) => *days <= RETENTION_YEARS_MAX * 365,
+    })
 }
 
 /// The bytes that `text` spells: digits and one of `B`, `KiB`, `MiB`, `GiB`, `TiB` in any letter case, or their first
@@ -64,6 +83,49 @@ mod tests {
             ["", "s", "-1s", "1.5h", "1w", "1h30m", "60S", "１s", " 1s", "18446744073709551615h", "1e3"]
         {
             check(text, None);
+        }
+    }
+
+    #[test]
+    fn spans_are_understood() {
+        for (text, expected) in [
+            ("5y", Retention::Months(60)),
+            ("1y", Retention::Months(12)),
+            ("100y", Retention::Months(1_200)),
+            ("18mo", Retention::Months(18)),
+            ("3mo", Retention::Months(3)),
+            ("400d", Retention::Days(400)),
+            ("90 d", Retention::Days(90)),
+            ("36500d", Retention::Days(36_500)),
+        ] {
+            assert_eq!(span(text), Some(expected), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn other_texts_are_no_spans() {
+        for text in [
+            "",
+            "5",
+            "y",
+            "0y",
+            "101y",
+            "1201mo",
+            "2mo",
+            "89d",
+            "36501d",
+            "5Y",
+            "18m",
+            "18months",
+            "-5y",
+            "1.5y",
+            "8760h",
+            "1y6mo",
+            "5 years",
+            "4294967296d",
+            "400000000y",
+        ] {
+            assert_eq!(span(text), None, "{text:?}");
         }
     }
 

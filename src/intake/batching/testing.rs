@@ -20,8 +20,11 @@ use crate::model::catalogue::{Catalogue, CatalogueLimits};
 use crate::model::event::{Event, EventDetails, ObjectId, StoryId};
 use crate::model::story_set::StorySet;
 
-const ARRIVAL: Arrival =
-    Arrival { unix_nanos: 1_552_824_000_000_000_000, max_future: Duration::from_hours(1) };
+const ARRIVAL: Arrival = Arrival {
+    unix_nanos: 1_552_824_000_000_000_000,
+    max_future: Duration::from_hours(1),
+    dropped_before: None,
+};
 /// A message is a few sentences with at most three excerpts, each character of which may be spelled out.
 const MESSAGE_BYTES: usize = 400 + 3 * EXCERPT_BYTES_MAX;
 /// A line that is good wherever it stands, and the count that no other line is likely to have.

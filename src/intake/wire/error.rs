@@ -190,6 +190,11 @@ pub enum LineErrorKind {
          is the precision right? it was taken as {unit}"
     )]
     TooLate { instant: Excerpt, max_future_seconds: u64, unit: &'static str },
+    #[error(
+        "the timestamp is {instant}, and all hours before {first_kept} were dropped (`retention`) and are not counted any more; \
+         is the precision right? it was taken as {unit}"
+    )]
+    Dropped { instant: Excerpt, first_kept: Excerpt, unit: &'static str },
     #[error("there is no timestamp, and the daemon's clock stands outside the range that events may have")]
     NoUsableClock,
 

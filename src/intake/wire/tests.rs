@@ -5,8 +5,11 @@ use std::time::Duration;
 use super::*;
 use crate::model::event::{EventDetails, Node};
 
-const ARRIVAL: Arrival =
-    Arrival { unix_nanos: 1_552_824_000_000_000_000, max_future: Duration::from_hours(1) };
+const ARRIVAL: Arrival = Arrival {
+    unix_nanos: 1_552_824_000_000_000_000,
+    max_future: Duration::from_hours(1),
+    dropped_before: None,
+};
 const STORY: &str = "5b07ffafc2376e30306d9b16";
 
 /// The event in short, or what is wrong.
@@ -70,7 +73,8 @@ fn line_events_follow_the_contract() {
 fn no_hour_past_the_last_that_can_be_counted_is_taken() {
     let end = i64::from(crate::limits::HOURS_MAX) * 3_600_000_000_000;
     for unix_nanos in [end - 1, end + 1_000_000_000_000_000] {
-        let arrival = Arrival { unix_nanos, max_future: Duration::from_hours(366 * 24) };
+        let arrival =
+            Arrival { unix_nanos, max_future: Duration::from_hours(366 * 24), dropped_before: None };
         let rules = TimeRules::new(arrival, None);
         for (nanos, is_taken) in [(end - 1, true), (end, false), (end + 1_000_000_000_000, false)] {
             assert_eq!(

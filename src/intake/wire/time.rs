@@ -121,6 +121,8 @@ pub struct Arrival {
     pub unix_nanos: i64,
     /// How far ahead of the arrival a timestamp may be.
     pub max_future: Duration,
+    /// The first hour that is kept, where those before were dropped.
+    pub dropped_before: Option<Hour>,
 }
 
 /// The rules for the timestamps of one read or request, ready to apply: units, bounds, and the hour of arrival.
@@ -133,10 +135,13 @@ pub struct TimeRules {
     line_nanos_per_unit: u64,
     /// The hour of an event without a timestamp; `None` where the daemon's clock stands before 1974.
     pub(super) arrival_hour: Option<Hour>,
+    /// The first instant that is kept and may be counted.
+    earliest_nanos: i64,
     latest_nanos: i64,
     /// `latest_nanos`, or 0 where that is negative.
     latest_nanos_unsigned: u64,
     max_future: Duration,
+    dropped_before: Option<Hour>,
 }
 
 impl TimeRules {
@@ -146,16 +151,20 @@ impl TimeRules {
         let line_precision = precision.unwrap_or(Precision::Nanoseconds);
         let ahead_nanos = i64::try_from(arrival.max_future.as_nanos()).unwrap_or(i64::MAX);
         let latest_nanos = arrival.unix_nanos.saturating_add(ahead_nanos).min(LATEST_NANOS);
+        let first_kept = arrival.dropped_before.map_or(0, Hour::unix_seconds);
+        let earliest_nanos = EARLIEST_NANOS.max(first_kept.saturating_mul(NANOS_PER_SECOND));
         Self {
             line_precision,
             json_precision: precision.unwrap_or(Precision::Milliseconds),
             line_nanos_per_unit: line_precision.nanos(),
-            arrival_hour: (arrival.unix_nanos >= EARLIEST_NANOS)
+            arrival_hour: (arrival.unix_nanos >= earliest_nanos)
                 .then(|| hour_of(arrival.unix_nanos))
                 .flatten(),
+            earliest_nanos,
             latest_nanos,
             latest_nanos_unsigned: u64::try_from(latest_nanos).unwrap_or(0),
             max_future: arrival.max_future,
+            dropped_before: arrival.dropped_before,
         }
     }
 
@@ -174,7 +183,7 @@ impl TimeRules {
 
     #[inline]
     fn accept_nanos(&self, nanos: u64) -> Option<(Hour, Stamp)> {
-        if nanos < EARLIEST_NANOS.unsigned_abs() || self.latest_nanos_unsigned < nanos {
+        if nanos < self.earliest_nanos.unsigned_abs() || self.latest_nanos_unsigned < nanos {
             return None;
         }
         let hour = u32::try_from(nanos / NANOS_PER_HOUR).ok()?;
@@ -184,8 +193,8 @@ impl TimeRules {
     /// The hour and instant (nanoseconds since the epoch) of the timestamp `units`.
     ///
     /// # Errors
-    /// `TimestampRange` where the instant does not fit 64-bit nanoseconds, `TooEarly` before 1974-01-01, `TooLate`
-    /// more than `max_future` after the arrival.
+    /// `TimestampRange` where the instant does not fit 64-bit nanoseconds, `TooEarly` before 1974-01-01, `Dropped` before what is
+    /// kept, `TooLate` more than `max_future` after the arrival.
     pub fn check(&self, units: i64, precision: Precision) -> Result<(Hour, i64), LineErrorKind> {
         i64::try_from(precision.nanos())
             .ok()
@@ -226,13 +235,15 @@ impl TimeRules {
     }
 
     fn check_instant(&self, nanos: i64, unit: &'static str) -> Result<(Hour, i64), LineErrorKind> {
-        let instant = || {
-            Excerpt::new(
-                &DateTime::<Utc>::from_timestamp_nanos(nanos).to_rfc3339_opts(SecondsFormat::AutoSi, true),
-            )
-        };
+        let instant = || instant_of(nanos);
         if nanos < EARLIEST_NANOS {
             return Err(LineErrorKind::TooEarly { instant: instant(), unit });
+        }
+        if nanos < self.earliest_nanos
+            && let Some(first_kept) = self.dropped_before
+        {
+            let first_kept = instant_of(first_kept.unix_seconds().saturating_mul(NANOS_PER_SECOND));
+            return Err(LineErrorKind::Dropped { instant: instant(), first_kept, unit });
         }
         if self.latest_nanos < nanos {
             return Err(self.too_late(instant(), unit));
@@ -240,6 +251,11 @@ impl TimeRules {
         let hour = hour_of(nanos).ok_or_else(|| LineErrorKind::TooEarly { instant: instant(), unit })?;
         Ok((hour, nanos))
     }
+}
+
+fn instant_of(unix_nanos: i64) -> Excerpt {
+    let instant = DateTime::<Utc>::from_timestamp_nanos(unix_nanos);
+    Excerpt::new(&instant.to_rfc3339_opts(SecondsFormat::AutoSi, true))
 }
 
 /// The hour that an instant, in nanoseconds since the epoch, is in; `None` before 1970 and from [`Hour::END`] on.

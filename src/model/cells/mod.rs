@@ -19,11 +19,13 @@
 //! INVARIANT: the hours of a frame ascend (equal ones allowed) and are of one UTC month.
 
 mod concat;
+mod retention;
 mod sums;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use concat::concatenate;
+pub use retention::Retention;
 pub(crate) use sums::MonthSums;
 
 use std::iter::repeat_n;

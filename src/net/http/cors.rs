@@ -19,7 +19,7 @@ const HEADERS_TAKEN: HeaderValue = HeaderValue::from_static(
 );
 /// The headers of an answer that a page may read, beside those that need no leave.
 const HEADERS_SHOWN: HeaderValue = HeaderValue::from_static(
-    "allow, content-disposition, etag, idempotency-replayed, retry-after, www-authenticate, x-groups-omitted, \
+    "allow, content-disposition, etag, idempotency-replayed, retry-after, www-authenticate, x-dropped-before, x-groups-omitted, \
      x-influxdb-build, x-influxdb-error, x-influxdb-version",
 );
 const ORIGIN: HeaderValue = HeaderValue::from_static("origin");

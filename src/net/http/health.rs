@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use super::response::{self, HttpResponse};
 use crate::limits::{RETRY_AFTER, wide};
-use crate::model::calendar::rfc3339;
+use crate::model::calendar::{Hour, rfc3339};
+use crate::model::counters::Counters;
 use crate::net::Services;
 use crate::net::guessing::GuessFigures;
 use crate::net::log::state::{OUTCOMES, SKIPS, stops};
@@ -195,7 +196,7 @@ fn figures(services: &Services) -> Vec<MetricReading> {
     rising
         .into_iter()
         .chain(present)
-        .chain(backup_figures(&store))
+        .chain(figures_of_the_past(&store, &services.counters))
         .chain(parts)
         .map(MetricReading::from)
         .chain(log_figures(services))
@@ -204,7 +205,10 @@ fn figures(services: &Services) -> Vec<MetricReading> {
 
 type Figure = (&'static str, &'static str, MetricValue);
 
-fn backup_figures(store: &StoreFigures) -> [Figure; 5] {
+/// Of backups, and of hours that were dropped.
+fn figures_of_the_past(store: &StoreFigures, counters: &Counters) -> [Figure; 7] {
+    let first_kept = counters.dropped_before().map_or(0, Hour::unix_seconds);
+    let first_kept = u64::try_from(first_kept).unwrap_or(0);
     let time = u64::try_from(store.last_backup_unix_seconds).unwrap_or(0);
     let (counter, gauge) = (MetricValue::Counter, MetricValue::Gauge);
     [
@@ -217,6 +221,16 @@ fn backup_figures(store: &StoreFigures) -> [Figure; 5] {
             gauge(store.last_backup_position),
         ),
         ("backup_last_bytes", "Bytes of it that were sent", gauge(store.last_backup_bytes)),
+        (
+            "dropped_before_timestamp_seconds",
+            "Start of the first hour that is kept, 0 where none was dropped",
+            gauge(first_kept),
+        ),
+        (
+            "dropped_cells",
+            "Cells that went since their hours were dropped",
+            counter(counters.stats().dropped),
+        ),
     ]
 }
 

@@ -17,7 +17,7 @@ use super::routes::{Dialect, Route};
 use super::{HttpShared, workers};
 use crate::cluster::publish::Refused;
 use crate::intake::batching::{BodyPrecision, Parsed, Parser, Tally};
-use crate::intake::wire::{Arrival, Precision};
+use crate::intake::wire::Precision;
 use crate::limits::KEY_BYTES_MAX;
 use crate::model::batch::{Batch, BatchIdentity, KeyedAnswer, RejectedLine};
 use crate::model::excerpt::Excerpt;
@@ -127,7 +127,7 @@ async fn parse(
     precision: BodyPrecision,
 ) -> Result<Parsed, Failure> {
     let services = &shared.services;
-    let arrival = Arrival { unix_nanos: services.clock.unix_nanos(), max_future: services.max_future };
+    let arrival = services.arrival();
     let mut parser = Parser::new(Arc::clone(&services.catalogue)).below(Arc::clone(&services.memory));
     parser.set_stories(access.stories().clone());
     let is_short = lines.bytes().len() <= route.body.inline_bytes_max;

@@ -13,6 +13,7 @@ use super::response::{self, HttpResponse};
 use super::response_body::ResponseBody;
 use super::{HttpShared, accept, workers};
 use crate::limits::FAULTS_SHOWN_MAX;
+use crate::model::calendar::{UnixSeconds, rfc3339};
 use crate::model::catalogue::Catalogue;
 use crate::model::event::StoryId;
 use crate::model::story_set::StorySet;
@@ -38,7 +39,7 @@ pub(super) async fn report(
         if accept::prefers_csv(&head.headers) { FormatName::Csv } else { FormatName::Json }
     });
     let heading = Heading::of(&query, format);
-    let (body, omitted) = if query.weight(&services.catalogue, &services.counters) == Weight::Heavy {
+    let (body, marks) = if query.weight(&services.catalogue, &services.counters) == Weight::Heavy {
         // Boxed, since every request would make room for it.
         Box::pin(on_a_worker(shared, access, (query, format))).await?
     } else {
@@ -46,7 +47,7 @@ pub(super) async fn report(
     };
     let took = services.clock.monotonic().saturating_sub(started);
     services.metrics.report_answered(name, took);
-    Ok(heading.answer(body, omitted))
+    Ok(heading.answer(body, marks))
 }
 
 /// The names and values of a query string, decoded, in order. Most have nothing to decode and are only cut up.
@@ -68,7 +69,7 @@ async fn on_a_worker(
     shared: &Arc<HttpShared>,
     access: &Access,
     (query, format): (Query, FormatName),
-) -> Result<(ResponseBody, usize), Failure> {
+) -> Result<(ResponseBody, Marks), Failure> {
     // First, so that nothing large waits for its permit.
     let permit = if query.may_be_large(&shared.services.catalogue) {
         Some(workers::soon(&shared.large_answers, Bound::LargeAnswers).await?)
@@ -107,23 +108,39 @@ fn known_among(catalogue: &Catalogue, visible: &StorySet) -> usize {
     visible.list().map_or_else(|| catalogue.story_count(), count)
 }
 
-/// The report as text, and how many groups the limit left out.
+/// What is not in an answer.
+#[derive(Clone, Copy)]
+struct Marks {
+    /// How many groups the limit left out.
+    omitted: usize,
+    /// The first moment that is kept, where the report is about one that was dropped.
+    dropped_before: Option<UnixSeconds>,
+}
+
+/// The report as text, and what is not in it.
 fn roll_up(
     shared: &HttpShared,
     (query, format): (&Query, FormatName),
     large: Option<(OwnedSemaphorePermit, Access)>,
-) -> Result<(ResponseBody, usize), Failure> {
+) -> Result<(ResponseBody, Marks), Failure> {
     let report = report::roll_up(&shared.services.catalogue, &shared.services.counters, query);
-    let (omitted, format) = (report.groups_omitted(), query.written_as(format));
+    let dropped_before = query.dropped_before(&shared.services.counters);
+    let (marks, format) =
+        (Marks { omitted: report.groups_omitted(), dropped_before }, query.written_as(format));
     if let Some((permit, access)) = large
         && report.is_large()
     {
         let standing = (access.into_permit(), Arc::clone(&shared.services.auth));
-        return Ok((ResponseBody::streamed(report.into_text_parts(format), permit, standing), omitted));
+        return Ok((ResponseBody::streamed(report.into_text_parts(format), permit, standing), marks));
     }
     let mut text = Vec::new();
     report.write(format, &mut text);
-    Ok((shared.long_answer(text)?, omitted))
+    Ok((shared.long_answer(text)?, marks))
+}
+
+/// A moment as answers have it.
+pub(super) fn instant(moment: UnixSeconds) -> String {
+    rfc3339(moment.get().saturating_mul(1_000))
 }
 
 /// What the headers say about an answer.
@@ -136,6 +153,8 @@ enum Heading {
 
 const CSV: HeaderValue = HeaderValue::from_static("text/csv; charset=utf-8; header=present");
 const GROUPS_OMITTED: HeaderName = HeaderName::from_static("x-groups-omitted");
+/// The first moment that is kept, where an answer is about one that was dropped.
+pub(super) const DROPPED_BEFORE: HeaderName = HeaderName::from_static("x-dropped-before");
 
 impl Heading {
     fn of(query: &Query, format: FormatName) -> Self {
@@ -149,9 +168,14 @@ impl Heading {
         }
     }
 
-    fn answer(self, body: ResponseBody, omitted: usize) -> HttpResponse {
+    fn answer(self, body: ResponseBody, marks: Marks) -> HttpResponse {
         let mut response = response::json(body);
         let headers = response.headers_mut();
+        if let Some(first_kept) = marks.dropped_before
+            && let Ok(instant) = HeaderValue::try_from(instant(first_kept))
+        {
+            headers.insert(DROPPED_BEFORE, instant);
+        }
         match self {
             // The JSON says itself what was left out.
             Self::Json => return response,
@@ -163,8 +187,8 @@ impl Heading {
                 }
             }
         }
-        if omitted > 0 {
-            headers.insert(GROUPS_OMITTED, HeaderValue::from(omitted));
+        if marks.omitted > 0 {
+            headers.insert(GROUPS_OMITTED, HeaderValue::from(marks.omitted));
         }
         response
     }

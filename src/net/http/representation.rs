@@ -8,7 +8,7 @@ use super::entity_tag::EntityTag;
 use super::inflate::Encoding;
 use super::response::{HttpResponse, NO_STORE};
 use super::response_body::ResponseBody;
-use super::{HttpShared, accept_encoding, pack};
+use super::{HttpShared, accept_encoding, pack, reports};
 
 /// What the answers depend on, beside the address that is asked for.
 const VARY: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding, Authorization");
@@ -40,7 +40,10 @@ fn not_modified(mut response: HttpResponse, tag: EntityTag) -> HttpResponse {
     *response.status_mut() = StatusCode::NOT_MODIFIED;
     *response.body_mut() = ResponseBody::empty();
     let headers = response.headers_mut();
+    let dropped_before = headers.remove(reports::DROPPED_BEFORE);
     headers.clear();
+    // It is not in the answer that the client has where that is a list or a table.
+    headers.extend(dropped_before.map(|first_kept| (reports::DROPPED_BEFORE, first_kept)));
     headers.insert(header::CACHE_CONTROL, NO_STORE);
     headers.insert(header::VARY, VARY);
     mark(&mut response, tag, Encoding::Identity);

@@ -21,15 +21,19 @@ use crate::limits::{FAULTS_SHOWN_MAX, STORIES_LISTED_DEFAULT, STORIES_LISTED_MAX
 use crate::model::batch::{Batch, Change};
 use crate::model::calendar::{Hour, rfc3339};
 use crate::model::catalogue::Story;
+use crate::model::counters::Counters;
 use crate::model::event::{ObjectId, StoryId};
 use crate::model::excerpt::Excerpt;
 use crate::net::Services;
 use crate::report::Weight;
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Page<'a> {
     stories: Vec<Shown<'a>>,
     next: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped_before: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -41,6 +45,14 @@ struct Shown<'a> {
     last_event: Option<String>,
     conversations: u64,
     messages: u64,
+    /// Of the only one of an answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped_before: Option<String>,
+}
+
+/// Where what is known of counts starts; `None` where none were dropped.
+pub(super) fn dropped_before(counters: &Counters) -> Option<String> {
+    counters.dropped_before().map(|first| rfc3339(first.unix_seconds().saturating_mul(1_000)))
 }
 
 impl<'a> From<&'a Row> for Shown<'a> {
@@ -53,6 +65,7 @@ impl<'a> From<&'a Row> for Shown<'a> {
             last_event: row.span.map(|(_, last)| instant(last)),
             conversations: row.conversations,
             messages: row.messages,
+            dropped_before: None,
         }
     }
 }
@@ -71,7 +84,8 @@ pub(super) async fn list(
     let work = move || {
         let Services { catalogue, counters, .. } = &worker.services;
         let (rows, next) = listing::list((catalogue, &visible), counters, &selection);
-        response::to_json(&Page { stories: rows.iter().map(Shown::from).collect(), next })
+        let dropped_before = dropped_before(counters);
+        response::to_json(&Page { stories: rows.iter().map(Shown::from).collect(), next, dropped_before })
     };
     let json = match weight {
         Weight::Light => work(),
@@ -160,7 +174,10 @@ fn shown(
     let story = known(services, access, id)?;
     let weight = listing::work_of_one(&story, &services.counters).weight();
     let (catalogue, counters) = (Arc::clone(&services.catalogue), Arc::clone(&services.counters));
-    Ok((weight, move || response::to_json(&Shown::from(&listing::row(&story, &catalogue, &counters)))))
+    Ok((weight, move || {
+        let row = listing::row(&story, &catalogue, &counters);
+        response::to_json(&Shown { dropped_before: dropped_before(&counters), ..Shown::from(&row) })
+    }))
 }
 
 /// The story, if it is known to whoever asks.

@@ -48,6 +48,9 @@ struct Shown {
     to: String,
     dry_run: bool,
     counts: Vec<ShownCount>,
+    /// Where hours of the range were dropped, so that nobody takes them for counts of 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped_before: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -90,6 +93,7 @@ pub(super) async fn undo(
         to: instant(hours.end),
         dry_run: is_dry_run,
         counts: counts.collect(),
+        dropped_before: services.counters.dropped_before().filter(|first| hours.start < *first).map(instant),
     })))
 }
 

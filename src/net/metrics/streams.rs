@@ -14,17 +14,20 @@ pub(crate) enum StreamEvent {
     Report,
     /// What has changed since the last event.
     Change,
+    /// Which hours the list lacks, since they were dropped.
+    Dropped,
     /// Why the stream ends.
     End,
 }
 
 impl StreamEvent {
-    const ALL: [Self; 3] = [Self::Report, Self::Change, Self::End];
+    const ALL: [Self; 4] = [Self::Report, Self::Change, Self::Dropped, Self::End];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Report => "report",
             Self::Change => "change",
+            Self::Dropped => "dropped",
             Self::End => "end",
         }
     }
@@ -42,8 +45,11 @@ impl StreamHandles {
         let open = add(registry, "streams", "Streams of reports that are open");
         let refused =
             add(registry, "streams_refused", "Streams that were one too many, or too large together");
-        let events: Family<Labels<1>, Counter> =
-            add(registry, "stream_events", "Events of streams: the whole report, a change, the end");
+        let events: Family<Labels<1>, Counter> = add(
+            registry,
+            "stream_events",
+            "Events of streams: the whole report, a change, which hours were dropped, the end",
+        );
         let events =
             StreamEvent::ALL.map(|event| (event, events.get_or_create_owned(&[("event", event.as_str())])));
         Self { open, refused, events }

@@ -392,7 +392,7 @@ impl<S: Stream> Connection<'_, S> {
     }
 
     fn arrival(&self) -> Arrival {
-        Arrival { unix_nanos: self.services.clock.unix_nanos(), max_future: self.services.max_future }
+        self.services.arrival()
     }
 }
 

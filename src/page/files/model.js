@@ -86,7 +86,7 @@ export function chartOf(view, answer, stories, now) {
   const points = answer.data.map(({ date, value }, index) => ({
     ms: Date.parse(date), value, before: before[index]?.value ?? null, beforeMs: before[index] ? Date.parse(before[index].date) : null,
   }));
-  markUnknown(points, view, stories, now);
+  markUnknown(points, view, stories, now, answer.droppedBefore);
   const pairing = answer.compare ? pairingOf(points, unit, zone) : 'none';
   const present = points.findLastIndex((point) => point.ms <= now);
   const isPresent = range.isOpen && present >= 0 && time.bucketName(points[present].ms, unit, zone) === time.bucketName(now, unit, zone);
@@ -95,16 +95,18 @@ export function chartOf(view, answer, stories, now) {
   return {
     report: view.report, zone, range, unit, points, pairing, openAt: isPresent ? present : -1, groups, average, summary: answer.summary, overall: answer.overall,
     before: answer.compare ?? null, total: totalOf(answer, average), split: view.group, omitted: answer.groupsOmitted ?? 0,
+    droppedBefore: answer.droppedBefore ? Date.parse(answer.droppedBefore) : null,
     isCutAtFirst: points.length > 0 && range.start !== null && points[0].ms < range.start, compare: view.compare, grouped: view.group || view.list,
   };
 }
 
-// Buckets of which nothing can be known: those before the first event of the one story that is picked, and those to come.
-function markUnknown(points, view, stories, now) {
+// Buckets of which nothing can be known: those whose hours were dropped, those before the first event of the one story that is picked,
+// and those to come.
+function markUnknown(points, view, stories, now, droppedBefore) {
   const first = view.storyId.length === 1 ? Date.parse(stories.get(view.storyId[0])?.firstEvent ?? '') : NaN;
   points.forEach((point, index) => {
     const end = points[index + 1]?.ms ?? Infinity;
-    point.unknown = end <= first ? 'before its first event' : point.ms > now ? 'not yet' : '';
+    point.unknown = end <= Date.parse(droppedBefore ?? '') ? 'no longer kept' : end <= first ? 'before its first event' : point.ms > now ? 'not yet' : '';
   });
 }
 

@@ -169,8 +169,12 @@ function drawNothing(view, chart) {
 }
 
 function lastWords(ms, zone) {
+  return `${momentWords(ms, zone)}–${time.timeWords(ms + time.HOUR, zone)}`;
+}
+
+function momentWords(ms, zone) {
   const day = time.day(ms, zone);
-  return `${time.rangeWords(day, day)}, ${time.timeWords(ms, zone)}–${time.timeWords(ms + time.HOUR, zone)}`;
+  return `${time.rangeWords(day, day)}, ${time.timeWords(ms, zone)}`;
 }
 
 function drawStates(view, chart, stories) {
@@ -183,6 +187,8 @@ function drawStates(view, chart, stories) {
     const words = session.faults.map(({ name, value }) => `${name}=${value.slice(0, 64)}`).join(', ');
     tell('faults', `Left out of the address, since the page does not know it: ${words}`, [['Close', () => { session.faults = []; untell('faults'); }]]);
   } else untell('faults');
+  if (chart.droppedBefore !== null) tell('dropped', `What was counted before ${momentWords(chart.droppedBefore, view.timezone)} is no longer kept; it is missing here.`);
+  else untell('dropped');
   if (view.timezone !== 'UTC') untell('zone');
   const isOdd = chart.unit === 'day' && chart.points.some((point, index) => index > 0 && time.timeWords(point.ms, chart.zone) !== '00:00' &&
     Math.abs(time.startOfDay(time.day(point.ms, chart.zone), chart.zone) - point.ms) > 60_000);

@@ -84,6 +84,9 @@ impl JsonWriter {
                 if let Some(groups) = &report.groups {
                     write_groups_end(groups, out.text());
                 }
+                if let Some(first_kept) = report.dropped_before {
+                    write_dropped(first_kept, out.text());
+                }
                 out.text().push(b'}');
             }
             ReportPart::End(Report::Popularity(report)) if report.rows.is_empty() => {
@@ -105,6 +108,14 @@ impl JsonWriter {
         write_points(&earlier.points, &earlier.starts, &self.earlier_dates, out);
         out.text().push(b'}');
     }
+}
+
+fn write_dropped(first_kept: UnixSeconds, text: &mut Vec<u8>) {
+    let mut date = [0; 24];
+    write_instant(first_kept, &mut date);
+    text.extend_from_slice(b",\"droppedBefore\":\"");
+    text.extend_from_slice(&date);
+    text.push(b'"');
 }
 
 fn write_groups_end(groups: &Groups, text: &mut Vec<u8>) {

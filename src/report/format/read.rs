@@ -46,6 +46,8 @@ struct SeriesJson {
     groups: Option<Vec<GroupJson>>,
     #[serde(default)]
     groups_omitted: usize,
+    #[serde(default, deserialize_with = "optional_date")]
+    dropped_before: Option<UnixSeconds>,
 }
 
 #[derive(Deserialize)]
@@ -154,13 +156,19 @@ fn date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UnixSeconds, D::Er
     }
 }
 
+fn optional_date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<UnixSeconds>, D::Error> {
+    date(deserializer).map(Some)
+}
+
 fn series(scale: Scale, by: GroupBy, text: &[u8]) -> serde_json::Result<Report> {
-    let SeriesJson { points: whole, compare, groups, groups_omitted } = serde_json::from_slice(text)?;
+    let SeriesJson { points: whole, compare, groups, groups_omitted, dropped_before } =
+        serde_json::from_slice(text)?;
     let starts = starts(&whole);
     let comparison = compare.map(|earlier| comparison(earlier, scale)).transpose()?.map(Box::new);
     let list = groups.map(|groups| groups.into_iter().map(|group| self::group(group, scale)).collect());
     let groups = list.transpose()?.map(|list: Vec<Group>| Groups { by, list, omitted: groups_omitted });
-    Ok(Report::Series(SeriesReport { starts, points: points(whole, scale)?, comparison, groups }))
+    let points = points(whole, scale)?;
+    Ok(Report::Series(SeriesReport { starts, points, comparison, groups, dropped_before }))
 }
 
 fn starts(points: &PointsJson) -> Vec<UnixSeconds> {

@@ -13,8 +13,9 @@ use crate::limits::{
     DATA_POINTS_MAX, GROUPED_POINTS_MAX, QUERY_FAULTS_SHOWN_MAX, REPORT_ROWS_DEFAULT, REPORT_ROWS_MAX,
     WHOLE_TEXT_POINTS_MAX, wide,
 };
-use crate::model::calendar::{CompareWith, HourRange, LocalRange, Unit, ZoneDatabase};
+use crate::model::calendar::{CompareWith, HourRange, LocalRange, Unit, UnixSeconds, ZoneDatabase};
 use crate::model::catalogue::Catalogue;
+use crate::model::counters::Counters;
 use crate::model::event::{ObjectId, Source, StoryId};
 use crate::model::named::named_enum;
 use crate::model::story_set::StorySet;
@@ -151,6 +152,15 @@ impl Query {
     /// The buckets to add up.
     pub fn hours(&self) -> HourRange {
         self.range.hours()
+    }
+
+    /// The first moment that is kept, where hours were dropped that the query is about, or that it is compared with. To be asked
+    /// after the counts were read.
+    pub fn dropped_before(&self, counters: &Counters) -> Option<UnixSeconds> {
+        let first_kept = counters.dropped_before()?;
+        let ranges = [Some(&self.range), self.earlier.as_ref()];
+        let mut hours = ranges.into_iter().flatten().map(LocalRange::hours).filter(|hours| !hours.is_empty());
+        hours.any(|hours| hours.start < first_kept).then(|| UnixSeconds::new(first_kept.unix_seconds()))
     }
 
     /// The sources that it is about, in order.

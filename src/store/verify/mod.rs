@@ -56,6 +56,7 @@ pub fn verify(
             report.restart_snapshot = Some(recovered.report.snapshot_generation);
             report.restart_records = recovered.report.journal_records;
             report.totals = totals(&recovered);
+            report.dropped_before = recovered.counters.dropped_before();
             if let Some(damage) = recovered.wrong_digest(data_dir) {
                 report.add(damage);
             }

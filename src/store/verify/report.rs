@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::model::calendar::{Hour, rfc3339};
 use crate::store::damage::{Damage, DamageKind};
 use crate::store::journal::TornTail;
 use crate::store::layout::SNAPSHOT_FOLDER;
@@ -48,6 +49,8 @@ pub struct VerifyReport {
     pub restart_records: u64,
     /// What would then be counted; zeros where it would refuse to start.
     pub totals: Totals,
+    /// The first hour that is kept, where those before were dropped.
+    pub dropped_before: Option<Hour>,
     /// All that is wrong. A torn tail is not.
     pub faults: Vec<Damage>,
 }
@@ -89,6 +92,10 @@ impl fmt::Display for VerifyReport {
             writeln!(f, "messages:             {}", t.messages)?;
             writeln!(f, "interactions:         {}", t.interactions)?;
             writeln!(f, "keys, window:         {}, {}", t.keys[0], t.keys[1])?;
+            if let Some(first_kept) = self.dropped_before {
+                let before = rfc3339(first_kept.unix_seconds().saturating_mul(1_000));
+                writeln!(f, "dropped:              all hours before {before}")?;
+            }
         } else {
             writeln!(f, "a restart:            would be refused")?;
         }

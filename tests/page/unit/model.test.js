@@ -81,3 +81,13 @@ test('the change of an average follows its sums, not its two decimals', () => {
   assert.equal(m.averageOf({ overall: 6.98 }, undefined, sum(10_000)), 6.98);
   assert.equal(m.averageOf({ overall: 0 }, sum(0), sum(0)), 0);
 });
+
+test('buckets whose hours were dropped are no longer kept, and the one that was cut is shown', () => {
+  const answer = { data: days('2026-11-22T23:00Z', [0, 4, 5]), summary: total([0, 4, 5]), droppedBefore: '2026-11-24T09:00:00.000Z' };
+  const chart = m.chartOf(view({}), answer, new Map(), NOW);
+  assert.deepEqual(chart.points.map((point) => point.unknown), ['no longer kept', '', '']);
+  assert.equal(chart.droppedBefore, Date.parse('2026-11-24T09:00Z'));
+  delete answer.droppedBefore;
+  const whole = m.chartOf(view({}), answer, new Map(), NOW);
+  assert.deepEqual([whole.droppedBefore, ...whole.points.map((point) => point.unknown)], [null, '', '', '']);
+});

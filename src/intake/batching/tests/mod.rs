@@ -11,8 +11,11 @@ use crate::model::batch::{Change, Definition, Increment};
 use crate::model::catalogue::CatalogueLimits;
 use crate::model::event::{Metric, ObjectId, SeriesKey, StoryId};
 
-const ARRIVAL: Arrival =
-    Arrival { unix_nanos: 1_552_824_000_000_000_000, max_future: Duration::from_hours(1) };
+const ARRIVAL: Arrival = Arrival {
+    unix_nanos: 1_552_824_000_000_000_000,
+    max_future: Duration::from_hours(1),
+    dropped_before: None,
+};
 const STORY: &str = "5b07ffafc2376e30306d9b16";
 const NODE: &str = "5b07ffafc2376e30306d9b17";
 

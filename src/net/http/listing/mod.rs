@@ -198,10 +198,22 @@ pub(super) fn row(story: &Story, catalogue: &Catalogue, counters: &Counters) -> 
     Row {
         story: story.id(),
         name: story.name().map(|name| name.to_string()),
-        span: catalogue.span(story),
+        span: span(story, catalogue, counters),
         conversations,
         messages,
     }
+}
+
+/// The first and the last hour with anything that is kept. Just after hours were dropped, the catalogue may not know yet.
+fn span(story: &Story, catalogue: &Catalogue, counters: &Counters) -> Option<(Hour, Hour)> {
+    let (first, last) = catalogue.span(story)?;
+    if counters.dropped_before() <= Some(first) {
+        return Some((first, last));
+    }
+    let mut series = Vec::new();
+    story.series_of_all(&mut series);
+    let spans = series.into_iter().filter_map(|id| counters.span(id));
+    spans.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
 }
 
 /// What [`list`] touches, at most: of the stories of a page each series. Where all are visible it goes through all, which

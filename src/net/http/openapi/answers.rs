@@ -31,6 +31,7 @@ pub(super) fn headers() -> Value {
         "ETag": header("A hash of the answer, in quotes; `-gzip` or `-zstd` at its end where it is packed. Not on a large report."),
         "Vary": header("The headers of requests that the answer depends on."),
         "CacheControl": header("`no-store`: no cache may store it."),
+        "DroppedBefore": header("The first moment that is kept, where the answer is about one before: hours before it were dropped and count as 0."),
         "GroupsOmitted": header("How many groups `limit` left out, in tables."),
         "ContentDisposition": header("A name to save CSV under."),
         "RetryAfter": header("When to try again, as an HTTP date."),
@@ -96,7 +97,7 @@ fn successes(operation: &Operation) -> Vec<(u16, Value)> {
     let mut answers = Vec::new();
     if let Some(members) = answer.as_object_mut() {
         if operation.route.has_tags() || operation.route.endpoint == Endpoint::Root {
-            let mut headers = json!({"ETag": header("ETag"), "Vary": header("Vary"), "Cache-Control": header("CacheControl")});
+            let mut headers = tag_headers(operation.route.endpoint);
             answers.push((304, json!({"description": "The client has it already.", "headers": headers})));
             if operation.route.endpoint == Endpoint::Report
                 && let Some(headers) = headers.as_object_mut()
@@ -122,6 +123,16 @@ fn successes(operation: &Operation) -> Vec<(u16, Value)> {
     }
     answers.push((200, answer));
     answers
+}
+
+/// Those of an answer that has a tag, also where the client has it already.
+fn tag_headers(endpoint: Endpoint) -> Value {
+    let [tag, vary, cache, dropped] = ["ETag", "Vary", "CacheControl", "DroppedBefore"].map(header);
+    if endpoint == Endpoint::Report {
+        json!({"ETag": tag, "Vary": vary, "Cache-Control": cache, "X-Dropped-Before": dropped})
+    } else {
+        json!({"ETag": tag, "Vary": vary, "Cache-Control": cache})
+    }
 }
 
 /// What can be asked with what an answer says.

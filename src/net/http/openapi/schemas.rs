@@ -150,7 +150,7 @@ fn reports() -> Value {
         "PopularityRows": popularity_rows(),
         "Series": object_with(
             json!({"data": points, "summary": reference("Summary")}),
-            json!({"overall": figure(), "compare": reference("Comparison"), "groups": list(reference("Group")), "groupsOmitted": count()}),
+            json!({"overall": figure(), "compare": reference("Comparison"), "groups": list(reference("Group")), "groupsOmitted": count(), "droppedBefore": instant()}),
         ),
         "BusiestPeriod": {
             "type": "array", "minItems": 7, "maxItems": 7,
@@ -158,7 +158,7 @@ fn reports() -> Value {
         },
         "Popularity": list(json!({"oneOf": [interaction, fallback, node("fallback"), node("welcome")]})),
         "StreamEvent": object_with(
-            json!({"event": {"enum": ["report", "change", "end"]}, "data": {"type": "string", "contentMediaType": "application/json"}}),
+            json!({"event": {"enum": ["report", "change", "dropped", "end"]}, "data": {"type": "string", "contentMediaType": "application/json"}}),
             json!({"id": {"type": "string"}, "retry": count()}),
         ),
     })
@@ -169,11 +169,14 @@ fn stories() -> Value {
     let named =
         json!({"type": ["string", "null"], "minLength": 1, "maxLength": crate::limits::NAME_BYTES_MAX});
     json!({
-        "Story": object(json!({
+        "Story": object_with(json!({
             "storyId": reference("StoryId"), "name": {"type": ["string", "null"]}, "firstEvent": moment, "lastEvent": moment,
             "conversations": count(), "messages": count(),
-        })),
-        "StoryPage": object(json!({"stories": list(reference("Story")), "next": {"type": ["string", "null"]}})),
+        }), json!({"droppedBefore": instant()})),
+        "StoryPage": object_with(
+            json!({"stories": list(reference("Story")), "next": {"type": ["string", "null"]}}),
+            json!({"droppedBefore": instant()}),
+        ),
         "StoryUpsert": {"type": "object", "properties": {
             "name": named,
             "interactions": {
@@ -181,14 +184,14 @@ fn stories() -> Value {
                 "items": {"type": "object", "properties": {"id": reference("StoryId"), "name": named}, "required": ["id"]},
             },
         }},
-        "Undone": object(json!({
+        "Undone": object_with(json!({
             "storyId": reference("StoryId"), "from": instant(), "to": instant(), "dryRun": {"type": "boolean"},
             "counts": list(object(json!({
                 "metric": {"enum": MetricName::ALL.map(MetricName::as_str)},
                 "source": {"enum": Source::ALL.map(Source::as_str)},
                 "value": count(),
             }))),
-        })),
+        }), json!({"droppedBefore": instant()})),
         "Events": {"type": ["array", "object"], "items": {"type": "object"}},
         "Written": object(json!({"accepted": count(), "rejected": count()})),
     })

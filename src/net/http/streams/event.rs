@@ -40,6 +40,12 @@ pub(super) fn state(event: StreamEvent, tag: EntityTag, data: Bytes) -> [Bytes; 
     [head.into(), data, Bytes::from_static(b"\n\n")]
 }
 
+/// Which hours the list that follows lacks.
+pub(super) fn dropped(first_kept: &str) -> Bytes {
+    let event = StreamEvent::Dropped.as_str();
+    format!("event: {event}\ndata: {{\"droppedBefore\":\"{first_kept}\"}}\n\n").into()
+}
+
 pub(super) fn comment(now_unix_ms: i64) -> Bytes {
     format!(": {}\n\n", rfc3339(now_unix_ms)).into()
 }
@@ -61,6 +67,8 @@ mod tests {
         assert_eq!(retry(), "retry: 3000\n\n");
         let text = state(StreamEvent::Change, tag, Bytes::from_static(b"[]")).concat();
         assert_eq!(String::from_utf8(text).unwrap(), format!("id: {tag}\nevent: change\ndata: []\n\n"));
+        let dropped = dropped("2021-12-01T00:00:00.000Z");
+        assert_eq!(dropped, "event: dropped\ndata: {\"droppedBefore\":\"2021-12-01T00:00:00.000Z\"}\n\n");
         assert_eq!(comment(1_552_815_000_000), ": 2019-03-17T09:30:00.000Z\n\n");
         assert_eq!(end(EndReason::Stopping), "event: end\ndata: {\"reason\":\"stopping\"}\n\n");
         assert_eq!(end(EndReason::Duration), "event: end\ndata: {\"reason\":\"duration\"}\n\n");

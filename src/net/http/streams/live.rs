@@ -44,6 +44,8 @@ pub(super) struct LiveReport {
     pace: Pace,
     /// The report as the client was told it last.
     state: Bytes,
+    /// What the client was told last of hours that were dropped.
+    dropped_before: Option<UnixSeconds>,
     _slot: Slot,
 }
 
@@ -56,7 +58,8 @@ impl LiveReport {
     ) -> Self {
         let pace = Pace::new(shared.services.clock.monotonic(), asked.lasts);
         let (shared, exchange) = (Arc::clone(shared), Arc::clone(exchange));
-        Self { shared, exchange, access, asked, zone: Zone::UTC, pace, state: Bytes::new(), _slot: slot }
+        let (zone, state) = (Zone::UTC, Bytes::new());
+        Self { shared, exchange, access, asked, zone, pace, state, dropped_before: None, _slot: slot }
     }
 
     /// What a stream begins with: the whole report.
@@ -145,8 +148,15 @@ impl LiveReport {
     async fn make(&mut self, query: Query, basis: Basis) -> Result<Vec<Bytes>, Failure> {
         let clock = self.shared.services.clock.clone();
         let started = clock.monotonic();
-        let after = self.roll_up(query).await?;
-        let parts = self.tell(after)?;
+        let (after, dropped_before) = self.roll_up(query).await?;
+        let mut parts = self.tell(after)?;
+        // A series says it itself, a list has no place for it.
+        if dropped_before != self.dropped_before && !self.asked.name.is_series() {
+            let told = dropped_before.map(|first_kept| event::dropped(&reports::instant(first_kept)));
+            parts.splice(0..0, told);
+            self.shared.services.metrics.stream_event(StreamEvent::Dropped);
+        }
+        self.dropped_before = dropped_before;
         let now = clock.monotonic();
         self.pace.made(basis, now, now.saturating_sub(started));
         if !parts.is_empty() {
@@ -155,7 +165,7 @@ impl LiveReport {
         Ok(parts)
     }
 
-    async fn roll_up(&self, query: Query) -> Result<Vec<u8>, Failure> {
+    async fn roll_up(&self, query: Query) -> Result<(Vec<u8>, Option<UnixSeconds>), Failure> {
         let services = &self.shared.services;
         let weight = query.weight(&services.catalogue, &services.counters);
         let (catalogue, counters) = (Arc::clone(&services.catalogue), Arc::clone(&services.counters));
@@ -163,7 +173,7 @@ impl LiveReport {
             let mut text = Vec::new();
             report::roll_up(&catalogue, &counters, &query).write(ReportFormat::Json, &mut text);
             text.shrink_to_fit();
-            text
+            (text, query.dropped_before(&counters))
         };
         match weight {
             Weight::Light => Ok(work()),

@@ -146,7 +146,11 @@ impl Driven {
     }
 
     pub(super) fn arrival() -> Arrival {
-        Arrival { unix_nanos: 1_552_813_200_000_000_000, max_future: Duration::from_hours(1) }
+        Arrival {
+            unix_nanos: 1_552_813_200_000_000_000,
+            max_future: Duration::from_hours(1),
+            dropped_before: None,
+        }
     }
 
     pub(super) fn give(&mut self, bytes: &[u8]) {
