@@ -256,6 +256,13 @@ impl Servers {
     pub(crate) fn log(&self, place: usize) -> String {
         std::fs::read_to_string(self.home(place).join("log")).unwrap_or_default()
     }
+
+    /// How often a server has noted that the log has got another leader.
+    pub(crate) fn elections(&self, log: &str) -> usize {
+        let words = format!("stream leader for '$G > {log}'");
+        let noted = |place| self.log(place).lines().filter(|line| line.contains(&words)).count();
+        (0..self.all.len()).map(noted).sum()
+    }
 }
 
 /// What a server says of its streams. In HTTP/1.0, so that the answer is whole.
