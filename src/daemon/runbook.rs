@@ -7,7 +7,7 @@
 use tracing::{Level, Metadata};
 
 /// The section of what goes wrong in a module, for the lines that name none themselves; `None` where all do, or nobody has to do anything.
-pub const SECTIONS: [(&str, Option<&str>); 29] = [
+pub const SECTIONS: [(&str, Option<&str>); 30] = [
     ("cli::serve", Some("Options")),
     ("daemon", None),
     ("daemon::memory", Some("Limits")),
@@ -15,6 +15,7 @@ pub const SECTIONS: [(&str, Option<&str>); 29] = [
     ("daemon::probe", Some("TallydRestarting")),
     ("daemon::recovery", Some("A damaged file")),
     ("daemon::reload", None),
+    ("daemon::retention", Some("Retention")),
     ("daemon::stop", None),
     ("daemon::zones", None),
     ("net::condition", None),

@@ -14,10 +14,13 @@ fn place(position: &str) -> u64 {
 
 /// An event counts; its position.
 pub(crate) fn posted(node: &Node) -> String {
-    until("events are taken", || {
-        let reply = request(node.http(), "POST", "/events", &[], LINE)?;
-        (reply.status == 200).then(|| reply.header("tallyd-position").unwrap().to_owned())
-    })
+    until("events are taken", || try_post(node))
+}
+
+/// The position of an event, if it counts.
+pub(crate) fn try_post(node: &Node) -> Option<String> {
+    let reply = request(node.http(), "POST", "/events", &[], LINE)?;
+    (reply.status == 200).then(|| reply.header("tallyd-position").unwrap().to_owned())
 }
 
 /// Waits until the node is ready. It may be behind by as much as it was told.

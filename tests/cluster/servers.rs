@@ -106,14 +106,19 @@ pub(crate) fn last(seconds: u64) {
 }
 
 /// Looks until it is so.
+pub(crate) fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    within(PATIENCE, look).unwrap_or_else(|| panic!("it did not come to be that {what}"))
+}
+
+/// Looks until it is so, or for so long.
 #[expect(clippy::disallowed_methods, reason = "it gives up where it never is")]
-pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn within<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let begun = std::time::Instant::now();
     loop {
-        if let Some(found) = look() {
+        let found = look();
+        if found.is_some() || begun.elapsed() > limit {
             return found;
         }
-        assert!(begun.elapsed() < PATIENCE, "it did not come to be that {what}");
         pause();
     }
 }
