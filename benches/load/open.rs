@@ -110,7 +110,7 @@ pub(crate) struct Wanted {
     /// Seconds of each figure of the part `open`.
     #[arg(long, default_value_t = 20.0)]
     seconds: f64,
-    /// In the part `open`, deletes a story with 10,000 nodes and five years of hours as well.
+    /// In the part `open`, deletes a story with 10,000 nodes and five years of hours as well, and in another run only its counts.
     #[arg(long)]
     delete: bool,
 }
@@ -142,7 +142,9 @@ pub(crate) fn measure(workload: &Workload, (wanted, only): (&Wanted, &str), tabl
     }
     open_peers::measure(workload, only, (rate, wanted.seconds), table);
     if wanted.delete {
-        measure_deletion(workload, (rate, wanted.seconds), table);
+        for removal in [("a deletion", "", 204), ("an undo", "/counts?from=2000-1-1&to=2099-12-31", 200)] {
+            measure_removal(workload, removal, (rate, wanted.seconds), table);
+        }
     }
 }
 
@@ -153,8 +155,13 @@ fn filled(workload: &Workload, snapshot_interval: &str) -> Tallyd {
     daemon
 }
 
-/// The deletion of a story with very many nodes and hours under the load.
-fn measure_deletion(workload: &Workload, load: (f64, f64), table: &mut Table) {
+/// The deletion of a story with very many nodes and hours, or of its counts, under the load.
+fn measure_removal(
+    workload: &Workload,
+    (what, path, expected): (&str, &str, u16),
+    load: (f64, f64),
+    table: &mut Table,
+) {
     let daemon = filled(workload, SNAPSHOT_INTERVAL);
     let story = story_id(workload.shape.stories);
     for lines in large_story(&story, workload.now_ms) {
@@ -162,21 +169,21 @@ fn measure_deletion(workload: &Workload, load: (f64, f64), table: &mut Table) {
     }
     let is_deleted = AtomicBool::new(false);
     let delete = || {
-        let request = format!("DELETE /stories/{story} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let request = format!("DELETE /stories/{story}{path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let (status, _) = http::Connection::open(daemon.http).exchange(request.as_bytes());
-        assert_eq!(status, 204, "the answer to the deletion");
+        assert_eq!(status, expected, "the answer to {what}");
         is_deleted.store(true, Ordering::Relaxed);
     };
     let run = by_the_clock((daemon.tcp, LINES), feed(workload, true), load, Some(&delete));
-    assert!(is_deleted.load(Ordering::Relaxed), "the story is deleted");
-    run.row("open loop, folds, new series and a deletion", table);
+    assert!(is_deleted.load(Ordering::Relaxed), "{what} is done");
+    run.row(&format!("open loop, folds, new series and {what}"), table);
     let (began, ended) = run.meanwhile.expect("a deletion");
     table.row(
-        "the longest wait of a batch beside the deletion",
+        &format!("the longest wait of a batch beside {what}"),
         format!("{:.1}", run.longest_meanwhile()),
         "ms",
         &format!(
-            "of a story with {NODES_OF_DELETED} nodes in {HOURS_OF_NODE} hours each and its own counts in every hour of 5 years; deleted in {:.0} ms, begun at {began:.1} s",
+            "of a story with {NODES_OF_DELETED} nodes in {HOURS_OF_NODE} hours each and its own counts in every hour of 5 years; done in {:.0} ms, begun at {began:.1} s",
             (ended - began) * 1e3
         ),
     );
