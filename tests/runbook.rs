@@ -188,10 +188,14 @@ fn full_disk() {
         eprintln!("this machine lets nobody mount: the runbook of a full disk is not run");
         return;
     }
+    // The daemon may have taken room ahead before the disk was filled, so what is pushed is more than that.
     let trouble = format!(
         "mount -t tmpfs -o size=24m tmpfs /var/lib/tallyd\n{}\
          dd if=/dev/zero of=/var/lib/tallyd/what-filled-the-disk bs=4k 2>/dev/null || true\n\
-         for _ in $(seq 5000); do push || break; done\n",
+         seq -f 'message,storyId=5b07ffafc2376e30306d9b16,source=slack count=1i %.0f000000000' 1500000000 3600 1590000000 >/root/many.lp\n\
+         for _ in $(seq 1000); do\n\
+           curl -s http://127.0.0.1:8780/events --data-binary @/root/many.lp | grep -q accepted.:25001 || break\n\
+         done\n",
         counting()
     );
     run("A full disk", &trouble, &namespace);
