@@ -61,6 +61,8 @@ impl Backup {
             .map(|file| (ListedFile::from(file), backups.folder.path.join(file.name.to_string())))
             .collect();
         for segment in segments {
+            // Who asked may have let its answer lie for longer than it holds.
+            backups.check_held(&pin)?;
             files.push((backups.measure(&segment)?, segment.path));
         }
         let name = manifest.name().to_string();
@@ -127,10 +129,7 @@ impl Backup {
             None => Ok(None),
             Some(Piece::Bytes(bytes)) => Ok(Some(bytes)),
             Some(Piece::File(listed, source)) => {
-                self.backups.end_late();
-                if !self.pin.is_held() {
-                    return Err(BackupError::TooSlow);
-                }
+                self.backups.check_held(&self.pin)?;
                 let file = self.backups.folder.disk.open_read(&source).map_err(FileError::from)?;
                 self.open = Some(OpenFile { listed, file, read: 0, sum: crc32fast::Hasher::new() });
                 self.read_chunk()
@@ -171,8 +170,10 @@ impl Backups {
         Ok(ListedFile { name: segment_name(segment.first_sequence), bytes, crc32 })
     }
 
-    fn end_late(&self) {
+    /// That the files are still kept.
+    fn check_held(&self, pin: &Pin) -> Result<(), BackupError> {
         self.pins.end_late(self.clock.monotonic());
+        if pin.is_held() { Ok(()) } else { Err(BackupError::TooSlow) }
     }
 }
 
