@@ -52,14 +52,7 @@ fn batch(number: u64) -> Batch {
 fn write(writer: &mut JournalWriter, number: u64) {
     let mut increments = Vec::new();
     record::encode_increments(&batch(number).increments, &mut increments);
-    let parts = Staged {
-        key: None,
-        erasure: None,
-        dropped_before: None,
-        definitions: &[],
-        changes: &[],
-        increments: &increments,
-    };
+    let parts = Staged { increments: &increments, ..Staged::default() };
     assert_eq!(writer.stage(parts).unwrap(), Sequence::new(number));
     writer.commit().unwrap();
 }
@@ -289,14 +282,7 @@ fn start_cuts_a_hole_that_a_power_cut_left_in_what_was_not_synced() {
             if number == 3 {
                 writer.note_synced(Sequence::new(synced));
             }
-            let parts = Staged {
-                key: None,
-                erasure: None,
-                dropped_before: None,
-                definitions: &[],
-                changes: &[],
-                increments: &increments,
-            };
+            let parts = Staged { increments: &increments, ..Staged::default() };
             writer.stage(parts).unwrap();
             writer.commit().unwrap();
             ends.push(writer.segment_bytes());

@@ -278,16 +278,7 @@ mod tests {
         let mut writer =
             JournalWriter::create(&Disk::new(), directory.path(), StoreId::new(1), first).unwrap();
         let increments = [0];
-        writer
-            .stage(Staged {
-                key: None,
-                erasure: None,
-                dropped_before: None,
-                definitions: &[],
-                changes: &[],
-                increments: &increments,
-            })
-            .unwrap();
+        writer.stage(Staged { increments: &increments, ..Staged::default() }).unwrap();
         writer.commit().unwrap();
         writer.file().allocate_ahead(writer.segment_bytes(), AHEAD).unwrap();
         writer.seal().unwrap();

@@ -411,17 +411,22 @@ fn recover_reads_the_undos_that_were_released() {
     let hours = HourRange { start: Hour::new(HOUR - 6 * MONTH_HOURS), end: Hour::new(HOUR) };
     let share = Share::new(0, 2).expect("it is one");
     house.write(&Write::Erase(Erasure { story: story(2), hours, sources, metrics, share }));
+    assert_released(house, scratch.path(), &fixture);
+}
+
+/// That a fixture opens as what is in the house, whose directory it was made of. Where `TALLYD_BLESS` is set, it is made anew.
+fn assert_released(mut house: House, dir: &Path, fixture: &Path) {
     house.seal();
     let model = house.model.clone();
     drop(house);
     if std::env::var_os("TALLYD_BLESS").is_some() {
         if fixture.exists() {
-            fs::remove_dir_all(&fixture).expect("it can be removed");
+            fs::remove_dir_all(fixture).expect("it can be removed");
         }
-        copy(scratch.path(), &fixture);
+        copy(dir, fixture);
     }
     let old = tempfile::tempdir().expect("there is room");
-    copy(&fixture, old.path());
+    copy(fixture, old.path());
     assert_sound(old.path());
     let mut house = open(old.path(), &model);
     assert_eq!(house.recovered.report.warnings, Vec::<String>::new());
@@ -443,22 +448,7 @@ fn recover_reads_the_drops_that_were_released() {
     house.write(&messages(1, HOUR - MONTH_HOURS, 8));
     house.write(&drop_before(HOUR - MONTH_HOURS));
     house.write(&messages(2, HOUR, 7));
-    house.seal();
-    let model = house.model.clone();
-    drop(house);
-    if std::env::var_os("TALLYD_BLESS").is_some() {
-        if fixture.exists() {
-            fs::remove_dir_all(&fixture).expect("it can be removed");
-        }
-        copy(scratch.path(), &fixture);
-    }
-    let old = tempfile::tempdir().expect("there is room");
-    copy(&fixture, old.path());
-    assert_sound(old.path());
-    let mut house = open(old.path(), &model);
-    assert_eq!(house.recovered.report.warnings, Vec::<String>::new());
-    house.snapshot();
-    assert_restart(old.path(), &house.model);
+    assert_released(house, scratch.path(), &fixture);
 }
 
 /// What a random test does to a data directory.

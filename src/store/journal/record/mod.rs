@@ -67,7 +67,7 @@ pub struct Record {
 }
 
 /// What one record is made of.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Staged<'a> {
     /// The batch's key.
     pub key: Option<&'a BatchKey>,

@@ -271,14 +271,7 @@ fn decode_refuses_an_hour_that_no_event_can_have() {
 #[test]
 fn encode_refuses_what_is_over_the_cap_and_appends_nothing() {
     let increments = vec![0; RECORD_BYTES_MAX];
-    let parts = Staged {
-        key: None,
-        erasure: None,
-        dropped_before: None,
-        definitions: &[],
-        changes: &[],
-        increments: &increments,
-    };
+    let parts = Staged { increments: &increments, ..Staged::default() };
     let place = Place { store_id: STORE_ID, sequence: Sequence::FIRST, synced: Sequence::START };
     let mut out = vec![1];
     assert_eq!(encode(place, parts, &mut out), Err(RECORD_BYTES_MAX + 2));
