@@ -6,7 +6,6 @@ use tracing::{info, warn};
 
 use super::config::Config;
 use crate::limits::FSYNC_INTERVAL;
-use crate::model::calendar::rfc3339;
 use crate::model::catalogue::CatalogueLimits;
 use crate::platform::clock::Clock;
 use crate::platform::systemd::Extensions;
@@ -29,7 +28,7 @@ pub(super) fn open(config: &Config, clock: &Clock) -> Result<Store, OpenError> {
     let (store, recovery) = Store::open(options, &mut progress)?;
     log(&recovery, clock.monotonic());
     if let Some(first_kept) = store.counters().dropped_before() {
-        let before = rfc3339(first_kept.unix_seconds().saturating_mul(1_000));
+        let before = first_kept.rfc3339();
         info!(before, "hours before that were dropped and are not kept");
     }
     Ok(store)

@@ -7,7 +7,6 @@ use tracing::{info, warn};
 
 use crate::limits::{RETENTION_INTERVAL, RETENTION_RETRY};
 use crate::model::batch::Batch;
-use crate::model::calendar::rfc3339;
 use crate::model::cells::Retention;
 use crate::model::counters::Counters;
 use crate::platform::clock::Clock;
@@ -49,7 +48,7 @@ impl Dropping {
         }
         let batch = Batch { dropped_before: Some(month), ..Batch::default() };
         self.write_handle.submit(batch).await?.outcome().await?;
-        let before = rfc3339(first_kept.unix_seconds().saturating_mul(1_000));
+        let before = first_kept.rfc3339();
         info!(
             before,
             "hours past `retention` were dropped, for good; their files go with the second snapshot from now"

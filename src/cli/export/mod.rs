@@ -14,7 +14,6 @@ use anyhow::Context as _;
 
 use super::{Exit, Misuse, input, output};
 use crate::daemon::config::place::check_for_reading;
-use crate::model::calendar::rfc3339;
 use crate::model::catalogue::{Catalogue, CatalogueLimits};
 use crate::model::counters::Counters;
 use crate::platform::disk::Disk;
@@ -64,7 +63,7 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     };
     output::note(&format!("{written} events"));
     if let Some(first) = counters.dropped_before() {
-        let before = rfc3339(first.unix_seconds().saturating_mul(1_000));
+        let before = first.rfc3339();
         output::note(&format!("hours before {before} were dropped and are not in it"));
     }
     Ok(Exit::Done.into())

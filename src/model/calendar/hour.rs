@@ -46,6 +46,11 @@ impl Hour {
         i64::from(self.0).saturating_mul(Self::SECONDS)
     }
 
+    /// The instant at which the hour starts, as `2019-03-17T09:00:00.000Z`.
+    pub fn rfc3339(self) -> String {
+        super::rfc3339(self.unix_seconds().saturating_mul(1_000))
+    }
+
     /// The hour that many hours later; at most `Hour::MAX`.
     #[inline]
     #[must_use]

@@ -19,7 +19,7 @@ use crate::intake::batching::Tally;
 use crate::intake::wire::LineErrorKind;
 use crate::limits::{FAULTS_SHOWN_MAX, STORIES_LISTED_DEFAULT, STORIES_LISTED_MAX};
 use crate::model::batch::{Batch, Change};
-use crate::model::calendar::{Hour, rfc3339};
+use crate::model::calendar::Hour;
 use crate::model::catalogue::Story;
 use crate::model::counters::Counters;
 use crate::model::event::{ObjectId, StoryId};
@@ -52,17 +52,16 @@ struct Shown<'a> {
 
 /// Where what is known of counts starts; `None` where none were dropped.
 pub(super) fn dropped_before(counters: &Counters) -> Option<String> {
-    counters.dropped_before().map(|first| rfc3339(first.unix_seconds().saturating_mul(1_000)))
+    counters.dropped_before().map(Hour::rfc3339)
 }
 
 impl<'a> From<&'a Row> for Shown<'a> {
     fn from(row: &'a Row) -> Self {
-        let instant = |hour: Hour| rfc3339(hour.unix_seconds().saturating_mul(1_000));
         Self {
             story_id: row.story.0.as_str(),
             name: row.name.as_deref(),
-            first_event: row.span.map(|(first, _)| instant(first)),
-            last_event: row.span.map(|(_, last)| instant(last)),
+            first_event: row.span.map(|(first, _)| first.rfc3339()),
+            last_event: row.span.map(|(_, last)| last.rfc3339()),
             conversations: row.conversations,
             messages: row.messages,
             dropped_before: None,

@@ -15,7 +15,7 @@ use crate::intake::batching::Tally;
 use crate::limits::FAULTS_SHOWN_MAX;
 use crate::model::batch::Batch;
 use crate::model::batch::erasure::{Erasure, MetricName, Metrics, Share, Sources};
-use crate::model::calendar::{Hour, HourRange, rfc3339};
+use crate::model::calendar::{Hour, HourRange};
 use crate::model::catalogue::{Catalogue, Story};
 use crate::model::counters::Counters;
 use crate::model::event::Source;
@@ -78,7 +78,7 @@ pub(super) async fn undo(
             let batch = Batch { erasure: Some(Box::new(Erasure { share, ..erasure })), ..Batch::default() };
             submit(shared, (batch, None), Tally::default()).await?;
         }
-        let (from, to) = (instant(hours.start), instant(hours.end));
+        let (from, to) = (hours.start.rfc3339(), hours.end.rfc3339());
         let token = access.token();
         tracing::info!(story = %erasure.story, from, to, token, "counts were deleted");
     }
@@ -89,16 +89,16 @@ pub(super) async fn undo(
     });
     Ok(response::json(response::to_json(&Shown {
         story_id: erasure.story.to_string(),
-        from: instant(hours.start),
-        to: instant(hours.end),
+        from: hours.start.rfc3339(),
+        to: hours.end.rfc3339(),
         dry_run: is_dry_run,
         counts: counts.collect(),
-        dropped_before: services.counters.dropped_before().filter(|first| hours.start < *first).map(instant),
+        dropped_before: services
+            .counters
+            .dropped_before()
+            .filter(|first| hours.start < *first)
+            .map(Hour::rfc3339),
     })))
-}
-
-fn instant(hour: Hour) -> String {
-    rfc3339(hour.unix_seconds().saturating_mul(1_000))
 }
 
 /// The counts that go by metric and source, and of how many series they are. Blocks as readers of counters do.

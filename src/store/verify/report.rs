@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::calendar::{Hour, rfc3339};
+use crate::model::calendar::Hour;
 use crate::store::damage::{Damage, DamageKind};
 use crate::store::journal::TornTail;
 use crate::store::layout::SNAPSHOT_FOLDER;
@@ -93,7 +93,7 @@ impl fmt::Display for VerifyReport {
             writeln!(f, "interactions:         {}", t.interactions)?;
             writeln!(f, "keys, window:         {}, {}", t.keys[0], t.keys[1])?;
             if let Some(first_kept) = self.dropped_before {
-                let before = rfc3339(first_kept.unix_seconds().saturating_mul(1_000));
+                let before = first_kept.rfc3339();
                 writeln!(f, "dropped:              all hours before {before}")?;
             }
         } else {
