@@ -25,7 +25,7 @@ export function drawTable(chart, isShown) {
     el('caption.unseen', {}, byId('chart-title').textContent),
     el('thead', {}, el('tr', {}, ...head, ...groups.map((group) => el('th', { scope: 'col' }, named(group.name))))),
     el('tbody', {}, ...points.map((point, index) => el('tr', {},
-      el('th', { scope: 'row' }, `${time.bucketName(point.ms, chart.unit, chart.zone)}${index === chart.openAt ? ', so far' : ''}`),
+      el('th', { scope: 'row' }, [time.bucketName(point.ms, chart.unit, chart.zone), index === chart.openAt ? 'so far' : point.unknown].filter(Boolean).join(', ')),
       number(value(point.value)),
       ...(isCompared ? [number(point.before === null ? '' : value(point.before)), number(point.before === null ? '' : changeText(point.value, point.before))] : []),
       ...groups.map((group) => number(value(group.values[index] ?? 0))))))));
