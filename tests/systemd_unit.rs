@@ -96,7 +96,7 @@ fn unit_file_speaks_the_daemons_language() {
         "RuntimeDirectory=tallyd",
         "Environment=TALLYD_DATA_DIR=%S/tallyd",
         // Nothing else may be executed, so only with `+`.
-        "ExecReload=+/bin/kill -HUP $MAINPID",
+        "ExecReload=+/bin/sh -c 'kill -HUP $$MAINPID'",
         // For the nice value of the snapshot thread, after the set that has it was taken away.
         "SystemCallFilter=setpriority",
     ] {
