@@ -11,12 +11,7 @@ lintian --allow-root --fail-on error,warning "$package"
 
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
-# A later version, whose own configuration differs.
-dpkg-deb -R "$package" "$stage/later"
-sed -i 's/^Version: .*/&+later/' "$stage/later/DEBIAN/control"
-echo '# A line of the later version.' >>"$stage/later/etc/tallyd/tallyd.toml"
-(cd "$stage/later" && find . -path ./DEBIAN -prune -o -type f -printf '%P\0' | xargs -0 md5sum >DEBIAN/md5sums)
-dpkg-deb --root-owner-group -Zgzip -z1 -b "$stage/later" "$stage/later.deb" >/dev/null
+tests/package/later.sh "$package" "$stage" >/dev/null
 cp "$package" "$stage/tallyd.deb"
 cp tests/package/life.sh "$stage/life.sh"
 timeout 300 "${sudo[@]}" unshare --mount --net --pid --fork --kill-child bash "$stage/life.sh" "$stage"
