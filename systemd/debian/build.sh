@@ -23,14 +23,17 @@ systemd/debian/licences.sh | gzip -9n >"$stage/third-party-licences.gz"
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 export SOURCE_DATE_EPOCH
 field() { sed -n "s/^$1 = \"\(.*\)\"\$/\1/p" Cargo.toml | head -n 1; }
+# Whoever builds it answers for it, by the variables that Debian's own tools take. Else it has an address that is nobody's (RFC 2606).
+maintainer=$(field maintainer)
+if [ -n "${DEBEMAIL:-}" ]; then maintainer="${DEBFULLNAME:-the tallyd authors} <$DEBEMAIL>"; fi
 cat >"$stage/changelog" <<EOF
 tallyd ($(field version)-1) unstable; urgency=medium
 
   * What changed is in /usr/share/doc/tallyd/changelog.gz.
 
- -- $(field maintainer)  $(date -u -d "@$SOURCE_DATE_EPOCH" '+%a, %d %b %Y %H:%M:%S +0000')
+ -- $maintainer  $(date -u -d "@$SOURCE_DATE_EPOCH" '+%a, %d %b %Y %H:%M:%S +0000')
 EOF
 
 # It takes the program from this directory, in the place of target/.
-CARGO_TARGET_DIR=$PWD/$stage cargo deb --quiet --locked --no-build --strip --output "$stage/" "${@:2}" >&2
+CARGO_TARGET_DIR=$PWD/$stage cargo deb --quiet --locked --no-build --strip --maintainer "$maintainer" --output "$stage/" "${@:2}" >&2
 ls "$stage"/*.deb
