@@ -17,7 +17,7 @@ use divan::{Bencher, black_box};
 use tallyd::model::batch::{Definition, Increment, SeriesId};
 use tallyd::model::calendar::{Hour, HourRange};
 use tallyd::model::catalogue::{Catalogue, CatalogueLimits, total_series};
-use tallyd::model::cells::{Cell, by_month, encode_frame};
+use tallyd::model::cells::{Cell, Month, by_month, encode_frame};
 use tallyd::model::counters::{Counters, Writer};
 use tallyd::model::event::{InteractionId, Metric, Node, ObjectId, SeriesKey, Source, StoryId};
 
@@ -236,9 +236,7 @@ fn load(bencher: Bencher<'_, '_>, of_month: u32) {
                     count: random.below_u32(200) + 1,
                 })
                 .collect();
-            cells.retain(|cell| {
-                tallyd::model::cells::Month::containing(cell.hour).range().start.get() <= start + 23
-            });
+            cells.retain(|cell| Month::containing(cell.hour).range().start.get() <= start + 23);
             for (_, of_month) in by_month(&cells) {
                 let mut frame = Vec::new();
                 encode_frame(of_month, &mut frame);
@@ -264,6 +262,73 @@ fn load(bencher: Bencher<'_, '_>, of_month: u32) {
             }
             writer
         });
+}
+
+/// Five years of as many stories, an event in each hour of each.
+const STORIES: u32 = 1_000;
+
+fn five_years_of_stories() -> Writer {
+    let (_, mut writer) = Counters::new();
+    let cells: Vec<Cell> =
+        (0..FIVE_YEARS).map(|n| Cell { hour: Hour::new(START + n), count: n * 7_919 % 200 + 1 }).collect();
+    let mut frames = Vec::new();
+    for (_, of_month) in by_month(&cells) {
+        let mut frame = Vec::new();
+        encode_frame(of_month, &mut frame);
+        frames.push(frame);
+    }
+    for number in 0..STORIES {
+        let story = StoryId(object(number));
+        writer.define(
+            SeriesId::new(24 + number),
+            &SeriesKey { story, source: Source::App, metric: Metric::Messages },
+        );
+        frames.iter().for_each(|frame| writer.load(SeriesId::new(24 + number), frame).unwrap());
+    }
+    writer
+}
+
+/// Four of them are dropped: the moment itself, for which batches wait.
+#[divan::bench(sample_count = 5, sample_size = 1)]
+fn drop_four_of_five_years(bencher: Bencher<'_, '_>) {
+    let month = Month::containing(Hour::new(START + FIVE_YEARS * 4 / 5));
+    bencher.with_inputs(five_years_of_stories).bench_local_values(|mut writer| {
+        writer.drop_before(month);
+        writer
+    });
+}
+
+/// The memory of what was dropped, series by series; the store does some at a time.
+#[divan::bench(sample_count = 5, sample_size = 1)]
+fn give_back_four_of_five_years(bencher: Bencher<'_, '_>) {
+    let month = Month::containing(Hour::new(START + FIVE_YEARS * 4 / 5));
+    let dropped = || {
+        let mut writer = five_years_of_stories();
+        writer.drop_before(month);
+        writer
+    };
+    bencher.counter(ItemsCount::new(STORIES)).with_inputs(dropped).bench_local_values(|mut writer| {
+        (0..STORIES).for_each(|number| writer.give_back_dropped(SeriesId::new(24 + number)));
+        writer
+    });
+}
+
+/// A day of each of those stories, which is little to read: what a report pays for asking where it starts to be kept, beside it.
+#[divan::bench]
+fn visit_a_day_of_each_story(bencher: Bencher<'_, '_>) {
+    let writer = five_years_of_stories();
+    let counters = writer.counters();
+    let end = Hour::new(START + FIVE_YEARS);
+    let range = HourRange { start: Hour::new(START + FIVE_YEARS - 24), end };
+    bencher.counter(ItemsCount::new(STORIES)).bench_local(|| {
+        let mut sum = 0;
+        for number in 0..STORIES {
+            counters.visit(black_box(SeriesId::new(24 + number)), range, &mut |cells| {
+                sum += cells.iter().map(|cell| u64::from(cell.count)).sum::<u64>();
+            });
+        }
+        sum
+    });
 }
 
 #[divan::bench]
