@@ -14,6 +14,13 @@ export function rangeOf(view, now) {
   return { first: from.day, last: to.day, isOpen: to.at === null ? to.day >= today : to.at >= now, start: from.at, end: view.to ? to.at : null };
 }
 
+// What is kept of a range, where hours before a moment were dropped.
+export function keptOf(range, droppedBefore, zone) {
+  const moment = Date.parse(droppedBefore ?? '');
+  const isCut = moment > (range.start ?? -Infinity) && time.day(moment, zone) >= range.first;
+  return isCut ? { ...range, first: time.day(moment, zone), start: moment } : range;
+}
+
 function edge(text, zone, isEnd = false) {
   if (/^\d{4}-\d{1,2}-\d{1,2}$/.test(text)) {
     return { day: text.split('-').map((part) => part.padStart(2, '0')).join('-'), at: null };

@@ -9,7 +9,7 @@ import { valueOf } from './format.js';
 import { drawHeat } from './heat.js';
 import { drawInteractions } from './interactions.js';
 import { drawBar, periodWords } from './menus.js';
-import { chartOf, instant, rangeOf, stepped } from './model.js';
+import { chartOf, instant, keptOf, rangeOf, stepped } from './model.js';
 import { tell, untell } from './notices.js';
 import { now } from './api.js';
 import { change, initial, session, showAll } from './session.js';
@@ -118,7 +118,7 @@ function drawOthers() {
   const { answers, isAllInteractions, isEmpty } = session;
   if (isEmpty) return;
   const view = shownView();
-  if (answers.busiest !== undefined) drawHeat(answers.busiest, view, rangeOf(view, now()), now());
+  if (answers.busiest !== undefined) drawHeat(answers.busiest, view, keptOf(rangeOf(view, now()), answers.main?.droppedBefore, view.timezone), now());
   if (answers.popularity !== undefined) {
     const of = view.storyId.length === 1 ? answers.stories.get(view.storyId[0])?.name ?? view.storyId[0] : 'all stories';
     drawInteractions(answers.popularity, { of, isAll: isAllInteractions }, () => { session.isAllInteractions = true; drawOthers(); });

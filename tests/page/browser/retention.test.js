@@ -51,6 +51,10 @@ test('dropped months: a notice with the moment, shaded buckets with their words'
   assert.match(await page.textContent('#notices'), new RegExp(`What was counted before 1 ${month.slice(0, 3)}\\w* ${year}, 00:00 is no longer kept; it is missing here\\.`));
   assert.ok(await page.isVisible('#notices'));
   assert.deepEqual((await colours(page, isDropped.length)).map((found) => found > 1), isDropped, 'shaded');
+  // A typical hour is worked out of weeks that are kept alone.
+  const weeks = Math.ceil((Date.now() - Date.parse(moment)) / DAY / 7);
+  const often = [...(await page.textContent('#busiest-note')).matchAll(/(\d+) (?=of each other day|[A-Z][a-z]+days)/g)].map(([, times]) => Number(times));
+  assert.ok(often.every((times) => times <= weeks), `${often} of ${weeks}`);
   await page.screenshot({ path: `${FOLDER}/retention.png`, fullPage: true });
   await page.focus('#plot');
   await page.keyboard.press('Home');

@@ -65,6 +65,20 @@ test('hours of the week are counted up to now', () => {
   assert.equal(times[0][15], 0);
 });
 
+test('hours that were dropped are not among those that a typical one is worked out of', () => {
+  const range = (from, part) => m.rangeOf(view({ from, to: '2026-11-28', ...part }), NOW);
+  const kept = (from, moment, zone) => occurrences(m.keptOf(range(from, { timezone: zone }), moment, zone), NOW, zone);
+  const november = occurrences(range('2026-11-01', { timezone: 'UTC' }), NOW, 'UTC');
+  assert.deepEqual(kept('2026-08-01', '2026-11-01T00:00:00.000Z', 'UTC'), november);
+  assert.deepEqual(kept('2026-11-01', '2026-11-01T00:00:00.000Z', 'UTC'), november);
+  assert.deepEqual(kept('2026-11-01', '2026-10-01T00:00:00.000Z', 'UTC'), november);
+  assert.deepEqual(kept('2026-11-01', undefined, 'UTC'), november);
+  assert.deepEqual(kept('2026-08-01', '2026-12-01T00:00:00.000Z', 'UTC').flat().filter((times) => times > 0), []);
+  // In Warsaw the first hour of that Sunday is of October in UTC.
+  const warsaw = kept('2026-08-01', '2026-11-01T00:00:00.000Z', 'Europe/Warsaw');
+  assert.deepEqual([warsaw[0][0], warsaw[0][1], warsaw[1][0]], [3, 4, 4]);
+});
+
 test('classes cut at ranks, so that one peak does not flatten the rest', () => {
   const values = [...Array(100).keys()].map((value) => value + 1);
   const bounds = classBounds([...values, 1_000_000]);
