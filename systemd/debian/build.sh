@@ -19,8 +19,8 @@ for shell in bash zsh fish; do
 done
 systemd/debian/licences.sh | gzip -9n >"$stage/third-party-licences.gz"
 
-# The same sources give the same package.
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+# The same sources give the same package, also where they came without their history.
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y Cargo.toml)}
 export SOURCE_DATE_EPOCH
 field() { sed -n "s/^$1 = \"\(.*\)\"\$/\1/p" Cargo.toml | head -n 1; }
 # Whoever builds it answers for it, by the variables that Debian's own tools take. Else it has an address that is nobody's (RFC 2606).
