@@ -43,7 +43,7 @@ pub const LOG_SERVERS_MAX: usize = 64;
 /// Longest name of a log, in bytes.
 pub const LOG_NAME_BYTES_MAX: usize = 64;
 /// Longest file of credentials for a log, in bytes.
-pub const CREDENTIALS_BYTES_MAX: usize = 4096;
+pub const CREDENTIALS_BYTES_MAX: usize = 16 * 1024;
 /// How long one server may take until it is connected to.
 pub const LOG_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause before the next server is tried.
@@ -89,8 +89,9 @@ pub const LOG_READS_UNDER_WAY_MAX: usize = 64;
 pub const LOG_TICK: Duration = Duration::from_millis(50);
 /// How often the node asks how far the log reaches.
 pub const LOG_LOOK_INTERVAL: Duration = Duration::from_millis(400);
-/// How old an answer to that may be and still count as new.
-pub const LOG_LOOK_AGE_MAX: Duration = Duration::from_secs(1);
+/// How old an answer to that may be and still count as new, as of when the log's leader heard most of its servers: those that have
+/// nothing to do say something every one or two seconds.
+pub const LOG_LOOK_AGE_MAX: Duration = Duration::from_secs(3);
 /// The pause before what was read is handed to the store again, where it had no room.
 pub const LOG_RECORD_PAUSE: Duration = Duration::from_secs(1);
 /// How long a report waits for the position that was asked for.

@@ -20,7 +20,7 @@ fn leader_that_stands_still_is_waited_for_and_a_node_that_did_catches_up() {
     let Some(servers) = Servers::start_beside() else { return };
     init(&servers);
     let (mut one, mut two) = (Node::start(&servers.urls(), &[]), Node::start(&servers.urls(), &[]));
-    let mut three = Node::start(&servers.urls(), &["--cluster-role", "query", "--cluster-max-lag", "1s"]);
+    let mut three = Node::start(&servers.urls(), &["--cluster-role", "query", "--cluster-max-lag", "3s"]);
     for node in [&one, &two, &three] {
         node.ready();
     }

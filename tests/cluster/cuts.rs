@@ -6,12 +6,14 @@ use std::time::Duration;
 use super::drivers::{Load, moved_on};
 use super::hosts::{Host, NODE_NETWORKS, Words, is_inside, make_networks};
 use super::nodes::{Node, request};
-use super::ready::{is_ready, is_ready_with, posted, settled, try_post};
+use super::ready::{is_ready, is_ready_with, place, posted, settled, try_post};
 use super::servers::{Servers, init, last, program, until, within};
 use super::support::LINE;
 
 /// How long events are tried while the leader is cut off.
 const CUT: Duration = Duration::from_secs(20);
+/// How far behind the third node may be and still be ready, in seconds.
+const MAX_LAG: u64 = 3;
 
 /// Which words are lost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,7 +47,8 @@ impl Network {
         let hosts: Vec<Host> = (2..5).map(Host::new).collect();
         let servers = Servers::start_on(&hosts)?;
         init(&servers);
-        let query = ["--cluster-role", "query", "--cluster-max-lag", "1s"];
+        let max_lag = format!("{MAX_LAG}s");
+        let query = ["--cluster-role", "query", "--cluster-max-lag", &max_lag];
         let arguments: [&[&str]; 3] = [&[], &[], &query];
         let node = |place: usize| Node::start(&servers.urls_in(NODE_NETWORKS[place]), arguments[place]);
         let nodes = [0, 1, 2].map(node);
@@ -117,9 +120,9 @@ fn log_whose_leader_is_cut_off_from_the_other_servers_loses_nothing() {
     let load = network.load();
     for lost in WAYS {
         moved_on(&network.nodes(), 50);
-        let place = network.servers.leader("tallyd");
-        let leader = &network.hosts[place];
-        let others = (0..3).filter(|other| *other != place).map(|other| &network.hosts[other]);
+        let cut = network.servers.leader("tallyd");
+        let leader = &network.hosts[cut];
+        let others = (0..3).filter(|other| *other != cut).map(|other| &network.hosts[other]);
         let pairs = others.map(|other| [leader.to_host(other), other.to_host(leader)]);
         let words: Vec<Words> = pairs.flat_map(|pair| lost_of(pair, lost)).collect();
         words.iter().for_each(Words::lose);
@@ -127,6 +130,16 @@ fn log_whose_leader_is_cut_off_from_the_other_servers_loses_nothing() {
         // How long the servers take to agree on another leader has no bound: one that is heard and does not hear disturbs them.
         let taken = within(CUT, || try_post(&network.nodes[0]));
         eprintln!("{lost:?}: events are taken meanwhile: {taken:?}");
+        // Whichever server the third node asks: beyond its lag it has read that, or says that it is not ready.
+        if let Some(position) = taken {
+            last(MAX_LAG + 1);
+            let reply = request(network.nodes[2].http(), "GET", "/ready", &[], "").unwrap();
+            let read = place(reply.header("tallyd-position").unwrap());
+            assert!(
+                reply.status == 503 || read >= place(&position),
+                "{lost:?}: {reply:?}, and others have {position}"
+            );
+        }
         words.iter().for_each(Words::deliver);
         posted(&network.nodes[0]);
         is_ready(&network.nodes[2]);

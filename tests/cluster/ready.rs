@@ -8,7 +8,7 @@ use super::servers::{Servers, init, last, until};
 use super::support::LINE;
 
 /// The place within a log.
-fn place(position: &str) -> u64 {
+pub(crate) fn place(position: &str) -> u64 {
     position.split_once(':').expect("a log and a place").1.parse().expect("a number")
 }
 
@@ -31,7 +31,7 @@ pub(crate) fn is_ready(node: &Node) {
     });
 }
 
-/// The same. Whenever it says so it has read as far as that, which others had two seconds before.
+/// The same. Whenever it says so it has read as far as that, which others had seconds before.
 pub(crate) fn is_ready_with(node: &Node, position: &str) {
     until("the node is ready", || {
         let reply = request(node.http(), "GET", "/ready", &[], "")?;
@@ -61,7 +61,7 @@ fn node_that_stood_still_is_not_ready_before_it_has_read_what_it_missed() {
     let Some(servers) = Servers::start() else { return };
     init(&servers);
     let mut one = Node::start(&servers.urls(), &[]);
-    let mut two = Node::start(&servers.urls(), &["--cluster-role", "query", "--cluster-max-lag", "1s"]);
+    let mut two = Node::start(&servers.urls(), &["--cluster-role", "query", "--cluster-max-lag", "3s"]);
     one.ready();
     posted(&one);
     is_ready(&two);
@@ -72,7 +72,7 @@ fn node_that_stood_still_is_not_ready_before_it_has_read_what_it_missed() {
         two.signal(Signal::STOP);
         last(seconds);
         let position = posted(&one);
-        last(2);
+        last(3);
         two.signal(Signal::CONT);
         is_ready_with(&two, &position);
     }
@@ -86,4 +86,23 @@ fn node_that_stood_still_is_not_ready_before_it_has_read_what_it_missed() {
         reply.status, 503,
         "it has not reached the log since it started, so it does not know: {reply:?}"
     );
+}
+
+#[test]
+fn node_whose_server_leads_nobody_any_more_is_not_ready_though_that_still_answers() {
+    let Some(servers) = Servers::start() else { return };
+    init(&servers);
+    let leader = servers.leader("tallyd");
+    let node = Node::start(&servers.url(leader), &["--cluster-role", "query", "--cluster-max-lag", "3s"]);
+    is_ready(&node);
+    let others = || (0..3).filter(|place| *place != leader);
+    others().for_each(|place| servers.signal(place, Signal::STOP));
+    until("it is not ready", || {
+        let reply = request(node.http(), "GET", "/ready", &[], "")?;
+        (reply.status == 503).then_some(())
+    });
+    assert!(servers.leads(leader, "tallyd"), "it is ready until its server notices that the others are gone");
+    assert!(node.cluster()["server"].is_string(), "its server answers");
+    others().for_each(|place| servers.signal(place, Signal::CONT));
+    is_ready(&node);
 }

@@ -229,12 +229,16 @@ impl Servers {
 
     /// The servers, as `--cluster` takes them.
     pub(crate) fn urls(&self) -> String {
-        let urls: Vec<String> =
-            self.all.iter().map(|server| format!("{}://{}", self.scheme, server.client)).collect();
+        let urls: Vec<String> = (0..self.all.len()).map(|place| self.url(place)).collect();
         urls.join(",")
     }
 
-    /// The same for a node whose network that is.
+    /// One of them.
+    pub(crate) fn url(&self, place: usize) -> String {
+        format!("{}://{}", self.scheme, self.all[place].client)
+    }
+
+    /// The same as [`urls`](Self::urls) for a node whose network that is.
     pub(crate) fn urls_in(&self, network: u8) -> String {
         self.urls().replace("//198.18.0.", &format!("//198.18.{network}."))
     }
@@ -255,6 +259,12 @@ impl Servers {
             let first = leaders.next()?;
             leaders.all(|leader| leader == first).then(|| self.place(&first))
         })
+    }
+
+    /// Whether a server says of itself that it leads the log.
+    pub(crate) fn leads(&self, place: usize, log: &str) -> bool {
+        let leader = jetstream(self.all[place].monitor).and_then(|jetstream| leader(&jetstream, log));
+        leader.is_some_and(|leader| leader == format!("s{place}"))
     }
 
     /// What a server has logged, for messages of failed tests.

@@ -7,7 +7,8 @@ use crate::cli::{Misuse, output};
 use crate::daemon::config::place::check_for_reading;
 use crate::daemon::config::units;
 use crate::model::catalogue::CatalogueLimits;
-use crate::net::log::address::{Credentials, LogAddress, LogName, Servers};
+use crate::net::log::address::{LogAddress, LogName, Servers};
+use crate::net::log::credentials::CredentialsFile;
 use crate::platform::disk::Disk;
 use crate::store::LogBeginning;
 use crate::store::recover::load_read_only;
@@ -24,7 +25,7 @@ pub(crate) struct InitArgs {
     /// The log's name: letters, digits, - and _
     #[arg(long, value_name = "NAME", default_value = "tallyd")]
     pub(crate) cluster_name: String,
-    /// A file of one line, `user:password`, by which the servers know us
+    /// A file by which the servers know us: one line, `user:password`, or NATS credentials (a user's JWT and seed)
     #[arg(long, value_name = "FILE")]
     pub(crate) cluster_credentials: Option<PathBuf>,
     /// The data directory of a stopped daemon that has counted alone: the log begins with its counters, and it joins first
@@ -69,7 +70,7 @@ fn address(args: &InitArgs) -> anyhow::Result<LogAddress> {
     let name =
         name.ok_or_else(|| Misuse::of(anyhow::anyhow!("--cluster-name takes up to 64 of A-Z a-z 0-9 - _")))?;
     let credentials =
-        args.cluster_credentials.as_deref().map(Credentials::read).transpose().map_err(Misuse::of)?;
+        args.cluster_credentials.as_deref().map(CredentialsFile::open).transpose().map_err(Misuse::of)?;
     Ok(LogAddress { servers, name, credentials })
 }
 

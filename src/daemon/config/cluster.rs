@@ -8,7 +8,8 @@ use super::raw::Environment;
 use super::tokens::CREDENTIALS_VARIABLE;
 use super::{Check, ConfigFault, duration_within, path};
 use crate::limits::CLUSTER_MAX_LAG_RANGE;
-use crate::net::log::address::{Credentials, LogAddress, LogName, Servers};
+use crate::net::log::address::{LogAddress, LogName, Servers};
+use crate::net::log::credentials::CredentialsFile;
 use crate::net::log::state::Role;
 
 /// The name of the credential of systemd.
@@ -66,13 +67,13 @@ fn credentials(
     named: Option<PathBuf>,
     environment: Environment<'_>,
     faults: &mut Vec<ConfigFault>,
-) -> Option<Credentials> {
+) -> Option<CredentialsFile> {
     let of_systemd = || {
         let found = environment(CREDENTIALS_VARIABLE).map(|dir| Path::new(&dir).join(CREDENTIAL));
         found.filter(|path| path.exists())
     };
     let file = named.or_else(of_systemd)?;
-    Credentials::read(&file)
+    CredentialsFile::open(&file)
         .map_err(|error| faults.push(ConfigFault::new("--cluster-credentials", error)))
         .ok()
 }

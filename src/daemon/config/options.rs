@@ -227,8 +227,9 @@ pub const OPTIONS: [OptionSpec; 22] = [
         name: "cluster-credentials",
         value_name: "FILE",
         default: None,
-        takes: "the path of a file of one line, `user:password`",
-        help: "By what the servers of the log know this daemon; also the systemd credential `cluster`",
+        takes: "the path of a file: one line, `user:password`, or NATS credentials, a user's JWT and seed",
+        help: "By what the servers of the log know this daemon, read anew for each connection: one line, `user:password`, or NATS \
+               credentials (a user's JWT and seed); also the systemd credential `cluster`",
     },
     OptionSpec {
         key: Key::ClusterSeed,

@@ -1,11 +1,9 @@
 //! Where a log is: its servers, its name, who we are to them. Pure text; which client makes the connection is not known here.
-//!
-//! INVARIANT: a secret is never shown.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 
-use crate::limits::{CREDENTIALS_BYTES_MAX, LOG_NAME_BYTES_MAX, LOG_SERVERS_MAX};
+use super::credentials::CredentialsFile;
+use crate::limits::{LOG_NAME_BYTES_MAX, LOG_SERVERS_MAX};
 
 /// A log and the way to it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,7 +13,7 @@ pub struct LogAddress {
     /// Its name.
     pub name: LogName,
     /// Who we are; `None` where the servers do not ask.
-    pub credentials: Option<Credentials>,
+    pub credentials: Option<CredentialsFile>,
 }
 
 /// Servers of a log, at least one: `nats://` or `tls://`, a host, and a port where it is not 4222.
@@ -77,58 +75,6 @@ impl fmt::Display for LogName {
     }
 }
 
-/// A user and a password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// The user.
-    pub user: String,
-    /// The password.
-    pub password: String,
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
-    }
-}
-
-/// Why a file of credentials has none.
-#[derive(Debug, thiserror::Error)]
-pub enum CredentialsError {
-    /// It cannot be read.
-    #[error("{}: {source}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The machine's reason.
-        source: std::io::Error,
-    },
-    /// It is something else.
-    #[error("{}: takes one line, `user:password`", .0.display())]
-    NoCredentials(PathBuf),
-}
-
-impl Credentials {
-    /// The credentials of a file of one line, `user:password`. Blocks.
-    ///
-    /// # Errors
-    /// [`CredentialsError`].
-    pub fn read(path: &Path) -> Result<Self, CredentialsError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| CredentialsError::Unreadable { path: path.to_owned(), source })?;
-        Self::parse(&text).ok_or_else(|| CredentialsError::NoCredentials(path.to_owned()))
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let line = text.strip_suffix('\n').unwrap_or(text);
-        let line = line.strip_suffix('\r').unwrap_or(line);
-        let (user, password) = line.split_once(':')?;
-        let is_line = text.len() <= CREDENTIALS_BYTES_MAX && !line.contains(['\n', '\r']);
-        let is_whole = is_line && !user.is_empty() && !password.is_empty();
-        is_whole.then(|| Self { user: user.to_owned(), password: password.to_owned() })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,18 +106,6 @@ mod tests {
         assert_eq!(LogName::parse("tally-d_2").unwrap().subject(), "tally-d_2.0");
         for text in ["", "a.b", "a*", "a b", "ä", &"x".repeat(LOG_NAME_BYTES_MAX + 1)] {
             assert_eq!(LogName::parse(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn credentials_are_one_line_and_are_not_shown() {
-        let credentials = Credentials::parse("tallyd:pass:word\n").unwrap();
-        assert_eq!((credentials.user.as_str(), credentials.password.as_str()), ("tallyd", "pass:word"));
-        assert!(!format!("{credentials:?}").contains("pass"));
-        for text in
-            ["", "user", ":x", "x:", "a:b\nc:d\n", &format!("a:{}", "x".repeat(CREDENTIALS_BYTES_MAX))]
-        {
-            assert_eq!(Credentials::parse(text), None, "{text}");
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What is said to `JetStream` and what it answers, as text: requests, answers, the place of a message in the subject that it is to be
 //! acknowledged on. Pure; knows nothing of connections.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -106,6 +108,16 @@ struct StreamState {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 struct ServerGroup {
     leader: Option<String>,
+    /// The others, as the leader knows them.
+    #[serde(default)]
+    replicas: Vec<Replica>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+struct Replica {
+    /// How long ago the leader heard it, in nanoseconds; nought where it never has.
+    #[serde(default)]
+    active: u64,
 }
 
 impl StreamInfo {
@@ -119,6 +131,22 @@ impl StreamInfo {
     /// Who says so; `None` of a server that is alone.
     pub(super) fn leader(&self) -> Option<&str> {
         self.cluster.as_ref()?.leader.as_deref()
+    }
+
+    /// For how long most of its servers may have had another leader than who says so: since it last heard enough of the others. `None`
+    /// where it has not heard them yet. A leader that nobody hears goes on answering for ten seconds and more.
+    pub(super) fn unconfirmed(&self) -> Option<Duration> {
+        let Some(group) = &self.cluster else { return Some(Duration::ZERO) };
+        let others = group.replicas.len().max(self.config.replicas().saturating_sub(1));
+        // With itself, most of them.
+        let needed = others.saturating_add(1) / 2;
+        let mut heard: Vec<u64> =
+            group.replicas.iter().map(|replica| replica.active).filter(|active| *active > 0).collect();
+        heard.sort_unstable();
+        match needed.checked_sub(1) {
+            None => Some(Duration::ZERO),
+            Some(place) => heard.get(place).copied().map(Duration::from_nanos),
+        }
     }
 
     /// Whether a server says so that knows of no leader, as one does from which all others are away: it takes no messages.
@@ -239,7 +267,7 @@ pub(super) fn delivered_at(reply: &str) -> Option<(LogSequence, LogStamp, LogSeq
     Some((LogSequence::new(sequence), LogStamp::new(time.parse().ok()?), last))
 }
 
-fn nanoseconds(duration: std::time::Duration) -> u64 {
+fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -299,6 +327,30 @@ mod tests {
             let message: FetchedMessage = read(wrong.as_bytes()).unwrap().unwrap();
             assert!(message.into_stored().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn leader_is_believed_as_of_when_it_heard_most_of_its_servers() {
+        let second = 1_000_000_000_u64;
+        let of = |replicas: usize, active: &[u64]| {
+            let others: Vec<String> =
+                active.iter().map(|active| format!(r#"{{"active":{active}}}"#)).collect();
+            let text = format!(
+                r#"{{"config":{{"num_replicas":{replicas}}},"state":{{"first_seq":1,"last_seq":1}},
+                   "cluster":{{"leader":"a","replicas":[{}]}}}}"#,
+                others.join(",")
+            );
+            read::<StreamInfo>(text.as_bytes()).unwrap().unwrap().unconfirmed().map(|since| since.as_secs())
+        };
+        // Of three, itself and the one that it heard last; of five, itself and two.
+        assert_eq!(of(3, &[7 * second, second]), Some(1));
+        assert_eq!(of(5, &[9 * second, second, 4 * second, 8 * second]), Some(4));
+        // One that was never heard, or is not named, says nothing.
+        assert_eq!((of(3, &[0, 2 * second]), of(3, &[0, 0]), of(3, &[])), (Some(2), None, None));
+        assert_eq!((of(5, &[second]), of(1, &[])), (None, Some(0)));
+        let alone = r#"{"config":{"num_replicas":1},"state":{"first_seq":1,"last_seq":1}}"#;
+        let alone: StreamInfo = read(alone.as_bytes()).unwrap().unwrap();
+        assert_eq!(alone.unconfirmed(), Some(Duration::ZERO));
     }
 
     #[test]

@@ -39,8 +39,9 @@ pub enum Report {
     Fetched(LogSequence, Option<StoredMessage>, LogState),
     /// The state, which was asked for.
     State(LogState),
-    /// The state, and the moment at which it was asked for.
-    Looked(Duration, LogState),
+    /// The state, and the last moment of which is known that who says so led most of the log's servers, until it was asked; `None`
+    /// where no such moment is known.
+    Looked(Option<Duration>, LogState),
     /// What the log says of a sending.
     Acked(Sending, Ack),
 }

@@ -4,6 +4,7 @@
 pub mod address;
 #[cfg(feature = "cluster")]
 mod api;
+pub mod credentials;
 pub mod door;
 #[cfg(feature = "cluster")]
 pub mod genesis;

@@ -64,7 +64,7 @@ struct Known {
     ahead: VecDeque<Look>,
 }
 
-/// How far the log reached, at the moment when it was asked or later.
+/// How far the log reached, at that moment or later.
 #[derive(Clone, Copy, Debug)]
 struct Look {
     asked: Duration,
@@ -179,10 +179,11 @@ impl NodeState {
         self.lock().figures.last = last;
     }
 
-    /// Asked at that moment, the log had so much.
-    pub fn looked(&self, asked: Duration, last: LogSequence) {
+    /// At that moment the log had so much at most; `None` where who says so may have been left by the other servers.
+    pub fn looked(&self, asked: Option<Duration>, last: LogSequence) {
         let mut known = self.lock();
         known.figures.last = last;
+        let Some(asked) = asked else { return };
         // The first one stays until it is met, so that a node that is always a little behind is not taken for one that stands.
         known.ahead.truncate(1);
         known.ahead.push_back(Look { asked, last });
@@ -242,23 +243,25 @@ mod tests {
         state.connected("s0 2.15.1");
         state.read(at(4));
         assert!(is_behind(4), "what was read says nothing of what there is");
-        state.looked(seconds(104), at(4));
+        state.looked(None, at(4));
+        assert!(is_behind(4), "nobody knows whether that was the log");
+        state.looked(Some(seconds(104)), at(4));
         assert_eq!(
-            (lag(104), lag(105), lag(106), lag(120)),
-            (seconds(0), seconds(0), seconds(2), seconds(16))
+            (lag(104), lag(107), lag(108), lag(120)),
+            (seconds(0), seconds(0), seconds(4), seconds(16))
         );
         assert!(!is_behind(114) && is_behind(115));
         // What comes by itself may have been on its way since then.
         state.reaches(at(5));
         state.read(at(5));
         assert!(lag(120) == seconds(16) && is_behind(120));
-        state.looked(seconds(121), at(9));
+        state.looked(Some(seconds(121)), at(9));
         assert_eq!(lag(122), seconds(18));
         state.read(at(9));
-        assert_eq!((lag(122), lag(123)), (seconds(0), seconds(2)));
+        assert_eq!((lag(124), lag(125)), (seconds(0), seconds(4)));
         // An answer that is late is of the moment when it was asked for.
-        state.looked(seconds(110), at(9));
-        assert_eq!(lag(123), seconds(2));
+        state.looked(Some(seconds(110)), at(9));
+        assert_eq!(lag(125), seconds(4));
         state.away("gone");
         assert_eq!(lag(122), seconds(1));
     }
@@ -268,7 +271,7 @@ mod tests {
         let state = NodeState::new(LogSequence::START);
         state.connected("s0 2.15.1");
         for turn in 1..100 {
-            state.looked(seconds(turn), LogSequence::new(10 * turn));
+            state.looked(Some(seconds(turn)), LogSequence::new(10 * turn));
             state.read(LogSequence::new(10 * turn - 10));
         }
         assert_eq!(state.figures().lag(seconds(100)), seconds(2));

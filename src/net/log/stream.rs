@@ -59,6 +59,11 @@ impl StreamConfig {
         }
     }
 
+    /// How many servers have it.
+    pub(super) fn replicas(&self) -> usize {
+        self.num_replicas
+    }
+
     /// The longest message, where the stream bounds it.
     pub(super) fn message_bytes_max(&self) -> Option<usize> {
         usize::try_from(self.max_msg_size).ok()

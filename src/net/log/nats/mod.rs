@@ -1,16 +1,16 @@
-//! A log in NATS `JetStream`: the only file that knows its client. Connects to one server at a time, each in turn, and makes the
+//! A log in NATS `JetStream`: the only folder that knows its client. Connects to one server at a time, each in turn, and makes the
 //! connection anew where it is lost; what the client would do by itself is not relied on.
 //!
 //! What was handed to the client in the moment in which a connection broke may be sent once more by it: a late copy, which
 //! readers skip. Nothing is handed to it after that.
 
+mod connect;
+
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event, HeaderMap, Message, Request, StatusCode, Subscriber};
+use async_nats::{Client, HeaderMap, Message, Request, StatusCode, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
 
+use self::connect::{check_server, connect};
 use super::address::{LogAddress, LogName};
 use super::api::{self, ApiError, ConsumerInfo, FetchedMessage, StreamInfo};
 use super::link::{Connected, Link, LogError, Order, Report, StoredMessage};
@@ -26,20 +27,11 @@ use crate::cluster::follow::{LogState, Server};
 use crate::cluster::position::LogSequence;
 use crate::cluster::publish::{Ack, Sending};
 use crate::limits::{
-    LOG_ACK_MAX, LOG_AHEAD_BYTES_MAX, LOG_AHEAD_MESSAGES_MAX, LOG_ANSWER_MAX, LOG_COMMANDS_MAX,
-    LOG_CONNECT_PAUSE, LOG_CONNECT_TIMEOUT, LOG_OTHER_SERVER_TRIES_MAX, LOG_PING_INTERVAL,
-    LOG_UNANSWERED_MAX, MESSAGE_BYTES_MAX,
+    LOG_ACK_MAX, LOG_AHEAD_BYTES_MAX, LOG_AHEAD_MESSAGES_MAX, LOG_ANSWER_MAX, LOG_CONNECT_PAUSE,
+    LOG_OTHER_SERVER_TRIES_MAX, LOG_UNANSWERED_MAX,
 };
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-
-/// The oldest version that is taken.
-const VERSION_MIN_MAJOR: i64 = 2;
-const VERSION_MIN_MINOR: i64 = 12;
-/// From this minor version on a server with a failing disk stops instead of going on.
-const VERSION_ADVISED_MINOR: i64 = 14;
-/// How long the client waits before it connects again by itself. By then it was dropped, and ends.
-const CLIENT_PAUSE: Duration = Duration::from_secs(2);
 
 /// A connection to a log.
 pub struct NatsLink {
@@ -220,10 +212,13 @@ impl Session {
                     }
                 }));
             }
-            Order::State => self.answers.push(Box::pin(look(client, name, Report::State))),
-            Order::Look(asked) => {
-                self.answers.push(Box::pin(look(client, name, move |log| Report::Looked(asked, log))));
+            Order::State => {
+                self.answers.push(Box::pin(look(client, name, |info| Report::State(info.state()))));
             }
+            Order::Look(asked) => self.answers.push(Box::pin(look(client, name, move |info| {
+                let led = info.unconfirmed().and_then(|since| asked.checked_sub(since));
+                Report::Looked(led, info.state())
+            }))),
             Order::Fetch(sequence) => self.answers.push(Box::pin(async move {
                 match fetch(&client, &name, sequence).await {
                     Ok(Some((stored, state))) => Answered::Report(Report::Fetched(sequence, stored, state)),
@@ -351,60 +346,6 @@ async fn delivery(consumer: &mut Option<Consumer>) -> Option<Message> {
     }
 }
 
-async fn connect(
-    address: &LogAddress,
-    turn: usize,
-) -> Result<(Client, watch::Receiver<bool>, String), LogError> {
-    let server = address.servers.at(turn).to_owned();
-    let (losing, lost) = watch::channel(false);
-    let (losing, is_again) = (Arc::new(losing), AtomicBool::new(false));
-    let mut options = ConnectOptions::new()
-        .name("tallyd")
-        .connection_timeout(LOG_CONNECT_TIMEOUT)
-        .ping_interval(LOG_PING_INTERVAL)
-        .client_capacity(LOG_COMMANDS_MAX)
-        .ignore_discovered_servers()
-        .max_reconnects(1)
-        .reconnect_delay_callback(move |_attempt| {
-            if is_again.swap(true, Ordering::Relaxed) { CLIENT_PAUSE } else { Duration::ZERO }
-        })
-        .event_callback(move |event| {
-            let losing = Arc::clone(&losing);
-            async move {
-                match event {
-                    Event::Disconnected | Event::Closed | Event::LameDuckMode => {
-                        losing.send_replace(true);
-                    }
-                    Event::ServerError(error) => warn!(%error, "a server of the log refuses something"),
-                    Event::Connected | Event::Draining | Event::SlowConsumer(_) | Event::ClientError(_) => {}
-                }
-            }
-        });
-    if let Some(credentials) = &address.credentials {
-        options = options.user_and_password(credentials.user.clone(), credentials.password.clone());
-    }
-    match options.connect(server.as_str()).await {
-        Ok(client) => Ok((client, lost, server)),
-        Err(error) => Err(LogError::Unreachable { server, why: error.to_string() }),
-    }
-}
-
-fn check_server(client: &Client, server: &str) -> Result<Connected, LogError> {
-    let info = client.server_info();
-    if !client.is_server_compatible(VERSION_MIN_MAJOR, VERSION_MIN_MINOR, 0) {
-        return Err(LogError::TooOld { server: server.to_owned(), version: info.version });
-    }
-    let mut warnings = Vec::new();
-    if !client.is_server_compatible(VERSION_MIN_MAJOR, VERSION_ADVISED_MINOR, 0) {
-        warnings.push(format!(
-            "{server} runs nats-server {}; 2.14 or later is advised, which stops where its disk fails instead of going on",
-            info.version
-        ));
-    }
-    let message_bytes_max = client.max_payload().min(MESSAGE_BYTES_MAX);
-    Ok(Connected { server: format!("{} {}", info.server_name, info.version), message_bytes_max, warnings })
-}
-
 /// Sends a request. The client's own words for what fails are all that there is.
 async fn send(client: &Client, subject: String, request: Request) -> Result<Bytes, String> {
     let answer = client.send_request(subject, request).await.map_err(|error| error.to_string())?;
@@ -422,9 +363,9 @@ async fn stream_info(client: &Client, name: &LogName) -> Result<StreamInfo, LogE
     if info.is_leaderless() { Err(LogError::Silent("it has no leader".to_owned())) } else { Ok(info) }
 }
 
-async fn look(client: Client, name: LogName, report: impl FnOnce(LogState) -> Report) -> Answered {
+async fn look(client: Client, name: LogName, report: impl FnOnce(&StreamInfo) -> Report) -> Answered {
     let info = stream_info(&client, &name).await;
-    info.map_or_else(|error| unanswered(&error), |info| Answered::Report(report(info.state())))
+    info.map_or_else(|error| unanswered(&error), |info| Answered::Report(report(&info)))
 }
 
 fn unanswered(error: &LogError) -> Answered {
