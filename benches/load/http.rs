@@ -157,7 +157,7 @@ fn get_whole(address: SocketAddr, target: &str) -> (String, String) {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-    assert!(head.starts_with("HTTP/1.1 200"), "{target}: {answer}");
+    assert!(head.starts_with("HTTP/1.1 20"), "{target}: {answer}");
     (head.to_owned(), body.to_owned())
 }
 
