@@ -10,6 +10,7 @@ use indicatif::HumanBytes;
 use super::client::streamed::Streamed;
 use super::client::{Call, Client, ConnectionArgs};
 use super::{Exit, Misuse, complain, output};
+use crate::limits::BACKUP_COMMAND_NICENESS;
 use crate::model::excerpt::printable;
 use crate::platform::disk::Disk;
 use crate::store::backup::{Copied, ListedFile, Target, TargetError};
@@ -20,7 +21,7 @@ use crate::store::backup::{Copied, ListedFile, Target, TargetError};
 /// printed, and nothing after it, with the keys of batches. Its token needs the scope admin. Into a directory with an older copy of
 /// the same daemon only new files come, and that copy stays complete until the new one is. Where a backup breaks off, repeat it: it
 /// goes on where it was. It consists of the last snapshot and the journal after it, so the daemon makes no snapshot for it.
-/// Configuration, tokens and certificates are not in it.
+/// The command runs at a nice value of 10, so that it does not compete with the daemon. Configuration, tokens and certificates are not in it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BackupArgs {
     /// The directory of the copy, made if it is not there
@@ -42,6 +43,7 @@ struct Wanted<'a> {
 
 /// Makes the copy. Blocks.
 pub(crate) fn run(args: &BackupArgs) -> anyhow::Result<ExitCode> {
+    give_way();
     let mut client = Client::new(&args.connection)?;
     let spinner = output::spinner("reading what stands");
     let copied = copy(args, &mut client, &spinner);
@@ -55,6 +57,21 @@ pub(crate) fn run(args: &BackupArgs) -> anyhow::Result<ExitCode> {
             complain(&why);
             Ok(Exit::TryLater.into())
         }
+    }
+}
+
+/// Lets the daemon go first, and all else on this machine. Every thread that starts later takes the value over.
+fn give_way() {
+    // Without a process it is about the calling thread alone. Who was given less already keeps it.
+    let given = rustix::process::getpriority_process(None).and_then(|nice| {
+        if nice < BACKUP_COMMAND_NICENESS {
+            rustix::process::setpriority_process(None, BACKUP_COMMAND_NICENESS)
+        } else {
+            Ok(())
+        }
+    });
+    if let Err(error) = given {
+        complain(&format!("the nice value stays, so the copy competes with the daemon: {error}"));
     }
 }
 

@@ -113,6 +113,9 @@ pub const BACKUP_CHUNKS_AHEAD: usize = 4;
 pub const BACKUP_STANDS_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Nice value of the threads of heavy queries and backups: beside others they get a third of their share of a busy processor.
 pub const HEAVY_NICENESS: i32 = 5;
+/// Nice value of `tallyd backup`, which mostly runs where the daemon does: beside others it gets a tenth of their share of a busy
+/// processor, and all of an idle one.
+pub const BACKUP_COMMAND_NICENESS: i32 = 10;
 /// How long such a query waits for its turn before it is answered 503.
 pub const HEAVY_QUERY_WAIT_MAX: Duration = Duration::from_secs(2);
 /// How far in the future `Retry-After` lies.
