@@ -353,7 +353,7 @@ impl Bench<'_> {
         let [messages, bytes] = published(self.one);
         for _ in 0..runs {
             let begun = Instant::now();
-            let node = self.log.node(&["--cluster-role", "query", "--cluster-max-lag", "1s"]);
+            let node = self.log.node(&["--cluster-role", "query", "--cluster-max-lag", "3s"]);
             passes.note("seconds", begun.elapsed().as_secs_f64());
             passes.note("cpu", node.server.cpu_seconds());
         }

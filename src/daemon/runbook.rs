@@ -7,7 +7,7 @@
 use tracing::{Level, Metadata};
 
 /// The section of what goes wrong in a module, for the lines that name none themselves; `None` where all do, or nobody has to do anything.
-pub const SECTIONS: [(&str, Option<&str>); 30] = [
+pub const SECTIONS: [(&str, Option<&str>); 31] = [
     ("cli::serve", Some("Options")),
     ("daemon", None),
     ("daemon::memory", Some("Limits")),
@@ -27,6 +27,7 @@ pub const SECTIONS: [(&str, Option<&str>); 30] = [
     ("net::listener", None),
     ("net::listener::socket", None),
     ("net::log::nats", Some("A shared log")),
+    ("net::log::nats::connect", Some("A shared log")),
     ("net::log::node", Some("A shared log")),
     ("platform::systemd", Some("TallydRestarting")),
     ("store::backup::archive", Some("Backups")),
