@@ -50,19 +50,30 @@ fn node_follows_over_tls_with_a_password_and_no_more_than_it_needs() {
         node
     };
     let (one, two) = (start(&tallyd), start(&tallyd));
+    assert_counts_with(&one, &two);
+    let stranger = start(&wrong);
+    assert_not_let_in(&stranger);
+    let refused = request(stranger.http(), "POST", "/events", &[], LINE).unwrap();
+    assert_eq!(refused.status, 503, "{refused:?}");
+}
+
+/// That an event which one node has taken counts on the other; its position.
+fn assert_counts_with(one: &Node, other: &Node) -> String {
     one.ready();
-    two.ready();
+    other.ready();
     let reply = request(one.http(), "POST", "/events", &[], LINE).unwrap();
     assert_eq!(reply.status, 200, "{reply:?}");
     let position = reply.header("tallyd-position").unwrap().to_owned();
-    assert_eq!(conversations(&two, Some(&position)), 1);
-    let stranger = start(&wrong);
+    assert_eq!(conversations(other, Some(&position)), 1);
+    position
+}
+
+/// That a node says that the servers do not know it.
+fn assert_not_let_in(stranger: &Node) {
     let why = until("it says why it is away", || {
         stranger.cluster()["away"].as_str().filter(|why| why.contains("cannot be reached")).map(str::to_owned)
     });
     assert!(why.to_lowercase().contains("authorization"), "{why}");
-    let refused = request(stranger.http(), "POST", "/events", &[], LINE).unwrap();
-    assert_eq!(refused.status, 503, "{refused:?}");
 }
 
 /// What `by` says of `of`, as NATS has it signed.
@@ -147,20 +158,12 @@ fn node_follows_as_a_user_whom_an_account_has_signed_and_takes_new_credentials_w
     let named = file("credentials", &good);
     let start = |file: &str| Node::start(&servers.urls(), &["--cluster-credentials", file]);
     let (one, two) = (start(&named), start(&named));
-    one.ready();
-    two.ready();
-    let reply = request(one.http(), "POST", "/events", &[], LINE).unwrap();
-    assert_eq!(reply.status, 200, "{reply:?}");
-    let position = reply.header("tallyd-position").unwrap().to_owned();
-    assert_eq!(conversations(&two, Some(&position)), 1);
+    let position = assert_counts_with(&one, &two);
 
     // Signed for, and with another one's key: words, until the file is another.
     let wrong = file("wrong", &operator.credentials(&user, &permissions, &other));
     let stranger = start(&wrong);
-    let why = until("it says why it is away", || {
-        stranger.cluster()["away"].as_str().filter(|why| why.contains("cannot be reached")).map(str::to_owned)
-    });
-    assert!(why.to_lowercase().contains("authorization"), "{why}");
+    assert_not_let_in(&stranger);
     file("wrong", &good);
     stranger.ready();
     assert_eq!(conversations(&stranger, Some(&position)), 1);
